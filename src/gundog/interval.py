@@ -121,7 +121,9 @@ def parse_duration(text: str) -> timedelta:
     except OverflowError:
         total = timedelta()
     if not total:
-        raise InputError(f"{text!r} is not a duration: write a number and a unit, such as 90m, 24h or 7d")
+        raise InputError(
+            f"{text!r} is not a duration: write a number and a unit, such as 90m, 24h or 7d"
+        )
     return total
 
 
@@ -133,7 +135,14 @@ def format_duration(span: timedelta) -> str:
     """
     rest = span // timedelta(microseconds=1)
     sign, rest = ("-", -rest) if rest < 0 else ("", rest)
-    sizes = {"d": 86_400_000_000, "h": 3_600_000_000, "m": 60_000_000, "s": 1_000_000, "ms": 1000, "us": 1}
+    sizes = {
+        "d": 86_400_000_000,
+        "h": 3_600_000_000,
+        "m": 60_000_000,
+        "s": 1_000_000,
+        "ms": 1000,
+        "us": 1,
+    }
     text = ""
     for unit, size in sizes.items():
         count, rest = divmod(rest, size)
@@ -150,12 +159,14 @@ def parse_time(text: str | date | datetime) -> datetime:
     if isinstance(text, datetime):
         moment = text
     elif isinstance(text, date):
-        moment = datetime(text.year, text.month, text.day)  # noqa: DTZ001 - the zone comes below
+        moment = datetime(text.year, text.month, text.day)
     else:
         try:
             moment = datetime.fromisoformat(text.strip())
         except ValueError as error:
-            raise InputError(f"{text!r} is not a time: write 2026-10-31 or 2026-10-31T13:00:00Z") from error
+            raise InputError(
+                f"{text!r} is not a time: write 2026-10-31 or 2026-10-31T13:00:00Z"
+            ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
@@ -177,7 +188,9 @@ def parse_range(start: str, end: str) -> Interval:
     if is_plain_date(end):
         last += timedelta(days=1)
     if first >= last:
-        raise InputError(f"--from {start} --to {end} is an empty range: --to is exclusive, give a later one")
+        raise InputError(
+            f"--from {start} --to {end} is an empty range: --to is exclusive, give a later one"
+        )
     return Interval(first, last)
 
 

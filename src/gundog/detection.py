@@ -1,0 +1,411 @@
+"""Detections: YAML files read into frozen dataclasses, with every problem of a file at once."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from gundog.errors import InputError, Problem
+from gundog.fields import Fields, read_yaml, unknown
+from gundog.interval import Interval, format_duration, parse_duration, parse_time
+
+SEVERITIES = ("informational", "low", "medium", "high", "critical")
+STATUSES = ("experimental", "test", "stable", "deprecated")
+KINDS = ("match", "series")
+METHODS = ("forecast", "kql")
+# Sentinel's spellings and those of ATT&CK v19, which split Defense Evasion in two.
+TACTICS = (
+    "Reconnaissance", "ResourceDevelopment", "InitialAccess", "Execution", "Persistence",
+    "PrivilegeEscalation", "Stealth", "ImpairDefenses", "CredentialAccess", "Discovery",
+    "LateralMovement", "Collection", "CommandAndControl", "Exfiltration", "Impact",
+    "PreAttack", "InhibitResponseFunction", "ImpairProcessControl",
+)  # fmt: skip
+_TACTIC_ALIASES = {"DefenseEvasion": "Stealth"}
+# Sentinel's and Sigma's own names for what has another name here.
+_CONVERTED = {
+    "queryFrequency": "frequency",
+    "queryPeriod": "lookback",
+    "level": "severity",
+    "falsepositives": "falsePositives",
+}
+_IGNORED = frozenset({"version", "author", "date", "modified", "tags", "query", "owner"})
+_KEYS = frozenset(
+    "id name kind status severity riskScore description tactics relevantTechniques falsePositives"
+    " blindSpots triage references related requiredDataConnectors sql params frequency lookback"
+    " identity entityMappings title suppression series examples".split()
+)
+_SERIES_KEYS = frozenset(
+    "measure by training method timeZone alertBudget threshold minCount".split()
+)
+OVERRIDES = frozenset("enabled status severity params series suppression".split())
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Findings with equal `group_by` columns within `duration` of one that was sent are not sent."""
+
+    group_by: tuple[str, ...]
+    duration: timedelta
+
+
+@dataclass(frozen=True)
+class Series:
+    """How hourly counts are scored: which measure, per which columns, against how much history."""
+
+    measure: str
+    by: tuple[str, ...]
+    training: timedelta
+    method: str = "forecast"
+    time_zone: str = "UTC"
+    alert_budget: float | None = None
+    threshold: float | None = None
+    min_count: float | None = None
+
+
+@dataclass(frozen=True)
+class Example:
+    """Source events in, findings out: a test that lives inside its detection."""
+
+    name: str
+    interval: Interval
+    events: Mapping[str, tuple[Mapping[str, Any], ...]]
+    findings: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class EntityMapping:
+    """Which columns of a finding name one entity: its kind, and column by identifier."""
+
+    entity_type: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """What to look for, how bad it is, and how to triage it."""
+
+    id: str
+    stem: str
+    path: Path
+    shown: str
+    name: str
+    kind: str
+    status: str
+    severity: str
+    risk_score: int | None
+    description: str
+    tactics: tuple[str, ...]
+    techniques: tuple[str, ...]
+    false_positives: tuple[str, ...]
+    blind_spots: tuple[str, ...]
+    triage: tuple[str, ...]
+    references: tuple[str, ...]
+    related: tuple[Mapping[str, str], ...]
+    sql: str
+    params: Mapping[str, Any]
+    frequency: timedelta
+    lookback: timedelta
+    identity: tuple[str, ...]
+    entities: tuple[EntityMapping, ...]
+    title: str
+    suppression: Suppression | None
+    series: Series | None
+    examples: tuple[Example, ...]
+    enabled: bool = True
+
+    @property
+    def runs(self) -> bool:
+        return self.enabled and self.status != "deprecated"
+
+    @property
+    def reach(self) -> timedelta:
+        """How far before an interval's start its rows come from: lookback, or training if longer."""
+        return max(self.lookback, self.series.training) if self.series else self.lookback
+
+
+def load(
+    path: Path, shown: str, problems: list[Problem], override: Any = None
+) -> Detection | None:
+    """The detection a YAML file holds, or None with what is wrong added to `problems`.
+
+    Args:
+        path: the YAML file.
+        shown: the path as people know it, for messages.
+        problems: grows by every problem found.
+        override: what `overrides` in gundog.yaml says of this detection, if anything.
+    """
+    found: list[Problem] = []
+    data = _convert(read_yaml(path, shown, found), override, found)
+    detection = None
+    if data:
+        detection = _read(
+            Fields(data, shown, found, known=_KEYS | _IGNORED | {"enabled"}), path, shown
+        )
+        _cross_check(detection, found)
+    problems += found
+    return None if found else detection
+
+
+def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
+    """The data under our own names, with what gundog.yaml overrides laid over it."""
+    renamed = {_CONVERTED.get(key, key): value for key, value in data.items()}
+    if not override:
+        return renamed
+    for key, value in override.items():
+        old = renamed.get(key)
+        renamed[key] = (
+            {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+        if key == "params" and isinstance(old, dict) and isinstance(value, dict):
+            for name in value.keys() - old.keys():
+                problems.append(
+                    Problem(
+                        "gundog.yaml",
+                        f"overrides.params.{name}",
+                        unknown(name, old, "parameter"),
+                    )
+                )
+    series = renamed.get("series")
+    if isinstance(series, dict) and "threshold" in (override.get("series") or {}):
+        series.pop("alertBudget", None)
+    elif isinstance(series, dict) and "alertBudget" in (override.get("series") or {}):
+        series.pop("threshold", None)
+    return renamed
+
+
+def _read(fields: Fields, path: Path, shown: str) -> Detection:
+    kind = fields.choice("kind", KINDS, "match")
+    frequency = fields.duration("frequency", timedelta(days=1))
+    return Detection(
+        id=_uuid(fields),
+        stem=path.stem,
+        path=path,
+        shown=shown,
+        name=fields.text("name"),
+        kind=kind,
+        status=fields.choice("status", STATUSES),
+        severity=fields.choice("severity", SEVERITIES),
+        risk_score=fields.integer("riskScore", None, 0, 100),
+        description=fields.text("description"),
+        tactics=_tactics(fields),
+        techniques=_techniques(fields),
+        false_positives=_prose(fields, "falsePositives"),
+        blind_spots=_prose(fields, "blindSpots"),
+        triage=_prose(fields, "triage"),
+        references=fields.texts("references"),
+        related=tuple(fields.items("related")),
+        sql=fields.text("sql"),
+        params=_params(fields),
+        frequency=frequency,
+        lookback=fields.duration("lookback", timedelta()),
+        identity=fields.texts("identity", ... if kind == "match" else ()),
+        entities=_entities(fields),
+        title=fields.text("title"),
+        suppression=_suppression(fields),
+        series=_series(fields) if kind == "series" else None,
+        examples=_examples(fields),
+        enabled=fields.flag("enabled", True),
+    )
+
+
+def _uuid(fields: Fields) -> str:
+    text = fields.text("id")
+    try:
+        return str(UUID(text)) if text else ""
+    except ValueError:
+        fields.problem("id", f"is {text!r}: write a UUID that was never used before")
+        return text
+
+
+def _prose(fields: Fields, key: str) -> tuple[str, ...]:
+    texts = fields.texts(key, ...)
+    if key in fields.data and not any(texts):
+        fields.problem(key, "is empty: write at least one sentence")
+    return texts
+
+
+def _tactics(fields: Fields) -> tuple[str, ...]:
+    named = tuple(_TACTIC_ALIASES.get(one, one) for one in fields.texts("tactics"))
+    for one in named:
+        if one not in TACTICS:
+            fields.problem("tactics", f"{one}: {unknown(one, TACTICS, 'tactic')}")
+    return named
+
+
+def _techniques(fields: Fields) -> tuple[str, ...]:
+    named = fields.texts("relevantTechniques")
+    for one in named:
+        if not re.fullmatch(r"T\d{4}(\.\d{3})?", one):
+            fields.problem(
+                "relevantTechniques", f"{one!r} is no technique: write T1114 or T1114.002"
+            )
+    return named
+
+
+def _params(fields: Fields) -> dict[str, Any]:
+    """Parameters by name; a text that reads as a duration is one."""
+    params = fields.mapping("params")
+    for name, value in params.items():
+        if not re.fullmatch(r"[a-zA-Z_]\w*", str(name)):
+            fields.problem(
+                f"params.{name}", "is no SQL parameter name: use letters, digits and _"
+            )
+        if isinstance(value, str):
+            try:
+                params[name] = parse_duration(value)
+            except InputError:
+                continue
+        elif value is None or isinstance(value, dict):
+            fields.problem(
+                f"params.{name}", f"is {value!r}: write a number, a text, a duration or a list"
+            )
+    return params
+
+
+def _entities(fields: Fields) -> tuple[EntityMapping, ...]:
+    mappings = []
+    for position, item in enumerate(fields.items("entityMappings")):
+        name = f"entityMappings.{position}"
+        inner = fields.inner(name, ("entityType", "fieldMappings"), item)
+        columns = []
+        for place, pair in enumerate(inner.items("fieldMappings")):
+            one = inner.inner(f"fieldMappings.{place}", ("identifier", "columnName"), pair)
+            columns.append((one.text("identifier"), one.text("columnName")))
+        mappings.append(EntityMapping(inner.text("entityType"), tuple(columns)))
+    return tuple(mappings)
+
+
+def _suppression(fields: Fields) -> Suppression | None:
+    if fields.data.get("suppression") is None:
+        return None
+    inner = fields.inner("suppression", ("groupBy", "duration"))
+    group_by = inner.texts("groupBy", ...)
+    return Suppression(group_by, inner.duration("duration")) if group_by else None
+
+
+def _series(fields: Fields) -> Series:
+    inner = fields.inner("series", _SERIES_KEYS, fields.data.get("series") or {})
+    if "alertBudget" in inner.data and "threshold" in inner.data:
+        inner.problem(
+            "threshold", "stands beside alertBudget: keep one, the other follows from it"
+        )
+    zone = inner.text("timeZone", "UTC")
+    _check_zone(inner, zone)
+    return Series(
+        measure=inner.text("measure"),
+        by=inner.texts("by", ...),
+        training=inner.duration("training", timedelta(days=28)),
+        method=inner.choice("method", METHODS, "forecast"),
+        time_zone=zone,
+        alert_budget=inner.number("alertBudget"),
+        threshold=inner.number("threshold"),
+        min_count=inner.number("minCount"),
+    )
+
+
+def _check_zone(fields: Fields, zone: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        fields.problem(
+            "timeZone", f"is {zone!r}: write an IANA name such as Europe/Berlin or UTC"
+        )
+
+
+def _examples(fields: Fields) -> tuple[Example, ...]:
+    read = []
+    for position, item in enumerate(fields.items("examples")):
+        inner = fields.inner(
+            f"examples.{position}", ("name", "interval", "events", "findings"), item
+        )
+        interval = _example_interval(inner)
+        if "findings" not in inner.data:
+            inner.problem("findings", "is missing: write [] when nothing must be found")
+        events = {
+            str(table): tuple(rows or ()) for table, rows in inner.mapping("events").items()
+        }
+        if interval:
+            read.append(
+                Example(inner.text("name"), interval, events, tuple(inner.items("findings")))
+            )
+    return tuple(read)
+
+
+def _example_interval(fields: Fields) -> Interval | None:
+    ends = fields.items("interval")
+    try:
+        start, end = (parse_time(one) for one in ends)
+        return Interval(start, end)
+    except (ValueError, AttributeError, InputError):
+        fields.problem("interval", f"is {ends!r}: write [start, end], two times in UTC")
+        return None
+
+
+def _cross_check(detection: Detection, problems: list[Problem]) -> None:
+    """Problems that only show when several keys are read together."""
+
+    def problem(key: str, what: str) -> None:
+        problems.append(Problem(detection.shown, key, what))
+
+    for name, value in detection.params.items():
+        if (
+            isinstance(value, timedelta)
+            and value > detection.lookback
+            and detection.kind == "match"
+        ):
+            problem(
+                "lookback",
+                f"is {format_duration(detection.lookback)}, shorter than params.{name}:"
+                f" make it at least {format_duration(value)}",
+            )
+    if not any(example.findings for example in detection.examples):
+        problem("examples", "none of them fires: write one with findings")
+    if all(example.findings for example in detection.examples):
+        problem("examples", "all of them fire: write one with findings: []")
+    if detection.series and detection.frequency % timedelta(hours=1):
+        problem("frequency", "of a series must be whole hours")
+
+
+def find(detections: tuple[Detection, ...], name: str) -> Detection:
+    """The detection whose id or file stem is `name`.
+
+    Raises:
+        InputError: when there is none, with the nearest name.
+    """
+    for detection in detections:
+        if name in (detection.id, detection.stem):
+            return detection
+    raise InputError(
+        f"--detection {name}: {unknown(name, [one.stem for one in detections], 'detection')}"
+    )
+
+
+def repeated(event: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The events that one event of an example stands for: itself, or its `repeat` of them."""
+    plain = {key: value for key, value in event.items() if key != "repeat"}
+    repeat = event.get("repeat")
+    if not repeat:
+        return [plain]
+    every = parse_duration(repeat["every"])
+    times = [
+        key for key, value in plain.items() if key == "Timestamp" or isinstance(value, datetime)
+    ]
+    return [
+        {
+            key: parse_time(value) + every * turn if key in times else value
+            for key, value in plain.items()
+        }
+        for turn in range(int(repeat["times"]))
+    ]
+
+
+def with_override(detection: Detection, **changes: Any) -> Detection:
+    """The detection with some fields replaced."""
+    return replace(detection, **changes)

@@ -1,0 +1,178 @@
+"""Reading the YAML that people write: every problem is collected, none stops the reading."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Hashable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from gundog.errors import InputError, Problem
+from gundog.interval import parse_duration
+
+
+class _StrictLoader(yaml.SafeLoader):
+    """SafeLoader that refuses a key written twice instead of keeping the last one."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, Any]:
+        self.flatten_mapping(node)
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(
+                    None,
+                    None,
+                    f"the key {key.value!r} stands twice: remove one",
+                    key.start_mark,
+                )
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+def read_yaml(path: Path, shown: str, problems: list[Problem]) -> dict[str, Any]:
+    """The mapping a YAML file holds; empty, with a problem noted, when it holds none."""
+    try:
+        data = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+        problems.append(Problem(shown, *_where(error)))
+        return {}
+    if not isinstance(data, dict):
+        held = "nothing" if data is None else f"a {type(data).__name__}"
+        problems.append(Problem(shown, "", f"holds {held}: write keys and values"))
+        return {}
+    return data
+
+
+def _where(error: Exception) -> tuple[str, str]:
+    mark = getattr(error, "problem_mark", None)
+    what = getattr(error, "problem", None) or str(error)
+    return (f"line {mark.line + 1}" if mark else "", f"cannot be read: {what}")
+
+
+class Fields:
+    """A mapping from a YAML file whose values are taken out one by one, typed.
+
+    A value that is missing or of the wrong type leaves a problem and yields the default, so that
+    one reading names everything that is wrong.
+    """
+
+    def __init__(
+        self,
+        data: Any,
+        path: str,
+        problems: list[Problem],
+        prefix: str = "",
+        known: Collection[str] = (),
+    ) -> None:
+        self.path, self.problems, self.prefix = path, problems, prefix
+        self.data: Mapping[Any, Any] = data if isinstance(data, dict) else {}
+        if not isinstance(data, dict):
+            self.problem("", f"holds {data!r}: write keys and values")
+        for key in self.data:
+            if known and key not in known:
+                self.problem(str(key), unknown(str(key), known, "key"))
+
+    def problem(self, key: str, what: str) -> None:
+        """Notes a problem with the value of `key`."""
+        name = ".".join(part for part in (self.prefix, key) if part)
+        self.problems.append(Problem(self.path, name, what))
+
+    def _take(self, key: str, types: type | tuple[type, ...], want: str, default: Any) -> Any:
+        value = self.data.get(key)
+        if value is None:
+            if default is ...:
+                self.problem(key, f"is missing: write {want}")
+            return None if default is ... else default
+        if not isinstance(value, types) or (
+            isinstance(value, bool) and bool not in _tuple(types)
+        ):
+            self.problem(key, f"is {value!r}: write {want}")
+            return None if default is ... else default
+        return value
+
+    def text(self, key: str, default: Any = ...) -> str:
+        """A text; ends are stripped."""
+        value = self._take(key, str, "a text", default)
+        return value.strip() if isinstance(value, str) else value or ""
+
+    def texts(self, key: str, default: Any = ()) -> tuple[str, ...]:
+        """A list of texts; one text alone is a list of one."""
+        value = self._take(key, (list, str), "a list of texts", default)
+        found = [value] if isinstance(value, str) else list(value or ())
+        if not all(isinstance(one, str) for one in found):
+            self.problem(key, f"is {value!r}: write a list of texts")
+            return ()
+        return tuple(one.strip() for one in found)
+
+    def integer(self, key: str, default: Any, low: int, high: int) -> Any:
+        """A whole number in [low, high]."""
+        value = self._take(key, int, f"a whole number from {low} to {high}", default)
+        if isinstance(value, int) and not low <= value <= high:
+            self.problem(key, f"is {value}: write a whole number from {low} to {high}")
+        return value
+
+    def number(self, key: str, default: Any = None) -> float | None:
+        """A number above zero."""
+        value = self._take(key, (int, float), "a number", default)
+        if isinstance(value, (int, float)) and value <= 0:
+            self.problem(key, f"is {value}: write a number above 0")
+        return None if value is None else float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        return bool(self._take(key, bool, "true or false", default))
+
+    def choice(self, key: str, choices: Collection[str], default: Any = ...) -> str:
+        """One of `choices`, in any case."""
+        value = self.text(key, default)
+        folded = {choice.lower(): choice for choice in choices}
+        if value and value.lower() not in folded:
+            self.problem(key, unknown(value, choices, "value"))
+        return folded.get(value.lower(), value)
+
+    def duration(self, key: str, default: timedelta | None = None) -> timedelta:
+        """A duration such as 24h or 7d."""
+        value = self.data.get(key)
+        if value is None and default is not None:
+            return default
+        try:
+            return parse_duration("" if value is None else str(value))
+        except InputError as error:
+            self.problem(key, str(error))
+            return default or timedelta(days=1)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """A mapping; empty when absent."""
+        return dict(self._take(key, dict, "keys and values", {}))
+
+    def items(self, key: str) -> list[Any]:
+        """A list; empty when absent."""
+        return list(self._take(key, list, "a list", []))
+
+    def inner(self, key: str, known: Collection[str], data: Any = None) -> Fields:
+        """The fields of a nested mapping."""
+        prefix = ".".join(part for part in (self.prefix, key) if part)
+        nested = self.data.get(key) if data is None else data
+        return Fields(nested, self.path, self.problems, prefix, known)
+
+
+def _tuple(types: type | tuple[type, ...]) -> tuple[type, ...]:
+    return types if isinstance(types, tuple) else (types,)
+
+
+def unknown(name: str, known: Collection[str], kind: str) -> str:
+    """The sentence for a name nobody knows, with the nearest one that is known.
+
+    >>> unknown("freqency", ["frequency", "lookback"], "key")
+    'is no known key: did you mean frequency?'
+    """
+    near = difflib.get_close_matches(name.lower(), [one.lower() for one in known], n=1)
+    if near:
+        match = next(one for one in known if one.lower() == near[0])
+        return f"is no known {kind}: did you mean {match}?"
+    return f"{name!r} is no known {kind}: use one of {', '.join(sorted(known))}"

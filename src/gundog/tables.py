@@ -1,0 +1,349 @@
+"""Every table gundog keeps: columns, types, and the sentence that explains each to a reader.
+
+The comments travel into both database files; docs/tables.md is made from them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its DuckDB type and what a reader should know of it."""
+
+    name: str
+    type: str
+    comment: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table; `published` ones are copied into findings.duckdb without `private` columns."""
+
+    name: str
+    comment: str
+    columns: tuple[Column, ...]
+    published: bool = True
+    private: tuple[str, ...] = ()
+
+    @property
+    def published_columns(self) -> tuple[Column, ...]:
+        return tuple(one for one in self.columns if one.name not in self.private)
+
+
+def _table(
+    name: str, comment: str, columns: str, *, published: bool = True, private: tuple[str, ...] = ()
+) -> Table:
+    """A table from lines of `name type: comment`."""
+    parsed = []
+    for line in columns.strip().splitlines():
+        head, _, text = line.strip().partition(": ")
+        column, _, kind = head.partition(" ")
+        parsed.append(Column(column, kind, text))
+    return Table(name, comment, tuple(parsed), published, private)
+
+
+RUNS = _table(
+    "runs",
+    "One row per run: what it was asked for and how it ended.",
+    """
+    run_id UUID: the run
+    command VARCHAR: hunt or backfill
+    origin VARCHAR: nightly or backfill; findings carry it too
+    version VARCHAR: gundog's version
+    started_at TIMESTAMPTZ: when the run began
+    finished_at TIMESTAMPTZ: when it ended; null while it runs or when it was killed
+    range_start TIMESTAMPTZ: start of the range it was asked for
+    range_end TIMESTAMPTZ: end of the range it was asked for, exclusive
+    exit_status INTEGER: 0 done, 1 done but something failed or had no data
+    summary JSON: counts of files, intervals and findings
+    problems VARCHAR[]: what failed or had no data, one sentence each
+    """,
+)
+
+SOURCE_FILES = _table(
+    "source_files",
+    "One row per lake file seen, with what became of it.",
+    """
+    file_id BIGINT: identifies the file; a hash of its source table and path
+    source_table VARCHAR: the source table it holds rows of
+    path VARCHAR: the path in its store
+    size_bytes BIGINT: size when it was read
+    mtime_ns BIGINT: time of its last change in ns since 1970, as the store tells it
+    covers_start TIMESTAMPTZ: start of the time its path stands for; null when it names none
+    covers_end TIMESTAMPTZ: end of the time its path stands for
+    state VARCHAR: staged or rejected
+    rows BIGINT: rows in the file
+    rejected_rows BIGINT: rows that could not be used: no time, or malformed JSON
+    min_time TIMESTAMPTZ: time of its earliest row
+    max_time TIMESTAMPTZ: time of its latest row
+    missing_columns VARCHAR[]: columns of the source table that it lacks; read as null
+    cast_columns VARCHAR[]: columns it holds with another type, as name (type)
+    error VARCHAR: why it was rejected
+    seen_at TIMESTAMPTZ: when this version of it was first read
+    seen_seq BIGINT: the staging step that read it
+    """,
+    private=("seen_seq",),
+)
+
+FILE_STAGES = _table(
+    "file_stages",
+    "Which file was read into which staged table, by which stage SQL.",
+    """
+    file_id BIGINT: the file
+    stage VARCHAR: the staged table
+    stage_hash VARCHAR: hash of the stage SQL that read it
+    rows BIGINT: good rows it brought
+    rejected_rows BIGINT: rows set aside with a reason
+    """,
+    published=False,
+)
+
+SOURCE_HOURS = _table(
+    "source_hours",
+    "Rows of any kind per source file and hour: tells a quiet hour from a missing one.",
+    """
+    source_table VARCHAR: the source table
+    file_id BIGINT: the file
+    hour TIMESTAMPTZ: start of the hour
+    rows BIGINT: rows whose time lies in it
+    """,
+    published=False,
+)
+
+STAGE_HOURS = _table(
+    "stage_hours",
+    "Staged rows per file and hour: what an interval's hunt reads.",
+    """
+    stage VARCHAR: the staged table
+    file_id BIGINT: the file
+    hour TIMESTAMPTZ: start of the hour
+    rows BIGINT: staged rows in it
+    min_time TIMESTAMPTZ: earliest of them
+    max_time TIMESTAMPTZ: latest of them
+    """,
+    published=False,
+)
+
+STAGE_CHANGES = _table(
+    "stage_changes",
+    "The newest staging step that added or removed rows of a staged table, per hour.",
+    """
+    stage VARCHAR: the staged or source table
+    hour TIMESTAMPTZ: start of the hour
+    min_time TIMESTAMPTZ: earliest row ever added or removed in it
+    max_time TIMESTAMPTZ: latest row ever added or removed in it
+    seq BIGINT: the staging step
+    """,
+    published=False,
+)
+
+RUN_INTERVALS = _table(
+    "run_intervals",
+    "The ledger: one row per detection, hash and interval that was hunted.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of everything in it that can change rows
+    interval_start TIMESTAMPTZ: start of the interval
+    interval_end TIMESTAMPTZ: end of the interval, exclusive
+    state VARCHAR: done, failed or no_data; published as provisional or final when done
+    fingerprint VARCHAR: hash of the files whose rows the hunt could read
+    findings BIGINT: findings the interval holds
+    note VARCHAR: what a reader should know, such as learning until a date
+    seconds DOUBLE: time the hunt took
+    error VARCHAR: why it failed or had no data
+    run_id UUID: the run that hunted it last
+    updated_at TIMESTAMPTZ: when it was hunted last
+    seq BIGINT: the staging step whose rows it saw
+    """,
+    private=("seq",),
+)
+
+SERIES_COUNTS = _table(
+    "series_counts",
+    "Hourly counts of each series, only hours that have any: what baselines are made of.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of the detection
+    series_key VARCHAR: tenant/mailbox
+    by_values JSON: the values of the series' by columns
+    hour TIMESTAMPTZ: start of the hour
+    observed DOUBLE: the measure
+    measures JSON: every measure the hunt returned
+    throttled BOOLEAN: recording was cut off in this hour
+    """,
+    published=False,
+)
+
+SERIES_SPANS = _table(
+    "series_spans",
+    "Which intervals of a series have been counted, and at which staging step.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of the detection
+    interval_start TIMESTAMPTZ: start
+    interval_end TIMESTAMPTZ: end
+    seq BIGINT: the staging step whose rows were counted
+    """,
+    published=False,
+)
+
+SERIES_POINTS = _table(
+    "series_points",
+    "Every scored hour of every series: observed against expected.",
+    """
+    detection_id UUID: the detection
+    series_key VARCHAR: tenant/mailbox; tenant/* is the tenant's own series
+    hour TIMESTAMPTZ: start of the hour
+    observed DOUBLE: the count; null when nothing was observed
+    expected DOUBLE: what history says of this hour
+    upper DOUBLE: the count at which this hour alone would have been flagged
+    score DOUBLE: how far above expected
+    flagged BOOLEAN: part of a finding
+    data_state VARCHAR: observed, no_data, outage or throttled
+    interval_start TIMESTAMPTZ: the interval that scored it
+    interval_end TIMESTAMPTZ: its end
+    """,
+)
+
+FINDINGS = _table(
+    "findings",
+    "What is true now: one row per finding.",
+    """
+    finding_id UUID: the same for the same finding however often it is hunted
+    detection_id UUID: the detection that fired
+    detection_name VARCHAR: its name
+    detection_hash VARCHAR: hash of everything in the detection that can change rows
+    kind VARCHAR: match or series
+    title VARCHAR: one line for people
+    reason VARCHAR: why it fired, in one sentence
+    severity VARCHAR: informational, low, medium, high or critical
+    risk_score INTEGER: 0 to 100
+    tactics VARCHAR[]: ATT&CK tactics
+    techniques VARCHAR[]: ATT&CK techniques
+    tenant VARCHAR: empty where there is one
+    host_name VARCHAR: first label, lower case
+    dns_domain VARCHAR: the rest of the host's name
+    account_name VARCHAR: lower case, without domain
+    account_sid VARCHAR: security identifier
+    mailbox VARCHAR: address of the mailbox, lower case
+    app_id VARCHAR: client application
+    ip_address VARCHAR: client address
+    entities JSON: who and what it is about, by entity type
+    start_time TIMESTAMPTZ: its first event
+    end_time TIMESTAMPTZ: its last event
+    interval_start TIMESTAMPTZ: start of the interval it belongs to
+    interval_end TIMESTAMPTZ: end of the interval
+    interval_state VARCHAR: provisional (late files may change it) or final
+    score DOUBLE: distance above expected; null for a match
+    observed DOUBLE: counted in the flagged hours; null for a match
+    expected DOUBLE: expected in the flagged hours; null for a match
+    details JSON: every other column the hunt returned
+    evidence_count BIGINT: events that prove it
+    suppressed_by VARCHAR: why it is not sent; null when it is
+    suppressed_count BIGINT: findings that were kept quiet because of this one
+    is_late BOOLEAN: some of its evidence arrived after the interval was first hunted
+    origin VARCHAR: nightly or backfill
+    triage_status VARCHAR: new, in_progress, resolved or archived
+    verdict VARCHAR: what a person said of it
+    run_id UUID: the run that stored this version of it
+    created_at TIMESTAMPTZ: when it was first stored
+    updated_at TIMESTAMPTZ: when this version was stored
+    """,
+)
+
+EVIDENCE = _table(
+    "evidence",
+    "The events that prove a finding, whole.",
+    """
+    finding_id UUID: the finding
+    ordinal INTEGER: order within the finding
+    role VARCHAR: what the event is to the finding
+    source_table VARCHAR: the source table it comes from
+    event_time TIMESTAMPTZ: when it happened
+    event_id UUID: the event
+    source_file VARCHAR: the file that holds it; the smallest path when several do
+    event JSON: the staged row, raw command line included
+    """,
+)
+
+FINDING_CHANGES = _table(
+    "finding_changes",
+    "What happened to findings, append only.",
+    """
+    finding_id UUID: the finding
+    detection_id UUID: its detection
+    run_id UUID: the run
+    change VARCHAR: new, changed, withdrawn or returned
+    reason VARCHAR: which columns changed, or why it went
+    before JSON: the row as it was
+    at TIMESTAMPTZ: when
+    """,
+)
+
+TRIAGE = _table(
+    "triage",
+    "What people said of findings, newest last.",
+    """
+    finding_id UUID: the finding
+    at TIMESTAMPTZ: when
+    actor VARCHAR: who
+    host VARCHAR: where
+    status VARCHAR: new, in_progress, resolved or archived
+    verdict VARCHAR: true_positive, false_positive, benign, suspicious and so on
+    note VARCHAR: free text
+    """,
+)
+
+DETECTIONS = _table(
+    "detections",
+    "The detections as they stood at the last run.",
+    """
+    detection_id UUID: the detection
+    stem VARCHAR: its name on the command line
+    name VARCHAR: its name
+    detection_hash VARCHAR: hash of everything in it that can change rows
+    kind VARCHAR: match or series
+    status VARCHAR: experimental, test, stable or deprecated
+    severity VARCHAR: its severity
+    description VARCHAR: what it looks for
+    triage VARCHAR[]: what to do about a finding, step by step
+    false_positives VARCHAR[]: harmless causes
+    blind_spots VARCHAR[]: what it cannot see
+    refs VARCHAR[]: where to read more
+    sql VARCHAR: the hunt
+    params JSON: its parameters
+    frequency VARCHAR: length of its intervals
+    lookback VARCHAR: how far before an interval it reads
+    """,
+)
+
+TABLES = (
+    RUNS, SOURCE_FILES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES, RUN_INTERVALS,
+    SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE, FINDING_CHANGES, TRIAGE,
+    DETECTIONS,
+)  # fmt: skip
+
+
+def create(table: Table, schema: str = "main", *, published: bool = False) -> Iterator[str]:
+    """The statements that make a table where it is not, with its comments."""
+    columns = table.published_columns if published else table.columns
+    inner = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+    yield f"create table if not exists {schema}.{table.name} ({inner})"
+    yield from comments(table, schema, published=published)
+
+
+def comments(table: Table, schema: str = "main", *, published: bool = False) -> Iterator[str]:
+    """The statements that put a table's comments into a database."""
+    columns = table.published_columns if published else table.columns
+    yield f"comment on table {schema}.{table.name} is {quote(table.comment)}"
+    for column in columns:
+        name = f'{schema}.{table.name}."{column.name}"'
+        yield f"comment on column {name} is {quote(column.comment)}"
+
+
+def quote(text: str) -> str:
+    """A SQL literal of a text of our own."""
+    return "'" + text.replace("'", "''") + "'"
