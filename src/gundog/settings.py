@@ -1,0 +1,448 @@
+"""gundog.yaml read into one frozen `Settings`, with every problem at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from gundog.errors import ContentError, Problem
+from gundog.fields import Fields, read_yaml, unknown
+from gundog.interval import parse_duration
+
+FILE = "gundog.yaml"
+SCHEMES = ("abfss", "file", "gs", "s3")
+TIME_FIELDS = "YymdjHM"
+_SEVERITIES = ("informational", "low", "medium", "high", "critical")
+_STATUSES = ("experimental", "test", "stable", "deprecated")
+_KEYS = frozenset(
+    "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
+    " memoryLimit workers".split()
+)
+_OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
+_LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
+_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags".split())
+_RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
+# What one DuckDB thread wants; a limit below one of them cannot stage a file.
+_BYTES_PER_THREAD = 500_000_000
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
+_VARIABLE = re.compile(r"\$\{([^}]*)\}?")
+_TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LakePath:
+    """Where files of one source lie and how their store is reached.
+
+    Attributes:
+        template: a path with strftime fields; `*` stands for any part of one segment. Without a
+            scheme it is a local path, relative to the project folder.
+        partition_by: 'ingest' when the path's time is that of arrival, 'event' when of the events.
+        columns: the file's column name by the source's column name, where they differ.
+        endpoint: URL of the store, instead of the environment's or the cloud's own.
+    """
+
+    template: str
+    partition_by: str = "ingest"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
+
+
+@dataclass(frozen=True)
+class Retention:
+    """How long rows are kept, counted from the day they were written."""
+
+    staged: timedelta
+    series: timedelta
+    evidence: timedelta
+    findings: timedelta
+
+
+@dataclass(frozen=True)
+class Channel:
+    """Where messages go; its address is a secret and never printed."""
+
+    name: str
+    url: str = field(repr=False)
+    min_severity: str = "informational"
+    mode: str = "each"
+    detections: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What gundog.yaml says; paths are absolute, durations positive, `memory_limit` in bytes."""
+
+    root: Path
+    content: tuple[str, ...]
+    overrides: Mapping[str, Mapping[str, Any]]
+    lake: Mapping[str, tuple[LakePath, ...]]
+    freshness: timedelta
+    late_arrival: timedelta
+    warehouse: Path
+    findings: Path
+    retention: Retention
+    notify: tuple[Channel, ...]
+    heartbeat: str | None = field(repr=False)
+    memory_limit: int
+    threads: int
+    workers: str | None
+
+
+def load(project: Path, environ: Mapping[str, str]) -> Settings:
+    """The settings in a project folder's gundog.yaml.
+
+    Args:
+        project: the folder that holds gundog.yaml.
+        environ: what `${NAME}` in a text stands for; its values appear in no message.
+
+    Raises:
+        ContentError: with every problem of the file.
+    """
+    root = project.resolve()
+    problems: list[Problem] = []
+    data = _read_file(root / FILE, problems)
+    if problems:
+        raise ContentError(problems)
+    used: dict[str, str] = {}
+    expanded = _expand(data, "", environ, used, problems)
+    settings = _read(Fields(expanded, FILE, problems, known=_KEYS), root)
+    if problems:
+        raise ContentError(_masked(problem, used) for problem in problems)
+    return settings
+
+
+def threads_for(memory_limit: int, cores: int) -> int:
+    """How many DuckDB threads fit into `memory_limit` bytes on a machine with `cores`.
+
+    >>> [threads_for(size * 1_000_000, cores=4) for size in (600, 1500, 64_000)]
+    [1, 3, 4]
+    """
+    return max(1, min(memory_limit // _BYTES_PER_THREAD, cores))
+
+
+def template_tokens(text: str) -> list[str]:
+    """A lake path cut into strftime fields, stars and literal text.
+
+    >>> template_tokens("date=%Y-%m/*.parquet")
+    ['date=', '%Y', '-', '%m', '/', '*', '.parquet']
+    """
+    return _TOKEN.findall(text)
+
+
+def split_uri(template: str) -> tuple[str, str, str]:
+    """A lake path's scheme, its authority (bucket or container) and the rest; '' where absent.
+
+    >>> split_uri("s3://bucket/date=%Y-%m-%d/*.parquet")
+    ('s3', 'bucket', 'date=%Y-%m-%d/*.parquet')
+    >>> split_uri("lake/*.parquet")
+    ('', '', 'lake/*.parquet')
+    """
+    found = re.fullmatch(r"([A-Za-z][\w+.-]*)://([^/]*)(?:/(.*))?", template, re.DOTALL)
+    if not found:
+        return "", "", template
+    return found[1].lower(), found[2], found[3] or ""
+
+
+def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    if not path.is_file():
+        problems.append(
+            Problem(
+                FILE,
+                "",
+                f"is missing in {path.parent}: run `gundog init DIR` to make a project folder,"
+                " or name yours with --project",
+            )
+        )
+        return {}
+    try:
+        return read_yaml(path, FILE, problems)
+    except ValueError as error:
+        problems.append(Problem(FILE, "", f"cannot be read: {error}: put dates in quotes"))
+        return {}
+
+
+def _expand(
+    value: Any,
+    key: str,
+    environ: Mapping[str, str],
+    used: dict[str, str],
+    problems: list[Problem],
+) -> Any:
+    """The value with every `${NAME}` replaced; `used` grows by the names that were found."""
+    if isinstance(value, dict):
+        return {
+            name: _expand(one, f"{key}.{name}".lstrip("."), environ, used, problems)
+            for name, one in value.items()
+        }
+    if isinstance(value, list):
+        return [
+            _expand(one, f"{key}.{place}", environ, used, problems)
+            for place, one in enumerate(value)
+        ]
+    if not isinstance(value, str):
+        return value
+
+    def replacement(match: re.Match[str]) -> str:
+        name = match[1]
+        if name in environ and match[0].endswith("}"):
+            used[name] = environ[name]
+            return environ[name]
+        problems.append(Problem(FILE, key, _variable_problem(match[0], name)))
+        return match[0]
+
+    return _VARIABLE.sub(replacement, value)
+
+
+def _variable_problem(text: str, name: str) -> str:
+    if not text.endswith("}") or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        return f"holds {text!r}: write ${{NAME}} for a variable of the environment"
+    return f"names ${{{name}}}, which the environment does not have: set it or remove the key"
+
+
+def _masked(problem: Problem, used: Mapping[str, str]) -> Problem:
+    """The problem without any value that came from the environment."""
+    what = problem.what
+    for name, value in sorted(used.items(), key=lambda item: -len(item[1])):
+        for spelling in {repr(value)[1:-1], value, value.strip()} - {""}:
+            what = what.replace(spelling, f"${{{name}}}")
+    return Problem(problem.path, problem.key, what)
+
+
+def _read(fields: Fields, root: Path) -> Settings:
+    memory_limit = _size(fields, "memoryLimit", "4GB")
+    warehouse = _file(fields, "warehouse", ".gundog/warehouse.duckdb", root)
+    findings = _file(fields, "findings", ".gundog/findings.duckdb", root)
+    if warehouse == findings:
+        fields.problem("findings", "is the warehouse itself: name another file")
+    return Settings(
+        root=root,
+        content=_content(fields, root),
+        overrides=_overrides(fields),
+        lake=_lake(fields),
+        freshness=fields.duration("freshness", timedelta(hours=26)),
+        late_arrival=fields.duration("lateArrival", timedelta(days=7)),
+        warehouse=warehouse,
+        findings=findings,
+        retention=_retention(fields),
+        notify=_channels(fields),
+        heartbeat=_url(fields, "heartbeat"),
+        memory_limit=memory_limit,
+        threads=threads_for(memory_limit, _cores()),
+        workers=_workers(fields),
+    )
+
+
+def _cores() -> int:
+    # The cores this process may use: in a container fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _content(fields: Fields, root: Path) -> tuple[str, ...]:
+    folders = fields.texts("content", ("builtin", "."))
+    if not folders:
+        fields.problem("content", "is empty: write [builtin, .]")
+    for folder in folders:
+        if folder != "builtin" and not (root / folder).is_dir():
+            fields.problem("content", f"names {folder!r}, which is no folder in {root}")
+    return folders
+
+
+def _overrides(fields: Fields) -> dict[str, dict[str, Any]]:
+    overrides = {}
+    for name in fields.mapping("overrides"):
+        inner = fields.inner("overrides", ()).inner(str(name), _OVERRIDE_KEYS)
+        inner.flag("enabled", True)
+        inner.choice("status", _STATUSES, "stable")
+        inner.choice("severity", _SEVERITIES, "medium")
+        for key in ("params", "series", "suppression"):
+            inner.mapping(key)
+        overrides[str(name)] = dict(inner.data)
+    return overrides
+
+
+def _lake(fields: Fields) -> dict[str, tuple[LakePath, ...]]:
+    if not fields.data.get("lake"):
+        fields.problem("lake", "is missing: name the path of at least one source table")
+        return {}
+    sources = fields.mapping("lake")
+    for source in sources:
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(source)):
+            fields.problem(f"lake.{source}", "is no table name: use letters, digits and _")
+    return {str(source): tuple(_lake_paths(fields, source)) for source in sources}
+
+
+def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
+    value = fields.data["lake"][source]
+    key = f"lake.{source}"
+    if value in (None, "", [], {}):
+        fields.problem(key, "is empty: write a path")
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield _lake_path(fields, f"{key}.{place}", one)
+    else:
+        yield _lake_path(fields, key, value)
+
+
+def _lake_path(fields: Fields, key: str, value: Any) -> LakePath:
+    if isinstance(value, str):
+        value = {"path": value}
+        inner = fields.inner(key, _LAKE_KEYS, value)
+        for problem in _template_problems(value["path"].strip()):
+            fields.problem(key, problem)
+        return LakePath(value["path"].strip())
+    inner = fields.inner(key, _LAKE_KEYS, value if value is not None else "")
+    template = inner.text("path")
+    for problem in _template_problems(template) if "path" in inner.data else []:
+        inner.problem("path", problem)
+    return LakePath(
+        template=template,
+        partition_by=inner.choice("partitionBy", ("ingest", "event"), "ingest"),
+        columns=_columns(inner),
+        endpoint=_url(inner, "endpoint"),
+        region=inner.text("region", "") or None,
+        anonymous=inner.flag("anonymous", False),
+    )
+
+
+def _columns(fields: Fields) -> dict[str, str]:
+    columns = fields.mapping("columns")
+    for name, column in columns.items():
+        if not isinstance(name, str) or not isinstance(column, str):
+            fields.problem(f"columns.{name}", f"is {column!r}: write the file's column name")
+    return {str(name): str(column) for name, column in columns.items()}
+
+
+def _template_problems(template: str) -> Iterator[str]:
+    """What keeps a lake path from being listed."""
+    scheme, authority, path = split_uri(template)
+    if scheme and scheme not in SCHEMES:
+        yield f"{scheme}: {unknown(scheme, SCHEMES, 'scheme')}"
+    elif scheme:
+        yield from _authority_problems(scheme, authority)
+    if not path.strip("/") or path.endswith("/"):
+        yield "names no files: end it with a pattern such as *.parquet"
+    if template.startswith("~"):
+        yield "starts with ~: write ${HOME} instead"
+    if "**" in path:
+        yield "holds **: write one * for each folder, such as */*/*.parquet"
+    yield from _field_problems(path)
+
+
+def _authority_problems(scheme: str, authority: str) -> Iterator[str]:
+    if scheme == "abfss":
+        if not re.fullmatch(r"[^@%*]+@[^@%*.]+\.[^@%*]+", authority):
+            yield "needs abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
+    elif scheme == "file":
+        if authority:
+            yield "needs three slashes: write file:///PATH"
+    elif "@" in authority:
+        # Shown without its value: it would be a key.
+        yield "holds credentials: remove them and set the environment's variables instead"
+    elif not authority or set("%*") & set(authority):
+        yield f"needs the bucket's plain name: write {scheme}://BUCKET/PATH"
+
+
+def _field_problems(path: str) -> Iterator[str]:
+    found = [token[1:] for token in template_tokens(path) if token.startswith("%")]
+    for name in sorted(set(found)):
+        if name not in [*TIME_FIELDS, "%"]:
+            yield (
+                f"holds %{name}, which is no known field: use %Y %y %m %d %j %H %M,"
+                " and %% for a percent sign"
+            )
+    year = {"Y", "y"} & set(found)
+    day = "j" in found or {"m", "d"} <= set(found)
+    needs = {
+        "m": (bool(year), "%Y"),
+        "j": (bool(year), "%Y"),
+        "d": (bool(year) and "m" in found, "%Y and %m"),
+        "H": (bool(year) and day, "%Y, %m and %d"),
+        "M": (bool(year) and day and "H" in found, "%Y, %m, %d and %H"),
+    }
+    for name, (met, wanted) in needs.items():
+        if name in found and not met:
+            yield f"holds %{name} but not the fields above it: add {wanted}"
+
+
+def _retention(fields: Fields) -> Retention:
+    # An absent or empty key means the defaults; anything but a mapping is a problem.
+    data = fields.data.get("retention")
+    inner = fields.inner("retention", _RETENTION, {} if data is None else data)
+    return Retention(
+        **{key: inner.duration(key, parse_duration(text)) for key, text in _RETENTION.items()}
+    )
+
+
+def _channels(fields: Fields) -> tuple[Channel, ...]:
+    channels: list[Channel] = []
+    for place, item in enumerate(fields.items("notify")):
+        inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, "" if item is None else item)
+        channel = Channel(
+            name=inner.text("name"),
+            url=_channel_url(inner),
+            min_severity=inner.choice("minSeverity", _SEVERITIES, "informational"),
+            mode=inner.choice("mode", ("each", "digest"), "each"),
+            detections=inner.texts("detections"),
+            tags=inner.texts("tags"),
+        )
+        if channel.name and channel.name in [one.name for one in channels]:
+            inner.problem("name", f"{channel.name!r} stands twice: name each channel once")
+        channels.append(channel)
+    return tuple(channels)
+
+
+def _channel_url(fields: Fields) -> str:
+    # Never through Fields.text alone: a wrong address may still hold a token.
+    value = fields.data.get("url")
+    if isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]*:.", value.strip(), re.IGNORECASE):
+        return value.strip()
+    fields.problem("url", "is no address: write a URL such as https://… or mailto://…")
+    return ""
+
+
+def _url(fields: Fields, key: str) -> str | None:
+    """An http address, or None; never shown, for it may hold a token."""
+    value = fields.data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str) and re.match(r"https?://[^/]", value.strip(), re.IGNORECASE):
+        return value.strip()
+    fields.problem(key, "is no address: write a URL that starts with https:// or http://")
+    return None
+
+
+def _workers(fields: Fields) -> str | None:
+    address = fields.text("workers", "") or None
+    if address and not re.fullmatch(r"[a-z]+://\S+", address):
+        fields.problem("workers", f"is {address!r}: write a scheduler's address, tcp://HOST:8786")
+    return address
+
+
+def _file(fields: Fields, key: str, default: str, root: Path) -> Path:
+    text = fields.text(key, default) or default
+    if "://" in text:
+        fields.problem(key, f"is {text!r}: it must be a file on a local disk")
+    elif (root / text).is_dir():
+        fields.problem(key, f"is {text!r}, a folder: name a file in it")
+    return root / text
+
+
+def _size(fields: Fields, key: str, default: str) -> int:
+    text = fields.text(key, default) or default
+    found = _SIZE.fullmatch(text)
+    if not found:
+        fields.problem(key, f"is {text!r}: write a size such as 4GB or 800MB")
+        return _BYTES_PER_THREAD
+    base = 1024 if found[3] else 1000
+    size = int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
+    if size < _BYTES_PER_THREAD:
+        fields.problem(key, f"is {text!r}, too little to stage a file: write at least 500MB")
+    return size
