@@ -109,9 +109,9 @@ def load(project: Path, environ: Mapping[str, str]) -> Settings:
     root = project.resolve()
     problems: list[Problem] = []
     data = _read_file(root / FILE, problems)
-    if problems:
-        raise ContentError(problems)
     used: dict[str, str] = {}
+    if problems:
+        raise ContentError(_masked(problem, used) for problem in problems)
     expanded = _expand(data, "", environ, used, problems)
     settings = _read(Fields(expanded, FILE, problems, known=_KEYS), root)
     if problems:
@@ -145,7 +145,7 @@ def split_uri(template: str) -> tuple[str, str, str]:
     >>> split_uri("lake/*.parquet")
     ('', '', 'lake/*.parquet')
     """
-    found = re.fullmatch(r"([A-Za-z][\w+.-]*)://([^/]*)(?:/(.*))?", template, re.DOTALL)
+    found = re.fullmatch(r"([^/]*?)://([^/]*)(?:/(.*))?", template, re.DOTALL)
     if not found:
         return "", "", template
     return found[1].lower(), found[2], found[3] or ""
@@ -208,8 +208,8 @@ def _variable_problem(text: str, name: str) -> str:
 
 
 def _masked(problem: Problem, used: Mapping[str, str]) -> Problem:
-    """The problem without any value that came from the environment."""
-    what = problem.what
+    """The problem on one line, without any value that came from the environment."""
+    what = re.sub(r"\s*\n\s*", " ", problem.what)
     for name, value in sorted(used.items(), key=lambda item: -len(item[1])):
         for spelling in {repr(value)[1:-1], value, value.strip()} - {""}:
             what = what.replace(spelling, f"${{{name}}}")
@@ -286,19 +286,24 @@ def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
         fields.problem(key, "is empty: write a path")
     elif isinstance(value, list):
         for place, one in enumerate(value):
-            yield _lake_path(fields, f"{key}.{place}", one)
+            yield from _lake_path(fields, f"{key}.{place}", one)
     else:
-        yield _lake_path(fields, key, value)
+        yield from _lake_path(fields, key, value)
 
 
-def _lake_path(fields: Fields, key: str, value: Any) -> LakePath:
+def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
     if isinstance(value, str):
-        value = {"path": value}
-        inner = fields.inner(key, _LAKE_KEYS, value)
-        for problem in _template_problems(value["path"].strip()):
+        for problem in _template_problems(value.strip()):
             fields.problem(key, problem)
-        return LakePath(value["path"].strip())
-    inner = fields.inner(key, _LAKE_KEYS, value if value is not None else "")
+        yield LakePath(value.strip())
+    elif isinstance(value, dict):
+        yield _lake_options(fields, key, value)
+    else:
+        fields.problem(key, f"is {value!r}: write a path, or keys and values with a path")
+
+
+def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
+    inner = fields.inner(key, _LAKE_KEYS, value)
     template = inner.text("path")
     for problem in _template_problems(template) if "path" in inner.data else []:
         inner.problem("path", problem)
@@ -384,7 +389,10 @@ def _retention(fields: Fields) -> Retention:
 def _channels(fields: Fields) -> tuple[Channel, ...]:
     channels: list[Channel] = []
     for place, item in enumerate(fields.items("notify")):
-        inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, "" if item is None else item)
+        if not isinstance(item, dict):
+            fields.problem(f"notify.{place}", f"is {item!r}: write keys and values")
+            continue
+        inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, item)
         channel = Channel(
             name=inner.text("name"),
             url=_channel_url(inner),
