@@ -47,7 +47,7 @@ OVERRIDES = frozenset("enabled status severity params series suppression".split(
 
 @dataclass(frozen=True)
 class Suppression:
-    """Findings with equal `group_by` columns within `duration` of one that was sent are not sent."""
+    """Findings with equal `group_by` columns soon after one that was sent are not sent."""
 
     group_by: tuple[str, ...]
     duration: timedelta
@@ -124,13 +124,11 @@ class Detection:
 
     @property
     def reach(self) -> timedelta:
-        """How far before an interval's start its rows come from: lookback, or training if longer."""
+        """How far before an interval it reads: lookback, or training if longer."""
         return max(self.lookback, self.series.training) if self.series else self.lookback
 
 
-def load(
-    path: Path, shown: str, problems: list[Problem], override: Any = None
-) -> Detection | None:
+def load(path: Path, shown: str, problems: list[Problem], override: Any = None) -> Detection | None:
     """The detection a YAML file holds, or None with what is wrong added to `problems`.
 
     Args:
@@ -252,9 +250,7 @@ def _params(fields: Fields) -> dict[str, Any]:
     params = fields.mapping("params")
     for name, value in params.items():
         if not re.fullmatch(r"[a-zA-Z_]\w*", str(name)):
-            fields.problem(
-                f"params.{name}", "is no SQL parameter name: use letters, digits and _"
-            )
+            fields.problem(f"params.{name}", "is no SQL parameter name: use letters, digits and _")
         if isinstance(value, str):
             try:
                 params[name] = parse_duration(value)
@@ -291,9 +287,7 @@ def _suppression(fields: Fields) -> Suppression | None:
 def _series(fields: Fields) -> Series:
     inner = fields.inner("series", _SERIES_KEYS, fields.data.get("series") or {})
     if "alertBudget" in inner.data and "threshold" in inner.data:
-        inner.problem(
-            "threshold", "stands beside alertBudget: keep one, the other follows from it"
-        )
+        inner.problem("threshold", "stands beside alertBudget: keep one, the other follows from it")
     zone = inner.text("timeZone", "UTC")
     _check_zone(inner, zone)
     return Series(
@@ -314,9 +308,7 @@ def _check_zone(fields: Fields, zone: str) -> None:
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        fields.problem(
-            "timeZone", f"is {zone!r}: write an IANA name such as Europe/Berlin or UTC"
-        )
+        fields.problem("timeZone", f"is {zone!r}: write an IANA name such as Europe/Berlin or UTC")
 
 
 def _examples(fields: Fields) -> tuple[Example, ...]:
@@ -328,9 +320,7 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
         interval = _example_interval(inner)
         if "findings" not in inner.data:
             inner.problem("findings", "is missing: write [] when nothing must be found")
-        events = {
-            str(table): tuple(rows or ()) for table, rows in inner.mapping("events").items()
-        }
+        events = {str(table): tuple(rows or ()) for table, rows in inner.mapping("events").items()}
         if interval:
             read.append(
                 Example(inner.text("name"), interval, events, tuple(inner.items("findings")))

@@ -151,7 +151,7 @@ def format_duration(span: timedelta) -> str:
 
 
 def parse_time(text: str | date | datetime) -> datetime:
-    """A moment in UTC from ISO 8601; without a zone it is read as UTC, a plain date as its midnight.
+    """A moment in UTC from ISO 8601; without a zone it is read as UTC, a plain date as midnight.
 
     Raises:
         InputError: when the text is not ISO 8601.

@@ -251,7 +251,10 @@ FINDINGS = _table(
     run_id UUID: the run that stored this version of it
     created_at TIMESTAMPTZ: when it was first stored
     updated_at TIMESTAMPTZ: when this version was stored
+    row JSON: every column the hunt returned, for comparing and for writing prose anew
+    evidence_digest VARCHAR: hash of the evidence
     """,
+    private=("row", "evidence_digest"),
 )
 
 EVIDENCE = _table(

@@ -1,0 +1,493 @@
+"""Folders of detections and SQL read into one value, checked against each other and by DuckDB.
+
+A folder holds `detections/`, `sql/`, `sql/sources/` and `sql/stage/`. Later folders win: a stage
+file of one's own with the name of a shipped one replaces it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import string
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gundog import commandline, detection, query, tables
+from gundog.detection import Detection
+from gundog.errors import ContentError, Problem
+from gundog.fields import unknown
+
+STAGE_COLUMNS = {
+    "file_id": "BIGINT",
+    "event_id": "UUID",
+    "event_time": "TIMESTAMP WITH TIME ZONE",
+    "reject_reason": "VARCHAR",
+    "tenant": "VARCHAR",
+}
+HIDDEN_COLUMNS = ("file_id", "reject_reason")
+_MATCH_COLUMNS = {"start_time": "TIMESTAMP WITH TIME ZONE", "end_time": "TIMESTAMP WITH TIME ZONE"}
+_EVIDENCE_TYPE = "STRUCT(role VARCHAR, source_table VARCHAR, event_id UUID)[]"
+_ENGINE_PARAMS = frozenset({"start", "end", "staged_from"})
+_SERIES_TITLE = frozenset(
+    {"observed", "expected", "score", "hours", "start_time", "end_time", "series_key"}
+)
+_NORMALISE = "normalise_command_line"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source table: its CREATE TABLE and the columns that it promises, with their types."""
+
+    name: str
+    ddl: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A staged table: the SELECT that fills it, from which source, with which columns."""
+
+    name: str
+    path: str
+    sql: str
+    source: str
+    hash: str
+    columns: tuple[tuple[str, str], ...]
+
+    @property
+    def table(self) -> str:
+        """The physical table; a changed SELECT has another, so that rows of two never mix."""
+        return f"staged.{self.name}_{self.hash[:8]}"
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """A detection with its SQL and the staged tables that it reads."""
+
+    detection: Detection
+    sql: str
+    stages: tuple[Stage, ...]
+    hash: str
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted({stage.source for stage in self.stages}))
+
+    @property
+    def needs_history(self) -> bool:
+        """True when the SQL asks how far back its sources are staged, so that it can be learning."""
+        return "staged_from" in query.parameters(self.sql)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything in the content folders that works, and every problem with what does not."""
+
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    hunts: tuple[Hunt, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def detections(self) -> tuple[Detection, ...]:
+        return tuple(hunt.detection for hunt in self.hunts)
+
+    def hunt(self, name: str) -> Hunt:
+        """The hunt of the detection with this id or file stem; InputError when there is none."""
+        found = detection.find(self.detections, name)
+        return next(hunt for hunt in self.hunts if hunt.detection is found)
+
+
+def builtin() -> Path:
+    """The folder of the content that ships: inside the wheel, or this repository's own."""
+    packed = Path(__file__).parent / "content"
+    return packed if packed.is_dir() else Path(__file__).parents[2]
+
+
+def folders(names: Iterable[str], root: Path) -> tuple[Path, ...]:
+    """The content folders that gundog.yaml names, each once."""
+    found = [builtin() if name == "builtin" else (root / name).resolve() for name in names]
+    return tuple(dict.fromkeys(folder.resolve() for folder in found))
+
+
+def load(
+    where: Iterable[Path], overrides: Mapping[str, Any] | None = None, root: Path | None = None
+) -> Content:
+    """All content of the folders, checked.
+
+    Args:
+        where: content folders; later ones win.
+        overrides: what gundog.yaml overrides, by detection stem or id.
+        root: paths in messages are relative to it where they lie below it.
+
+    Returns:
+        What works; what does not is named in `problems`.
+    """
+    problems: list[Problem] = []
+    where = tuple(where)
+    con = duckdb.connect(config={"TimeZone": "UTC"})
+    _register(con)
+    sources = _load_sources(con, where, root, problems)
+    stages = _load_stages(con, where, root, sources, problems)
+    hunts = _load_hunts(con, where, root, stages, overrides or {}, problems)
+    con.close()
+    return Content(sources, stages, hunts, tuple(sorted(set(problems))))
+
+
+def require(content: Content) -> Content:
+    """The content, or a ContentError with every problem."""
+    if content.problems:
+        raise ContentError(content.problems)
+    return content
+
+
+def _register(con: duckdb.DuckDBPyConnection) -> None:
+    register_functions(con)
+    con.execute("create schema if not exists staged")
+
+
+def register_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """Makes gundog's own functions known to a connection that runs stage SQL."""
+
+    def normalise(text: str) -> dict[str, Any]:
+        plain, steps = commandline.normalise(text)
+        return {"text": plain, "steps": list(steps)}
+
+    con.create_function(
+        _NORMALISE,
+        normalise,
+        ["VARCHAR"],
+        "STRUCT(text VARCHAR, steps VARCHAR[])",  # type: ignore[list-item, arg-type]
+    )
+
+
+def shown(path: Path, root: Path | None) -> str:
+    """The path as people know it: relative to the project where it lies below it."""
+    for base in (root, builtin()):
+        if base and path.is_relative_to(base.resolve()):
+            return str(path.relative_to(base.resolve()))
+    return str(path)
+
+
+def _files(where: Iterable[Path], pattern: str) -> dict[str, Path]:
+    """Files by stem; a later folder's wins."""
+    found: dict[str, Path] = {}
+    for folder in where:
+        for path in sorted(folder.glob(pattern)):
+            found[path.stem] = path
+    return found
+
+
+def _load_sources(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    problems: list[Problem],
+) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for name, path in _files(where, "sql/sources/*.sql").items():
+        ddl = path.read_text(encoding="utf-8")
+        try:
+            con.execute(ddl)
+            columns = _columns(con, f'from "{name}"')
+            con.execute(f'alter table "{name}" add column file_id BIGINT')
+        except duckdb.Error as error:
+            what = f"{_first_line(error)}: write one CREATE TABLE {name} (…)"
+            problems.append(Problem(shown(path, root), "", what))
+            continue
+        if "Timestamp" not in dict(columns):
+            problems.append(
+                Problem(shown(path, root), "Timestamp", "is missing: every source has one")
+            )
+            continue
+        sources[name] = Source(name, ddl, columns)
+    return sources
+
+
+def _columns(
+    con: duckdb.DuckDBPyConnection, select: str, params: Any = None
+) -> tuple[tuple[str, str], ...]:
+    rows = con.execute(f"describe {select}", params or {}).fetchall()
+    return tuple((row[0], row[1]) for row in rows)
+
+
+def _load_stages(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    sources: Mapping[str, Source],
+    problems: list[Problem],
+) -> dict[str, Stage]:
+    stages: dict[str, Stage] = {}
+    for name, path in _files(where, "sql/stage/*.sql").items():
+        found: list[Problem] = []
+        stage = _load_stage(con, name, path, shown(path, root), sources, found)
+        problems += found
+        if stage and not found:
+            stages[name] = stage
+            create_stage(con, stage)
+    return stages
+
+
+def _load_stage(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path,
+    where: str,
+    sources: Mapping[str, Source],
+    problems: list[Problem],
+) -> Stage | None:
+    sql = path.read_text(encoding="utf-8")
+    problems += [
+        Problem(where, "", what) for what in query.check_statement(sql, set(sources), where)
+    ]
+    if problems:
+        return None
+    read = sorted(query.references(sql).tables)
+    if len(read) != 1:
+        problems.append(
+            Problem(
+                where, "", f"reads {', '.join(read) or 'nothing'}: read exactly one source table"
+            )
+        )
+        return None
+    try:
+        columns = _columns(con, strip(sql))
+    except duckdb.Error as error:
+        problems.append(Problem(where, "", _first_line(error)))
+        return None
+    for column, kind in STAGE_COLUMNS.items():
+        if dict(columns).get(column) != kind:
+            problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
+    return Stage(name, where, sql, read[0], stage_hash(sql, sources[read[0]]), columns)
+
+
+def stage_hash(sql: str, source: Source) -> str:
+    """The hash of everything that can change the rows of a staged table."""
+    parts = [canonical(sql), *(f"{name} {kind}" for name, kind in source.columns)]
+    if _NORMALISE in sql:
+        parts.append(inspect.getsource(commandline))
+    return _digest(parts)
+
+
+def canonical(sql: str) -> str:
+    """The SQL without comments and with single blanks, so that prose changes no hash.
+
+    >>> canonical("select 1 -- one" + chr(10) + "   , '--x'")
+    "select 1 , '--x'"
+    """
+    encoded = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    ends = [start for start, _ in tokens[1:]] + [len(encoded)]
+    kept = [
+        encoded[start:end].decode().strip()
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+    return " ".join(kept)
+
+
+def _digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Makes a staged table where it is not, and the view of it that hunts read."""
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in stage.columns)
+    con.execute(f"create table if not exists {stage.table} ({columns})")
+    con.execute(view_sql(stage))
+
+
+def view_sql(stage: Stage) -> str:
+    """The view hunts read: good rows, each event once.
+
+    Partitioned by time first, so that a hunt's time filter reaches the table below.
+    """
+    names = ", ".join(f'"{name}"' for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
+    return (
+        f"create or replace view main.{stage.name} as select {names} from {stage.table}"
+        " where reject_reason is null qualify row_number() over"
+        " (partition by event_time, event_id order by file_id) = 1"
+    )
+
+
+def _load_hunts(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    stages: Mapping[str, Stage],
+    overrides: Mapping[str, Any],
+    problems: list[Problem],
+) -> tuple[Hunt, ...]:
+    hunts, seen = [], dict[str, str]()
+    unused = dict(overrides)
+    for folder in where:
+        for path in sorted(folder.glob("detections/**/*.yaml")):
+            found: list[Problem] = []
+            override = unused.pop(path.stem, None)
+            loaded = detection.load(path, shown(path, root), found, override)
+            hunt = _load_hunt(con, loaded, (folder, *where), stages, found) if loaded else None
+            if loaded and loaded.id in seen:
+                found.append(
+                    Problem(
+                        loaded.shown, "id", f"is also the id of {seen[loaded.id]}: make a new one"
+                    )
+                )
+            if loaded:
+                seen.setdefault(loaded.id, loaded.shown)
+            problems += found
+            if hunt and not found:
+                hunts.append(hunt)
+    stems = [hunt.detection.stem for hunt in hunts]
+    problems += [
+        Problem("gundog.yaml", f"overrides.{name}", unknown(name, stems, "detection"))
+        for name in unused
+    ]
+    return tuple(sorted(hunts, key=lambda hunt: hunt.detection.stem))
+
+
+def _load_hunt(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Detection,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    problems: list[Problem],
+) -> Hunt | None:
+    path = next((f / "sql" / loaded.sql for f in where if (f / "sql" / loaded.sql).is_file()), None)
+    if not path:
+        problems.append(
+            Problem(
+                loaded.shown, "sql", f"sql/{loaded.sql} is not there: write it or correct the name"
+            )
+        )
+        return None
+    sql = path.read_text(encoding="utf-8")
+    file = f"sql/{loaded.sql}"
+    refused = query.check_statement(sql, set(stages), file)
+    problems += [Problem(file, "", what) for what in refused]
+    if refused:
+        return None
+    read = tuple(stages[name] for name in sorted(query.references(sql).tables))
+    problems += _parameter_problems(loaded, sql, file)
+    if not problems:
+        problems += _column_problems(con, loaded, sql, file, read)
+    return Hunt(loaded, sql, read, hunt_hash(loaded, sql, read))
+
+
+def _parameter_problems(loaded: Detection, sql: str, file: str) -> list[Problem]:
+    used = query.parameters(sql)
+    named = set(loaded.params)
+    problems = [
+        Problem(loaded.shown, f"params.{name}", f"is missing, but {file} uses ${name}: add it")
+        for name in sorted(used - named - _ENGINE_PARAMS)
+    ]
+    problems += [
+        Problem(
+            loaded.shown, f"params.{name}", f"is not used by {file}: use ${name} there or remove it"
+        )
+        for name in sorted(named - used)
+    ]
+    problems += [
+        Problem(file, f"${name}", "is not used: rows must be limited to [$start, $end)")
+        for name in ("start", "end")
+        if name not in used
+    ]
+    return problems
+
+
+def bind_params(
+    hunt_params: Mapping[str, Any], start: datetime, end: datetime, staged_from: datetime
+) -> dict[str, Any]:
+    """All parameters a hunt may name."""
+    return {**hunt_params, "start": start, "end": end, "staged_from": staged_from}
+
+
+def _column_problems(
+    con: duckdb.DuckDBPyConnection, loaded: Detection, sql: str, file: str, read: tuple[Stage, ...]
+) -> list[Problem]:
+    """Problems with the columns that a hunt reads or returns, found by binding it."""
+    moment = datetime(2026, 1, 1, tzinfo=UTC)
+    params = bind_params(loaded.params, moment, moment + timedelta(days=1), moment)
+    params = {name: value for name, value in params.items() if name in query.parameters(sql)}
+    try:
+        columns = dict(_columns(con, f"select * from ({strip(sql)})", params))
+    except duckdb.Error as error:
+        return [Problem(file, "", _bind_message(error, read))]
+    wanted: dict[str, str | None] = dict.fromkeys(loaded.identity)
+    problems = []
+    if loaded.series:
+        wanted |= {"hour": "TIMESTAMP WITH TIME ZONE", loaded.series.measure: None}
+        wanted |= dict.fromkeys(loaded.series.by)
+        known = set(columns) | _SERIES_TITLE
+    else:
+        wanted |= {**_MATCH_COLUMNS, "evidence": _EVIDENCE_TYPE}
+        known = set(columns)
+    for name, kind in wanted.items():
+        if name not in columns:
+            problems.append(
+                Problem(file, name, "is not returned: add this column to the final select")
+            )
+        elif kind and columns[name] != kind:
+            problems.append(Problem(file, name, f"has the type {columns[name]}: cast it to {kind}"))
+    return problems + _template_problems(loaded, known)
+
+
+def _template_problems(loaded: Detection, known: set[str]) -> list[Problem]:
+    """Problems with columns named by the title, entity mappings and suppression."""
+    findings = {column.name for column in tables.FINDINGS.columns}
+    named = [("title", name) for name in template_fields(loaded.title)]
+    named += [("entityMappings", name) for one in loaded.entities for _, name in one.columns]
+    if loaded.suppression:
+        named += [("suppression.groupBy", name) for name in loaded.suppression.group_by]
+    return [
+        Problem(loaded.shown, key, f"names {name!r}: {unknown(name, known | findings, 'column')}")
+        for key, name in named
+        if name not in known | findings
+    ]
+
+
+def template_fields(template: str) -> list[str]:
+    """The column names that a title template holds.
+
+    >>> template_fields("{account_name} on {host_name}")
+    ['account_name', 'host_name']
+    """
+    try:
+        return [name for _, name, _, _ in string.Formatter().parse(template) if name is not None]
+    except ValueError:
+        return [template]
+
+
+def _bind_message(error: duckdb.Error, read: tuple[Stage, ...]) -> str:
+    text = _first_line(error)
+    if "not found in FROM clause" in text or "does not have a column named" in text:
+        return f"{text}: if it is not staged yet, add it to {' or '.join(s.path for s in read)}"
+    return text
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def strip(sql: str) -> str:
+    """The statement without comments or a final semicolon, to stand inside another."""
+    return canonical(sql).rstrip("; ")
+
+
+def hunt_hash(loaded: Detection, sql: str, read: tuple[Stage, ...]) -> str:
+    """The hash of everything in a detection that can change its rows."""
+    settings = {
+        "params": loaded.params,
+        "lookback": loaded.lookback,
+        "frequency": loaded.frequency,
+        "identity": loaded.identity,
+        "series": vars(loaded.series) if loaded.series else None,
+    }
+    parts = [canonical(sql), json.dumps(settings, sort_keys=True, default=str)]
+    return _digest([*parts, *(stage.hash for stage in read)])

@@ -1,0 +1,171 @@
+"""The examples inside detections, run: source events through stage SQL and hunt SQL to findings."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from gundog import content, findings, series, tables
+from gundog.content import Content, Hunt, Source
+from gundog.detection import Example, repeated
+from gundog.errors import GundogError, InputError
+from gundog.fields import unknown
+from gundog.findings import Hit
+from gundog.interval import floor, parse_time
+
+_DAY = timedelta(days=1)
+_FILE_ID = 1
+
+
+def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
+    """What differs between the findings an example promises and those it gives; empty when none."""
+    try:
+        found = [_shown(hunt, hit) for hit in run(loaded, hunt, example)]
+    except (GundogError, duckdb.Error) as error:
+        return [str(error)]
+    problems = []
+    left = list(found)
+    for wanted in example.findings:
+        match = next((one for one in left if not _differences(wanted, one)), None)
+        if match is not None:
+            left.remove(match)
+        else:
+            problems.append(f"no finding has {findings.canonical(wanted)}{_nearest(wanted, left)}")
+    if len(found) != len(example.findings):
+        problems.append(f"{len(example.findings)} findings were promised, {len(found)} came")
+        problems += [f"not promised: {findings.canonical(_brief(one))}" for one in left]
+    return problems
+
+
+def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
+    """The hits that a detection has on an example's events, through the SQL that production runs.
+
+    Raises:
+        InputError: when an event names a table or column that does not exist.
+        QueryError: when the SQL fails.
+    """
+    con = duckdb.connect(config={"TimeZone": "UTC", "threads": 1})
+    try:
+        first = _load(con, loaded, hunt, example)
+        if hunt.detection.series:
+            return series.hunt(con, hunt, example.interval, first).hits
+        return findings.match(con, hunt, example.interval, first)
+    finally:
+        con.close()
+
+
+def _load(
+    con: duckdb.DuckDBPyConnection, loaded: Content, hunt: Hunt, example: Example
+) -> datetime:
+    """Puts the events into an empty warehouse; returns the start of the first event's day."""
+    content.register_functions(con)
+    con.execute("create schema staged")
+    for table in tables.TABLES:
+        con.execute(next(tables.create(table)))
+    times = []
+    for name, events in example.events.items():
+        if name not in loaded.sources:
+            raise InputError(f"events.{name}: {unknown(name, loaded.sources, 'source table')}")
+        rows = [one for event in events for one in repeated(event)]
+        times += [parse_time(row["Timestamp"]) for row in rows if row.get("Timestamp")]
+        _insert_events(con, loaded.sources[name], rows)
+    first = floor(min(times, default=example.interval.start), _DAY)
+    for name in hunt.sources:
+        if name not in example.events:
+            _insert_events(con, loaded.sources[name], [])
+        _cover(con, name, min(first, example.interval.start), example.interval.end)
+    for stage in hunt.stages:
+        content.create_stage(con, stage)
+        columns = ", ".join(f'"{column}"' for column, _ in stage.columns)
+        con.execute(f"insert into {stage.table} select {columns} from ({content.strip(stage.sql)})")
+    return first
+
+
+def _insert_events(
+    con: duckdb.DuckDBPyConnection, source: Source, rows: Sequence[Mapping[str, Any]]
+) -> None:
+    con.execute(source.ddl)
+    con.execute(f'alter table "{source.name}" add column file_id bigint')
+    kinds = dict(source.columns)
+    for name in dict.fromkeys(name for row in rows for name in row):
+        if name not in kinds:
+            raise InputError(f"events.{source.name}.{name}: {unknown(name, kinds, 'column')}")
+    if not rows:
+        return
+    arrow = pa.table(
+        {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string()) for name in kinds}
+    )
+    con.register("events", arrow)
+    casts = ", ".join(f'"{name}"::{kind}' for name, kind in source.columns)
+    con.execute(f'insert into "{source.name}" select {casts}, {_FILE_ID} from events')
+    con.unregister("events")
+
+
+def _as_text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, (dict, list)):
+        return json.dumps(findings.plain(value))
+    return str(findings.plain(value))
+
+
+def _cover(con: duckdb.DuckDBPyConnection, source: str, start: datetime, end: datetime) -> None:
+    """Says that one file covers everything, so that an hour without events is a quiet one."""
+    con.execute(
+        """insert into source_files (file_id, source_table, path, covers_start, covers_end, state,
+                                     seen_seq)
+           values (?, ?, 'example', ?, ?, 'staged', 1)""",
+        [_FILE_ID, source, start, end],
+    )
+
+
+def _shown(hunt: Hunt, hit: Hit) -> dict[str, Any]:
+    """A hit as an example may describe it."""
+    return {
+        **findings.plain(hit.row),
+        **findings.present(hunt.detection, hit.row),
+        "evidence_count": hit.evidence_count,
+    }
+
+
+def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str] | list[str]:
+    return [
+        name
+        for name, value in wanted.items()
+        if name not in found or not _equal(findings.plain(value), found[name])
+    ]
+
+
+def _equal(wanted: Any, found: Any) -> bool:
+    if isinstance(wanted, float | int) and isinstance(found, float | int):
+        return math.isclose(wanted, found, rel_tol=1e-6, abs_tol=1e-9)
+    return _normal(wanted) == _normal(found)
+
+
+def _normal(value: Any) -> Any:
+    """Times compare as moments however they are written."""
+    if isinstance(value, str) and len(value) >= 10 and value[4:5] == "-":
+        try:
+            return parse_time(value).astimezone(UTC)
+        except InputError:
+            return value
+    return value
+
+
+def _nearest(wanted: Mapping[str, Any], left: Sequence[Mapping[str, Any]]) -> str:
+    """What the nearest finding has instead."""
+    if not left:
+        return ""
+    near = min(left, key=lambda one: len(list(_differences(wanted, one))))
+    instead = {name: near.get(name) for name in _differences(wanted, near)}
+    return f"; the nearest has {findings.canonical(instead)}"
+
+
+def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: found[name] for name in ("title", "start_time", "end_time") if name in found}

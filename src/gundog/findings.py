@@ -1,0 +1,515 @@
+"""Rows of a hunt turned into findings with evidence, and stored so that hunting twice changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
+
+import duckdb
+import pyarrow as pa
+
+from gundog import content, query, warehouse
+from gundog.content import Hunt, Stage
+from gundog.detection import SEVERITIES, Detection
+from gundog.errors import QueryError
+from gundog.interval import Interval, format_duration, format_time
+
+EVIDENCE_LIMIT = 10_000
+# Columns of findings that a hunt's own columns fill; every other one becomes part of details.
+FILLED = (
+    "tenant", "host_name", "dns_domain", "account_name", "account_sid", "mailbox", "app_id",
+    "ip_address", "start_time", "end_time", "severity", "reason", "score", "observed", "expected",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Event:
+    """One piece of evidence, with the staged row it is."""
+
+    role: str
+    source_table: str
+    event_id: UUID
+    event_time: datetime | None
+    source_file: str
+    seen_seq: int
+    event: str
+
+
+@dataclass(frozen=True)
+class Hit:
+    """What a hunt found: its identity, its columns, and the events that prove it."""
+
+    finding_id: UUID
+    row: Mapping[str, Any]
+    events: tuple[Event, ...]
+    evidence_count: int
+
+
+@dataclass(frozen=True)
+class Hunted:
+    """One detection hunted over one interval; `state` is done, failed or no_data."""
+
+    hunt: Hunt
+    interval: Interval
+    seq: int
+    state: str
+    hits: tuple[Hit, ...] = ()
+    note: str = ""
+    error: str = ""
+    seconds: float = 0.0
+    fingerprint: str = ""
+    points: pa.Table | None = None
+    counts: pa.Table | None = None
+    counted: tuple[Interval, ...] = ()
+
+
+@dataclass
+class Changes:
+    """How many findings a store made new, changed and so on."""
+
+    new: int = 0
+    changed: int = 0
+    unchanged: int = 0
+    withdrawn: int = 0
+    returned: int = 0
+
+    def add(self, other: Changes) -> None:
+        for name in vars(self):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+@dataclass(frozen=True)
+class Author:
+    """Who stores: the run, its time, and whether it is nightly or a backfill."""
+
+    run_id: UUID
+    at: datetime
+    origin: str
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON knows it: times and durations as people write them."""
+    if isinstance(value, datetime):
+        return format_time(value)
+    if isinstance(value, timedelta):
+        return format_duration(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(one) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(one) for one in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    return str(value)
+
+
+def canonical(value: Any) -> str:
+    """JSON with one spelling for equal values."""
+    return json.dumps(plain(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+
+
+def identify(detection: Detection, values: Sequence[Any]) -> UUID:
+    """The finding's id: UUIDv5 of the detection's id and the identity values as JSON."""
+    return uuid5(UUID(detection.id), canonical(list(values)))
+
+
+def match(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, staged_from: datetime
+) -> tuple[Hit, ...]:
+    """The hits of a match detection over one interval.
+
+    Args:
+        con: a connection that sees the staged views, such as `query.sandbox`.
+        hunt: the detection and its SQL.
+        interval: what `$start` and `$end` are.
+        staged_from: what `$staged_from` is.
+
+    Raises:
+        QueryError: when the SQL fails, or two rows have the same identity.
+    """
+    detection = hunt.detection
+    params = content.bind_params(detection.params, interval.start, interval.end, staged_from)
+    rows = query.arrow(con, hunt.sql, params).to_pylist()
+    reach = interval.widen(detection.reach)
+    events = lookup(con, hunt.stages, reach, [ref for row in rows for ref in row["evidence"] or ()])
+    hits = {}
+    for row in rows:
+        identity = [row[name] for name in detection.identity]
+        finding_id = identify(detection, identity)
+        if finding_id in hits:
+            raise QueryError(
+                f"{detection.shown}: identity: two rows share {plain(identity)}:"
+                " return one row for each, or add a column to identity"
+            )
+        refs = row["evidence"] or ()
+        found = [events[key] for ref in refs if (key := _key(ref)) in events]
+        kept = {name: value for name, value in row.items() if name != "evidence"}
+        hits[finding_id] = Hit(finding_id, kept, tuple(found[:EVIDENCE_LIMIT]), len(refs))
+    return tuple(hits.values())
+
+
+def _key(ref: Mapping[str, Any]) -> tuple[str, str, str]:
+    return ref["role"], ref["source_table"], str(ref["event_id"])
+
+
+def lookup(
+    con: duckdb.DuckDBPyConnection,
+    stages: Iterable[Stage],
+    span: Interval,
+    refs: Sequence[Mapping[str, Any]],
+) -> dict[tuple[str, str, str], Event]:
+    """The staged rows that evidence refers to, by (role, source table, event id)."""
+    wanted = defaultdict[str, dict[str, None]](dict)
+    for ref in refs:
+        wanted[ref["source_table"]][str(ref["event_id"])] = None
+    rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+    for stage in stages:
+        ids = list(wanted[stage.source]) + list(wanted[stage.name])
+        if not ids:
+            continue
+        for row in con.execute(_lookup_sql(stage), [ids, span.start, span.end]).fetchall():
+            for name in (stage.source, stage.name):
+                rows.setdefault((name, str(row[0])), row)
+    return {
+        _key(ref): Event(ref["role"], ref["source_table"], *rows[key])
+        for ref in refs
+        if (key := (ref["source_table"], str(ref["event_id"]))) in rows
+    }
+
+
+def _lookup_sql(stage: Stage) -> str:
+    """Evidence rows as JSON; of a re-delivered event the smallest path, seen first."""
+    return f"""
+        with wanted as (select unnest(?::uuid[]) as event_id),
+        span as (select ?::timestamptz as low, ?::timestamptz as high),
+        places as (
+            select s.event_id, min(f.path) as path, min(f.seen_seq) as seen_seq
+            from {stage.table} as s inner join source_files as f using (file_id)
+            where s.event_id in (from wanted)
+            and s.event_time >= (select low from span) and s.event_time < (select high from span)
+            group by s.event_id
+        )
+        select v.event_id, v.event_time, p.path, p.seen_seq, to_json(v)::varchar
+        from {stage.name} as v inner join places as p using (event_id)
+        where v.event_time >= (select low from span) and v.event_time < (select high from span)
+        order by v.event_time, v.event_id"""
+
+
+def present(detection: Detection, row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a finding says of itself to people: words of the detection, columns of the row."""
+    severity = row.get("severity")
+    entities = [
+        {"type": one.entity_type, **{name: plain(row.get(column)) for name, column in one.columns}}
+        for one in detection.entities
+        if any(row.get(column) for _, column in one.columns)
+    ]
+    return {
+        "detection_name": detection.name,
+        "kind": detection.kind,
+        "title": title(detection, row),
+        "reason": row.get("reason") or detection.name,
+        "severity": severity if severity in SEVERITIES else detection.severity,
+        "risk_score": detection.risk_score,
+        "tactics": list(detection.tactics),
+        "techniques": list(detection.techniques),
+        "entities": canonical(entities),
+    }
+
+
+def title(detection: Detection, row: Mapping[str, Any]) -> str:
+    """The detection's title with the row's values in place of {column}."""
+    text = detection.title or detection.name
+    for name in content.template_fields(text):
+        value = plain(row.get(name))
+        text = text.replace("{" + name + "}", "?" if value in (None, "") else str(value), 1)
+    return text
+
+
+def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:
+    """The row of `findings` for a hit that was not stored before."""
+    detection = hunted.hunt.detection
+    filled = {name: hit.row.get(name) for name in FILLED}
+    details = {name: value for name, value in hit.row.items() if name not in FILLED}
+    return {
+        "finding_id": str(hit.finding_id),
+        "detection_id": detection.id,
+        "detection_hash": hunted.hunt.hash,
+        **filled,
+        **present(detection, hit.row),
+        "tenant": filled["tenant"] or "",
+        "interval_start": hunted.interval.start,
+        "interval_end": hunted.interval.end,
+        "details": json.dumps(plain(details), ensure_ascii=True),
+        "evidence_count": hit.evidence_count,
+        "suppressed_count": 0,
+        "is_late": False,
+        "origin": author.origin,
+        "triage_status": "new",
+        "run_id": str(author.run_id),
+        "created_at": author.at,
+        "updated_at": author.at,
+        "row": canonical(hit.row),
+        "evidence_digest": _evidence_digest(hit),
+    }
+
+
+def _evidence_digest(hit: Hit) -> str:
+    digest = hashlib.sha256()
+    for event in hit.events:
+        digest.update(
+            canonical([event.role, event.event_id, event.source_file, event.event]).encode()
+        )
+    return digest.hexdigest()[:16]
+
+
+def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Changes:
+    """Replaces an interval's findings, points and ledger row in one transaction.
+
+    A hunt that failed or had no data leaves the findings of before and says so in the ledger.
+    """
+    changes = Changes()
+    with warehouse.transaction(con):
+        if hunted.state == "done":
+            prior_seq = _prior_seq(con, hunted)
+            _store_hits(con, hunted, author, prior_seq, changes)
+            _store_series(con, hunted)
+        _store_ledger(con, hunted, author)
+    return changes
+
+
+def _prior_seq(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> int | None:
+    """The staging step that an earlier hunt of this interval saw; None for the first hunt."""
+    found = con.execute(
+        """select seq from run_intervals where detection_id = ? and detection_hash = ?
+           and interval_start = ? and interval_end = ? and state = 'done'""",
+        [hunted.hunt.detection.id, hunted.hunt.hash, hunted.interval.start, hunted.interval.end],
+    ).fetchall()
+    return int(found[0][0]) if found else None
+
+
+def _store_hits(
+    con: duckdb.DuckDBPyConnection,
+    hunted: Hunted,
+    author: Author,
+    prior_seq: int | None,
+    changes: Changes,
+) -> None:
+    old = _stored(con, hunted)
+    if not old and not hunted.hits:
+        return
+    gone = {key: row for key, row in old.items() if row["here"]}
+    for hit in hunted.hits:
+        key = str(hit.finding_id)
+        gone.pop(key, None)
+        new = record(hunted, hit, author)
+        new["is_late"] = prior_seq is not None and any(e.seen_seq > prior_seq for e in hit.events)
+        before = old.get(key)
+        if before:
+            new["created_at"] = before["created_at"]
+            new["is_late"] = new["is_late"] or before["is_late"]
+        if before and _same(before, new):
+            changes.unchanged += 1
+            continue
+        change = _change(con, key, before)
+        setattr(changes, change, getattr(changes, change) + 1)
+        _replace(con, hit, new)
+        _note(con, key, hunted, author, change, _what_changed(before, new), before)
+    for key, before in gone.items():
+        changes.withdrawn += 1
+        _delete(con, key)
+        _note(con, key, hunted, author, "withdrawn", "no longer found in its interval", before)
+
+
+def _stored(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> dict[str, dict[str, Any]]:
+    """Stored findings of this interval (`here`), and those elsewhere that a hit replaces."""
+    ids = [str(hit.finding_id) for hit in hunted.hits]
+    rows = warehouse.rows(
+        con,
+        """select *, interval_start = ? and interval_end = ? as here from findings
+           where detection_id = ? and (here or finding_id in (select unnest(?::uuid[])))""",
+        [hunted.interval.start, hunted.interval.end, hunted.hunt.detection.id, ids],
+    )
+    return {str(row["finding_id"]): row for row in rows}
+
+
+_COMPARED = ("row", "evidence_digest", "interval_start", "interval_end", "detection_hash")
+
+
+def _same(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    return all(before[name] == new[name] for name in _COMPARED)
+
+
+def _what_changed(before: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
+    if before is None:
+        return ""
+    old_row, new_row = json.loads(before["row"]), json.loads(new["row"])
+    names = [name for name in sorted(new_row.keys() | old_row.keys())
+             if old_row.get(name) != new_row.get(name)]  # fmt: skip
+    if before["evidence_digest"] != new["evidence_digest"]:
+        names.append("evidence")
+    if before["detection_hash"] != new["detection_hash"]:
+        names.append("detection")
+    return ", ".join(names) or "interval"
+
+
+def _change(con: duckdb.DuckDBPyConnection, key: str, before: Any) -> str:
+    if before:
+        return "changed"
+    last = con.execute(
+        "select change from finding_changes where finding_id = ? order by at desc, rowid desc limit 1",
+        [key],
+    ).fetchall()
+    return "returned" if last and last[0][0] == "withdrawn" else "new"
+
+
+def _delete(con: duckdb.DuckDBPyConnection, key: str) -> None:
+    con.execute("delete from findings where finding_id = ?", [key])
+    con.execute("delete from evidence where finding_id = ?", [key])
+
+
+def _replace(con: duckdb.DuckDBPyConnection, hit: Hit, new: dict[str, Any]) -> None:
+    _delete(con, new["finding_id"])
+    warehouse.insert(con, "findings", [new])
+    warehouse.insert(
+        con,
+        "evidence",
+        [
+            {
+                "finding_id": new["finding_id"],
+                "ordinal": ordinal,
+                "role": event.role,
+                "source_table": event.source_table,
+                "event_time": event.event_time,
+                "event_id": str(event.event_id),
+                "source_file": event.source_file,
+                "event": event.event,
+            }
+            for ordinal, event in enumerate(hit.events)
+        ],
+    )
+
+
+def _note(
+    con: duckdb.DuckDBPyConnection,
+    key: str,
+    hunted: Hunted,
+    author: Author,
+    change: str,
+    reason: str,
+    before: Mapping[str, Any] | None,
+) -> None:
+    kept = {name: value for name, value in (before or {}).items() if name != "here"}
+    warehouse.insert(
+        con,
+        "finding_changes",
+        [
+            {
+                "finding_id": key,
+                "detection_id": hunted.hunt.detection.id,
+                "run_id": str(author.run_id),
+                "change": change,
+                "reason": reason,
+                "before": json.dumps(plain(kept)) if before else None,
+                "at": author.at,
+            }
+        ],
+    )
+
+
+def _store_series(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> None:
+    """Replaces the counts of every span that was counted and the points of the interval."""
+    detection_id, digest = hunted.hunt.detection.id, hunted.hunt.hash
+    for span in hunted.counted:
+        con.execute(
+            """delete from series_counts where detection_id = ? and detection_hash = ?
+               and hour >= ? and hour < ?""",
+            [detection_id, digest, span.start, span.end],
+        )
+        con.execute(
+            """delete from series_spans where detection_id = ? and detection_hash = ?
+               and interval_start >= ? and interval_end <= ?""",
+            [detection_id, digest, span.start, span.end],
+        )
+    spans = [
+        {"detection_id": detection_id, "detection_hash": digest, "interval_start": span.start,
+         "interval_end": span.end, "seq": hunted.seq}
+        for span in hunted.counted
+    ]  # fmt: skip
+    warehouse.insert(con, "series_spans", spans)
+    _insert_arrow(con, "series_counts", hunted.counts)
+    if hunted.points is not None:
+        con.execute(
+            "delete from series_points where detection_id = ? and hour >= ? and hour < ?",
+            [detection_id, hunted.interval.start, hunted.interval.end],
+        )
+        _insert_arrow(con, "series_points", hunted.points)
+
+
+def _insert_arrow(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | None) -> None:
+    if rows is None or not rows.num_rows:
+        return
+    con.register("arrow_rows", rows)
+    con.execute(f"insert into {table} by name select * from arrow_rows")
+    con.unregister("arrow_rows")
+
+
+def _store_ledger(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> None:
+    detection = hunted.hunt.detection
+    key = [detection.id, hunted.interval.start, hunted.interval.end]
+    con.execute(
+        """delete from run_intervals
+           where detection_id = ? and interval_start = ? and interval_end = ?""",
+        key,
+    )
+    counted = con.execute(
+        """select count(*) from findings
+           where detection_id = ? and interval_start = ? and interval_end = ?""",
+        key,
+    ).fetchall()
+    warehouse.insert(
+        con,
+        "run_intervals",
+        [
+            {
+                "detection_id": detection.id,
+                "detection_hash": hunted.hunt.hash,
+                "interval_start": hunted.interval.start,
+                "interval_end": hunted.interval.end,
+                "state": hunted.state,
+                "fingerprint": hunted.fingerprint,
+                "findings": counted[0][0],
+                "note": hunted.note or None,
+                "seconds": hunted.seconds,
+                "error": hunted.error or None,
+                "run_id": str(author.run_id),
+                "updated_at": author.at,
+                "seq": hunted.seq,
+            }
+        ],
+    )
+
+
+def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> None:
+    """Writes the prose of stored findings anew where their detection's words changed.
+
+    Title, severity, tactics and so on follow the detection as it stands; rows are not hunted
+    again for that.
+    """
+    for detection in detections:
+        stored = warehouse.rows(
+            con, "select * from findings where detection_id = ?", [detection.id]
+        )
+        for row in stored:
+            words = present(detection, json.loads(row["row"]))
+            changed = {name: value for name, value in words.items() if row[name] != value}
+            if changed:
+                names = ", ".join(f'"{name}" = ?' for name in changed)
+                con.execute(
+                    f"update findings set {names} where finding_id = ?",
+                    [*changed.values(), row["finding_id"]],
+                )

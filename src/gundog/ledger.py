@@ -1,0 +1,190 @@
+"""What was hunted and what is due: computed from the ledger and the staging steps, never remembered."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+
+from gundog.content import Hunt
+from gundog.interval import Interval, ceil, floor, format_time, last_complete, split
+
+MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
+DUE = (MISSING, STALE, FAILED, NO_DATA)
+_FAR = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """The run's time and how long intervals stay provisional."""
+
+    now: datetime
+    late_arrival: timedelta
+
+    def provisional(self, interval: Interval) -> bool:
+        """True while late files may still change the interval."""
+        return interval.end + self.late_arrival > self.now
+
+
+def candidates(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, clock: Clock, within: Interval | None
+) -> list[Interval]:
+    """The intervals a run looks at, oldest first.
+
+    Those inside `within` that have ended; without it the last complete one, and those that end
+    up to `late_arrival` before it, but none older than the first that was ever hunted: a new or
+    changed detection starts with the last complete interval only.
+    """
+    frequency = hunt.detection.frequency
+    last = last_complete(clock.now, frequency)
+    if within:
+        return [one for one in split(within, frequency) if one.end <= clock.now]
+    oldest = max(floor(last.end - clock.late_arrival, frequency), _first(con, hunt) or last.start)
+    return list(split(Interval(min(oldest, last.start), last.end), frequency))
+
+
+def _first(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime | None:
+    found = con.execute(
+        "select min(interval_start) from run_intervals where detection_id = ? and detection_hash = ?",
+        [hunt.detection.id, hunt.hash],
+    ).fetchall()
+    first: datetime | None = found[0][0]
+    return first
+
+
+def states(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, intervals: Sequence[Interval], clock: Clock
+) -> dict[Interval, str]:
+    """The state of each interval: missing, stale, failed, no_data or done."""
+    if not intervals:
+        return {}
+    rows = con.execute(
+        """select interval_start, interval_end, state, seq from run_intervals
+           where detection_id = ? and detection_hash = ?
+           and interval_end > ? and interval_start < ?""",
+        [hunt.detection.id, hunt.hash, intervals[0].start, intervals[-1].end],
+    ).fetchall()
+    known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
+    changes = _changes(con, hunt, min((seq for _, seq in known.values()), default=0))
+    found = {}
+    for interval in intervals:
+        state, seq = known.get(interval, (MISSING, 0))
+        stale = state == DONE and _stale(hunt, interval, seq, changes, clock)
+        found[interval] = STALE if stale else state
+    return found
+
+
+@dataclass(frozen=True)
+class _Change:
+    stage: str
+    first: datetime
+    last: datetime
+    seq: int
+
+
+def _changes(con: duckdb.DuckDBPyConnection, hunt: Hunt, since: int) -> list[_Change]:
+    names = [stage.name for stage in hunt.stages]
+    names += list(hunt.sources) if hunt.detection.series else []
+    rows = con.execute(
+        """select stage, min_time, max_time, seq from stage_changes
+           where seq > ? and stage in (select unnest(?::varchar[]))""",
+        [since, names],
+    ).fetchall()
+    return [_Change(*row) for row in rows]
+
+
+def _stale(
+    hunt: Hunt, interval: Interval, seq: int, changes: Sequence[_Change], clock: Clock
+) -> bool:
+    """True when a row this interval reads was staged or removed since it was hunted.
+
+    The training span of a series counts only while the interval is provisional.
+    """
+    detection = hunt.detection
+    back = detection.reach if clock.provisional(interval) else detection.lookback
+    low = interval.start - back
+    return any(c.seq > seq and c.last >= low and c.first < interval.end for c in changes)
+
+
+def no_data(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, freshness: timedelta
+) -> str:
+    """Why a source cannot answer for the interval, in one sentence; empty when all can.
+
+    Judged from the interval's end, never from the clock, so that a backfill says what the night
+    said.
+    """
+    for source in hunt.sources:
+        files, newest = con.execute(
+            """select
+                   (select count(*) from source_files where source_table = $source
+                    and state = 'staged' and covers_start < $end and covers_end > $start),
+                   (select max(hour) from source_hours where source_table = $source
+                    and hour < $end and hour > $old - interval 1 hour)""",
+            {
+                "source": source,
+                "start": interval.start,
+                "end": interval.end,
+                "old": interval.end - freshness,
+            },
+        ).fetchall()[0]
+        if not files:
+            return f"{source}: no file covers any part of {interval}"
+        if newest is None:
+            since = format_time(interval.end - freshness)
+            return f"{source}: no event since {since} although files cover {interval}"
+    return ""
+
+
+def staged_from(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime:
+    """The time from which all of the hunt's staged tables hold what the lake holds."""
+    starts = []
+    for stage in hunt.stages:
+        found = con.execute(
+            """select min(covers_start) from source_files as f
+               inner join file_stages as s using (file_id)
+               where s.stage = ? and s.stage_hash = ? and f.state = 'staged'""",
+            [stage.name, stage.hash],
+        ).fetchall()
+        starts.append(found[0][0] or _FAR)
+    return max(starts, default=_FAR)
+
+
+def learning(hunt: Hunt, interval: Interval, start: datetime) -> str:
+    """What to say when a hunt that needs history has less than its lookback; else empty."""
+    if not hunt.needs_history or start <= interval.start - hunt.detection.lookback:
+        return ""
+    if start == _FAR:
+        return "learning: nothing is staged yet"
+    ready = ceil(start + hunt.detection.lookback, hunt.detection.frequency)
+    return f"learning until {format_time(ready)}"
+
+
+def fingerprint(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> str:
+    """A hash of the file versions whose rows lie in what the interval reads."""
+    rows = con.execute(
+        """select distinct f.path, f.size_bytes, f.mtime_ns
+           from stage_hours as h inner join source_files as f using (file_id)
+           where h.stage in (select unnest(?::varchar[])) and h.max_time >= ? and h.min_time < ?
+           order by all""",
+        [
+            [stage.name for stage in hunt.stages],
+            interval.start - hunt.detection.lookback,
+            interval.end,
+        ],
+    ).fetchall()
+    return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
+
+
+def covered(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Interval | None:
+    """From the first to the last interval that was hunted with the present hash."""
+    found = con.execute(
+        """select min(interval_start), max(interval_end) from run_intervals
+           where detection_id = ? and detection_hash = ?""",
+        [hunt.detection.id, hunt.hash],
+    ).fetchall()
+    start, end = found[0]
+    return Interval(start, end) if start else None

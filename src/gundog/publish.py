@@ -1,0 +1,204 @@
+"""The warehouse copied into findings.duckdb, aside, and renamed into place.
+
+Readers hold the old file until they open again; none waits, fails, or sees half a run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gundog import tables, warehouse
+from gundog.content import Hunt
+from gundog.findings import plain
+from gundog.interval import format_duration
+from gundog.tables import Table
+
+STORAGE_VERSION = "v1.5.0"
+VIEWS = {
+    "open_findings": (
+        "What waits for a person: new or in progress, not suppressed, of stable detections.",
+        """select f.* from {schema}.findings as f
+           inner join {schema}.detections as d using (detection_id)
+           where f.triage_status in ('new', 'in_progress') and f.suppressed_by is null
+           and d.status = 'stable'
+           order by f.start_time desc, f.finding_id""",
+    ),
+    "findings_by_day": (
+        "How many findings each detection had on each day.",
+        """select date_trunc('day', end_time) as day, detection_name, severity,
+                  count(*) as findings
+           from {schema}.findings group by all order by day desc, detection_name""",
+    ),
+    "risk_by_entity": (
+        "Risk summed per host, account and mailbox over the 7 and 30 days before the newest.",
+        """with named as (
+               select unnest([
+                   {{'kind': 'host', 'name': host_name}},
+                   {{'kind': 'account', 'name': account_name}},
+                   {{'kind': 'mailbox', 'name': mailbox}}
+               ], recursive := true), finding_id, end_time, coalesce(risk_score, 0) as risk
+               from {schema}.findings where suppressed_by is null
+           ), newest as (select max(end_time) as at from {schema}.findings)
+           select kind, name,
+                  coalesce(sum(risk) filter (end_time > at - interval 7 day), 0) as risk_7d,
+                  sum(risk) as risk_30d, list(finding_id order by end_time desc) as findings
+           from named, newest
+           where name is not null and name not in ('', '*') and end_time > at - interval 30 day
+           group by kind, name order by risk_30d desc, kind, name""",
+    ),
+}  # fmt: skip
+
+
+def write_detections(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> None:
+    """Writes down the detections as they stand."""
+    records = []
+    for hunt in hunts:
+        one = hunt.detection
+        records.append(
+            {
+                "detection_id": one.id,
+                "stem": one.stem,
+                "name": one.name,
+                "detection_hash": hunt.hash,
+                "kind": one.kind,
+                "status": one.status if one.enabled else "deprecated",
+                "severity": one.severity,
+                "description": one.description,
+                "triage": list(one.triage),
+                "false_positives": list(one.false_positives),
+                "blind_spots": list(one.blind_spots),
+                "refs": list(one.references),
+                "sql": hunt.sql,
+                "params": json.dumps(plain(one.params)),
+                "frequency": format_duration(one.frequency),
+                "lookback": format_duration(one.lookback),
+            }
+        )
+    with warehouse.transaction(con):
+        con.execute("delete from detections")
+        warehouse.insert(con, "detections", records)
+
+
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    target: Path,
+    *,
+    now: datetime,
+    late_arrival: timedelta,
+    due: Sequence[dict[str, Any]] = (),
+) -> None:
+    """Builds the published file beside `target` and renames it into place.
+
+    Args:
+        con: the warehouse, writable.
+        target: findings.duckdb.
+        now: the run's time; decides provisional or final.
+        late_arrival: how long an interval stays provisional after its end.
+        due: ledger rows of intervals that are missing or stale.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    aside.unlink(missing_ok=True)
+    con.execute(
+        f"attach {tables.quote(str(aside))} as published (storage_version '{STORAGE_VERSION}')"
+    )
+    try:
+        with warehouse.transaction(con):
+            for table in tables.TABLES:
+                if not table.published:
+                    continue
+                _copy(con, table, now, late_arrival)
+            _mark_due(con, due)
+            _create_views(con)
+        con.execute("checkpoint published")
+    finally:
+        con.execute("detach published")
+    _rename(aside, target)
+
+
+def _copy(
+    con: duckdb.DuckDBPyConnection, table: Table, now: datetime, late_arrival: timedelta
+) -> None:
+    for statement in tables.create(table, "published.main", published=True):
+        con.execute(statement)
+    special = {
+        "findings": {"interval_state": _FINAL},
+        "run_intervals": {"state": f"case when state = 'done' then {_FINAL} else state end"},
+    }.get(table.name, {})
+    columns = ", ".join(
+        f'{special[c.name]} as "{c.name}"' if c.name in special else f'"{c.name}"'
+        for c in table.published_columns
+    )
+    values = {"now": now, "late": late_arrival} if special else {}
+    con.execute(
+        f"insert into published.main.{table.name} select {columns} from main.{table.name}"
+        f" {_WHERE.get(table.name, '')} {_ORDER.get(table.name, '')}",
+        values,
+    )
+
+
+_FINAL = "case when interval_end + $late > $now then 'provisional' else 'final' end"
+_WHERE = {
+    # The tenants' own series whole; a mailbox's only where it has a finding.
+    "series_points": """where series_key like '%/*' or (detection_id, series_key) in (
+        select (detection_id, details ->> '$.series_key') from main.findings
+        where kind = 'series')"""
+}
+_ORDER = {
+    "findings": "order by start_time, finding_id",
+    "evidence": "order by finding_id, ordinal",
+    "series_points": "order by detection_id, series_key, hour",
+    "run_intervals": "order by detection_id, interval_start",
+    "source_files": "order by source_table, path",
+}
+
+
+def _mark_due(con: duckdb.DuckDBPyConnection, due: Sequence[dict[str, Any]]) -> None:
+    """Lets the published ledger name what is stale or missing as well."""
+    for row in due:
+        con.execute(
+            """update published.main.run_intervals set state = 'stale'
+               where detection_id = ? and interval_start = ? and interval_end = ?""",
+            [row["detection_id"], row["interval_start"], row["interval_end"]],
+        )
+    missing = [row for row in due if row["state"] == "missing"]
+    warehouse.insert(con, "published.main.run_intervals", missing)
+
+
+def _create_views(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("use published.main")
+    try:
+        for name, (comment, sql) in VIEWS.items():
+            con.execute(f"create view {name} as {sql.format(schema='main')}")
+            con.execute(f"comment on view {name} is {tables.quote(comment)}")
+    finally:
+        con.execute("use memory.main" if _is_memory(con) else f"use {_own(con)}.main")
+
+
+def _is_memory(con: duckdb.DuckDBPyConnection) -> bool:
+    return _own(con) == "memory"
+
+
+def _own(con: duckdb.DuckDBPyConnection) -> str:
+    rows = con.execute(
+        "select database_name from duckdb_databases() where not internal and database_name != 'published'"
+    ).fetchall()
+    return str(rows[0][0])
+
+
+def _rename(aside: Path, target: Path) -> None:
+    with aside.open("rb") as file:
+        os.fsync(file.fileno())
+    aside.replace(target)
+    directory = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

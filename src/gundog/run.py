@@ -1,0 +1,516 @@
+"""The four steps over intervals: stage, hunt, publish, notify. Every command that hunts is this."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+import gundog
+from gundog import (
+    content,
+    findings,
+    lake,
+    ledger,
+    publish,
+    query,
+    series,
+    settings,
+    stage,
+    warehouse,
+)
+from gundog.content import Content, Hunt, Stage
+from gundog.errors import GundogError, InputError
+from gundog.findings import Author, Changes, Hunted
+from gundog.interval import Interval, ceil, check_on_grid, format_time, hull
+from gundog.lake import FileVersion
+from gundog.ledger import Clock
+from gundog.settings import Settings
+
+_SLACK = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder read: its settings and its content."""
+
+    settings: Settings
+    content: Content
+    environ: Mapping[str, str] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for; without `within` it is the nightly run."""
+
+    command: str
+    within: Interval | None = None
+    detections: tuple[str, ...] = ()
+    again: bool = False
+    wait: timedelta = timedelta()
+    origin: str = "nightly"
+
+
+@dataclass
+class Health:
+    """Something that needs a person: `key` is the same for the same trouble on later runs."""
+
+    key: str
+    title: str
+    text: str
+
+
+@dataclass
+class Outcome:
+    """How a run went."""
+
+    run_id: UUID
+    started: datetime
+    within: Interval | None = None
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    hunted: int = 0
+    done: int = 0
+    changes: Changes = field(default_factory=Changes)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        return 1 if self.problems else 0
+
+    def trouble(self, key: str, title: str, text: str) -> None:
+        """Names something that failed or had no data; the run exits 1."""
+        self.problems.append(f"{title}: {text}")
+        self.health.append(Health(key, title, text))
+
+
+Say = Callable[[str], None]
+
+
+def load_project(root: Path, environ: Mapping[str, str]) -> Project:
+    """A project folder's settings and content.
+
+    Raises:
+        ContentError: when gundog.yaml is wrong; broken detections are problems of the content.
+    """
+    loaded = settings.load(root, environ)
+    where = content.folders(loaded.content, loaded.root)
+    found = content.load(where, loaded.overrides, loaded.root)
+    return Project(loaded, found, environ)
+
+
+@dataclass
+class _Run:
+    """What the steps of one run share."""
+
+    project: Project
+    request: Request
+    clock: Clock
+    author: Author
+    hunts: tuple[Hunt, ...]
+    outcome: Outcome
+    say: Say
+    files: dict[str, list[FileVersion]] = field(default_factory=dict)
+    attempted: set[tuple[str, Interval]] = field(default_factory=set)
+
+
+def run(
+    project: Project, request: Request, now: datetime, run_id: UUID, say: Say = lambda text: None
+) -> Outcome:
+    """Stages, hunts, stores and publishes what the request covers, oldest first.
+
+    Args:
+        project: settings and content.
+        request: which intervals, of which detections.
+        now: the time of the run, in UTC; nothing below asks a clock.
+        run_id: names the run in every row that it writes.
+        say: gets one line of progress at a time.
+
+    Raises:
+        InputError: when the request is wrong; nothing was done.
+        LockError: when another run holds the warehouse.
+        StoreError: when the lake cannot be listed; nothing was stored.
+    """
+    outcome = Outcome(run_id, now)
+    hunts = _selected(project.content, request)
+    for problem in project.content.problems:
+        outcome.trouble(f"content:{problem}", "content", str(problem))
+    author = Author(run_id, now, request.origin)
+    clock = Clock(now, project.settings.late_arrival)
+    state = _Run(project, request, clock, author, hunts, outcome, say)
+    _check_range(state)
+    with warehouse.lock(project.settings.warehouse, request.wait, now):
+        _steps(state)
+    return outcome
+
+
+def _selected(loaded: Content, request: Request) -> tuple[Hunt, ...]:
+    named = [loaded.hunt(name) for name in request.detections]
+    return tuple(hunt for hunt in named or loaded.hunts if hunt.detection.runs)
+
+
+def _check_range(state: _Run) -> None:
+    within = state.request.within
+    if not within:
+        return
+    for hunt in state.hunts:
+        check_on_grid(within.start, hunt.detection.frequency, f"{hunt.detection.stem}: --from")
+        check_on_grid(within.end, hunt.detection.frequency, f"{hunt.detection.stem}: --to")
+    if within.start >= state.clock.now:
+        raise InputError(f"{within} has not happened yet: give days that are over")
+    state.say(f"{state.request.command} {within}")
+
+
+def _open(state: _Run) -> Any:
+    options = state.project.settings
+    return warehouse.writable(
+        options.warehouse, memory_limit=options.memory_limit, threads=options.threads
+    )
+
+
+def _steps(state: _Run) -> None:
+    with _open(state) as con:
+        _start(con, state)
+        wanted = _wanted(con, state)
+    state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
+    _list_lake(state, wanted)
+    for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
+        if not _hunt_all(state, wanted):
+            break
+    with _open(state) as con:
+        _finish(con, state, wanted)
+
+
+def _start(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    within = state.request.within
+    warehouse.insert(
+        con,
+        "runs",
+        [
+            {
+                "run_id": str(state.author.run_id),
+                "command": state.request.command,
+                "origin": state.request.origin,
+                "version": gundog.__version__,
+                "started_at": state.author.at,
+                "range_start": within.start if within else None,
+                "range_end": within.end if within else None,
+            }
+        ],
+    )
+
+
+def _wanted(con: duckdb.DuckDBPyConnection, state: _Run) -> dict[str, list[Interval]]:
+    """The intervals to look at, by detection id."""
+    return {
+        hunt.detection.id: ledger.candidates(con, hunt, state.clock, state.request.within)
+        for hunt in state.hunts
+    }
+
+
+def reading(hunt: Hunt, span: Interval, late: timedelta, partition_by: str) -> Interval:
+    """The partitions whose files can hold rows that the hunt reads for `span`."""
+    if partition_by == "event":
+        return span.widen(hunt.detection.reach + _DAY, _DAY)
+    return span.widen(hunt.detection.reach + _SLACK, late)
+
+
+def _list_lake(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> None:
+    """Lists every source that a hunt reads, once, over all that the run may need of it."""
+    spans = defaultdict[str, list[tuple[Hunt, Interval]]](list)
+    for hunt in state.hunts:
+        span = hull(wanted[hunt.detection.id])
+        for source in hunt.sources if span else ():
+            assert span is not None  # noqa: S101 - the loop is empty otherwise
+            spans[source].append((hunt, span))
+    late = state.clock.late_arrival
+    for source, needs in sorted(spans.items()):
+        paths = state.project.settings.lake.get(source)
+        if not paths:
+            text = f"gundog.yaml names no path for it: add lake.{source}"
+            state.outcome.trouble(f"lake:{source}", source, text)
+            continue
+        found: dict[str, FileVersion] = {}
+        for place, path in enumerate(paths):
+            over = hull(reading(hunt, span, late, path.partition_by) for hunt, span in needs)
+            listed = lake.list_files(
+                source, paths, over, state.project.settings.root, state.project.environ
+            )
+            found |= {file.path: file for file in listed if file.lake_path == place}
+        if not found:
+            text = lake.explain_no_match(
+                source, paths, state.project.settings.root, state.project.environ
+            )
+            state.outcome.trouble(f"lake:{source}", source, text)
+        state.files[source] = sorted(found.values(), key=lambda file: file.path)
+
+
+def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
+    """Goes through the days oldest first; returns how many intervals were hunted."""
+    count = 0
+    finished: list[Hunted] = []
+    for day, intervals in _by_day(state.hunts, wanted).items():
+        with _open(state) as con:
+            _store(con, state, finished)
+            _stage(con, state, intervals)
+            due = _due(con, state, intervals)
+        finished = _hunt_day(state, due) if due else []
+        count += len(finished)
+        if finished:
+            state.say(f"{format_time(day)[:10]}  {_day_line(finished)}")
+    if finished:
+        with _open(state) as con:
+            _store(con, state, finished)
+    return count
+
+
+def _by_day(
+    hunts: Sequence[Hunt], wanted: Mapping[str, Sequence[Interval]]
+) -> dict[datetime, list[tuple[Hunt, Interval]]]:
+    days = defaultdict[datetime, list[tuple[Hunt, Interval]]](list)
+    for hunt in hunts:
+        for interval in wanted[hunt.detection.id]:
+            days[ceil(interval.end, _DAY) - _DAY].append((hunt, interval))
+    return dict(sorted(days.items()))
+
+
+def _stage(
+    con: duckdb.DuckDBPyConnection, state: _Run, intervals: Sequence[tuple[Hunt, Interval]]
+) -> None:
+    """Stages the files that the day's hunts can read and that were not staged as they are."""
+    options = state.project.settings
+    tasks = []
+    for source, files in state.files.items():
+        stages = _stages_of(state.hunts, source)
+        near = [
+            file
+            for file in files
+            if any(
+                _needed(file, hunt, interval, state) for hunt, interval in _hulls(intervals, source)
+            )
+        ]
+        tasks += stage.pending(con, near, stages)
+    if not tasks:
+        return
+    size = sum(task.file.size for task in tasks)
+    state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
+    done = stage.run(
+        con, tasks, state.project.content.sources, options.lake, options.root,
+        state.project.environ, state.author.at,
+    )  # fmt: skip
+    outcome = state.outcome
+    outcome.files += done.files
+    outcome.bytes += done.bytes
+    for path, error in done.rejected:
+        outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}")
+
+
+def _hulls(intervals: Iterable[tuple[Hunt, Interval]], source: str) -> list[tuple[Hunt, Interval]]:
+    """Per hunt that reads the source, the span of its intervals of the day."""
+    by_hunt = defaultdict[str, list[tuple[Hunt, Interval]]](list)
+    for hunt, interval in intervals:
+        if source in hunt.sources:
+            by_hunt[hunt.detection.id].append((hunt, interval))
+    found = []
+    for pairs in by_hunt.values():
+        span = hull(interval for _, interval in pairs)
+        if span:
+            found.append((pairs[0][0], span))
+    return found
+
+
+def _needed(file: FileVersion, hunt: Hunt, span: Interval, state: _Run) -> bool:
+    if file.covers is None:
+        return True
+    return file.covers.overlaps(reading(hunt, span, state.clock.late_arrival, file.partition_by))
+
+
+def _stages_of(hunts: Sequence[Hunt], source: str) -> list[Stage]:
+    stages = {one.name: one for hunt in hunts for one in hunt.stages if one.source == source}
+    return list(stages.values())
+
+
+@dataclass(frozen=True)
+class _Due:
+    """An interval to hunt, with what only the writable warehouse can tell of it."""
+
+    hunt: Hunt
+    interval: Interval
+    seq: int
+    no_data: str
+    staged_from: datetime
+    fingerprint: str
+
+
+def _due(
+    con: duckdb.DuckDBPyConnection, state: _Run, intervals: Sequence[tuple[Hunt, Interval]]
+) -> list[_Due]:
+    by_hunt = defaultdict[str, list[Interval]](list)
+    for hunt, interval in intervals:
+        by_hunt[hunt.detection.id].append(interval)
+    seq = warehouse.current_seq(con)
+    found = []
+    for hunt in state.hunts:
+        mine = sorted(by_hunt[hunt.detection.id])
+        for interval, known in ledger.states(con, hunt, mine, state.clock).items():
+            if not _to_hunt(state, hunt, interval, known):
+                state.outcome.done += 1
+                continue
+            state.attempted.add((hunt.detection.id, interval))
+            found.append(
+                _Due(
+                    hunt,
+                    interval,
+                    seq,
+                    ledger.no_data(con, hunt, interval, state.project.settings.freshness),
+                    ledger.staged_from(con, hunt),
+                    ledger.fingerprint(con, hunt, interval),
+                )
+            )
+    for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
+        content.create_stage(con, one)
+    return found
+
+
+def _to_hunt(state: _Run, hunt: Hunt, interval: Interval, known: str) -> bool:
+    tried = (hunt.detection.id, interval) in state.attempted
+    if tried:  # a later pass of the same run: only what its own staging made stale
+        return known == ledger.STALE
+    return state.request.again or known in ledger.DUE
+
+
+def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
+    options = state.project.settings
+    hunted = [_without_data(one) for one in due if one.no_data]
+    rest = [one for one in due if not one.no_data]
+    if not rest:
+        return hunted
+    with query.sandbox(
+        options.warehouse,
+        memory_limit=options.memory_limit,
+        threads=options.threads,
+        temp_directory=options.warehouse.with_suffix(".tmp"),
+    ) as con:
+        hunted += [_hunt_one(con, one) for one in rest]
+    return hunted
+
+
+def _without_data(due: _Due) -> Hunted:
+    return Hunted(due.hunt, due.interval, due.seq, ledger.NO_DATA, error=due.no_data)
+
+
+def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
+    """One detection over one interval; whatever goes wrong stays its own."""
+    began = time.perf_counter()
+    note = ledger.learning(due.hunt, due.interval, due.staged_from)
+    kept: dict[str, Any] = {"note": note, "fingerprint": due.fingerprint}
+    try:
+        if due.hunt.detection.kind == "series":
+            scored = series.hunt(con, due.hunt, due.interval, due.staged_from)
+            kept |= {"points": scored.points, "counts": scored.counts}
+            kept |= {"counted": scored.counted, "hits": scored.hits, "note": scored.note}
+        else:
+            kept["hits"] = findings.match(con, due.hunt, due.interval, due.staged_from)
+        state, error = ledger.DONE, ""
+    except (GundogError, duckdb.Error) as failure:
+        state, error = ledger.FAILED, str(failure)
+    except Exception as failure:  # noqa: BLE001 - one detection must never stop the others
+        state, error = ledger.FAILED, f"{type(failure).__name__}: {failure}"
+    seconds = round(time.perf_counter() - began, 3)
+    return Hunted(
+        due.hunt, due.interval, due.seq, state, error=error, seconds=seconds,
+        **(kept if not error else {}),
+    )  # fmt: skip
+
+
+def _store(con: duckdb.DuckDBPyConnection, state: _Run, finished: Sequence[Hunted]) -> None:
+    outcome = state.outcome
+    for one in finished:
+        changes = findings.store(con, one, state.author)
+        outcome.changes.add(changes)
+        outcome.hunted += 1
+        stem = one.hunt.detection.stem
+        key = f"{one.state}:{one.hunt.detection.id}:{format_time(one.interval.start)}"
+        if one.state == ledger.FAILED:
+            outcome.trouble(key, f"{stem} {one.interval}", f"failed: {one.error}")
+        elif one.state == ledger.NO_DATA:
+            outcome.trouble(key, f"{stem} {one.interval}", f"no data: {one.error}")
+        elif one.note:
+            outcome.notes.append(f"{stem} {one.interval}: {one.note}")
+
+
+def _day_line(hunted: Sequence[Hunted]) -> str:
+    hits = sum(len(one.hits) for one in hunted)
+    bad = [one.hunt.detection.stem for one in hunted if one.state != ledger.DONE]
+    text = f"{len(hunted)} hunts, {hits} findings"
+    return text + (f", not done: {', '.join(sorted(set(bad)))}" if bad else "")
+
+
+def _finish(
+    con: duckdb.DuckDBPyConnection, state: _Run, wanted: Mapping[str, Sequence[Interval]]
+) -> None:
+    outcome, options = state.outcome, state.project.settings
+    findings.restate(con, state.project.content.detections)
+    publish.write_detections(con, state.project.content.hunts)
+    con.execute(
+        """update runs set finished_at = ?, exit_status = ?, problems = ?, summary = ?,
+           range_start = ?, range_end = ? where run_id = ?""",
+        [
+            state.author.at,
+            outcome.exit_status,
+            outcome.problems,
+            findings.canonical(
+                {
+                    "files": outcome.files,
+                    "bytes": outcome.bytes,
+                    "intervals": outcome.hunted,
+                    "findings": vars(outcome.changes),
+                }
+            ),
+            outcome.within.start if outcome.within else None,
+            outcome.within.end if outcome.within else None,
+            str(state.author.run_id),
+        ],
+    )
+    publish.publish(
+        con,
+        options.findings,
+        now=state.clock.now,
+        late_arrival=options.late_arrival,
+        due=coverage_gaps(con, state.project.content.hunts, state.clock),
+    )
+
+
+def coverage_gaps(
+    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], clock: Clock
+) -> list[dict[str, Any]]:
+    """Ledger rows of intervals that are missing between hunted ones, or stale."""
+    rows = []
+    for hunt in hunts:
+        span = ledger.covered(con, hunt)
+        if not span:
+            continue
+        intervals = list(ledger.split(span, hunt.detection.frequency))
+        for interval, known in ledger.states(con, hunt, intervals, clock).items():
+            if known in (ledger.MISSING, ledger.STALE):
+                rows.append(
+                    {
+                        "detection_id": hunt.detection.id,
+                        "detection_hash": hunt.hash,
+                        "interval_start": interval.start,
+                        "interval_end": interval.end,
+                        "state": known,
+                    }
+                )
+    return rows

@@ -1,0 +1,134 @@
+"""The DuckDB file that holds everything a run knows, and the lock that keeps runs apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from gundog import tables
+from gundog.errors import LockError, StoreError
+from gundog.interval import format_time
+
+
+@contextmanager
+def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
+    """Holds the warehouse for one run; the operating system frees it when the process dies.
+
+    Raises:
+        LockError: when another run still holds it after `wait`; says which.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    owner = path.with_suffix(".owner")
+    try:
+        with FileLock(path.with_suffix(".lock"), timeout=wait.total_seconds()):
+            who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(started)}
+            owner.write_text(json.dumps(who))
+            yield
+            owner.unlink(missing_ok=True)
+    except Timeout as error:
+        raise LockError(
+            f"{path}: another run holds the warehouse{_holder(owner)}:"
+            " wait for it to end or give a longer --wait"
+        ) from error
+
+
+def _holder(owner: Path) -> str:
+    try:
+        who = json.loads(owner.read_text())
+    except (OSError, ValueError):
+        return ""
+    return f" (process {who['pid']} on {who['host']} since {who['since']})"
+
+
+@contextmanager
+def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse opened for writing, its tables made where they are not.
+
+    Raises:
+        StoreError: when the file is no warehouse or cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    config = {
+        "memory_limit": f"{memory_limit}B",
+        "threads": threads,
+        "TimeZone": "UTC",
+        "temp_directory": str(path.with_suffix(".tmp")),
+    }
+    try:
+        con = duckdb.connect(path, config=config)
+    except duckdb.Error as error:
+        what = str(error).splitlines()[0]
+        raise StoreError(
+            f"{path}: cannot be opened: {what}: close what holds it, or move the file away and"
+            " run again to stage anew"
+        ) from error
+    try:
+        _create(con)
+        yield con
+    finally:
+        con.close()
+
+
+def _create(con: duckdb.DuckDBPyConnection) -> None:
+    have = con.execute("select count(*) from duckdb_tables() where schema_name = 'main'").fetchall()
+    if have[0][0] >= len(tables.TABLES):
+        return
+    with transaction(con):
+        con.execute("create schema if not exists staged")
+        for table in tables.TABLES:
+            for statement in tables.create(table):
+                con.execute(statement)
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of it or none of it."""
+    con.execute("begin")
+    try:
+        yield
+    except BaseException:
+        con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str, params: Any = None) -> list[dict[str, Any]]:
+    """Every row of a query as a dict by column name."""
+    cursor = con.execute(sql, params if params is not None else [])
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def insert(
+    con: duckdb.DuckDBPyConnection, table: str, records: Sequence[Mapping[str, Any]]
+) -> None:
+    """Inserts rows given as dicts that all have the same keys."""
+    if not records:
+        return
+    names = list(records[0])
+    columns = ", ".join(f'"{name}"' for name in names)
+    marks = ", ".join("?" for _ in names)
+    con.executemany(
+        f"insert into {table} ({columns}) values ({marks})",
+        [[record[name] for name in names] for record in records],
+    )
+
+
+def next_seq(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the next staging step."""
+    return current_seq(con) + 1
+
+
+def current_seq(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the newest staging step; 0 before the first."""
+    found = con.execute("select coalesce(max(seq), 0) from stage_changes").fetchall()
+    return int(found[0][0])
