@@ -246,7 +246,7 @@ def test_collapsing_blanks_is_not_a_step(text: str, collapsed: str) -> None:
         "powershell -e",
         "powershell -File C:\\Users\\Jürgen\\größe.ps1 -Ort 2ª -Name 日本語",
         "powershell -c $total = $a + $b + 1",
-        'findstr "+" a.txt \'+\' "-" + "-"',
+        'findstr "+" a.txt \'+\' "b" + $c',
         'net user svc "" /add',
         "powershell -EncodedCommand",
     ],

@@ -196,16 +196,13 @@ def _join_concatenation(text: str) -> str:
 
 
 def _decode_commands(text: str) -> str:
-    position = 0
-    while found := _ENCODED.search(text, position):
-        group = 1 if found[1] else 2
-        decoded = _decode(found[group])
-        if decoded is None:
-            position = found.end()
-            continue
-        text = text[: found.start(group)] + decoded + text[found.end(group) :]
-        position = found.start()
-    return text
+    return _ENCODED.sub(_decode_value, text)
+
+
+def _decode_value(match: re.Match[str]) -> str:
+    value = match[1] or match[2]
+    decoded = _decode(value)
+    return match[0] if decoded is None else match[0].removesuffix(value) + decoded
 
 
 def _decode(value: str) -> str | None:
