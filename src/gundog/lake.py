@@ -1,0 +1,580 @@
+"""The lake: which files lie in which hours, and a local copy of one, on any store.
+
+A lake path is a template such as ``tenantId=*/y=%Y/m=%m/d=%d/h=%H/*.parquet``. Listing renders its
+leading segments for every day asked for, asks the store once for each such folder, and keeps the
+names that match the whole template. Nothing outside those days is looked at.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+from pyarrow import fs
+
+from gundog.errors import StoreError
+from gundog.fields import unknown
+from gundog.interval import Interval
+from gundog.settings import SCHEMES, LakePath, split_uri, template_tokens
+
+__all__ = ["FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files", "local_copy"]
+
+# pyarrow's own are 1 s, 3 s and 3 attempts, which a slow listing or one throttled minute outlasts.
+# Six attempts back off about 15 s in all: a dead store still fails soon.
+CONNECT_TIMEOUT_S = 10
+REQUEST_TIMEOUT_S = 60
+ATTEMPTS = 6
+_PARALLEL_LISTINGS = 8
+# A range of more folders than this is listed whole, from the folder above them.
+_MOST_FOLDERS = 1500
+_SHOWN_ENTRIES = 5
+_COPY_BYTES = 8 * 1024 * 1024
+_DIGITS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%j": 3, "%H": 2, "%M": 2}
+_DATE_FIELDS = frozenset({"%Y", "%y", "%m", "%d", "%j"})
+_TENANT = re.compile(r"(?:^|/)tenantid=([^/]+)/", re.IGNORECASE)
+_LENGTHS = {"%d": timedelta(days=1), "%H": timedelta(hours=1), "%M": timedelta(minutes=1)}
+_HINTS = (
+    (
+        r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential",
+        "check the credentials in the environment, or set anonymous: true for a public bucket",
+    ),
+    (r"\b301\b|configured region", "set region: in gundog.yaml"),
+    (r"NETWORK_CONNECTION|timed? ?out|connect|resolve", "check endpoint: and the network"),
+)
+
+
+@dataclass(frozen=True)
+class FileVersion:
+    """One file as it was when it was listed; a change of size or time makes it another version.
+
+    Attributes:
+        path: as people read it and findings name it: with its scheme on a store, relative to the
+            project folder where the lake path is.
+        mtime_ns: when the store says it was last written, in nanoseconds since 1970.
+        covers: the time its path names, as long as the path's finest field; None without fields.
+        tenant: what a `tenantId=` folder in its path says, in any case of letters.
+        lake_path: which of the source's lake paths it was found by.
+        location: what pyarrow opens; the same as `path` when empty.
+    """
+
+    source: str
+    path: str
+    size: int
+    mtime_ns: int
+    covers: Interval | None
+    tenant: str | None = None
+    lake_path: int = 0
+    partition_by: str = "ingest"
+    location: str = field(default="", repr=False, compare=False)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """A lake path cut into the place where listing starts and the segments below it."""
+
+    shown: str
+    base: str
+    segments: tuple[str, ...]
+    is_local: bool
+
+
+def list_files(
+    source: str,
+    paths: Sequence[LakePath],
+    span: Interval | Mapping[str, Interval] | None,
+    root: Path,
+    environ: Mapping[str, str],
+) -> list[FileVersion]:
+    """The files of a source whose time overlaps `span`, and those without one, sorted by path.
+
+    Args:
+        source: the source table.
+        paths: its lake paths; a file that several of them match counts for the first.
+        span: the times asked for, in one interval or one by `partition_by`; None lists everything.
+        root: the project folder, which relative lake paths start from.
+        environ: where stores' endpoints and credentials come from.
+
+    Raises:
+        StoreError: when a store cannot be listed. A folder that is not there holds no files.
+    """
+    found: dict[tuple[str, str | None, str], FileVersion] = {}
+    for index, path in enumerate(paths):
+        wanted = span[path.partition_by] if isinstance(span, Mapping) else span
+        scheme = split_uri(path.template)[0]
+        for file in _list_path(source, index, path, wanted, root, environ):
+            found.setdefault((scheme, path.endpoint, file.location), file)
+    return sorted(found.values(), key=lambda file: file.path)
+
+
+def _list_path(
+    source: str,
+    index: int,
+    path: LakePath,
+    span: Interval | None,
+    root: Path,
+    environ: Mapping[str, str],
+) -> Iterator[FileVersion]:
+    layout = _layout(path, root)
+    pattern, grain = _regex(layout.segments), _grain(_fields(layout.segments))
+    for location, info in _listed(filesystem(path, environ), layout, span):
+        below = location[len(layout.base.rstrip("/")) + 1 :]
+        match = pattern.fullmatch(below)
+        if info.type != fs.FileType.File or not match:
+            continue
+        try:
+            covers = _covers(match, grain)
+        except ValueError:
+            continue  # a date that no calendar has
+        if covers is None or span is None or covers.overlaps(span):
+            shown = layout.shown + _readable(below)
+            tenant = _TENANT.search(shown)
+            yield FileVersion(
+                source=source,
+                path=shown,
+                size=info.size,
+                mtime_ns=info.mtime_ns or 0,
+                covers=covers,
+                tenant=unquote(tenant[1]) if tenant else None,
+                lake_path=index,
+                partition_by=path.partition_by,
+                location=location,
+            )
+
+
+def filesystem(path: LakePath, environ: Mapping[str, str]) -> Any:
+    """The pyarrow filesystem that holds a lake path; nothing is asked of the store yet.
+
+    `endpoint:` wins over AWS_ENDPOINT_URL. What `environ` does not say, the store's own client
+    looks for where it always does: configuration files, then the machine's identity.
+
+    Raises:
+        StoreError: when the scheme is unknown or the store refuses its options.
+    """
+    scheme, authority, _ = split_uri(path.template)
+    get = environ.get
+    try:
+        if scheme in ("", "file"):
+            return fs.LocalFileSystem()
+        if scheme == "s3":
+            endpoint = path.endpoint or get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL")
+            region = path.region or get("AWS_REGION") or get("AWS_DEFAULT_REGION")
+            names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+            keys = (None,) * 3 if path.anonymous else tuple(get(name) or None for name in names)
+            return _s3(endpoint, region, path.anonymous, *keys)
+        if scheme == "gs":
+            return _gcs(path.endpoint, path.anonymous)
+        if scheme == "abfss":
+            key = get("AZURE_STORAGE_ACCOUNT_KEY") or get("AZURE_STORAGE_KEY")
+            return _azure(authority, path.endpoint, path.anonymous, key)
+    except (OSError, ValueError) as error:
+        raise _store_error(path.template, "cannot be reached", error) from error
+    raise StoreError(f"{path.template}: {scheme} {unknown(scheme, SCHEMES, 'scheme')}")
+
+
+@lru_cache
+def _s3(
+    endpoint: str | None,
+    region: str | None,
+    anonymous: bool,
+    access_key: str | None,
+    secret_key: str | None,
+    session_token: str | None,
+) -> Any:
+    scheme, host = _split_endpoint(endpoint)
+    return fs.S3FileSystem(
+        access_key=access_key,
+        secret_key=secret_key,
+        session_token=session_token,
+        anonymous=anonymous,
+        # A server of one's own ignores the region, but without one the client asks the network.
+        region=region or ("us-east-1" if endpoint else None),
+        scheme=scheme,
+        endpoint_override=host,
+        connect_timeout=CONNECT_TIMEOUT_S,
+        request_timeout=REQUEST_TIMEOUT_S,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+    )
+
+
+@lru_cache
+def _gcs(endpoint: str | None, anonymous: bool) -> Any:
+    scheme, host = _split_endpoint(endpoint)
+    return fs.GcsFileSystem(
+        anonymous=anonymous,
+        scheme=scheme,
+        endpoint_override=host,
+        retry_time_limit=timedelta(seconds=REQUEST_TIMEOUT_S),
+    )
+
+
+@lru_cache
+def _azure(authority: str, endpoint: str | None, anonymous: bool, key: str | None) -> Any:
+    scheme, host = _split_endpoint(endpoint)
+    if anonymous:
+        # Only the URI form knows anonymous access.
+        query = {"credential_kind": "anonymous"}
+        if host:
+            query |= {"blob_storage_authority": host, "dfs_storage_authority": host}
+            query |= {"enable_tls": str(scheme == "https").lower()}
+        found, _ = fs.FileSystem.from_uri(f"abfss://{authority}/?{urlencode(query)}")
+        return found
+    options = {"account_name": authority.partition("@")[2].partition(".")[0], "account_key": key}
+    if host:
+        options |= {"blob_storage_authority": host, "dfs_storage_authority": host}
+        options |= {"blob_storage_scheme": scheme, "dfs_storage_scheme": scheme}
+    return fs.AzureFileSystem(**options)
+
+
+def _split_endpoint(endpoint: str | None) -> tuple[str, str | None]:
+    scheme, host, _ = split_uri(endpoint or "")
+    return scheme or "https", host or endpoint or None
+
+
+@contextmanager
+def local_copy(
+    file: FileVersion,
+    paths: Sequence[LakePath],
+    tmp_dir: Path,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Path]:
+    """A local file with the content of `file`; what was made for it goes when the block ends.
+
+    Args:
+        file: from `list_files`.
+        paths: the source's lake paths.
+        tmp_dir: where a copy may lie, on a disk with room for `file.size` bytes.
+        environ: where the store's credentials come from; this process's environment when None.
+
+    Raises:
+        StoreError: when the file is gone, cannot be read, or changed since it was listed.
+    """
+    path = paths[file.lake_path]
+    location = file.location or file.path
+    if split_uri(path.template)[0] in ("", "file"):
+        with _local(file, location, tmp_dir) as found:
+            yield found
+        return
+    store = filesystem(path, os.environ if environ is None else environ)
+    target = _scratch_name(tmp_dir)
+    try:
+        _download(store, file, location, target)
+        yield target
+    finally:
+        target.unlink(missing_ok=True)
+
+
+@contextmanager
+def _local(file: FileVersion, location: str, tmp_dir: Path) -> Iterator[Path]:
+    """The file itself, or a link to it where its name would be read as a pattern."""
+    if not Path(location).is_file():
+        raise StoreError(f"{file.path}: is gone since it was listed: the next run lists it anew")
+    if location.isprintable() and not set("*?[") & set(location):
+        yield Path(location)
+        return
+    link = _scratch_name(tmp_dir)
+    link.unlink()
+    link.symlink_to(location)
+    try:
+        yield link
+    finally:
+        link.unlink()
+
+
+def _scratch_name(tmp_dir: Path) -> Path:
+    handle, name = tempfile.mkstemp(suffix=".parquet", dir=tmp_dir)
+    os.close(handle)
+    return Path(name)
+
+
+def _download(store: Any, file: FileVersion, location: str, target: Path) -> None:
+    try:
+        with store.open_input_stream(location) as remote, target.open("wb") as local:
+            shutil.copyfileobj(remote, local, _COPY_BYTES)
+    except OSError as error:
+        raise _store_error(file.path, "cannot be read", error) from error
+    if target.stat().st_size != file.size:
+        raise StoreError(f"{file.path}: changed since it was listed: the next run reads it")
+
+
+def explain_no_match(
+    source: str, paths: Sequence[LakePath], root: Path, environ: Mapping[str, str]
+) -> str:
+    """Why no file of a source was found, one line for each lake path: what is there instead.
+
+    Follows each path as far as it exists and shows a few entries of the last folder.
+
+    Raises:
+        StoreError: when a store cannot be listed.
+    """
+    return "\n".join(_explain(source, path, root, environ) for path in paths)
+
+
+def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]) -> str:
+    layout, store = _layout(path, root), filesystem(path, environ)
+    start = f"lake.{source}: {path.template}"
+    folder, shown = layout.base, layout.shown.rstrip("/") or layout.base
+    if not _exists(store, folder, shown):
+        return f"{start}: {shown} does not exist: correct the path in gundog.yaml"
+    for left, segment in zip(range(len(layout.segments))[::-1], layout.segments, strict=True):
+        if set("%*") & set(segment) or not _exists(store, f"{folder}/{segment}", shown):
+            entries = _entries(store, folder, shown)
+            alike = filter(_regex([segment]).fullmatch, entries)
+            names = sorted(name for name in alike if entries[name] == bool(left))
+            if not names:
+                return f"{start}: {shown} {_holds(entries)}, nothing like {segment}"
+            segment = names[-1]
+        folder, shown = f"{folder}/{segment}", f"{shown}/{_readable(segment)}"
+    return f"{start}: {shown} matches, but no file of the time asked for does"
+
+
+def _exists(store: Any, location: str, shown: str) -> bool:
+    try:
+        return bool(store.get_file_info(location).type != fs.FileType.NotFound)
+    except OSError as error:
+        raise _store_error(shown, "cannot be looked at", error) from error
+
+
+def _entries(store: Any, folder: str, shown: str) -> dict[str, bool]:
+    """The names in a folder, and whether each is a folder itself."""
+    return {
+        location.rpartition("/")[2]: info.type == fs.FileType.Directory
+        for location, info in _list(store, folder, shown, recursive=False)
+    }
+
+
+def _holds(entries: Mapping[str, bool]) -> str:
+    if not entries:
+        return "is empty"
+    names = sorted(entries)[:_SHOWN_ENTRIES]
+    text = ", ".join(_readable(name) + "/" * entries[name] for name in names)
+    more = len(entries) - len(names)
+    return f"holds {text}" + (f" and {more} more" if more else "")
+
+
+def _layout(path: LakePath, root: Path) -> _Layout:
+    scheme, authority, rest = split_uri(path.template)
+    if scheme not in ("", "file"):
+        # pyarrow names a place on a store by its bucket or container, not by its host.
+        base = authority.partition("@")[0]
+        segments = tuple(part for part in rest.split("/") if part)
+        return _Layout(f"{scheme}://{authority}/", base, segments, is_local=False)
+    rest = posixpath.normpath(f"/{rest}" if scheme else rest)
+    segments = tuple(part for part in rest.split("/") if part)
+    if rest.startswith("/"):
+        return _Layout("/", "/", segments, is_local=True)
+    ups = segments.count("..")
+    base = os.path.normpath(root.absolute().joinpath(*segments[:ups]))
+    return _Layout("../" * ups, base, segments[ups:], is_local=True)
+
+
+def _fields(segments: Iterable[str]) -> set[str]:
+    return {token for part in segments for token in template_tokens(part)} & _DIGITS.keys()
+
+
+def _grain(fields: set[str]) -> str:
+    """The finest field: %M, %H, %d (also for %j), %m, %Y, or '' without any."""
+    if "%j" in fields:
+        fields = fields | {"%d"}
+    if "%y" in fields:
+        fields = fields | {"%Y"}
+    return next((one for one in ("%M", "%H", "%d", "%m", "%Y") if one in fields), "")
+
+
+def _regex(segments: Iterable[str]) -> re.Pattern[str]:
+    """What the names that a template matches look like; a field that repeats must agree.
+
+    A star that begins a segment leaves out hidden and temporary names.
+    """
+    seen: set[str] = set()
+    parts = []
+    for segment in segments:
+        part = r"(?![._])" if segment.startswith("*") else ""
+        for token in template_tokens(segment):
+            name = token[1:]
+            if token.startswith("*"):
+                part += "[^/]*"
+            elif token not in _DIGITS:
+                part += re.escape(token.replace("%%", "%"))
+            elif name in seen:
+                part += f"(?P={name})"
+            else:
+                part += f"(?P<{name}>[0-9]{{{_DIGITS[token]}}})"
+                seen.add(name)
+        parts.append(part)
+    return re.compile("/".join(parts), re.DOTALL)
+
+
+def _covers(match: re.Match[str], grain: str) -> Interval | None:
+    """The time that the fields of a path name; raises ValueError when it is none."""
+    if not grain:
+        return None
+    fields = {name: int(text) for name, text in match.groupdict().items()}
+    year = fields.get("Y", 2000 + fields.get("y", 0))
+    moment = datetime(year, fields.get("m", 1), fields.get("d", 1), tzinfo=UTC)
+    if "j" in fields:
+        moment = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=fields["j"] - 1)
+    moment = moment.replace(hour=fields.get("H", 0), minute=fields.get("M", 0))
+    if any(int(f"{moment:%{name}}") != number for name, number in fields.items()):
+        raise ValueError("the fields of a path disagree")
+    return Interval(moment, _next(moment, grain))
+
+
+def _floor(moment: datetime, grain: str) -> datetime:
+    moment = moment.replace(minute=0, second=0, microsecond=0)
+    moment = moment if grain in ("%H", "%M") else moment.replace(hour=0)
+    moment = moment.replace(day=1) if grain in ("%m", "%Y") else moment
+    return moment.replace(month=1) if grain == "%Y" else moment
+
+
+def _next(moment: datetime, grain: str) -> datetime:
+    """The end of the year, month, day, hour or minute that begins at `moment`."""
+    try:
+        if grain in _LENGTHS:
+            return moment + _LENGTHS[grain]
+        months = moment.year * 12 + moment.month - 1 + (12 if grain == "%Y" else 1)
+        return moment.replace(year=months // 12, month=months % 12 + 1)
+    except (OverflowError, ValueError):
+        return datetime.max.replace(tzinfo=UTC)
+
+
+def _listed(store: Any, layout: _Layout, span: Interval | None) -> Iterator[tuple[str, Any]]:
+    """Everything in the folders that can hold files of the span, as the store names it."""
+    depth = _rendered_depth(layout.segments)
+    moments = _moments(span, _grain(_fields(layout.segments[:depth])))
+    if moments is None:
+        depth, moments = _rendered_depth(layout.segments, dated=False), [datetime.max]
+    patterns = {tuple(_render(part, at) for part in layout.segments[:depth]) for at in moments}
+    known: dict[str, list[str]] = {}
+    folders = sorted(
+        {folder for pattern in patterns for folder in _expand(store, layout, pattern, known)}
+    )
+    one = partial(_list_shown, store, layout, recursive=len(layout.segments) - depth > 1)
+    for entries in _map(one, folders, in_threads=not layout.is_local):
+        yield from entries
+
+
+def _map(
+    listing: Callable[[str], list[tuple[str, Any]]], folders: Sequence[str], in_threads: bool
+) -> Iterator[list[tuple[str, Any]]]:
+    if not in_threads or len(folders) < 2:
+        yield from map(listing, folders)
+        return
+    with ThreadPoolExecutor(_PARALLEL_LISTINGS) as pool:
+        try:
+            yield from pool.map(listing, folders)
+        finally:
+            # After a failure the other folders would only fail one after the other.
+            pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _rendered_depth(segments: Sequence[str], dated: bool = True) -> int:
+    """How many leading segments name the folders to list: down to the last date field.
+
+    Without date fields, or with `dated` off, down to the first star or field. The last segment
+    names files and never counts.
+    """
+    folders = segments[:-1]
+    wanted = _fields(segments) & _DATE_FIELDS if dated else set[str]()
+    if wanted:
+        depth = next(
+            (n for n in range(len(folders) + 1) if wanted <= _fields(folders[:n])), len(folders)
+        )
+        while depth and not _fields(folders[depth - 1 : depth]) and "*" in folders[depth - 1]:
+            depth -= 1
+        return depth
+    return next((n for n, part in enumerate(folders) if set("%*") & set(part)), len(folders))
+
+
+def _moments(span: Interval | None, grain: str) -> list[datetime] | None:
+    """The times to render folders for; None when they are too many or there is no end."""
+    if span is None or not grain:
+        return None
+    moments: list[datetime] = []
+    moment = _floor(span.start, grain)
+    while moment < span.end:
+        if len(moments) == _MOST_FOLDERS:
+            return None
+        moments.append(moment)
+        moment = _next(moment, grain)
+    return moments
+
+
+def _render(segment: str, moment: datetime) -> str:
+    """The segment at a time; stars stay."""
+    return "".join(
+        f"{moment:{token}}".zfill(_DIGITS[token]) if token in _DIGITS else token.replace("%%", "%")
+        for token in template_tokens(segment)
+    )
+
+
+def _expand(
+    store: Any, layout: _Layout, pattern: Iterable[str], known: dict[str, list[str]]
+) -> list[str]:
+    """The folders that a rendered pattern stands for; `known` keeps what was listed for stars."""
+    found = [layout.base.rstrip("/")]
+    for segment in pattern:
+        if "*" not in segment:
+            found = [f"{folder}/{segment}" for folder in found]
+            continue
+        shape = _regex([segment.replace("%", "%%")])
+        for folder in found:
+            if folder not in known:
+                entries = _list_shown(store, layout, folder, recursive=False)
+                known[folder] = [
+                    location for location, info in entries if info.type == fs.FileType.Directory
+                ]
+        found = [
+            location
+            for folder in found
+            for location in known[folder]
+            if shape.fullmatch(location.rpartition("/")[2])
+        ]
+    return found
+
+
+def _list_shown(store: Any, layout: _Layout, folder: str, recursive: bool) -> list[tuple[str, Any]]:
+    shown = layout.shown + _readable(folder[len(layout.base.rstrip("/")) + 1 :])
+    return _list(store, folder or "/", shown, recursive)
+
+
+def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[str, Any]]:
+    selector = fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
+    try:
+        return [(_location(info), info) for info in store.get_file_info(selector)]
+    except NotADirectoryError:
+        return []
+    except (OSError, UnicodeError) as error:
+        raise _store_error(shown, "cannot be listed", error) from error
+
+
+def _location(info: Any) -> str:
+    try:
+        return str(info.path)
+    except UnicodeDecodeError as error:
+        return os.fsdecode(error.object)
+
+
+def _readable(location: str) -> str:
+    """A name without the bytes that no UTF-8 text can hold."""
+    return location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _store_error(shown: str, what: str, error: Exception) -> StoreError:
+    reason = " ".join(str(error).split())
+    hint = next(
+        (hint for pattern, hint in _HINTS if re.search(pattern, reason, re.IGNORECASE)),
+        "run `gundog check --lake`",
+    )
+    return StoreError(f"{shown}: {what}: {reason}: {hint}")
