@@ -98,8 +98,13 @@ _RANDOM = frozenset(
     "approx_quantile approx_top_k gen_random_uuid random reservoir_quantile setseed uuid"
     " uuidv4".split()
 )
-# Bare words that DuckDB turns into calls when no column has the name.
-_BARE = _CLOCK | frozenset("current_catalog current_role current_schema".split())
+# Words that DuckDB turns into a call where no column has the name.
+_BARE = frozenset(
+    """
+    current_catalog current_date current_role current_schema current_time current_timestamp
+    localtime localtimestamp
+    """.split()
+)
 
 _QUERY_NODES = frozenset({"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"})
 _TABLE_NODES = frozenset(
@@ -151,7 +156,10 @@ _LOCKS = (
 
 def _statements(sql: str) -> list[duckdb.Statement]:
     try:
+        sql.encode()
         return _parser().cursor().extract_statements(sql)
+    except UnicodeEncodeError as error:
+        raise QueryError("is not UTF-8 text: write it in UTF-8") from error
     except duckdb.Error as error:
         raise QueryError(f"does not parse: {_text(error)}: correct the SQL") from error
 
@@ -288,7 +296,7 @@ def check_statement(sql: str, tables: Collection[str] | None, where: str) -> lis
         if len(statements) != 1:
             return [f"holds {len(statements)} statements: keep exactly one SELECT in {where}"]
         if statements[0].type != duckdb.StatementType.SELECT:
-            return [f"is a {_kind(statements[0])} statement: write exactly one SELECT in {where}"]
+            return [f"holds {_kind(statements[0])}: write exactly one SELECT in {where}"]
         seen = _see(sql)
     except QueryError as error:
         return [str(error)]
@@ -303,7 +311,7 @@ def check_statement(sql: str, tables: Collection[str] | None, where: str) -> lis
 def _kind(statement: duckdb.Statement) -> str:
     # What DuckDB makes several statements of: a PIVOT whose columns depend on the rows.
     name = statement.type.name
-    return "dynamic PIVOT" if name == "MULTI" else name
+    return "a PIVOT without IN (…)" if name == "MULTI" else name
 
 
 def _parameter_problems(statement: duckdb.Statement) -> Iterator[str]:
@@ -360,6 +368,9 @@ def sandbox(
     """A connection that reads one DuckDB file and can reach nothing else.
 
     No other connection may have the file open for writing meanwhile.
+
+    The limits stop queries over too many rows. They are looked at between batches of rows, so one
+    call that builds one huge value can outgrow both for a while.
 
     Args:
         path: the DuckDB file; opened read only.
@@ -418,13 +429,13 @@ def _quote(text: str) -> str:
 
 
 def arrow(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]) -> pa.Table:
-    """The rows of one SELECT, with those of `params` that it names.
+    """The rows of one SELECT, in its own order, with those of `params` that it names.
 
     Args:
         con: an open connection, such as `sandbox` gives.
         sql: one SELECT that `check_statement` allows.
-        params: values by name; datetimes have a time zone, a timedelta arrives as INTERVAL, a
-            tuple or list as a list.
+        params: values by name; a datetime has a time zone and arrives as TIMESTAMPTZ, a timedelta
+            as INTERVAL, a list or tuple as a list.
 
     Raises:
         QueryError: when the SQL is refused, fails, takes too long or needs too much memory.
@@ -436,9 +447,37 @@ def arrow(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
         raise QueryError(f"${missing[0]} has no value: add {missing[0]} to params")
     bound = {name: _bindable(name, params[name]) for name in named}
     try:
-        return con.sql(sql, params=bound).to_arrow_table()
-    except duckdb.Error as error:
-        raise explain(error) from error
+        return _rows(con.sql(sql, params=bound), _memory_limit(con))
+    except _FAILURES as error:
+        raise _failure(error) from error
+
+
+# What goes wrong while rows stream out comes from Arrow, with DuckDB's message inside.
+_FAILURES = (duckdb.Error, OSError, pa.ArrowException)
+_BATCH = 100_000  # rows
+
+
+def _rows(relation: duckdb.DuckDBPyRelation, limit: float) -> pa.Table:
+    """All rows; DuckDB does not count what has left it, so their bytes are counted here."""
+    reader = relation.to_arrow_reader(_BATCH)
+    batches, size = [], 0
+    for batch in reader:
+        size += batch.nbytes
+        if size > limit:
+            reader.close()
+            raise QueryError(
+                f"returns more than the {limit / 1e6:.0f} MB of memory that it may use: return "
+                "fewer rows or columns, or raise memoryLimit in gundog.yaml"
+            )
+        batches.append(batch)
+    return pa.Table.from_batches(batches, reader.schema)
+
+
+def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
+    """The connection's memory limit in bytes; DuckDB tells it as `3.7 GiB`."""
+    (text,) = con.execute("select current_setting('memory_limit')").fetchall()[0]
+    number, unit = text.split()
+    return float(number) * (1 << 10 * ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit))
 
 
 def _bindable(name: str, value: object) -> object:
@@ -447,17 +486,17 @@ def _bindable(name: str, value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
-def explain(error: duckdb.Error) -> QueryError:
+def _failure(error: Exception) -> QueryError:
     """What a failed statement means and what to do about it."""
-    text = _text(error)
-    if isinstance(error, duckdb.OutOfMemoryException):
+    kind, text = str(error).partition(":")[0], _text(error)
+    if kind == "Out of Memory Error":
         return QueryError(
             f"needs more memory than it may use ({text}): raise memoryLimit in gundog.yaml, "
             "or read fewer rows or columns"
         )
-    if isinstance(error, duckdb.InterruptException):
+    if kind == "INTERRUPT Error":
         return QueryError("took longer than it may: read fewer rows, or raise the time limit")
-    if isinstance(error, (duckdb.BinderException, duckdb.CatalogException)):
+    if kind in ("Binder Error", "Catalog Error"):
         return QueryError(f"{text}: correct the name or type in the SQL")
     return QueryError(f"failed: {text}")
 
@@ -467,8 +506,10 @@ def _text(error: BaseException) -> str:
 
     A message may quote an event, so control characters are replaced and it is cut.
     """
-    head = str(error).strip().split("\n\n")[0].removeprefix("TransactionContext Error: ")
-    text = re.sub(r"^[A-Z][A-Za-z ]+ Error: ", "", " ".join(head.split()))
+    head = re.split(r"\n\n|\nLINE \d", str(error).strip())[0]
+    text = re.sub(r"^[A-Za-z ]+ Error: ", "", " ".join(head.split()))
+    # For an unknown table DuckDB may suggest one of its own, which nobody here may read.
+    text = re.sub(r'! Did you mean "(duckdb|pg|sqlite)_\w+"\?', "", text)
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
     return text[:300].rstrip(".!")
 
@@ -478,10 +519,9 @@ _USER_SHAPES = frozenset({"SHOW_REF", "SAMPLE"})
 _USER_TABLE_FUNCTIONS = _TABLE_FUNCTIONS | frozenset(
     "duckdb_columns duckdb_tables duckdb_views pragma_table_info".split()
 )
+_USER_SYSTEM = re.compile(r"duckdb_(columns|tables|views)$|information_schema\.")
 _USER_REFUSED = frozenset(
-    """
-    current_setting getvariable json_serialize_plan pg_sleep sleep_ms write_log
-    """.split()
+    "current_setting getvariable json_serialize_plan pg_sleep sleep_ms write_log".split()
 )
 _ONLY_READS = "gundog sql only reads"
 
@@ -507,24 +547,30 @@ def user_query(
         path, memory_limit=memory_limit, threads=threads, temp_directory=None, timeout_s=timeout_s
     ) as con:
         try:
-            return con.sql(sql).to_arrow_table()
-        except duckdb.Error as error:
+            relation = con.sql(sql)
+            if relation is None:
+                raise InputError(f"{_ONLY_READS}; this statement returns no rows: give a SELECT")
+            return _rows(relation, memory_limit)
+        except _FAILURES as error:
             raise _user_error(error) from error
 
 
 def _check_user(sql: str) -> None:
     try:
         statements = _statements(sql)
+        if len(statements) != 1:
+            raise InputError(
+                f"{_ONLY_READS}, one statement at a time: {len(statements)} were given"
+            )
+        kind = statements[0].type.name
+        if kind not in _USER_KINDS:
+            raise InputError(f"{_ONLY_READS}; {kind} does more: give a SELECT")
+        # EXPLAIN and PIVOT cannot be taken apart: them the sandbox alone keeps in.
+        if kind == "SELECT":
+            for problem in _user_problems(_see(sql)):
+                raise InputError(f"{_ONLY_READS} the findings; the SQL {problem}")
     except QueryError as error:
         raise InputError(f"the SQL {error}") from error
-    if len(statements) != 1:
-        raise InputError(f"{_ONLY_READS}, one statement at a time: give one, not {len(statements)}")
-    kind = statements[0].type.name
-    if kind not in _USER_KINDS:
-        raise InputError(f"{_ONLY_READS}; {kind} does more: give a SELECT")
-    if kind == "SELECT":
-        for problem in _user_problems(_see(sql)):
-            raise InputError(f"{_ONLY_READS} the findings; the SQL {problem}")
 
 
 def _user_problems(seen: _Seen) -> Iterator[str]:
@@ -533,18 +579,20 @@ def _user_problems(seen: _Seen) -> Iterator[str]:
     for name in sorted(seen.tables):
         if _is_file(name):
             yield f"reads the file {name!r}: read tables only (gundog sql 'show tables')"
+        elif _SYSTEM.match(name.lower()) and not _USER_SYSTEM.match(name.lower()):
+            yield f"reads {name}: read tables only (gundog sql 'show tables')"
     for name in sorted(seen.table_functions - _USER_TABLE_FUNCTIONS):
         yield f"reads from {name}(): read tables only (gundog sql 'show tables')"
     for name in sorted(seen.functions & _USER_REFUSED):
         yield f"calls {name}: remove it"
 
 
-def _user_error(error: duckdb.Error) -> GundogError:
-    text = _text(error)
+def _user_error(error: Exception) -> GundogError:
+    kind, text = str(error).partition(":")[0], _text(error)
     if "read-only mode" in text:
         return InputError(f"{_ONLY_READS}; this statement would write: give a SELECT")
-    if isinstance(error, (duckdb.ParserException, duckdb.BinderException, duckdb.CatalogException)):
+    if kind in ("Parser Error", "Binder Error", "Catalog Error"):
         return InputError(f"the SQL is wrong: {text}: see gundog sql 'show tables'")
-    if isinstance(error, duckdb.PermissionException):
+    if kind == "Permission Error":
         return InputError(f"{_ONLY_READS} the findings; {text}: read tables only")
-    return explain(error)
+    return _failure(error)
