@@ -29,7 +29,7 @@ from gundog import (
 from gundog.content import Content, Hunt, Stage
 from gundog.errors import GundogError, InputError
 from gundog.findings import Author, Changes, Hunted
-from gundog.interval import Interval, ceil, check_on_grid, format_time, hull
+from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, split
 from gundog.lake import FileVersion
 from gundog.ledger import Clock
 from gundog.settings import Settings
@@ -57,6 +57,7 @@ class Request:
     again: bool = False
     wait: timedelta = timedelta()
     origin: str = "nightly"
+    notify: str | None = None
 
 
 @dataclass
@@ -98,6 +99,11 @@ class Outcome:
 Say = Callable[[str], None]
 
 
+def _silent(line: str) -> None:
+    """Says nothing."""
+    del line
+
+
 def load_project(root: Path, environ: Mapping[str, str]) -> Project:
     """A project folder's settings and content.
 
@@ -126,7 +132,7 @@ class _Run:
 
 
 def run(
-    project: Project, request: Request, now: datetime, run_id: UUID, say: Say = lambda text: None
+    project: Project, request: Request, now: datetime, run_id: UUID, say: Say = _silent
 ) -> Outcome:
     """Stages, hunts, stores and publishes what the request covers, oldest first.
 
@@ -181,6 +187,7 @@ def _open(state: _Run) -> Any:
 
 def _steps(state: _Run) -> None:
     with _open(state) as con:
+        notify.start(con, state.project.settings.notify, state.author.at)
         _start(con, state)
         wanted = _wanted(con, state)
     state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
@@ -189,7 +196,7 @@ def _steps(state: _Run) -> None:
         if not _hunt_all(state, wanted):
             break
     with _open(state) as con:
-        _finish(con, state, wanted)
+        _finish(con, state)
 
 
 def _start(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
@@ -241,19 +248,15 @@ def _list_lake(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> None:
             text = f"gundog.yaml names no path for it: add lake.{source}"
             state.outcome.trouble(f"lake:{source}", source, text)
             continue
-        found: dict[str, FileVersion] = {}
-        for place, path in enumerate(paths):
-            over = hull(reading(hunt, span, late, path.partition_by) for hunt, span in needs)
-            listed = lake.list_files(
-                source, paths, over, state.project.settings.root, state.project.environ
-            )
-            found |= {file.path: file for file in listed if file.lake_path == place}
-        if not found:
-            text = lake.explain_no_match(
-                source, paths, state.project.settings.root, state.project.environ
-            )
+        span = {
+            kind: hull(reading(hunt, one, late, kind) for hunt, one in needs)
+            for kind in ("ingest", "event")
+        }
+        where = (state.project.settings.root, state.project.environ)
+        state.files[source] = lake.list_files(source, paths, span, *where)
+        if not state.files[source]:
+            text = lake.explain_no_match(source, paths, *where)
             state.outcome.trouble(f"lake:{source}", source, text)
-        state.files[source] = sorted(found.values(), key=lambda file: file.path)
 
 
 def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
@@ -306,8 +309,8 @@ def _stage(
     size = sum(task.file.size for task in tasks)
     state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
     done = stage.run(
-        con, tasks, state.project.content.sources, options.lake, options.root,
-        state.project.environ, state.author.at,
+        con, tasks, state.project.content.sources, options.lake, state.project.environ,
+        state.author.at,
     )  # fmt: skip
     outcome = state.outcome
     outcome.files += done.files
@@ -425,7 +428,7 @@ def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
         state, error = ledger.DONE, ""
     except (GundogError, duckdb.Error) as failure:
         state, error = ledger.FAILED, str(failure)
-    except Exception as failure:  # noqa: BLE001 - one detection must never stop the others
+    except Exception as failure:  # one detection must never stop the others
         state, error = ledger.FAILED, f"{type(failure).__name__}: {failure}"
     seconds = round(time.perf_counter() - began, 3)
     return Hunted(
@@ -457,12 +460,48 @@ def _day_line(hunted: Sequence[Hunted]) -> str:
     return text + (f", not done: {', '.join(sorted(set(bad)))}" if bad else "")
 
 
-def _finish(
-    con: duckdb.DuckDBPyConnection, state: _Run, wanted: Mapping[str, Sequence[Interval]]
-) -> None:
-    outcome, options = state.outcome, state.project.settings
+def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    """Re-states prose, closes the run, publishes, and sends what is unsent."""
+    options = state.project.settings
     findings.restate(con, state.project.content.detections)
     publish.write_detections(con, state.project.content.hunts)
+    _queue(con, state)
+    _close(con, state)
+    _publish(con, state)
+    if options.notify:
+        sent = notify.send(con, options.notify, state.author.at)
+        for error in sent.errors:
+            state.outcome.problems.append(error)
+        _close(con, state)
+        _publish(con, state)
+    if options.heartbeat and not state.outcome.problems:
+        error = notify.heartbeat(options.heartbeat)
+        if error:
+            state.outcome.problems.append(error)
+
+
+def _queue(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    channels, author, outcome = state.project.settings.notify, state.author, state.outcome
+    days = len({interval.end for _, interval in state.attempted})
+    hunted = len({key for key, _ in state.attempted})
+    coverage = f"{hunted} detections x {days} intervals hunted" if hunted else ""
+    backfill = state.request.command == "backfill"
+    notify.queue_findings(
+        con, channels, author.run_id, author.at, state.request.notify,
+        history=outcome.within if backfill else None, coverage=coverage,
+    )  # fmt: skip
+    items = [(one.key, one.title, one.text) for one in outcome.health]
+    notify.queue_health(con, channels, author.run_id, author.at, items)
+
+
+def _close(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    outcome = state.outcome
+    summary = {
+        "files": outcome.files,
+        "bytes": outcome.bytes,
+        "intervals": outcome.hunted,
+        "findings": vars(outcome.changes),
+    }
     con.execute(
         """update runs set finished_at = ?, exit_status = ?, problems = ?, summary = ?,
            range_start = ?, range_end = ? where run_id = ?""",
@@ -470,19 +509,16 @@ def _finish(
             state.author.at,
             outcome.exit_status,
             outcome.problems,
-            findings.canonical(
-                {
-                    "files": outcome.files,
-                    "bytes": outcome.bytes,
-                    "intervals": outcome.hunted,
-                    "findings": vars(outcome.changes),
-                }
-            ),
+            findings.canonical(summary),
             outcome.within.start if outcome.within else None,
             outcome.within.end if outcome.within else None,
             str(state.author.run_id),
         ],
     )
+
+
+def _publish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    options = state.project.settings
     publish.publish(
         con,
         options.findings,
@@ -501,7 +537,7 @@ def coverage_gaps(
         span = ledger.covered(con, hunt)
         if not span:
             continue
-        intervals = list(ledger.split(span, hunt.detection.frequency))
+        intervals = list(split(span, hunt.detection.frequency))
         for interval, known in ledger.states(con, hunt, intervals, clock).items():
             if known in (ledger.MISSING, ledger.STALE):
                 rows.append(
@@ -514,3 +550,32 @@ def coverage_gaps(
                     }
                 )
     return rows
+
+
+def plan(project: Project, request: Request, now: datetime) -> list[str]:
+    """What a run would do, in lines for people; does nothing.
+
+    Raises:
+        InputError: when the request is wrong.
+        StoreError: when the lake cannot be listed.
+    """
+    hunts = _selected(project.content, request)
+    clock = Clock(now, project.settings.late_arrival)
+    state = _Run(
+        project, request, clock, Author(UUID(int=0), now, request.origin), hunts,
+        Outcome(UUID(int=0), now), _silent,
+    )  # fmt: skip
+    _check_range(state)
+    with warehouse.lock(project.settings.warehouse, request.wait, now), _open(state) as con:
+        wanted = _wanted(con, state)
+        _list_lake(state, wanted)
+        lines = []
+        for hunt in hunts:
+            known = ledger.states(con, hunt, wanted[hunt.detection.id], clock)
+            due = [one for one, found in known.items() if request.again or found in ledger.DUE]
+            lines.append(f"{hunt.detection.stem}: {len(due)} of {len(known)} intervals to hunt")
+        for source, files in sorted(state.files.items()):
+            tasks = stage.pending(con, files, _stages_of(hunts, source))
+            size = sum(task.file.size for task in tasks)
+            lines.append(f"{source}: {len(tasks)} files to stage, {size / 1e6:,.1f} MB")
+    return lines + state.outcome.problems

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -59,6 +59,15 @@ class Read:
     rows: Mapping[str, pa.Table] = field(default_factory=dict)
     hours: pa.Table | None = None
     error: str = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a source's files are and where copies of them may lie meanwhile."""
+
+    paths: Sequence[LakePath]
+    environ: Mapping[str, str]
+    scratch: Path
 
 
 @dataclass
@@ -112,10 +121,8 @@ def run(
     tasks: Sequence[Task],
     sources: Mapping[str, Source],
     lake_paths: Mapping[str, Sequence[LakePath]],
-    root: Path,
     environ: Mapping[str, str],
     at: datetime,
-    progress: Callable[[Staged], None] = lambda staged: None,
 ) -> Staged:
     """Reads and stores the tasks, batch by batch; a file that cannot be read is set aside.
 
@@ -124,18 +131,18 @@ def run(
         tasks: from `pending`.
         sources: source tables by name.
         lake_paths: the lake's paths by source, for stores and column aliases.
+        environ: where stores' credentials come from.
         at: the time that is written down as the time of reading.
-        progress: called after every batch.
     """
     done = Staged()
     for stage in {stage.name: stage for task in tasks for stage in task.stages}.values():
         content.create_stage(con, stage)
     for batch in _batches(tasks):
         source = sources[batch[0].file.source]
+        paths = lake_paths[source.name]
         with tempfile.TemporaryDirectory(prefix="gundog-") as scratch, ExitStack() as opened:
-            for read in _read_safely(batch, source, lake_paths[source.name], Path(scratch), opened):
+            for read in _read_safely(batch, source, _Place(paths, environ, Path(scratch)), opened):
                 _store(con, read, source, at, done)
-                progress(done)
     return done
 
 
@@ -159,21 +166,22 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
 def _read_safely(
     batch: Sequence[Task],
     source: Source,
-    paths: Sequence[LakePath],
-    scratch: Path,
+    place: _Place,
     opened: ExitStack,
 ) -> Iterator[Read]:
     """Reads a batch, schema by schema; when a group fails, file by file to find the bad one."""
     groups = defaultdict[tuple[str, str], list[tuple[Task, Path]]](list)
     for task in batch:
         try:
-            local = opened.enter_context(lake.local_copy(task.file, paths, scratch))
+            local = opened.enter_context(
+                lake.local_copy(task.file, place.paths, place.scratch, place.environ)
+            )
             schema = str(pq.read_schema(local).remove_metadata()) if task.file.size else ""
             groups[schema, str(task.file.lake_path)].append((task, local))
         except (pa.ArrowException, StoreError, OSError) as error:
             yield Read((task,), Remarks(), error=_reason(error))
     for group in groups.values():
-        aliases = dict(paths[group[0][0].file.lake_path].columns)
+        aliases = dict(place.paths[group[0][0].file.lake_path].columns)
         try:
             yield read_batch(group, source, aliases)
         except duckdb.Error as error:

@@ -323,10 +323,48 @@ DETECTIONS = _table(
     """,
 )
 
+NOTIFICATIONS = Table(
+    "notifications",
+    "One row per message and channel: queued, sent or given up.",
+    (
+        Column(
+            "notification_id",
+            "UUID PRIMARY KEY",
+            "UUIDv5 of channel and key; the Idempotency-Key of every try",
+        ),
+        Column("channel", "VARCHAR", "name of the channel in gundog.yaml"),
+        Column("kind", "VARCHAR", "finding, digest or health"),
+        Column("key", "VARCHAR", "what the message is about; queued once per channel"),
+        Column("finding_ids", "UUID[]", "the findings it tells of; empty for health"),
+        Column("severities", "VARCHAR[]", "their severities when it was queued, in that order"),
+        Column("severity", "VARCHAR", "the highest of them; null when there are none"),
+        Column("body", "JSON", "what is sent; text from events is neutralised in it"),
+        Column("run_id", "UUID", "the run that queued it; null when sending did"),
+        Column("created_at", "TIMESTAMPTZ", "when it was queued"),
+        Column("attempts", "INTEGER", "tries so far, those included that the channel was down for"),
+        Column("first_attempt_at", "TIMESTAMPTZ", "when it was tried first"),
+        Column("next_attempt_at", "TIMESTAMPTZ", "not tried before; null when sent or given up"),
+        Column("last_error", "VARCHAR", "why the last try failed, naming the host only"),
+        Column("sent_at", "TIMESTAMPTZ", "when the channel took it"),
+        Column("dead_at", "TIMESTAMPTZ", "when it was given up, after 20 tries or 3 days"),
+    ),
+)
+NOTIFICATION_STARTS = Table(
+    "notification_starts",
+    "Since when a channel is told of a detection's findings of a severity: older ones are history.",
+    (
+        Column("channel", "VARCHAR", "name of the channel"),
+        Column("detection_id", "UUID", "the detection"),
+        Column("severity", "VARCHAR", "the severity"),
+        Column("since", "TIMESTAMPTZ", "findings stored before are not sent"),
+    ),
+    published=False,
+)
+
 TABLES = (
     RUNS, SOURCE_FILES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES, RUN_INTERVALS,
     SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE, FINDING_CHANGES, TRIAGE,
-    DETECTIONS,
+    DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
 )  # fmt: skip
 
 

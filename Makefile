@@ -1,0 +1,42 @@
+# `make hunt` and `make test` set themselves up on a fresh machine with Python 3.11+ and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: hunt test check samples docs format clean
+
+hunt: $(READY)  ## hunt the last eight days of parquet_samples/
+	@$(BIN)/python -m gundog.tour
+
+test: $(READY)  ## the test suite
+	$(BIN)/pytest -q -m "not slow"
+
+check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --disable-progress-bar sql
+	$(BIN)/lint-imports
+	$(BIN)/gundog check
+	$(BIN)/gundog test
+	$(BIN)/python -m tests.generated_docs --check
+	$(BIN)/pytest -q -m slow
+
+samples: $(READY)  ## write parquet_samples/ again
+	$(BIN)/gundog samples
+
+docs: $(READY)  ## write the generated pages of docs/ again
+	$(BIN)/python -m tests.generated_docs
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "gundog needs Python 3.11 or newer: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf .venv .gundog .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,371 @@
+"""The commands. Nothing heavy is imported until a command needs it, so that --help answers at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gundog.errors import ContentError, GundogError, InputError
+from gundog.interval import parse_duration, parse_range, parse_time
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gundog.run import Outcome, Project
+
+_SEVERITIES = ("informational", "low", "medium", "high", "critical")
+_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command; returns its exit status.
+
+    0 done; 1 done but something failed or had no data; 2 the input is wrong and nothing was done;
+    3 another run holds the warehouse.
+    """
+    arguments = _parser().parse_args(argv)
+    command: Callable[[argparse.Namespace], int] = arguments.run
+    try:
+        return command(arguments)
+    except ContentError as error:
+        _complain(error)
+        _complain(f"{len(error.problems)} problems; nothing was done")
+        return error.exit_status
+    except GundogError as error:
+        _complain(error)
+        return error.exit_status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        _complain("stopped; what was hunted is kept, run the same command again to go on")
+        return _INTERRUPTED
+
+
+def _complain(what: object) -> None:
+    from gundog import text
+
+    sys.stderr.write(text.for_terminal(str(what)) + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gundog",
+        description="Hunts a parquet event lake every night and keeps what it finds.",
+        epilog="Times are ISO 8601 in UTC. X is a detection's id or file name, FINDING any unique"
+        " beginning of an id. Exit status: 0 done, 1 done but something failed or had no data,"
+        " 2 wrong input and nothing done, 3 another run holds the warehouse.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    project = argparse.ArgumentParser(add_help=False)
+    project.add_argument(
+        "--project", type=Path, default=Path(), metavar="DIR",
+        help="the folder that holds gundog.yaml (default: here)",
+    )  # fmt: skip
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], about: str
+    ) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=about, description=about, parents=[project])
+        one.set_defaults(run=run)
+        return one
+
+    _add_runs(add)
+    _add_readers(add)
+    _add_content(add)
+    return parser
+
+
+def _version() -> str:
+    import gundog
+
+    return f"gundog {gundog.__version__}"
+
+
+_Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+
+
+def _add_runs(add: _Add) -> None:
+    hunt = add(
+        "hunt", _hunt,
+        "hunt the last complete interval and what is missing, stale or failed before it,"
+        " or the range you give",
+    )  # fmt: skip
+    back = add("backfill", _backfill, "hunt a range of past days, oldest first; resumes by itself")
+    for one, required in ((hunt, False), (back, True)):
+        one.add_argument(
+            "--from", dest="start", metavar="T", required=required, help="first day or time"
+        )
+        one.add_argument(
+            "--to", dest="end", metavar="T", required=required,
+            help="last day (included), or a time (excluded)",
+        )  # fmt: skip
+        one.add_argument(
+            "--detection", action="append", default=[], metavar="X",
+            help="only this detection; may stand several times",
+        )  # fmt: skip
+        one.add_argument(
+            "--notify", choices=("each", "digest", "none"),
+            help="how to send findings (hunt: as each channel says; backfill: not at all)",
+        )  # fmt: skip
+        one.add_argument(
+            "--wait", default="0s", metavar="DURATION",
+            help="how long to wait for another run to end, such as 10m",
+        )  # fmt: skip
+    back.add_argument("--again", action="store_true", help="also what is done already")
+    back.add_argument("--plan", action="store_true", help="say what it would do, and do nothing")
+    back.add_argument(
+        "--yes", action="store_true", help="do not ask before a very large first staging"
+    )
+
+
+def _add_readers(add: _Add) -> None:
+    add("status", _status, "OK or N PROBLEMS, then coverage, sources, files, unsent messages")
+    listing = add("findings", _findings, "list findings, newest first (default: the open ones)")
+    listing.add_argument("--since", metavar="D", help="only what ended at or after this time")
+    listing.add_argument("--severity", choices=_SEVERITIES, help="only this severity and above")
+    listing.add_argument(
+        "--all", action="store_true", help="also suppressed, resolved and unstable ones"
+    )
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    show = add("show", _show, "one finding: its story, evidence, why, and what to do")
+    show.add_argument("finding", metavar="FINDING")
+    sql = add("sql", _sql, "ask the published findings with SQL, read only")
+    sql.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, or - for standard input")
+    sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
+    sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def _add_content(add: _Add) -> None:
+    check = add("check", _check, "check gundog.yaml, detections and SQL; all problems at once")
+    check.add_argument(
+        "--lake", action="store_true", help="also list and open the newest file of every source"
+    )
+    test = add("test", _test, "run the examples inside the detections")
+    test.add_argument("detections", nargs="*", metavar="X", help="only these detections")
+    new = add("new", _new, "write a new detection, its SQL and two examples that pass")
+    new.add_argument("kind", choices=("match", "series"))
+    new.add_argument("name", metavar="NAME", help="lower case with underscores, such as pst_copied")
+    init = add("init", _init, "make a project folder of your own that uses the shipped content")
+    init.add_argument("directory", type=Path, metavar="DIR")
+    samples = add("samples", _samples, "write parquet_samples/ again, the same to the byte")
+    samples.add_argument("--out", type=Path, metavar="DIR", help="where (default: parquet_samples)")
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120"))
+    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+
+
+def _load(arguments: argparse.Namespace) -> Project:
+    from gundog import run
+
+    return run.load_project(arguments.project, os.environ)
+
+
+def _hunt(arguments: argparse.Namespace) -> int:
+    if bool(arguments.start) != bool(arguments.end):
+        raise InputError("--from and --to go together: give both, or neither for the last interval")
+    return _run(arguments, "hunt", "nightly")
+
+
+def _backfill(arguments: argparse.Namespace) -> int:
+    return _run(arguments, "backfill", "backfill")
+
+
+def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
+    from uuid import uuid4
+
+    from gundog import run
+
+    within = parse_range(arguments.start, arguments.end) if arguments.start else None
+    request = run.Request(
+        command=command,
+        within=within,
+        detections=tuple(arguments.detection),
+        again=getattr(arguments, "again", False),
+        wait=_wait(arguments.wait),
+        origin=origin,
+        notify=arguments.notify or ("none" if command == "backfill" else None),
+    )
+    project = _load(arguments)
+    now = datetime.now(UTC)
+    if getattr(arguments, "plan", False):
+        for line in run.plan(project, request, now):
+            sys.stdout.write(line + "\n")
+        return 0
+    outcome = run.run(project, request, now, uuid4(), _say)
+    _summary(project, outcome)
+    return outcome.exit_status
+
+
+def _wait(text: str) -> Any:
+    from datetime import timedelta
+
+    return timedelta() if text in ("0", "0s") else parse_duration(text)
+
+
+def _say(line: str) -> None:
+    from gundog import text
+
+    sys.stderr.write(text.for_terminal(line) + "\n")
+    sys.stderr.flush()
+
+
+def _summary(project: Project, outcome: Outcome) -> None:
+    """What a run leaves on the screen: its findings, then one line that sums it up."""
+    from gundog import report
+
+    console = _console()
+    with report.published(project.settings.findings) as con:
+        rows = report.select_findings(con, run_id=str(outcome.run_id))
+        if rows:
+            report.findings_table(console, rows)
+            console.print()
+    changes = outcome.changes
+    console.print(
+        f"{outcome.hunted} intervals hunted, {outcome.done} were done;"
+        f" findings: {changes.new} new, {changes.changed} changed, {changes.unchanged} unchanged,"
+        f" {changes.withdrawn} withdrawn, {changes.returned} returned"
+    )
+    for note in outcome.notes:
+        console.print(report.safe(note))
+    for problem in outcome.problems:
+        console.print(report.safe(f"PROBLEM  {problem}"))
+    console.print(f"findings are in {_relative(project.settings.findings)}")
+
+
+def _relative(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from gundog import report
+
+    project = _load(arguments)
+    names = {one.id: one.stem for one in project.content.detections if one.runs}
+    problems = [str(one) for one in project.content.problems]
+    if not project.settings.findings.exists():
+        sys.stdout.write("1 PROBLEM\n  nothing was hunted yet: run gundog hunt\n")
+        return 1
+    with report.published(project.settings.findings) as con:
+        problems += report.status_problems(con)
+        report.status(_console(), con, names, problems, datetime.now(UTC))
+    return 1 if problems else 0
+
+
+def _findings(arguments: argparse.Namespace) -> int:
+    from gundog import report
+
+    project = _load(arguments)
+    since = parse_time(arguments.since) if arguments.since else None
+    with report.published(project.settings.findings) as con:
+        rows = report.select_findings(
+            con, since=since, severity=arguments.severity, everything=arguments.all
+        )
+    if arguments.json:
+        report.as_json(rows, sys.stdout)
+    elif rows:
+        report.findings_table(_console(), rows)
+    else:
+        sys.stdout.write("no findings\n")
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from gundog import report
+
+    project = _load(arguments)
+    with report.published(project.settings.findings) as con:
+        row = report.find(con, arguments.finding)
+        report.show(_console(), con, row, project.settings.late_arrival)
+    return 0
+
+
+def _sql(arguments: argparse.Namespace) -> int:
+    from gundog import query, report
+
+    if bool(arguments.sql) == bool(arguments.file):
+        raise InputError("give one SQL statement, - for standard input, or -f FILE")
+    if arguments.file and not arguments.file.is_file():
+        raise InputError(f"{arguments.file}: is not there: give a file that holds one SELECT")
+    sql = arguments.file.read_text(encoding="utf-8") if arguments.file else arguments.sql
+    project = _load(arguments)
+    with report.published(project.settings.findings):
+        pass
+    rows = query.user_query(project.settings.findings, sys.stdin.read() if sql == "-" else sql)
+    report.write_rows(rows, arguments.format, sys.stdout, _console())
+    return 0
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    project = _load(arguments)
+    problems = list(project.content.problems)
+    for problem in problems:
+        _complain(problem)
+    content = project.content
+    counted = f"{len(content.hunts)} detections, {len(content.stages)} staged tables"
+    if problems:
+        _complain(f"{len(problems)} problems; {counted} are fine")
+        return 2
+    sys.stdout.write(f"OK: {counted}, {len(content.sources)} source tables\n")
+    if arguments.lake:
+        from gundog import lakecheck
+
+        return lakecheck.check(project, _console())
+    return 0
+
+
+def _test(arguments: argparse.Namespace) -> int:
+    from gundog import examples
+
+    project = _load(arguments)
+    for problem in project.content.problems:
+        _complain(problem)
+    named = [project.content.hunt(name) for name in arguments.detections]
+    count = failed = 0
+    for hunt in named or project.content.hunts:
+        for example in hunt.detection.examples:
+            count += 1
+            found = examples.check(project.content, hunt, example)
+            failed += bool(found)
+            for line in found:
+                _complain(f"{hunt.detection.stem}: {example.name}: {line}")
+    sys.stdout.write(f"{count} examples, {failed} failed\n")
+    return 2 if failed or project.content.problems else 0
+
+
+def _new(arguments: argparse.Namespace) -> int:
+    from gundog import scaffold
+
+    for path in scaffold.new(arguments.project, arguments.kind, arguments.name):
+        sys.stdout.write(f"wrote {_relative(path)}\n")
+    sys.stdout.write(f"try it: gundog test {arguments.name}\n")
+    return 0
+
+
+def _init(arguments: argparse.Namespace) -> int:
+    from gundog import scaffold
+
+    for path in scaffold.init(arguments.directory):
+        sys.stdout.write(f"wrote {path}\n")
+    sys.stdout.write(f"next: cd {arguments.directory}, set lake in gundog.yaml, gundog check\n")
+    return 0
+
+
+def _samples(arguments: argparse.Namespace) -> int:
+    from gundog import samples
+
+    out = arguments.out or arguments.project / "parquet_samples"
+    samples.write(out)
+    sys.stdout.write(f"wrote {out}\n")
+    return 0
