@@ -1,4 +1,4 @@
-"""The commands. Nothing heavy is imported until a command needs it, so that --help answers at once."""
+"""The commands. Nothing heavy is imported until one needs it, so that --help answers at once."""
 
 from __future__ import annotations
 

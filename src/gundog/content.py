@@ -81,7 +81,7 @@ class Hunt:
 
     @property
     def needs_history(self) -> bool:
-        """True when the SQL asks how far back its sources are staged, so that it can be learning."""
+        """True when the SQL asks since when its sources are staged, so that it may be learning."""
         return "staged_from" in query.parameters(self.sql)
 
 
@@ -163,7 +163,7 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
         _NORMALISE,
         normalise,
         ["VARCHAR"],
-        "STRUCT(text VARCHAR, steps VARCHAR[])",  # type: ignore[list-item, arg-type]
+        "STRUCT(text VARCHAR, steps VARCHAR[])",
     )
 
 

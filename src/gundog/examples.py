@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -134,7 +134,7 @@ def _shown(hunt: Hunt, hit: Hit) -> dict[str, Any]:
     }
 
 
-def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[str] | list[str]:
+def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in wanted.items()
@@ -145,7 +145,7 @@ def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterato
 def _equal(wanted: Any, found: Any) -> bool:
     if isinstance(wanted, float | int) and isinstance(found, float | int):
         return math.isclose(wanted, found, rel_tol=1e-6, abs_tol=1e-9)
-    return _normal(wanted) == _normal(found)
+    return bool(_normal(wanted) == _normal(found))
 
 
 def _normal(value: Any) -> Any:
@@ -162,7 +162,7 @@ def _nearest(wanted: Mapping[str, Any], left: Sequence[Mapping[str, Any]]) -> st
     """What the nearest finding has instead."""
     if not left:
         return ""
-    near = min(left, key=lambda one: len(list(_differences(wanted, one))))
+    near = min(left, key=lambda one: len(_differences(wanted, one)))
     instead = {name: near.get(name) for name in _differences(wanted, near)}
     return f"; the nearest has {findings.canonical(instead)}"
 

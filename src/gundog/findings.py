@@ -1,4 +1,4 @@
-"""Rows of a hunt turned into findings with evidence, and stored so that hunting twice changes nothing."""
+"""Rows of a hunt turned into findings, stored so that hunting twice changes nothing."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -361,7 +361,8 @@ def _change(con: duckdb.DuckDBPyConnection, key: str, before: Any) -> str:
     if before:
         return "changed"
     last = con.execute(
-        "select change from finding_changes where finding_id = ? order by at desc, rowid desc limit 1",
+        """select change from finding_changes where finding_id = ?
+           order by at desc, rowid desc limit 1""",
         [key],
     ).fetchall()
     return "returned" if last and last[0][0] == "withdrawn" else "new"

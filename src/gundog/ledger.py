@@ -1,4 +1,4 @@
-"""What was hunted and what is due: computed from the ledger and the staging steps, never remembered."""
+"""What was hunted and what is due: computed from the ledger, never remembered."""
 
 from __future__ import annotations
 
@@ -48,7 +48,8 @@ def candidates(
 
 def _first(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime | None:
     found = con.execute(
-        "select min(interval_start) from run_intervals where detection_id = ? and detection_hash = ?",
+        """select min(interval_start) from run_intervals
+           where detection_id = ? and detection_hash = ?""",
         [hunt.detection.id, hunt.hash],
     ).fetchall()
     first: datetime | None = found[0][0]

@@ -179,16 +179,13 @@ def _create_views(con: duckdb.DuckDBPyConnection) -> None:
             con.execute(f"create view {name} as {sql.format(schema='main')}")
             con.execute(f"comment on view {name} is {tables.quote(comment)}")
     finally:
-        con.execute("use memory.main" if _is_memory(con) else f"use {_own(con)}.main")
-
-
-def _is_memory(con: duckdb.DuckDBPyConnection) -> bool:
-    return _own(con) == "memory"
+        con.execute(f"use {_own(con)}.main")
 
 
 def _own(con: duckdb.DuckDBPyConnection) -> str:
     rows = con.execute(
-        "select database_name from duckdb_databases() where not internal and database_name != 'published'"
+        """select database_name from duckdb_databases()
+           where not internal and database_name != 'published'"""
     ).fetchall()
     return str(rows[0][0])
 

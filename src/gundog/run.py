@@ -19,6 +19,7 @@ from gundog import (
     findings,
     lake,
     ledger,
+    notify,
     publish,
     query,
     series,
@@ -248,15 +249,19 @@ def _list_lake(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> None:
             text = f"gundog.yaml names no path for it: add lake.{source}"
             state.outcome.trouble(f"lake:{source}", source, text)
             continue
-        span = {
+        parts = {
             kind: hull(reading(hunt, one, late, kind) for hunt, one in needs)
             for kind in ("ingest", "event")
         }
         where = (state.project.settings.root, state.project.environ)
-        state.files[source] = lake.list_files(source, paths, span, *where)
+        state.files[source] = lake.list_files(source, paths, _known(parts), *where)
         if not state.files[source]:
             text = lake.explain_no_match(source, paths, *where)
             state.outcome.trouble(f"lake:{source}", source, text)
+
+
+def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
+    return {kind: span for kind, span in spans.items() if span}
 
 
 def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:

@@ -151,12 +151,12 @@ def _count(
     params = content.bind_params(detection.params, span.start, span.end, staged_from)
     rows = query.arrow(con, hunt.sql, params)
     n = rows.num_rows
+    throttled = _flags(rows)
     by = [rows[name].to_pylist() for name in settings.by]
     keys = [json.dumps([_text(one) for one in values]) for values in zip(*by, strict=True)]
     others = [name for name in rows.column_names if name not in (*settings.by, "hour", "throttled")]
     measures = zip(*(rows[name].to_pylist() for name in others), strict=True)
     texts = [findings.canonical(dict(zip(others, one, strict=True))) for one in measures]
-    throttled = rows["throttled"] if "throttled" in rows.column_names else pa.array([False] * n)
     return pa.table(
         [
             pa.array([detection.id] * n, pa.string()),
@@ -166,10 +166,17 @@ def _count(
             rows["hour"].cast(_COUNTS_SCHEMA.field("hour").type),
             rows[settings.measure].cast(pa.float64()),
             pa.array(texts, pa.string()),
-            throttled.cast(pa.bool_()),
+            throttled,
         ],
         schema=_COUNTS_SCHEMA,
     )
+
+
+def _flags(rows: pa.Table) -> pa.Array:
+    """The reserved column `throttled`; false where the hunt returns none."""
+    if "throttled" not in rows.column_names:
+        return pa.array([False] * rows.num_rows, pa.bool_())
+    return rows["throttled"].combine_chunks().cast(pa.bool_())
 
 
 def _text(value: Any) -> str:
@@ -396,7 +403,8 @@ def _score_group(
 
 
 def _enough(observed: np.ndarray, least: float | None) -> np.ndarray:
-    return np.nan_to_num(observed) >= (least or 0)
+    enough: np.ndarray = np.nan_to_num(observed) >= (least or 0)
+    return enough
 
 
 def _nights(

@@ -57,7 +57,7 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
         StoreError: when the file is no warehouse or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    config = {
+    config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{memory_limit}B",
         "threads": threads,
         "TimeZone": "UTC",
