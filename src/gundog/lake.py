@@ -138,7 +138,7 @@ def _list_path(
         except ValueError:
             continue  # a date that no calendar has
         if covers is None or span is None or covers.overlaps(span):
-            shown = layout.shown + _readable(below)
+            shown = _shown(layout, location)
             tenant = _TENANT.search(shown)
             yield FileVersion(
                 source=source,
@@ -180,7 +180,7 @@ def filesystem(path: LakePath, environ: Mapping[str, str]) -> Any:
             return _azure(authority, path.endpoint, path.anonymous, key)
     except (OSError, ValueError) as error:
         raise _store_error(path.template, "cannot be reached", error) from error
-    raise StoreError(f"{path.template}: {scheme} {unknown(scheme, SCHEMES, 'scheme')}")
+    raise StoreError(f"{path.template}: {unknown(scheme, SCHEMES, 'scheme')}")
 
 
 @lru_cache
@@ -328,20 +328,27 @@ def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]
     if not _exists(store, folder, shown):
         return f"{start}: {shown} does not exist: correct the path in gundog.yaml"
     for left, segment in zip(range(len(layout.segments))[::-1], layout.segments, strict=True):
+        name = segment
         if set("%*") & set(segment) or not _exists(store, f"{folder}/{segment}", shown):
             entries = _entries(store, folder, shown)
             alike = filter(_regex([segment]).fullmatch, entries)
             names = sorted(name for name in alike if entries[name] == bool(left))
             if not names:
                 return f"{start}: {shown} {_holds(entries)}, nothing like {segment}"
-            segment = names[-1]
-        folder, shown = f"{folder}/{segment}", f"{shown}/{_readable(segment)}"
+            name = names[-1]
+        folder = f"{folder.rstrip('/')}/{name}"
+        shown = _shown(layout, folder)
     return f"{start}: {shown} matches, but no file of the time asked for does"
+
+
+def _shown(layout: _Layout, location: str) -> str:
+    """A place below the layout's base as people read it."""
+    return layout.shown + _readable(location[len(layout.base.rstrip("/")) + 1 :])
 
 
 def _exists(store: Any, location: str, shown: str) -> bool:
     try:
-        return bool(store.get_file_info(location).type != fs.FileType.NotFound)
+        return bool(store.get_file_info(_as_bytes(location)).type != fs.FileType.NotFound)
     except OSError as error:
         raise _store_error(shown, "cannot be looked at", error) from error
 
@@ -545,30 +552,34 @@ def _expand(
 
 
 def _list_shown(store: Any, layout: _Layout, folder: str, recursive: bool) -> list[tuple[str, Any]]:
-    shown = layout.shown + _readable(folder[len(layout.base.rstrip("/")) + 1 :])
-    return _list(store, folder or "/", shown, recursive)
+    return _list(store, folder or "/", _shown(layout, folder) or folder, recursive)
 
 
 def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[str, Any]]:
-    selector = fs.FileSelector(folder, recursive=recursive, allow_not_found=True)
+    selector = fs.FileSelector(_as_bytes(folder), recursive=recursive, allow_not_found=True)
     try:
         return [(_location(info), info) for info in store.get_file_info(selector)]
     except NotADirectoryError:
         return []
-    except (OSError, UnicodeError) as error:
+    except OSError as error:
         raise _store_error(shown, "cannot be listed", error) from error
+
+
+def _as_bytes(location: str) -> bytes:
+    # A name on a disk need not be text; pyarrow takes bytes where a str would fail.
+    return location.encode("utf-8", "surrogateescape")
 
 
 def _location(info: Any) -> str:
     try:
         return str(info.path)
     except UnicodeDecodeError as error:
-        return os.fsdecode(error.object)
+        return error.object.decode("utf-8", "surrogateescape")
 
 
 def _readable(location: str) -> str:
     """A name without the bytes that no UTF-8 text can hold."""
-    return location.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return _as_bytes(location).decode("utf-8", "backslashreplace")
 
 
 def _store_error(shown: str, what: str, error: Exception) -> StoreError:
