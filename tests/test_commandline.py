@@ -101,9 +101,10 @@ def test_a_line_the_log_cut_off_is_decoded_as_far_as_it_goes(cut: int) -> None:
     """A partial last group or half a character is dropped, the rest is read."""
     text, steps = normalise("powershell -enc " + encode(EXPORT)[:-cut])
 
+    decoded = text.removeprefix("powershell -enc ")
     assert steps == (ENCODED,)
-    assert EXPORT.startswith(text.removeprefix("powershell -enc ")[:90])
-    assert len(text) > len(EXPORT)
+    assert EXPORT.startswith(decoded)
+    assert len(decoded) >= len(EXPORT) - 5
 
 
 def test_blanks_inside_a_quoted_value_are_skipped() -> None:
@@ -136,6 +137,30 @@ def test_padding_a_script_with_another_alphabet_does_not_hide_it() -> None:
     script = "<#" + "\u4e2d\u6587" * 500 + "\x01#> New-MailboxExportRequest"
 
     assert normalise("pwsh -e " + encode(script)) == (f"pwsh -e {script}", (ENCODED,))
+
+
+def test_a_byte_order_mark_and_broken_pairs_do_not_hide_a_script() -> None:
+    """What is not a character becomes U+FFFD, as in .NET, and the rest is read."""
+    data = "\ufeffdir # ".encode("utf-16-le") + b"\x00\xd8" + " c:".encode("utf-16-le")
+
+    found = normalise("pwsh -e " + base64.b64encode(data).decode())
+
+    assert found == ("pwsh -e dir # \ufffd c:", (ENCODED,))
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        f"share-e {encode(EXPORT)}",
+        f'-e "{encode(EXPORT)[:7]}={encode(EXPORT)[7:]}"',
+        '-e "YQA ==="',
+        f"-e {encode(chr(0x4E2D) * 3 + 'a')}",
+        f"-e {encode(chr(0) + 'ab' + chr(0) + 'cd')}",
+    ],
+)
+def test_what_is_no_encoded_command_stays_beside_other_disguises(argument: str) -> None:
+    """No flag, equals signs inside, too short, or not text: the value is kept as it is."""
+    assert normalise(f"p^wsh {argument}") == (f"pwsh {argument}", ("carets",))
 
 
 # The other disguises
@@ -248,6 +273,8 @@ def test_collapsing_blanks_is_not_a_step(text: str, collapsed: str) -> None:
         "powershell -c $total = $a + $b + 1",
         'findstr "+" a.txt \'+\' "b" + $c',
         'net user svc "" /add',
+        '7z a -o"C:\\my dir" b.pst',
+        "echo it's-late",
         "powershell -EncodedCommand",
     ],
 )
