@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+import re
 import string
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import commandline, detection, query, tables
+from gundog import commandline, detection, query, tables, warehouse
 from gundog.detection import Detection
 from gundog.errors import ContentError, Problem
 from gundog.fields import unknown
@@ -131,7 +132,7 @@ def load(
     """
     problems: list[Problem] = []
     where = tuple(where)
-    con = duckdb.connect(config={"TimeZone": "UTC"})
+    con = warehouse.connect()
     _register(con)
     sources = _load_sources(con, where, root, problems)
     stages = _load_stages(con, where, root, sources, problems)
@@ -244,6 +245,9 @@ def _load_stage(
     problems: list[Problem],
 ) -> Stage | None:
     sql = path.read_text(encoding="utf-8")
+    taken = {one.lower() for one in sources} | {table.name for table in tables.TABLES}
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
+        problems.append(Problem(where, "", f"{name!r} is taken or no table name: rename the file"))
     problems += [
         Problem(where, "", what) for what in query.check_statement(sql, set(sources), where)
     ]
@@ -433,7 +437,7 @@ def _column_problems(
             problems.append(
                 Problem(file, name, "is not returned: add this column to the final select")
             )
-        elif kind and columns[name] != kind:
+        elif kind and columns[name].replace('"', "") != kind:
             problems.append(Problem(file, name, f"has the type {columns[name]}: cast it to {kind}"))
     return problems + _template_problems(loaded, known)
 

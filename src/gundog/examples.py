@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import content, findings, series, tables
+from gundog import content, findings, series, tables, warehouse
 from gundog.content import Content, Hunt, Source
 from gundog.detection import Example, repeated
 from gundog.errors import GundogError, InputError
@@ -50,7 +50,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
         InputError: when an event names a table or column that does not exist.
         QueryError: when the SQL fails.
     """
-    con = duckdb.connect(config={"TimeZone": "UTC", "threads": 1})
+    con = warehouse.connect(threads=1)
     try:
         first = _load(con, loaded, hunt, example)
         if hunt.detection.series:

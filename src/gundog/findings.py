@@ -97,6 +97,9 @@ def plain(value: Any) -> Any:
     """A value as JSON knows it: times and durations as people write them."""
     if isinstance(value, datetime):
         return format_time(value)
+    if isinstance(value, pa.MonthDayNano):  # what an INTERVAL is in Arrow
+        days = timedelta(days=30 * value.months + value.days)
+        return format_duration(days + timedelta(microseconds=value.nanoseconds // 1000))
     if isinstance(value, timedelta):
         return format_duration(value)
     if isinstance(value, Mapping):
@@ -362,7 +365,7 @@ def _change(con: duckdb.DuckDBPyConnection, key: str, before: Any) -> str:
         return "changed"
     last = con.execute(
         """select change from finding_changes where finding_id = ?
-           order by at desc, rowid desc limit 1""",
+           order by "at" desc, rowid desc limit 1""",
         [key],
     ).fetchall()
     return "returned" if last and last[0][0] == "withdrawn" else "new"

@@ -24,8 +24,8 @@ STORAGE_VERSION = "v1.5.0"
 VIEWS = {
     "open_findings": (
         "What waits for a person: new or in progress, not suppressed, of stable detections.",
-        """select f.* from {schema}.findings as f
-           inner join {schema}.detections as d using (detection_id)
+        """select f.* from findings as f
+           inner join detections as d using (detection_id)
            where f.triage_status in ('new', 'in_progress') and f.suppressed_by is null
            and d.status = 'stable'
            order by f.start_time desc, f.finding_id""",
@@ -34,23 +34,23 @@ VIEWS = {
         "How many findings each detection had on each day.",
         """select date_trunc('day', end_time) as day, detection_name, severity,
                   count(*) as findings
-           from {schema}.findings group by all order by day desc, detection_name""",
+           from findings group by all order by day desc, detection_name""",
     ),
     "risk_by_entity": (
         "Risk summed per host, account and mailbox over the 7 and 30 days before the newest.",
         """with named as (
                select unnest([
-                   {{'kind': 'host', 'name': host_name}},
-                   {{'kind': 'account', 'name': account_name}},
-                   {{'kind': 'mailbox', 'name': mailbox}}
+                   {'kind': 'host', 'name': host_name},
+                   {'kind': 'account', 'name': account_name},
+                   {'kind': 'mailbox', 'name': mailbox}
                ], recursive := true), finding_id, end_time, coalesce(risk_score, 0) as risk
-               from {schema}.findings where suppressed_by is null
-           ), newest as (select max(end_time) as at from {schema}.findings)
+               from findings where suppressed_by is null
+           ), latest as (select max(end_time) as newest from findings)
            select kind, name,
-                  coalesce(sum(risk) filter (end_time > at - interval 7 day), 0) as risk_7d,
+                  coalesce(sum(risk) filter (end_time > newest - interval 7 day), 0) as risk_7d,
                   sum(risk) as risk_30d, list(finding_id order by end_time desc) as findings
-           from named, newest
-           where name is not null and name not in ('', '*') and end_time > at - interval 30 day
+           from named, latest
+           where name is not null and name not in ('', '*') and end_time > newest - interval 30 day
            group by kind, name order by risk_30d desc, kind, name""",
     ),
 }  # fmt: skip
@@ -116,10 +116,9 @@ def publish(
                     continue
                 _copy(con, table, now, late_arrival)
             _mark_due(con, due)
-            _create_views(con)
-        con.execute("checkpoint published")
     finally:
         con.execute("detach published")
+    _create_views(aside)
     _rename(aside, target)
 
 
@@ -172,22 +171,16 @@ def _mark_due(con: duckdb.DuckDBPyConnection, due: Sequence[dict[str, Any]]) -> 
     warehouse.insert(con, "published.main.run_intervals", missing)
 
 
-def _create_views(con: duckdb.DuckDBPyConnection) -> None:
-    con.execute("use published.main")
+def _create_views(path: Path) -> None:
+    """Adds the views from inside, so that they name this file's own tables."""
+    con = warehouse.connect(path)
     try:
         for name, (comment, sql) in VIEWS.items():
-            con.execute(f"create view {name} as {sql.format(schema='main')}")
+            con.execute(f"create view {name} as {sql}")
             con.execute(f"comment on view {name} is {tables.quote(comment)}")
+        con.execute("checkpoint")
     finally:
-        con.execute(f"use {_own(con)}.main")
-
-
-def _own(con: duckdb.DuckDBPyConnection) -> str:
-    rows = con.execute(
-        """select database_name from duckdb_databases()
-           where not internal and database_name != 'published'"""
-    ).fetchall()
-    return str(rows[0][0])
+        con.close()
 
 
 def _rename(aside: Path, target: Path) -> None:

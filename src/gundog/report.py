@@ -41,7 +41,7 @@ def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     """
     if not path.exists():
         raise InputError(f"{path} is not there yet: run gundog hunt first")
-    con = duckdb.connect(str(path), read_only=True, config={"TimeZone": "UTC"})
+    con = warehouse.connect(path, read_only=True)
     try:
         yield con
     finally:
@@ -282,7 +282,7 @@ def _history(
 ) -> None:
     rows = warehouse.rows(
         con,
-        "select * from finding_changes where finding_id = ? order by at",
+        "select * from finding_changes where finding_id = ? order by \"at\"",
         [row["finding_id"]],
     )
     lines = [

@@ -197,7 +197,7 @@ def _kept(
 ) -> pa.Table:
     """Counts that were taken before and still hold."""
     spans = [[span.start, span.end] for span in _merged(counted)]
-    rows = con.execute(
+    rows = con.sql(
         """with renewed as (
                select span[1] as low, span[2] as high
                from (select unnest(?::timestamptz[][]) as span))
@@ -207,7 +207,7 @@ def _kept(
            from series_counts as c
            where detection_id = ? and detection_hash = ? and hour >= ? and hour < ?
            and not exists (select 1 from renewed where c.hour >= low and c.hour < high)""",
-        [spans, hunt.detection.id, hunt.hash, training.start, training.end],
+        params=[spans, hunt.detection.id, hunt.hash, training.start, training.end],
     ).to_arrow_table()
     return rows.cast(_COUNTS_SCHEMA)
 

@@ -207,7 +207,7 @@ def read_batch(
     Raises:
         duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
     """
-    con = duckdb.connect(config={"TimeZone": "UTC", "threads": 2})
+    con = warehouse.connect(threads=2)
     try:
         content.register_functions(con)
         paths = [str(path) for _, path in group]
@@ -221,8 +221,8 @@ def read_batch(
             f" from read_parquet({names}, hive_partitioning = false)"
         )
         con.execute("set preserve_insertion_order = false")
-        rows = {stage.name: con.execute(stage.sql).to_arrow_table() for stage in group[0][0].stages}
-        hours = con.execute(
+        rows = {stage.name: con.sql(stage.sql).to_arrow_table() for stage in group[0][0].stages}
+        hours = con.sql(
             f"""select file_id, date_trunc('hour', "Timestamp") as hour, count(*) as rows,
                        min("Timestamp") as min_time, max("Timestamp") as max_time
                 from "{source.name}" group by all"""

@@ -49,6 +49,15 @@ def _holder(owner: Path) -> str:
     return f" (process {who['pid']} on {who['host']} since {who['since']})"
 
 
+def connect(
+    path: Path | None = None, *, read_only: bool = False, **options: str | int
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection in UTC: to a file, or in memory."""
+    con = duckdb.connect(str(path) if path else ":memory:", read_only=read_only, config={**options})
+    con.execute("set timezone = 'UTC'")
+    return con
+
+
 @contextmanager
 def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse opened for writing, its tables made where they are not.
@@ -57,14 +66,13 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
         StoreError: when the file is no warehouse or cannot be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{memory_limit}B",
-        "threads": threads,
-        "TimeZone": "UTC",
-        "temp_directory": str(path.with_suffix(".tmp")),
-    }
     try:
-        con = duckdb.connect(path, config=config)
+        con = connect(
+            path,
+            memory_limit=f"{memory_limit}B",
+            threads=threads,
+            temp_directory=str(path.with_suffix(".tmp")),
+        )
     except duckdb.Error as error:
         what = str(error).splitlines()[0]
         raise StoreError(
