@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
-from typing import Any
+from typing import Any, ClassVar
 
 import boto3
 import duckdb
@@ -621,15 +621,33 @@ def test_store_lists_only_the_folders_of_the_span(s3: Server) -> None:
     assert found[0].mtime_ns > 0
 
 
+def test_store_lists_years_with_few_requests(s3: Server) -> None:
+    """Thousands of days are listed from the folder above them, not one by one."""
+    s3.bucket("years", "c/d=2016-01-05/x", "c/d=2026-01-05/x")
+    found = s3.names("s3://years/c/d=%Y-%m-%d/*", span("2016-01-06", "2027-01-01"))
+
+    assert found == ["s3://years/c/d=2026-01-05/x"]
+    assert len(s3.requests) == 1
+
+
+def test_store_does_not_walk_below_the_files(s3: Server) -> None:
+    """A daily path asks for its folder's own files only, not for the hours below."""
+    s3.bucket("below", "2026-01-05/x", "2026-01-05/h=05/x")
+
+    assert s3.names("s3://below/%Y-%m-%d/*", FIFTH) == ["s3://below/2026-01-05/x"]
+    assert ["delimiter=/" in request for request in s3.requests] == [True]
+
+
 def test_store_expands_stars_with_one_request_each_folder(s3: Server) -> None:
-    """Tenants are found by one listing, then each tenant's day by one more."""
+    """Tenants are found by one listing, then each tenant's days by one more each."""
     keys = [f"tenantId={name}/y=2026/m=01/d=05/h=0{h}/m=00/x" for name in "ab" for h in (1, 2)]
     s3.bucket("tenants", *keys, "other/y=2026/m=01/d=05/h=01/m=00/x")
-    found = s3.listed("s3://tenants/tenantId=*/y=%Y/m=%m/d=%d/h=%H/m=%M/*", FIFTH)
+    days = span("2026-01-05", "2026-01-07")
+    found = s3.listed("s3://tenants/tenantId=*/y=%Y/m=%m/d=%d/h=%H/m=%M/*", days)
 
     assert [file.path for file in found] == [f"s3://tenants/{key}" for key in keys]
     assert [file.tenant for file in found] == ["a", "a", "b", "b"]
-    assert len(s3.requests) == 3
+    assert len(s3.requests) == 5
 
 
 def test_store_lists_more_than_a_thousand_keys(s3: Server) -> None:
@@ -724,7 +742,10 @@ def test_error_inside_the_block_is_not_taken_for_the_stores(s3: Server, tmp_path
 
 
 class _Refusing(BaseHTTPRequestHandler):
+    seen: ClassVar[list[str]] = []
+
     def do_GET(self) -> None:
+        self.seen.append(self.headers.get("Authorization", ""))
         self.send_response(403)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -737,7 +758,8 @@ class _Refusing(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def refusing() -> Iterator[str]:
-    """A server that answers 403 to everything."""
+    """A server that answers 403 to everything and notes who asked."""
+    _Refusing.seen.clear()
     server = HTTPServer(("127.0.0.1", 0), _Refusing)
     Thread(target=server.serve_forever, daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -756,6 +778,21 @@ def test_refused_credentials_are_one_clear_line(refusing: str) -> None:
     assert "\n" not in str(caught.value)
     with pytest.raises(StoreError, match="check the credentials"):
         explain_no_match("Cloud", [path], Path(), {})
+
+
+def test_credentials_come_from_the_environment_given(refusing: str) -> None:
+    """The given environment's key and the path's region sign a request; anonymous signs nothing."""
+    keys = {"AWS_ACCESS_KEY_ID": "KEY", "AWS_SECRET_ACCESS_KEY": "word"}
+    for options in ({"anonymous": True}, {}, {"region": "eu-west-1"}):
+        path = LakePath("s3://b/%Y/*", endpoint=refusing, **options)
+        with pytest.raises(StoreError):
+            list_files("Cloud", [path], FIFTH, Path(), keys)
+
+    assert [seen.partition("Credential=")[2].split("/")[::2][:2] for seen in _Refusing.seen] == [
+        [""],
+        ["KEY", "us-east-1"],
+        ["KEY", "eu-west-1"],
+    ]
 
 
 @pytest.mark.slow
