@@ -16,8 +16,9 @@ from decimal import Decimal
 MESSAGE_LIMIT = 1000
 # Cc control, Cf format (bidi controls, zero-width, tags), Cs lone surrogates, Zl Zp line breaks.
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-_SPECIAL = frozenset("<>[](){}&@#*_~`|\\/:.!$%=+-'\"")
 _CUT = "…"
+# Line breaks, tabs and every space that Unicode knows.
+_BLANKS = re.compile(r"(?:\r\n|[ \n\t\xa0\u1680\u2000-\u200a\u202f\u205f\u3000])+")
 # None of the substitutes turns back into what it stands for under Unicode's NFKC, which some
 # receivers apply.
 _LOOKALIKE = str.maketrans(
@@ -30,29 +31,29 @@ _LOOKALIKE = str.maketrans(
         "}": ")",
         "*": "\N{ASTERISK OPERATOR}",
         "~": "\N{TILDE OPERATOR}",
-        "`": "\N{MODIFIER LETTER GRAVE ACCENT}",
+        "`": "\N{REVERSED PRIME}",
         "#": "\N{MUSIC SHARP SIGN}",
     }
 )
 # In order: emphasis at a word's edge, the start of :emoji:, hidden text, an HTML entity.
 _MARKUP = (
-    (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\N{MODIFIER LETTER LOW MACRON}"),
+    (re.compile(r"(?<![^\W_])_|_(?![^\W_])"), "\N{LOWER ONE EIGHTH BLOCK}"),
     (re.compile(r"(?<![A-Za-z0-9]):(?=[A-Za-z+][\w+-]*:)"), "\N{RATIO}"),
     (re.compile(r"\|(?=\|)|(?<=\|)\|"), "\N{BROKEN BAR}"),
-    (re.compile(r"&(?=[#A-Za-z])"), "& "),
+    (re.compile(r"&(?=[^\s&])"), "& "),
 )
 _LINKS = (
     (re.compile(r"\\\\(?=\w)"), r"(\\\\)"),
     (re.compile(r":(?=//)"), "(:)"),
     (
         re.compile(
-            r"\b(callto|data|file|ftp|javascript|mailto|ms-[a-z-]{1,30}|sip|skype|sms|tel|vbscript"
+            r"(?<![A-Za-z0-9])(callto|data|file|ftp|javascript|mailto|ms-[a-z-]{1,30}|sip|skype|sms|tel|vbscript"
             r"|xmpp):(?=\S)",
             re.IGNORECASE,
         ),
         r"\1(:)",
     ),
-    (re.compile(r"\b(www)\.", re.IGNORECASE), r"\1(.)"),
+    (re.compile(r"(?<![A-Za-z0-9])(www)\.", re.IGNORECASE), r"\1(.)"),
 )
 _AFTER_SCHEME = re.compile(r"(?<=\(:\)//)[^\s/?#]+")
 _DOT = re.compile(r"(?<!\()\.(?!\))")
@@ -99,9 +100,9 @@ def for_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
 
     In this order:
 
-    1. Control and format characters become escapes as in `for_terminal`; a run of blanks, tabs and
-       newlines becomes one blank; blanks at both ends go. Compatibility forms of ASCII punctuation,
-       such as the fullwidth ones, are treated as that punctuation.
+    1. Control and format characters become escapes as in `for_terminal`. Newlines, tabs and blanks
+       of any width, alone or in a row, become one blank; those at both ends go. A compatibility
+       form of ASCII, such as a fullwidth letter or sign, becomes what it is a form of.
     2. Links are broken as analysts break them: `http(:)//evil(.)example/x`, `www(.)`,
        `javascript(:)`, a domain before `/`, `:` or `?`, `(\\)server\share`. A bare name such as
        `jane.doe` or `cmd.exe` stays: a channel that links those must send plain text.
@@ -109,7 +110,7 @@ def for_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
        (`ceo@contoso.com`), but never before everyone, here, channel or all.
     4. Look-alikes replace `<` `>` `*` `~` backtick and `#`; `[` `{` become `(`; `]` `}` become
        `)`; `_` is replaced at the edge of a word, `:` where `:emoji:` starts, `|` where doubled;
-       a blank follows `&` before a letter or `#`, so that no entity or template remains.
+       a blank follows `&`, so that no entity or template remains.
     5. A text that starts as a list, a rule or a command (`- `, `1. `, `/`, `!`) gets a leading `'`.
     6. What is longer than `limit` characters is cut and ends in `…`.
 
@@ -138,16 +139,16 @@ def cut(text: str, limit: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    flat = re.sub(r"(?:\r\n|[ \n\t])+", " ", text)
+    flat = _BLANKS.sub(" ", text)
     return "".join(map(_plain, for_terminal(flat))).strip(" ")
 
 
 def _plain(char: str) -> str:
-    """A compatibility form of ASCII punctuation as that punctuation; all else as it is."""
+    """A compatibility form of ASCII as that ASCII; all else as it is."""
     if char.isascii() or char == _CUT:
         return char
     plain = unicodedata.normalize("NFKC", char)
-    return plain if _SPECIAL.intersection(plain) else char
+    return plain if any("!" <= one <= "~" for one in plain) else char
 
 
 def _defang(text: str) -> str:
