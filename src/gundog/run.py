@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -98,6 +99,15 @@ class Outcome:
 
 
 Say = Callable[[str], None]
+# Runs one named part of a run and gives back what it returns: a seam for whoever wants to see,
+# time or retry the parts, as the Prefect flows do.
+Step = Callable[[str, Callable[[], Any]], Any]
+
+
+def _directly(name: str, part: Callable[[], Any]) -> Any:
+    """Runs a part as it is."""
+    del name
+    return part()
 
 
 def _silent(line: str) -> None:
@@ -128,12 +138,18 @@ class _Run:
     hunts: tuple[Hunt, ...]
     outcome: Outcome
     say: Say
+    step: Step = _directly
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
 
 
 def run(
-    project: Project, request: Request, now: datetime, run_id: UUID, say: Say = _silent
+    project: Project,
+    request: Request,
+    now: datetime,
+    run_id: UUID,
+    say: Say = _silent,
+    step: Step = _directly,
 ) -> Outcome:
     """Stages, hunts, stores and publishes what the request covers, oldest first.
 
@@ -143,6 +159,7 @@ def run(
         now: the time of the run, in UTC; nothing below asks a clock.
         run_id: names the run in every row that it writes.
         say: gets one line of progress at a time.
+        step: runs each named part: list, stage, one hunt per detection and day, publish, notify.
 
     Raises:
         InputError: when the request is wrong; nothing was done.
@@ -155,7 +172,7 @@ def run(
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
     clock = Clock(now, project.settings.late_arrival)
-    state = _Run(project, request, clock, author, hunts, outcome, say)
+    state = _Run(project, request, clock, author, hunts, outcome, say, step)
     _check_range(state)
     with warehouse.lock(project.settings.warehouse, request.wait, now):
         _steps(state)
@@ -192,7 +209,7 @@ def _steps(state: _Run) -> None:
         _start(con, state)
         wanted = _wanted(con, state)
     state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
-    _list_lake(state, wanted)
+    state.step("list lake", partial(_list_lake, state, wanted))
     for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
         if not _hunt_all(state, wanted):
             break
@@ -271,7 +288,7 @@ def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
     for day, intervals in _by_day(state.hunts, wanted).items():
         with _open(state) as con:
             _store(con, state, finished)
-            _stage(con, state, intervals)
+            state.step(f"stage {day:%Y-%m-%d}", partial(_stage, con, state, intervals))
             due = _due(con, state, intervals)
         finished = _hunt_day(state, due) if due else []
         count += len(finished)
@@ -410,7 +427,10 @@ def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
         threads=options.threads,
         temp_directory=options.warehouse.with_suffix(".tmp"),
     ) as con:
-        hunted += [_hunt_one(con, one) for one in rest]
+        hunted += [
+            state.step(f"hunt {one.hunt.detection.stem}", partial(_hunt_one, con, one))
+            for one in rest
+        ]
     return hunted
 
 
@@ -472,9 +492,9 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     publish.write_detections(con, state.project.content.hunts)
     _queue(con, state)
     _close(con, state)
-    _publish(con, state)
+    state.step("publish", partial(_publish, con, state))
     if options.notify:
-        sent = notify.send(con, options.notify, state.author.at)
+        sent = state.step("notify", partial(notify.send, con, options.notify, state.author.at))
         for error in sent.errors:
             state.outcome.problems.append(error)
         _close(con, state)
