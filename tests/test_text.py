@@ -29,6 +29,7 @@ from gundog.text import (
     for_message,
     for_terminal,
 )
+from tests.hostile import HOSTILE
 
 corpus = pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE.keys())
 # Fragments that combine into markup far more often than random characters do.
