@@ -1,0 +1,27 @@
+-- Mail read per mailbox and hour.
+--
+-- Grain:    one row per tenant, mailbox and hour that has records.
+-- Interval: hours of [start, end); records count once however often delivered.
+-- Reads:    mail_access(event_time, tenant, mailbox, access_type, items, folder,
+--           is_throttled)
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+--           $folderItems   number; what one synced folder adds to accesses, because its
+--                          record tells no number of items
+
+select
+    date_trunc('hour', event_time) as hour,
+    tenant,
+    mailbox,
+    coalesce(sum(items), 0) as items,
+    count(*) as records,
+    count(distinct coalesce(folder, '')) filter (where access_type = 'Sync') as folders,
+    coalesce(sum(items), 0) + $folderItems * (
+        count(distinct coalesce(folder, '')) filter (where access_type = 'Sync')
+    ) as accesses,
+    bool_or(is_throttled) as throttled
+from mail_access
+where
+    event_time >= $start
+    and event_time < $end
+group by all
+order by hour, tenant, mailbox

@@ -1,0 +1,153 @@
+-- Command lines that name a mailbox export cmdlet, as typed and with disguises undone.
+--
+-- Grain:    one row per process event; actions are the cmdlets it runs, in their order,
+--           without those it only looks up, searches for or tries with -WhatIf.
+-- Interval: all rows of the files at hand.
+-- Reads:    DeviceProcessEvents
+-- Params:   none
+
+with events as (
+    select
+        *,
+        lower(FileName) in (
+            'cmd.exe', 'powershell.exe', 'pwsh.exe', 'powershell_ise.exe',
+            'cmd', 'powershell', 'pwsh', 'powershell_ise'
+        )
+        or lower(ProcessVersionInfoOriginalFileName) in (
+            'cmd.exe', 'powershell.exe', 'pwsh.exe', 'pwsh.dll', 'powershell_ise.exe'
+        ) as is_shell
+    from DeviceProcessEvents
+),
+
+undone as (
+    select
+        *,
+        -- Undoing is dear. But for base64 and other scripts it only drops characters,
+        -- never letters, so the letters alone tell whether it can uncover a cmdlet.
+        case when is_shell and (
+            regexp_matches(
+                ProcessCommandLine,
+                '[^\x00-\x7f]|[-/][eE]([cC]|[nN][a-zA-Z]*)?["'']?[\s\v\x1c-\x1f,]'
+            )
+            or contains(
+                regexp_replace(lower(ProcessCommandLine), '[^a-z]', '', 'g'),
+                'mailboxexportrequest'
+            )
+        ) then normalise_command_line(ProcessCommandLine) end as undisguised
+    from events
+),
+
+named as (
+    select
+        *,
+        coalesce(
+            undisguised.text,
+            trim(regexp_replace(ProcessCommandLine, '\s+', ' ', 'g'))
+        ) as command_text
+    from undone
+    where
+        regexp_matches(ProcessCommandLine, '(?i)(new|remove)-mailboxexportrequest')
+        or regexp_matches(undisguised.text, '(?i)(new|remove)-mailboxexportrequest')
+),
+
+marked as (
+    select
+        *,
+        -- \x1d stands before each cmdlet, so that no pattern below runs into the next.
+        regexp_replace(
+            regexp_replace(
+                lower(command_text),
+                '\bnew-mailboxexportrequest\b', chr(29) || 'export', 'g'
+            ),
+            '\bremove-mailboxexportrequest\b', chr(29) || 'removal', 'g'
+        ) as cmdlets
+    from named
+),
+
+called as (
+    select
+        *,
+        regexp_replace(
+            cmdlets, '[&.] ?\( ?(get-command|gcm) (-name )?["'']*(\x1d)', '\3', 'g'
+        ) as calls
+    from marked
+),
+
+cleaned as (
+    select
+        *,
+        regexp_replace(
+            regexp_replace(
+                regexp_replace(
+                    calls,
+                    '(^|[ ;|&({"''=])(get-help|help|man|get-command|gcm)(\.exe)?["'']?'
+                    || '( -[a-z]+([: ] ?[^ ;|&\x1d-][^ ;|&\x1d]*)?)*'
+                    || ' ["''(]*\x1d[a-z]+(["'']* ?, ?["'']*\x1d[a-z]+)*', '\1', 'g'
+                ),
+                '(^|[ ;|&({"''/\\])(findstr|find|select-string|sls|grep)(\.exe)?["'']? '
+                || '([^;|&(){}]|\|\x1d[a-z]+["''|])*', '\1', 'g'
+            ),
+            '\x1d[a-z]+[^\x1d;|&]* -(wi|wh|wha|what|whati|whatif)(: ?\$?(true|1))?'
+            || '([ "''});|&]|$)', '', 'g'
+        ) as acting,
+        coalesce(
+            nullif(nullif(lower(trim(AccountDomain)), ''), '-'),
+            nullif(regexp_extract(lower(AccountName), '^(.*)\\', 1), ''),
+            nullif(regexp_extract(lower(AccountName), '@(.*)$', 1), ''),
+            ''
+        ) as account_domain,
+        nullif(nullif(trim(
+            regexp_extract(lower(AccountName), '([^\\@]*)(@.*)?$', 1)
+        ), ''), '-') as account_name
+    from called
+)
+
+select
+    file_id,
+    cast(md5(concat_ws(
+        chr(31), coalesce(nullif(lower(DeviceId), ''), lower(DeviceName), ''),
+        coalesce(epoch_us(Timestamp), 0), coalesce(ReportId, 0),
+        coalesce(ProcessId, 0), coalesce(ProcessCommandLine, '')
+    )) as uuid) as event_id,
+    Timestamp as event_time,
+    case when Timestamp is null then 'no Timestamp' end as reject_reason,
+    coalesce(TenantId, '') as tenant,
+    nullif(nullif(lower(trim(DeviceId)), ''), '-') as device_id,
+    DeviceName as device_name,
+    nullif(nullif(lower(trim(split_part(DeviceName, '.', 1))), ''), '-') as host_name,
+    nullif(
+        substr(lower(DeviceName), length(split_part(DeviceName, '.', 1)) + 2), ''
+    ) as dns_domain,
+    nullif(nullif(nullif(upper(trim(AccountSid)), ''), '-'), 'S-1-0-0') as account_sid,
+    account_domain,
+    account_name,
+    account_domain || '\' || account_name as account_key,
+    AccountName as account_name_raw,
+    ActionType as action_type,
+    ReportId as report_id,
+    ProcessId as process_id,
+    ProcessCreationTime as process_created,
+    InitiatingProcessId as parent_process_id,
+    InitiatingProcessCreationTime as parent_created,
+    InitiatingProcessFileName as parent_file_name,
+    InitiatingProcessCommandLine as parent_command_line,
+    FileName as file_name,
+    ProcessVersionInfoOriginalFileName as original_file_name,
+    FolderPath as folder_path,
+    is_shell,
+    ProcessCommandLine as command_line,
+    command_text as normalised,
+    coalesce(undisguised.steps, cast([] as varchar[])) as steps,
+    -- The export stands before the removal in the text of this one process.
+    is_shell and regexp_matches(acting, '\x1dexport.*\x1dremoval') as is_both,
+    -- Behind the export stands an admin share or a folder of a web server.
+    is_shell and regexp_matches(
+        acting,
+        '\x1dexport.*([\\/]{2}[^ \\/]+[\\/]([a-z]|admin)\$|inetpub|wwwroot|httpproxy'
+        || '|clientaccess|aspnet_client|[\\/](owa|ecp)[\\/])'
+    ) as is_exposed,
+    case
+        when is_shell then regexp_extract_all(acting, '\x1d(export|removal)', 1)
+        else cast([] as varchar[])
+    end as actions
+from cleaned
