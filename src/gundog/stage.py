@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -17,6 +17,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from gundog import content, lake, warehouse
@@ -142,7 +143,8 @@ def run(
         paths = lake_paths[source.name]
         with tempfile.TemporaryDirectory(prefix="gundog-") as scratch, ExitStack() as opened:
             for read in _read_safely(batch, source, _Place(paths, environ, Path(scratch)), opened):
-                _store(con, read, source, at, done)
+                for part in _without_timeless(read):
+                    _store(con, part, source, at, done)
     return done
 
 
@@ -292,7 +294,6 @@ def _store(
     con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: datetime, done: Staged
 ) -> None:
     """Replaces what the warehouse holds of these files by what was read, in one transaction."""
-    read = _reject_timeless(read)
     with warehouse.transaction(con):
         seq = warehouse.next_seq(con)
         ids = [task.file_id for task in read.tasks]
@@ -309,14 +310,27 @@ def _store(
         done.rejected += [(task.file.path, read.error) for task in read.tasks]
 
 
-def _reject_timeless(read: Read) -> Read:
-    """The same, or a rejection when a file has rows but not one usable time."""
-    if len(read.tasks) > 1 or read.hours is None or not read.hours.num_rows:
-        return read
-    if read.hours["hour"].null_count < read.hours.num_rows:
-        return read
+def _without_timeless(read: Read) -> Iterator[Read]:
+    """What was read without the files that have rows but not one usable time; those rejected."""
+    counts = _counts(read.hours)
+    bad = {key for key, (_, _, first, _) in counts.items() if first is None}
+    if not bad:
+        yield read
+        return
+    good = tuple(task for task in read.tasks if task.file_id not in bad)
+    if good:
+        rows = {name: _drop(table, bad) for name, table in read.rows.items()}
+        hours = None if read.hours is None else _drop(read.hours, bad)
+        yield replace(read, tasks=good, rows=rows, hours=hours)
     what = "not one row has a usable Timestamp: correct the column or name its alias under lake"
-    return replace(read, rows={}, hours=None, error=what)
+    for task in read.tasks:
+        if task.file_id in bad:
+            yield Read((task,), read.remarks, error=what)
+
+
+def _drop(table: pa.Table, file_ids: Collection[int]) -> pa.Table:
+    gone = pc.is_in(table["file_id"], value_set=pa.array(sorted(file_ids), pa.int64()))
+    return table.filter(pc.invert(gone))
 
 
 def _replace_rows(
@@ -332,10 +346,10 @@ def _replace_rows(
     con.execute(f"delete from {table} where file_id in (from batch)")
     con.execute("delete from stage_hours where stage = ? and file_id in (from batch)", [stage.name])
     con.execute("delete from file_stages where stage = ? and file_id in (from batch)", [stage.name])
-    if rows is None:
-        rows = pa.table({name: pa.array([], pa.null()) for name, _ in stage.columns})
-    con.register("read_rows", rows)
     columns = ", ".join(f'"{name}"' for name, _ in stage.columns)
+    if rows is None:
+        rows = con.sql(f"select {columns} from {table} limit 0").to_arrow_table()
+    con.register("read_rows", rows)
     con.execute(
         f"insert into {table} ({columns}) select {columns} from read_rows order by event_time"
     )

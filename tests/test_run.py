@@ -1,0 +1,462 @@
+"""Tests of gundog.run: what nights, backfills and late files leave behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gundog import run
+from gundog.errors import InputError, LockError
+from gundog.interval import parse_range
+from tests import kit
+from tests.kit import DAY, NOW, event, hunt, table, write_file
+
+PAIR_ID = "11111111-1111-4111-8111-111111111111"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with nine quiet days before NOW."""
+    kit.make_project(tmp_path)
+    kit.fill_days(tmp_path, "2026-03-01", 9)
+    return tmp_path
+
+
+def states(root: Path) -> dict[str, str]:
+    """The published state of each day."""
+    rows = table(
+        root,
+        "select strftime(interval_start, '%d'), state from run_intervals order by interval_start",
+    )
+    return dict(rows)
+
+
+def pair(root: Path, opened: str, closed: str, number: int = 1, name: str = "a") -> None:
+    """Writes an opening and its closing into the files of their days."""
+    write_file(root, opened[:10], [event(opened, "open", number=number)], f"{name}-open")
+    write_file(root, closed[:10], [event(closed, "close", number=number + 1)], f"{name}-close")
+
+
+def test_nightly_hunts_the_last_complete_day(project: Path) -> None:
+    """Without dates, a first run hunts yesterday and nothing before it."""
+    outcome = hunt(project)
+
+    assert states(project) == {"09": "provisional"}
+    assert outcome.exit_status == 0
+
+
+def test_pair_across_midnight_belongs_to_the_second_day(project: Path) -> None:
+    """A pair is found once, in the interval of its last event."""
+    pair(project, "2026-03-08T23:50", "2026-03-09T00:10")
+
+    hunt(project, ("2026-03-07", "2026-03-09"))
+
+    assert table(project, "select strftime(interval_start, '%d') from findings") == [("09",)]
+
+
+def test_running_twice_changes_nothing(project: Path) -> None:
+    """A second run of the same range hunts nothing and leaves the tables as they are."""
+    pair(project, "2026-03-08T10:00", "2026-03-08T11:00")
+    hunt(project, ("2026-03-07", "2026-03-09"))
+    before = table(project, "from findings"), table(project, "from evidence")
+
+    outcome = hunt(project, ("2026-03-07", "2026-03-09"))
+
+    assert outcome.hunted == 0
+    assert (table(project, "from findings"), table(project, "from evidence")) == before
+
+
+def test_again_hunts_what_is_done_and_finds_it_unchanged(project: Path) -> None:
+    """`--again` hunts finals too; the same rows are no change."""
+    pair(project, "2026-03-08T10:00", "2026-03-08T11:00")
+    hunt(project, ("2026-03-07", "2026-03-09"))
+
+    outcome = hunt(project, ("2026-03-07", "2026-03-09"), command="backfill", again=True)
+
+    assert (outcome.hunted, outcome.changes.unchanged) == (3, 1)
+    assert outcome.changes.new == outcome.changes.changed == 0
+
+
+def test_next_night_catches_up_what_was_missed(project: Path) -> None:
+    """A machine that was down for two nights hunts them in the next run."""
+    hunt(project, now=NOW - 3 * DAY)
+
+    outcome = hunt(project)
+
+    assert outcome.hunted == 3
+    assert list(states(project)) == ["06", "07", "08", "09"]
+
+
+def test_catch_up_goes_back_no_further_than_late_arrival(project: Path) -> None:
+    """A hole older than lateArrival is listed as missing and left to a backfill."""
+    hunt(project, ("2026-03-01", "2026-03-01"))
+
+    outcome = hunt(project, now=NOW)
+
+    assert outcome.hunted == 7
+    assert states(project)["02"] == "missing"
+
+
+def test_late_file_hunts_again_exactly_what_it_touches(project: Path) -> None:
+    """A late file makes the day of its rows stale, and the day that reads back to it."""
+    hunt(project, ("2026-03-05", "2026-03-09"))
+    write_file(project, "2026-03-06", [event("2026-03-06T12:00", "open", number=7)], "late")
+
+    outcome = hunt(project)
+
+    hunted = table(
+        project,
+        "select strftime(interval_start, '%d') from run_intervals where run_id = ? order by 1",
+        [str(outcome.run_id)],
+    )
+    assert hunted == [("06",), ("07",)]
+
+
+def test_late_earlier_closing_changes_the_finding_and_keeps_its_id(project: Path) -> None:
+    """When late events change the evidence, the id stays and the change is written down."""
+    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
+    hunt(project, ("2026-03-08", "2026-03-09"))
+    before = table(project, "select finding_id from findings")
+    write_file(project, "2026-03-08", [event("2026-03-08T11:00", "close", number=9)], "late")
+
+    outcome = hunt(project)
+
+    assert outcome.changes.changed == 1
+    assert table(project, "select finding_id from findings") == before
+    assert table(project, "select is_late, details ->> '$.gap' from findings") == [(True, "1h")]
+    assert table(project, 'select change from finding_changes order by "at"') == [
+        ("new",),
+        ("changed",),
+    ]
+
+
+def test_finding_goes_and_comes_back_with_its_file(project: Path) -> None:
+    """A changed file withdraws what it proved; the same events again return the finding."""
+    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
+    hunt(project)
+    hunt(project, ("2026-03-08", "2026-03-09"))
+    rows = [event("2026-03-08T12:00", "close", number=2)]
+    path = write_file(project, "2026-03-08", [event("2026-03-08T12:30", "other")], "a-close")
+    os.utime(path, ns=(1, 1))
+    gone = hunt(project)
+    path = write_file(project, "2026-03-08", rows, "a-close")
+    os.utime(path, ns=(2, 2))
+
+    back = hunt(project)
+
+    assert (gone.changes.withdrawn, back.changes.returned) == (1, 1)
+    assert table(project, 'select change from finding_changes order by "at", change') != []
+
+
+def test_vanished_file_leaves_its_findings(project: Path) -> None:
+    """The lake's own retention removes files; what was staged and found stays."""
+    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
+    hunt(project, ("2026-03-08", "2026-03-09"))
+    (project / "lake/date=2026-03-08/a-open.parquet").unlink()
+
+    outcome = hunt(project, ("2026-03-08", "2026-03-09"), again=True)
+
+    assert outcome.changes.unchanged == 1
+    assert table(project, "select count(*) from findings") == [(1,)]
+
+
+def test_day_without_a_file_is_no_data_and_exits_1(project: Path) -> None:
+    """A dead exporter never looks like a quiet night."""
+    outcome = hunt(project, ("2026-02-25", "2026-02-25"))
+
+    assert outcome.exit_status == 1
+    assert states(project) == {"25": "no_data"}
+    assert "no file covers" in outcome.problems[-1]
+    assert outcome.health
+
+
+def test_stale_exporter_is_no_data_although_its_files_are_there(project: Path) -> None:
+    """Files whose newest event is older than freshness before the interval's end do not count."""
+    old = [event("2026-03-04T01:00", "other")]
+    (project / "lake/date=2026-03-06/quiet.parquet").unlink()
+    (project / "lake/date=2026-03-05/quiet.parquet").unlink()
+    write_file(project, "2026-03-06", old, "replayed")
+
+    outcome = hunt(project, ("2026-03-06", "2026-03-06"))
+
+    assert states(project) == {"06": "no_data"}
+    assert "no event since" in outcome.problems[-1]
+
+
+def test_arriving_data_fills_a_no_data_day(project: Path) -> None:
+    """A day without data is hunted as soon as its file is there."""
+    (project / "lake/date=2026-03-09/quiet.parquet").unlink()
+    first = hunt(project)
+    kit.fill_days(project, "2026-03-09", 1)
+
+    second = hunt(project)
+
+    assert (first.exit_status, second.exit_status) == (1, 0)
+    assert states(project)["09"] == "provisional"
+
+
+def test_bad_file_is_named_and_the_rest_goes_on(project: Path) -> None:
+    """A file that is no parquet exits 1 once, is written down, and stops nothing else."""
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
+    bad = kit.write_text(project / "lake/date=2026-03-09/bad.parquet", "not parquet")
+
+    first, second = hunt(project), hunt(project)
+
+    assert (first.exit_status, second.exit_status) == (1, 0)
+    assert bad.name in first.problems[0]
+    assert first.changes.new == 1
+    assert table(project, "select count(*) from source_files where state = 'rejected'") == [(1,)]
+
+
+def test_file_with_a_damaged_page_is_found_by_reading(project: Path) -> None:
+    """Damage in the middle of a file, under an intact footer, sets only that file aside."""
+    rows = [event("2026-03-09T10:00", f"kind-{n}", f"who-{n}", n) for n in range(5000)]
+    path = write_file(project, "2026-03-09", rows, "damaged")
+    content = bytearray(path.read_bytes())
+    middle = slice(len(content) // 4, len(content) // 2)
+    content[middle] = bytes(len(content[middle]))
+    path.write_bytes(content)
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert "damaged.parquet" in outcome.problems[0]
+    assert table(project, "select state from source_files where path like '%quiet%09%'") == [] or (
+        states(project)["09"] == "provisional"
+    )
+
+
+def test_rejected_rows_are_counted_and_do_not_fail_the_run(project: Path) -> None:
+    """A row without a time and one that its stage refuses are kept apart and counted."""
+    rows = [
+        {**event("2026-03-09T10:00", "open"), "Timestamp": None},
+        event("2026-03-09T10:00", "open", n=-1),
+        event("2026-03-09T10:00", "other"),
+    ]
+    write_file(project, "2026-03-09", rows, "mixed")
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 0
+    counted = table(project, "select rejected_rows from source_files where path like '%mixed%'")
+    assert counted == [(2,)]
+
+
+def test_file_without_one_usable_time_is_rejected_whole(project: Path) -> None:
+    """Clock faults such as 1601 are no times; a file that has nothing else is set aside."""
+    write_file(project, "2026-03-09", [event("1601-01-01", "open")], "ancient")
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert "usable Timestamp" in outcome.problems[0]
+
+
+def test_redelivered_event_counts_once(project: Path) -> None:
+    """The same event in two files is one event; its file is the smallest path."""
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00", name="b")
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00", name="a")
+
+    hunt(project)
+
+    assert table(project, "select evidence_count from findings") == [(2,)]
+    files = table(project, "select source_file from evidence order by ordinal")
+    assert [path.rsplit("/", 1)[-1] for (path,) in files] == ["a-open.parquet", "a-close.parquet"]
+
+
+def test_changed_prose_is_published_without_hunting(project: Path) -> None:
+    """A new title or severity restates stored findings; nothing is hunted again."""
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
+    hunt(project)
+    path = project / "detections/pair.yaml"
+    text = path.read_text().replace("severity: medium", "severity: high")
+    path.write_text(text.replace('title: "{account_name} opened', 'title: "{account_name} OPENED'))
+
+    outcome = hunt(project)
+
+    assert outcome.hunted == 0
+    assert table(project, "select severity, title from findings") == [
+        ("high", "a OPENED and closed after 2h")
+    ]
+
+
+def test_changed_parameter_starts_with_the_last_interval_only(project: Path) -> None:
+    """A detection whose rows can change is a new one to the ledger."""
+    hunt(project, ("2026-03-06", "2026-03-09"))
+    path = project / "detections/pair.yaml"
+    path.write_text(path.read_text().replace("within: 1d", "within: 12h"))
+
+    outcome = hunt(project)
+
+    assert outcome.hunted == 1
+
+
+def test_comment_in_sql_hunts_nothing_again(project: Path) -> None:
+    """Comments and layout are not part of the hash."""
+    hunt(project)
+    path = project / "sql/pair.sql"
+    path.write_text("-- a remark\n" + path.read_text().replace("    ", "  "))
+
+    assert hunt(project).hunted == 0
+
+
+def test_changed_stage_sql_stages_again_and_hunts_again(project: Path) -> None:
+    """New stage SQL reads its files again, into a table of its own."""
+    first = hunt(project)
+    path = project / "sql/stage/happenings.sql"
+    path.write_text(path.read_text().replace("lower(Kind)", "trim(lower(Kind))"))
+
+    second = hunt(project)
+
+    assert (first.hunted, second.hunted) == (1, 1)
+    assert second.files == first.files
+
+
+def test_failing_detection_is_named_and_others_are_stored(project: Path) -> None:
+    """One broken hunt stops no other, and exits 1."""
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
+    text = kit.PAIR.replace(
+        "o.event_time as start_time", "(o.n // 0)::varchar as boom, o.event_time as start_time"
+    )
+    kit.write_text(project / "sql/broken.sql", text.replace("1 = ", "1 = "))
+    yaml = kit.PAIR_YAML.replace(PAIR_ID, PAIR_ID.replace("1", "3")).replace(
+        "pair.sql", "broken.sql"
+    )
+    kit.write_text(project / "detections/broken.yaml", yaml + kit.HEAD)
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert any(problem.startswith("broken") for problem in outcome.problems)
+    assert outcome.changes.new == 1
+    found = table(project, "select state from run_intervals order by state")
+    assert found == [("failed",), ("provisional",)]
+
+
+def test_detection_that_does_not_load_exits_1_and_the_rest_runs(project: Path) -> None:
+    """A broken YAML is named; the other detections hunt."""
+    kit.write_text(project / "detections/typo.yaml", "nmae: x\n")
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert outcome.hunted == 1
+
+
+def test_only_the_named_detection_runs(project: Path) -> None:
+    """`--detection` takes a file stem or an id; an unknown one is an error with a hint."""
+    assert hunt(project, detections=(PAIR_ID,)).hunted == 1
+    with pytest.raises(InputError, match="did you mean pair"):
+        hunt(project, detections=("piar",))
+
+
+def test_times_off_the_grid_name_the_two_nearest(project: Path) -> None:
+    """Days are hunted whole."""
+    with pytest.raises(InputError, match="use 2026-03-08T00:00:00Z or 2026-03-09T00:00:00Z"):
+        hunt(project, ("2026-03-08T05:00", "2026-03-09"))
+
+
+def test_future_days_of_a_range_are_left_for_their_time(project: Path) -> None:
+    """A range that reaches beyond now hunts what is over."""
+    outcome = hunt(project, ("2026-03-09", "2026-03-20"))
+
+    assert outcome.hunted == 1
+
+
+def test_provisional_becomes_final_after_late_arrival(project: Path) -> None:
+    """Whether late files may still change an interval follows from the run's time."""
+    hunt(project)
+
+    hunt(project, ("2026-03-09", "2026-03-09"), now=NOW + 8 * DAY)
+
+    assert states(project) == {"09": "final"}
+
+
+def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> None:
+    """Two runs never write at once."""
+    code = textwrap.dedent(
+        f"""
+        import sys, time
+        from datetime import UTC, datetime, timedelta
+        from pathlib import Path
+        from gundog import warehouse
+        path = Path({str(project / ".gundog/warehouse.duckdb")!r})
+        with warehouse.lock(path, timedelta(), datetime.now(UTC)):
+            print("held", flush=True)
+            sys.stdin.read()
+        """
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert holder.stdout is not None
+    assert holder.stdin is not None
+    try:
+        assert holder.stdout.readline() == "held\n"
+        with pytest.raises(LockError, match=f"process {holder.pid}"):
+            hunt(project, wait=timedelta(milliseconds=100))
+    finally:
+        holder.stdin.close()
+        holder.stdout.close()
+        holder.wait(10)
+
+    assert hunt(project).exit_status == 0
+
+
+def test_killed_run_leaves_what_the_next_one_needs(project: Path) -> None:
+    """kill -9 in the middle, then the same command: the tables of an undisturbed run."""
+    for day in range(2, 9):
+        pair(project, f"2026-03-0{day}T10:00", f"2026-03-0{day}T11:00", number=10 * day, name="p")
+    code = textwrap.dedent(
+        f"""
+        from pathlib import Path
+        from tests import kit
+        kit.hunt(Path({str(project)!r}), ("2026-03-01", "2026-03-09"))
+        """
+    )
+    here = Path(__file__).parents[1]
+    for delay in (0.4, 0.8, 1.2):
+        victim = subprocess.Popen([sys.executable, "-c", code], cwd=here)
+        time.sleep(delay)
+        victim.send_signal(signal.SIGKILL)
+        victim.wait(10)
+
+    hunt(project, ("2026-03-01", "2026-03-09"))
+
+    assert table(project, "select count(*), count(distinct finding_id) from findings") == [(7, 7)]
+    assert set(states(project)) == {f"{day:02}" for day in range(1, 10)}
+
+
+def test_reader_of_the_old_file_is_undisturbed_by_a_publish(project: Path) -> None:
+    """Whoever has findings.duckdb open goes on reading what it opened."""
+    hunt(project)
+    import duckdb
+
+    reader = duckdb.connect(str(project / ".gundog/findings.duckdb"), read_only=True)
+    try:
+        before = reader.execute("select count(*) from runs").fetchall()
+        hunt(project)
+        assert reader.execute("select count(*) from runs").fetchall() == before
+    finally:
+        reader.close()
+    assert table(project, "select count(*) from runs") == [(2,)]
+
+
+def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:
+    """A plan names intervals, files and bytes, and leaves no staged file behind."""
+    loaded = run.load_project(project, {})
+    request = run.Request("backfill", parse_range("2026-03-01", "2026-03-09"))
+
+    lines = run.plan(loaded, request, NOW)
+
+    assert lines[0] == "pair: 9 of 9 intervals to hunt"
+    assert lines[1].startswith("Things: 9 files to stage")
+    assert hunt(project, ("2026-03-01", "2026-03-09")).hunted == 9
