@@ -17,10 +17,7 @@ from gundog.interval import parse_duration
 class _StrictLoader(yaml.SafeLoader):
     """SafeLoader that refuses a key written twice instead of keeping the last one."""
 
-    def construct_mapping(
-        self, node: yaml.MappingNode, deep: bool = False
-    ) -> dict[Hashable, Any]:
-        self.flatten_mapping(node)
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
@@ -38,7 +35,7 @@ def read_yaml(path: Path, shown: str, problems: list[Problem]) -> dict[str, Any]
     """The mapping a YAML file holds; empty, with a problem noted, when it holds none."""
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
+    except (yaml.YAMLError, ValueError, OSError) as error:
         problems.append(Problem(shown, *_where(error)))
         return {}
     if not isinstance(data, dict):
@@ -88,9 +85,7 @@ class Fields:
             if default is ...:
                 self.problem(key, f"is missing: write {want}")
             return None if default is ... else default
-        if not isinstance(value, types) or (
-            isinstance(value, bool) and bool not in _tuple(types)
-        ):
+        if not isinstance(value, types) or (isinstance(value, bool) and bool not in _tuple(types)):
             self.problem(key, f"is {value!r}: write {want}")
             return None if default is ... else default
         return value

@@ -282,7 +282,7 @@ def _history(
 ) -> None:
     rows = warehouse.rows(
         con,
-        "select * from finding_changes where finding_id = ? order by \"at\"",
+        'select * from finding_changes where finding_id = ? order by "at"',
         [row["finding_id"]],
     )
     lines = [

@@ -29,7 +29,7 @@ from gundog import (
     warehouse,
 )
 from gundog.content import Content, Hunt, Stage
-from gundog.errors import GundogError, InputError
+from gundog.errors import GundogError, InputError, StoreError
 from gundog.findings import Author, Changes, Hunted
 from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, split
 from gundog.lake import FileVersion
@@ -140,6 +140,7 @@ class _Run:
     say: Say
     step: Step = _directly
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
+    unlisted: dict[str, str] = field(default_factory=dict)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
 
 
@@ -167,7 +168,7 @@ def run(
         StoreError: when the lake cannot be listed; nothing was stored.
     """
     outcome = Outcome(run_id, now)
-    hunts = _selected(project.content, request)
+    hunts = _with_lake(project, _selected(project.content, request), outcome)
     for problem in project.content.problems:
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
@@ -182,6 +183,19 @@ def run(
 def _selected(loaded: Content, request: Request) -> tuple[Hunt, ...]:
     named = [loaded.hunt(name) for name in request.detections]
     return tuple(hunt for hunt in named or loaded.hunts if hunt.detection.runs)
+
+
+def _with_lake(project: Project, hunts: Sequence[Hunt], outcome: Outcome) -> tuple[Hunt, ...]:
+    """The hunts whose sources gundog.yaml has a path for; the others are said not to run."""
+    able = []
+    for hunt in hunts:
+        lacking = [source for source in hunt.sources if source not in project.settings.lake]
+        if lacking:
+            names = " and ".join(f"lake.{source}" for source in lacking)
+            outcome.notes.append(f"{hunt.detection.stem}: not run: gundog.yaml has no {names}")
+        else:
+            able.append(hunt)
+    return tuple(able)
 
 
 def _check_range(state: _Run) -> None:
@@ -261,20 +275,26 @@ def _list_lake(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> None:
             spans[source].append((hunt, span))
     late = state.clock.late_arrival
     for source, needs in sorted(spans.items()):
-        paths = state.project.settings.lake.get(source)
-        if not paths:
-            text = f"gundog.yaml names no path for it: add lake.{source}"
-            state.outcome.trouble(f"lake:{source}", source, text)
-            continue
         parts = {
             kind: hull(reading(hunt, one, late, kind) for hunt, one in needs)
             for kind in ("ingest", "event")
         }
-        where = (state.project.settings.root, state.project.environ)
-        state.files[source] = lake.list_files(source, paths, _known(parts), *where)
-        if not state.files[source]:
-            text = lake.explain_no_match(source, paths, *where)
-            state.outcome.trouble(f"lake:{source}", source, text)
+        try:
+            state.files[source] = _list_source(state, source, _known(parts))
+        except StoreError as error:  # its hunts fail, the others go on
+            state.unlisted[source] = str(error)
+            day = f"{state.author.at:%Y-%m-%d}"
+            state.outcome.trouble(f"lake:{source}:{day}", source, str(error))
+
+
+def _list_source(state: _Run, source: str, spans: Mapping[str, Interval]) -> list[FileVersion]:
+    options = state.project.settings
+    paths, environ = options.lake[source], state.project.environ
+    files = lake.list_files(source, paths, spans, options.root, environ)
+    if not files:
+        text = lake.explain_no_match(source, paths, options.root, environ)
+        state.outcome.trouble(f"lake:{source}:{state.author.at:%Y-%m-%d}", source, text)
+    return files
 
 
 def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
@@ -376,6 +396,7 @@ class _Due:
     no_data: str
     staged_from: datetime
     fingerprint: str
+    unlisted: str
 
 
 def _due(
@@ -401,6 +422,7 @@ def _due(
                     ledger.no_data(con, hunt, interval, state.project.settings.freshness),
                     ledger.staged_from(con, hunt),
                     ledger.fingerprint(con, hunt, interval),
+                    "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
                 )
             )
     for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
@@ -417,8 +439,8 @@ def _to_hunt(state: _Run, hunt: Hunt, interval: Interval, known: str) -> bool:
 
 def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
     options = state.project.settings
-    hunted = [_without_data(one) for one in due if one.no_data]
-    rest = [one for one in due if not one.no_data]
+    hunted = [_not_hunted(one) for one in due if one.no_data or one.unlisted]
+    rest = [one for one in due if not one.no_data and not one.unlisted]
     if not rest:
         return hunted
     with query.sandbox(
@@ -434,7 +456,10 @@ def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
     return hunted
 
 
-def _without_data(due: _Due) -> Hunted:
+def _not_hunted(due: _Due) -> Hunted:
+    """An interval without data, or one of a source whose store could not be listed."""
+    if due.unlisted:
+        return Hunted(due.hunt, due.interval, due.seq, ledger.FAILED, error=due.unlisted)
     return Hunted(due.hunt, due.interval, due.seq, ledger.NO_DATA, error=due.no_data)
 
 
@@ -584,11 +609,12 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
         InputError: when the request is wrong.
         StoreError: when the lake cannot be listed.
     """
-    hunts = _selected(project.content, request)
+    outcome = Outcome(UUID(int=0), now)
+    hunts = _with_lake(project, _selected(project.content, request), outcome)
     clock = Clock(now, project.settings.late_arrival)
     state = _Run(
         project, request, clock, Author(UUID(int=0), now, request.origin), hunts,
-        Outcome(UUID(int=0), now), _silent,
+        outcome, _silent,
     )  # fmt: skip
     _check_range(state)
     with warehouse.lock(project.settings.warehouse, request.wait, now), _open(state) as con:
