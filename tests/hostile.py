@@ -1,9 +1,17 @@
 """Strings an attacker would put into a command line, a name or a user agent, by what they try.
 
-Every place that shows text from events is tested with all of them.
+Every place that shows text from events is tested with all of them; `assert_harmless` is what each
+line of a message must pass.
 """
 
 from __future__ import annotations
+
+import re
+import unicodedata
+from html.parser import HTMLParser
+
+import jinja2
+from markdown_it import MarkdownIt
 
 HOSTILE: dict[str, str] = {
     # Mentions that wake a whole channel.
@@ -135,3 +143,80 @@ HOSTILE: dict[str, str] = {
     "empty": "",
     "blank": "   ",
 }
+
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
+
+
+def unseen(text: str) -> list[str]:
+    """Characters that act instead of being shown, line breaks of ours aside."""
+    return [one for one in text if one not in "\n\t" and unicodedata.category(one) in
+            {"Cc", "Cf", "Cs", "Zl", "Zp"}]  # fmt: skip
+
+
+class Tags(HTMLParser):
+    """Everything in a text that an HTML parser takes for more than characters."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(convert_charrefs=False)
+        self.found: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:  # noqa: ARG002 - html.parser's signature
+        self.found.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        self.found.append(tag)
+
+    def handle_comment(self, data: str) -> None:
+        self.found.append(data)
+
+    def handle_decl(self, decl: str) -> None:
+        self.found.append(decl)
+
+    def unknown_decl(self, data: str) -> None:
+        self.found.append(data)
+
+    def handle_pi(self, data: str) -> None:
+        self.found.append(data)
+
+    def handle_entityref(self, name: str) -> None:
+        self.found.append(name)
+
+    def handle_charref(self, name: str) -> None:
+        self.found.append(name)
+
+
+def links(text: str) -> list[str]:
+    """What chat programs turn into links or mentions, plain mail addresses aside."""
+    patterns = [
+        r"\w+://\S", r"(?<![a-z0-9])www\.\w", r"\\\\\w",
+        r"(?<![a-z0-9])(?:javascript|data|mailto|file|tel):\S",
+        r"(?<![\w.])(?:[\w-]+\.)+(?:[a-z]{2,}|xn--[\w-]+)[/:?]", r"@everyone|@here",
+        r"@(?:channel|all)\b", r"(?<![a-z0-9])@", r"@(?![a-z0-9-]+\.[a-z0-9])",
+    ]  # fmt: skip
+    return [one for pattern in patterns for one in re.findall(pattern, text, re.IGNORECASE)]
+
+
+def assert_harmless(shown: str) -> None:
+    """No outlet for messages finds anything in the text but characters."""
+    assert unseen(shown) == []
+    assert "\n" not in shown
+    assert "\t" not in shown
+    for form in (shown, unicodedata.normalize("NFKC", shown)):
+        assert links(form) == []
+        assert Tags(form).found == []
+        assert not set("<>[]{}*`#~") & set(form)
+    assert plain_markdown(shown)
+    assert jinja2.Template(shown).render() == shown
+    assert shown.format() == shown
+
+
+def plain_markdown(source: str) -> bool:
+    """True when Markdown makes one paragraph of plain text of it, or nothing of blanks."""
+    tokens = MARKDOWN.parse(source)
+    blocks = [token.type for token in tokens]
+    inner = [child.type for token in tokens for child in token.children or ()]
+    return blocks in ([], ["paragraph_open", "inline", "paragraph_close"]) and set(inner) <= {
+        "text"
+    }

@@ -29,11 +29,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import duckdb
 
-from gundog import tables, warehouse
+from gundog import warehouse
 from gundog.detection import SEVERITIES
 from gundog.interval import Interval, format_time
 from gundog.settings import Channel
-from gundog.tables import Column, Table
 from gundog.text import cut, for_json, for_message
 
 TIMEOUT_S = 15.0
@@ -53,57 +52,11 @@ NAME_LIMIT = 200
 TITLE_LIMIT = 300
 SCHEMES = ("http", "https", "json", "jsons")
 
-TABLE = Table(
-    "notifications",
-    "One row per message and channel: queued, sent or given up.",
-    (
-        Column(
-            "notification_id",
-            "UUID PRIMARY KEY",
-            "UUIDv5 of channel and key; the Idempotency-Key of every try",
-        ),
-        Column("channel", "VARCHAR", "name of the channel in gundog.yaml"),
-        Column("kind", "VARCHAR", "finding, digest or health"),
-        Column("key", "VARCHAR", "what the message is about; queued once per channel"),
-        Column("finding_ids", "UUID[]", "the findings it tells of; empty for health"),
-        Column("severities", "VARCHAR[]", "their severities when it was queued, in that order"),
-        Column("severity", "VARCHAR", "the highest of them; null when there are none"),
-        Column("body", "JSON", "what is sent; text from events is neutralised in it"),
-        Column("run_id", "UUID", "the run that queued it; null when sending did"),
-        Column("created_at", "TIMESTAMPTZ", "when it was queued"),
-        Column("attempts", "INTEGER", "tries so far, those included that the channel was down for"),
-        Column("first_attempt_at", "TIMESTAMPTZ", "when it was tried first"),
-        Column("next_attempt_at", "TIMESTAMPTZ", "not tried before; null when sent or given up"),
-        Column("last_error", "VARCHAR", "why the last try failed, naming the host only"),
-        Column("sent_at", "TIMESTAMPTZ", "when the channel took it"),
-        Column("dead_at", "TIMESTAMPTZ", "when it was given up, after 20 tries or 3 days"),
-    ),
-)
-STARTS = Table(
-    "notification_starts",
-    "Since when a channel is told of a detection's findings of a severity: older ones are history.",
-    (
-        Column("channel", "VARCHAR", "name of the channel"),
-        Column("detection_id", "UUID", "the detection"),
-        Column("severity", "VARCHAR", "the severity"),
-        Column("since", "TIMESTAMPTZ", "findings stored before are not sent"),
-    ),
-    published=False,
-)
-TABLES = (TABLE, STARTS)
-
 _BODY_KEYS = (
     "kind", "finding_id", "detection_id", "detection_name", "severity", "title", "text",
     "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
 )  # fmt: skip
 _NAMESPACE = uuid5(NAMESPACE_URL, "gundog:notification")
-
-
-def create(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes the outbox's tables where they are not."""
-    for table in TABLES:
-        for statement in tables.create(table):
-            con.execute(statement)
 
 
 # ---- what is queued ----
