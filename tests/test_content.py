@@ -1,0 +1,285 @@
+"""Tests of gundog.content and gundog.detection: every problem of every file at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gundog import content
+from gundog.content import Content
+from gundog.errors import ContentError
+from tests import kit
+
+Edit = Callable[[str, str], Content]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The small project, with both kinds of hunts."""
+    return kit.make_project(tmp_path, series=True)
+
+
+def load(root: Path, overrides: dict[str, object] | None = None) -> Content:
+    """The content of a folder."""
+    return content.load([root], overrides, root)
+
+
+def problems(root: Path, overrides: dict[str, object] | None = None) -> list[str]:
+    """Every problem as people read it."""
+    return [str(problem) for problem in load(root, overrides).problems]
+
+
+def edit(root: Path, name: str, old: str, new: str) -> None:
+    """Replaces a text that must be there."""
+    path = root / name
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+
+
+def test_small_project_loads_without_problems(root: Path) -> None:
+    """The kit's content is right, so that each test below breaks one thing."""
+    loaded = load(root)
+
+    assert loaded.problems == ()
+    assert [hunt.detection.stem for hunt in loaded.hunts] == ["count", "pair"]
+    assert loaded.hunt("pair").sources == ("Things",)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("severity: medium", "severty: medium", "severty: is no known key: did you mean severity?"),
+        ("severity: medium", "severity: hihg", "severity: is no known value: did you mean high?"),
+        ("riskScore: 50", "riskScore: lots", "riskScore: is 'lots': write a whole number"),
+        ("riskScore: 50", "riskScore: 500", "riskScore: is 500: write a whole number"),
+        ("id: 11111111", "id: 1111", "id: is '1111-1111-4111-8111-111111111111': write a UUID"),
+        ("sql: pair.sql", "sql: pear.sql", "sql: sql/pear.sql is not there"),
+        ("lookback: 1d", "lookback: 6h", "lookback: is 6h, shorter than params.within: make it"),
+        ("lookback: 1d", "lookback: soon", "lookback: 'soon' is not a duration"),
+        ("{within: 1d}", "{within: 1d, n: 2}", "params.n: is not used by sql/pair.sql"),
+        ("{within: 1d}", "{}", "params.within: is missing, but sql/pair.sql uses $within"),
+        ("identity: [open_id]", "identity: [opened]", "opened: is not returned: add this column"),
+        ("identity: [open_id]\n", "", "identity: is missing"),
+        ("{account_name} opened", "{acount_name} opened", "title: names 'acount_name': is no known"),
+        ("columnName: account_name", "columnName: acct", "entityMappings: names 'acct'"),
+        ("tactics: [Collection]", "tactics: [Colection]", "did you mean Collection?"),
+        ("[T1114.002]", "[T1114.2]", "relevantTechniques: 'T1114.2' is no technique"),
+        ("blindSpots: [b]", "blindSpots: []", "blindSpots: is empty"),
+        ("triage: [look at it]\n", "", "triage: is missing"),
+        ("findings: []", "findings: [{}]", "examples: all of them fire"),
+        ("  - name: silent", "  - nam: silent", "examples.1.nam: is no known key"),
+        ("kind: match", "kind: mach", "kind: is no known value: did you mean match?"),
+        ("riskScore: 50", "riskScore: 50\nriskScore: 60", "the key 'riskScore' stands twice"),
+        ("riskScore: 50", "riskScore: 50\nsuppression: {groupBy: [nobody], duration: 1d}",
+         "suppression.groupBy: names 'nobody'"),
+        ("riskScore: 50", "riskScore: 50\nsuppression: {groupBy: [account_name]}",
+         "suppression.duration: '' is not a duration"),
+        ("status: stable", "status: 2026-13-45", "cannot be read: month must be in 1..12"),
+        ("name: Opened and closed", "name: [", "cannot be read"),
+    ],
+)  # fmt: skip
+def test_each_mistake_in_a_detection_is_named(root: Path, old: str, new: str, problem: str) -> None:
+    """Path, key and what to do about it."""
+    edit(root, "detections/pair.yaml", old, new)
+
+    found = problems(root)
+
+    assert any(problem in one for one in found), found
+    assert all(one.startswith(("detections/pair.yaml: ", "sql/pair.sql: ")) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("threshold: 4", "threshold: 4, alertBudget: 1", "series.threshold: stands beside alert"),
+        ("measure: n", "measure: nn", "nn: is not returned"),
+        ("by: [tenant, who]", "by: [tenant, whom]", "whom: is not returned"),
+        ("threshold: 4", "threshold: -4", "series.threshold: is -4: write a number above 0"),
+        ("threshold: 4", "timeZone: Mars/Olympus", "series.timeZone: is 'Mars/Olympus'"),
+        (
+            "sql: count.sql",
+            "sql: count.sql\nfrequency: 90m",
+            "frequency: of a series must be whole",
+        ),
+    ],
+)
+def test_each_mistake_in_a_series_is_named(root: Path, old: str, new: str, problem: str) -> None:
+    """A series has settings of its own."""
+    edit(root, "detections/count.yaml", old, new)
+
+    found = problems(root)
+
+    assert any(problem in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("o.tenant,\n", "o.tenant, o.colour,\n", "add it to sql/stage/happenings.sql"),
+        ("from happenings", "from Things", "Things"),
+        ("where end_time >= $start", "where end_time >= now()", "now"),
+        ("select\n    *,\n    [", "copy (select 1) to 'x'; select *, [", "statement"),
+        (
+            "select\n    *,\n    [",
+            "select * replace (end_time::varchar as end_time), [",
+            "end_time: has the type VARCHAR",
+        ),
+        ("order by start_time, open_id", "order by", "sql/pair.sql"),
+    ],
+)
+def test_each_mistake_in_hunt_sql_is_named(root: Path, old: str, new: str, problem: str) -> None:
+    """A column that is not staged names the stage file to extend; only one SELECT runs."""
+    edit(root, "sql/pair.sql", old, new)
+
+    found = problems(root)
+
+    assert any(problem in one for one in found), found
+
+
+def test_hunt_without_bounds_is_refused(root: Path) -> None:
+    """A hunt that ignores $end would find the same rows in every interval."""
+    edit(root, "sql/count.sql", "event_time >= $start and event_time < $end and ", "")
+
+    found = problems(root)
+
+    assert any("$start: is not used" in one for one in found)
+    assert any("$end: is not used" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("    file_id,\n", "", "file_id: must be returned"),
+        ("::uuid as event_id", " as event_id", "event_id: must be returned, with the type UUID"),
+        ("from Things", "from Thinks", "Thinks"),
+        ("from Things", "from Things, Things as t", "ambiguous"),
+    ],
+)
+def test_each_mistake_in_stage_sql_is_named(root: Path, old: str, new: str, problem: str) -> None:
+    """A stage returns what every staged table has, from exactly one source."""
+    edit(root, "sql/stage/happenings.sql", old, new)
+
+    found = problems(root)
+
+    assert any(problem.lower() in one.lower() for one in found), found
+
+
+def test_stage_may_not_take_the_name_of_another_table(root: Path) -> None:
+    """A staged table named like a source or one of gundog's own would hide it."""
+    (root / "sql/stage/happenings.sql").rename(root / "sql/stage/findings.sql")
+
+    assert any("'findings' is taken" in one for one in problems(root))
+
+
+def test_source_needs_a_timestamp(root: Path) -> None:
+    """Every event has a time, and its column one name."""
+    edit(root, "sql/sources/Things.sql", "Timestamp TIMESTAMPTZ", "Moment TIMESTAMPTZ")
+
+    assert any("Timestamp: is missing" in one for one in problems(root))
+
+
+def test_problems_of_all_files_come_at_once(root: Path) -> None:
+    """A reader mends everything in one go."""
+    edit(root, "detections/pair.yaml", "severity: medium", "severity: hihg")
+    edit(root, "detections/pair.yaml", "riskScore: 50", "riskScore: 500")
+    edit(root, "detections/count.yaml", "severity: low", "severity: lo")
+
+    found = problems(root)
+
+    assert len(found) == 3
+    with pytest.raises(ContentError, match="500"):
+        content.require(load(root))
+
+
+def test_an_id_is_used_once(root: Path) -> None:
+    """Two detections with one id would overwrite each other's findings."""
+    edit(root, "detections/count.yaml", "22222222-2222-4222-8222-222222222222",
+         "11111111-1111-4111-8111-111111111111")  # fmt: skip
+
+    assert any("is also the id of" in one for one in problems(root))
+
+
+def test_sentinels_own_keys_are_understood(root: Path) -> None:
+    """queryFrequency, queryPeriod and version of a pasted rule say what ours say."""
+    edit(
+        root,
+        "detections/pair.yaml",
+        "lookback: 1d",
+        "queryPeriod: P1D\nqueryFrequency: 12h\nversion: 1.0.0",
+    )
+
+    loaded = load(root)
+
+    assert loaded.problems == ()
+    assert loaded.hunt("pair").detection.frequency.total_seconds() == 12 * 3600
+
+
+def test_defense_evasion_is_read_as_its_present_name(root: Path) -> None:
+    """ATT&CK split Defense Evasion; rules that say it still load."""
+    edit(root, "detections/pair.yaml", "[Collection]", "[DefenseEvasion]")
+
+    assert load(root).hunt("pair").detection.tactics == ("Stealth",)
+
+
+def test_overrides_tune_without_a_fork(root: Path) -> None:
+    """Parameters, severity and enabled follow gundog.yaml; the rest stays."""
+    plain = load(root).hunt("pair")
+    tuned = load(root, {"pair": {"params": {"within": "12h"}, "severity": "high"}}).hunt("pair")
+    off = load(root, {"pair": {"enabled": False}}).hunt("pair")
+
+    assert tuned.detection.params["within"].total_seconds() == 12 * 3600
+    assert tuned.detection.severity == "high"
+    assert tuned.hash != plain.hash
+    assert not off.detection.runs
+
+
+@pytest.mark.parametrize(
+    ("overrides", "problem"),
+    [
+        ({"piar": {"enabled": False}}, "overrides.piar: is no known detection: did you mean pair?"),
+        ({"pair": {"params": {"withn": "1h"}}}, "overrides.params.withn: is no known parameter"),
+    ],
+)
+def test_overrides_that_match_nothing_are_named(
+    root: Path, overrides: dict[str, object], problem: str
+) -> None:
+    """A typo in an override must not leave a detection as it was in silence."""
+    assert any(problem in one for one in problems(root, overrides))
+
+
+def test_prose_changes_no_hash_and_rows_do(root: Path) -> None:
+    """Only what can change rows is hashed."""
+    before = load(root).hunt("pair").hash
+    edit(root, "detections/pair.yaml", "severity: medium", "severity: high")
+    edit(root, "detections/pair.yaml", "description: d", "description: another")
+    assert load(root).hunt("pair").hash == before
+
+    edit(root, "detections/pair.yaml", "within: 1d", "within: 12h")
+    assert load(root).hunt("pair").hash != before
+
+
+def test_later_folder_replaces_a_stage_of_an_earlier_one(root: Path, tmp_path: Path) -> None:
+    """A stage of one's own extends a shipped one by taking its place."""
+    mine = tmp_path / "mine"
+    kit.write_text(
+        mine / "sql/stage/happenings.sql", kit.STAGE.replace("N as n", "N as n, Kind as raw_kind")
+    )
+
+    loaded = content.load([root, mine], None, root)
+
+    assert loaded.problems == ()
+    assert "raw_kind" in dict(loaded.stages["happenings"].columns)
+
+
+def test_stage_that_calls_normalise_follows_its_code(root: Path) -> None:
+    """A stage's hash covers gundog's own function where the SQL calls it."""
+    plain = load(root).stages["happenings"].hash
+    edit(root, "sql/stage/happenings.sql", "Who as who", "normalise_command_line(Who).text as who")
+
+    stage = load(root).stages["happenings"]
+
+    assert stage.hash != plain
+    assert stage.hash != content.stage_hash("select 1", load(root).sources["Things"])
