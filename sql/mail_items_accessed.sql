@@ -12,11 +12,13 @@ select
     date_trunc('hour', event_time) as hour,
     tenant,
     mailbox,
-    coalesce(sum(items), 0) as items,
+    cast(coalesce(sum(items), 0) as bigint) as items,
     count(*) as records,
     count(distinct coalesce(folder, '')) filter (where access_type = 'Sync') as folders,
-    coalesce(sum(items), 0) + $folderItems * (
-        count(distinct coalesce(folder, '')) filter (where access_type = 'Sync')
+    cast(
+        coalesce(sum(items), 0) + $folderItems * (
+            count(distinct coalesce(folder, '')) filter (where access_type = 'Sync')
+        ) as double
     ) as accesses,
     bool_or(is_throttled) as throttled
 from mail_access

@@ -11,7 +11,7 @@ with records as (
     select
         *,
         count(*) over before as records,
-        coalesce(sum(items) over before, 0) as items_read,
+        cast(coalesce(sum(items) over before, 0) as bigint) as items_read,
         max(event_time) filter (where is_throttled) over earlier as last_throttled
     from mail_access
     where
