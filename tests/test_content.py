@@ -121,7 +121,7 @@ def test_each_mistake_in_a_series_is_named(root: Path, old: str, new: str, probl
         ("o.tenant,\n", "o.tenant, o.colour,\n", "add it to sql/stage/happenings.sql"),
         ("from happenings", "from Things", "Things"),
         ("where end_time >= $start", "where end_time >= now()", "now"),
-        ("select\n    *,\n    [", "copy (select 1) to 'x'; select *, [", "statement"),
+        ("with events", "copy (select 1) to 'x'; with events", "statement"),
         (
             "select\n    *,\n    [",
             "select * replace (end_time::varchar as end_time), [",
