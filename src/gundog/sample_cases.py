@@ -194,7 +194,7 @@ CASES = (
     _mail(
         "other_users_mailboxes", "nolan", 30, True,
         "nolan, who never opened anybody else's mailbox, reads those of anna, bert, cara and "
-        "dora, 32 records each.",
+        "dora, 32 records each: a finding for each mailbox.",
         "other_users_mailboxes",
     ),
     _mail(
