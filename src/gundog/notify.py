@@ -50,6 +50,7 @@ MAX_REFUSED = 3
 DIGEST_LINES = 20
 NAME_LIMIT = 200
 TITLE_LIMIT = 300
+REDIRECT_HINT = ": redirects are not followed, write the address it leads to"
 SCHEMES = ("http", "https", "json", "jsons")
 
 _BODY_KEYS = (
@@ -125,10 +126,10 @@ def queue_findings(
     """
     queued = 0
     for channel in channels:
+        start(con, [channel], at)
         mode = override_mode or channel.mode
         if mode == "none":
             continue
-        start(con, [channel], at)
         untold = _untold(con, channel, history)
         if mode == "digest":
             told = _queue_digest(con, channel, run_id, at, untold, history, coverage)
@@ -361,7 +362,10 @@ def digest_body(
     findings = [finding_body(row) for row in rows]
     counts = Counter(row["severity"] for row in rows)
     split = ", ".join(f"{counts[one]} {one}" for one in reversed(SEVERITIES) if counts[one])
-    title = f"{len(rows)} new" if history is None else f"History of {history}: {len(rows)} found"
+    title = f"{len(rows)} new"
+    if history is not None:
+        span = f"{format_time(history.start)} to {format_time(history.end)}"
+        title = f"History of {span}: {len(rows)} found"
     title += f" ({split})" if split else ""
     title += f"; {coverage}" if coverage else ""
     lines = [
@@ -658,13 +662,14 @@ def url_problem(url: str) -> str | None:
 def host(url: str) -> str:
     """The host an address names; the rest of it may be secret.
 
+    Of an address of another kind nothing is shown: `slack://` has a token where a host would be.
+
     >>> host("https://user:secret@hooks.example.com/services/secret")
     'hooks.example.com'
     """
-    try:
-        return for_message(urlsplit(url).hostname or "no host", NAME_LIMIT)
-    except ValueError:
-        return "no host"
+    if url_problem(url):
+        return "its address"
+    return for_message(urlsplit(url).hostname or "", NAME_LIMIT)
 
 
 def _located(channel: Channel, error: str) -> str:
@@ -706,7 +711,7 @@ class _AnyStatus(HTTPErrorProcessor):
 
 def _request(url: str, body: bytes | None, headers: dict[str, str], timeout_s: float) -> Answer:
     if url_problem(url):
-        return Answer("has an address that no channel understands", reached=False)
+        return Answer("is of no kind that can be called", reached=False)
     try:
         plain, credentials = _plain(url)
         request = Request(plain, body, {"User-Agent": "gundog", **headers, **credentials})  # noqa: S310 - http or https
@@ -738,8 +743,8 @@ def _plain(url: str) -> tuple[str, dict[str, str]]:
 def _read(status: int, headers: Message) -> Answer:
     if 200 <= status < 300:
         return Answer()
-    hint = ": redirects are not followed, write the address it leads to"
-    return Answer(f"answered {status}{hint if 300 <= status < 400 else ''}", _retry_after(headers))
+    hint = REDIRECT_HINT if 300 <= status < 400 else ""
+    return Answer(f"answered {status}{hint}", _retry_after(headers))
 
 
 def _retry_after(headers: Message) -> float | None:
