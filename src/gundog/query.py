@@ -371,7 +371,8 @@ def sandbox(
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that reads one DuckDB file and can reach nothing else.
 
-    No other connection may have the file open for writing meanwhile.
+    Nothing else may have the file open for writing meanwhile, and no second sandbox of the same
+    process; `con.cursor()` is another connection of the same sandbox.
 
     The limits stop queries over too many rows. They are looked at between batches of rows, so one
     call that builds one huge value can outgrow both for a while.
@@ -384,7 +385,7 @@ def sandbox(
         timeout_s: seconds a statement may take; None for no limit.
 
     Raises:
-        QueryError: when the file cannot be opened.
+        QueryError: when the file is not there, or open elsewhere.
     """
     # DuckDB lets SQL read and write in its temp directory, whatever else is locked: so each
     # sandbox gets one of its own, which holds nothing and goes when the sandbox closes.
@@ -407,10 +408,6 @@ _SPILL = 8  # times the memory limit; stops a query that would fill the disk
 def _locked(
     path: Path, memory_limit: int, threads: int, spill: str, timeout_s: float | None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        con = duckdb.connect(str(path), read_only=True)
-    except duckdb.Error as error:
-        raise QueryError(f"{path} cannot be opened: {_text(error)}") from error
     settings = [
         f"memory_limit = '{memory_limit}B'",
         f"threads = {threads}",
@@ -420,9 +417,19 @@ def _locked(
         *([f"max_execution_time = {max(1, round(timeout_s * 1000))}"] if timeout_s else []),
         *_LOCKS,
     ]
+    con = None
     try:
+        con = duckdb.connect(str(path), read_only=True)
         for setting in settings:
             con.execute(f"set {setting}")
+    except duckdb.Error as error:
+        if con:
+            con.close()
+        # Connections of one process to one file share their settings, locked ones too.
+        raise QueryError(
+            f"{path} cannot be opened to read only: {_text(error)}: close what else has it open"
+        ) from error
+    try:
         yield con
     finally:
         con.close()
@@ -494,6 +501,7 @@ def _failure(error: Exception) -> QueryError:
     """What a failed statement means and what to do about it."""
     kind, text = str(error).partition(":")[0], _text(error)
     if kind == "Out of Memory Error":
+        text = text.partition(" Database is launched")[0]
         return QueryError(
             f"needs more memory than it may use ({text}): raise memoryLimit in gundog.yaml, "
             "or read fewer rows or columns"
