@@ -1,12 +1,11 @@
 -- Mail read per mailbox and hour.
 --
--- Grain:    one row per tenant, mailbox and hour that has records.
--- Interval: hours of [start, end); records count once however often delivered.
+-- Grain:    one row per tenant, mailbox and hour that has records; items are what Bind
+--           records tell, folders are what Sync records took whole.
+-- Interval: hours of [start, end).
 -- Reads:    mail_access(event_time, tenant, mailbox, access_type, items, folder,
 --           is_throttled)
 -- Params:   $start, $end   timestamptz; the interval [start, end)
---           $folderItems   number; what one synced folder adds to accesses, because its
---                          record tells no number of items
 
 select
     date_trunc('hour', event_time) as hour,
@@ -15,11 +14,6 @@ select
     cast(coalesce(sum(items), 0) as bigint) as items,
     count(*) as records,
     count(distinct coalesce(folder, '')) filter (where access_type = 'Sync') as folders,
-    cast(
-        coalesce(sum(items), 0) + $folderItems * (
-            count(distinct coalesce(folder, '')) filter (where access_type = 'Sync')
-        ) as double
-    ) as accesses,
     bool_or(is_throttled) as throttled
 from mail_access
 where
