@@ -231,9 +231,11 @@ def _guard(counts: Floats, seen: Floats, seen_cells: Floats, when: Calendar) -> 
     """
     if when.weeks == 1:
         return counts
-    unseen = np.full_like(seen_cells, np.inf)
-    rate = np.divide(_cell_sums(counts, when), seen_cells, out=unseen, where=seen_cells > 0)
-    typical = np.sort(rate, axis=0)[(when.weeks - 1) // 2]
+    there = seen_cells > 0
+    rate = np.where(there, _cell_sums(counts, when) / np.where(there, seen_cells, 1), np.inf)
+    middle = np.maximum(there.sum(axis=0) - 1, 0) // 2
+    typical = np.take_along_axis(np.sort(rate, axis=0), middle[None], axis=0)[0]
+    rate, typical = np.where(there, rate, 0), np.where(np.isfinite(typical), typical, 0)
     mean = _mean_rate(counts.sum(axis=0), seen.sum(axis=0))
     noise = 2 * np.maximum(typical, 0.1 * mean) + _NOISE * typical**2
     at_most = typical + 3 * np.sqrt(noise / np.maximum(seen_cells, 1))

@@ -225,8 +225,8 @@ def _usable(placed: Floats, warm_up: int) -> Bools:
     first = np.where(seen.any(axis=1), seen.argmax(axis=1), placed.shape[1])
     nights = np.arange(placed.shape[1] // DAY)
     mostly = seen.reshape(len(placed), -1, DAY).sum(axis=-1) >= DAY // 2
-    warm: Bools = nights * DAY >= first[:, None] + warm_up * DAY
-    return mostly & warm
+    usable: Bools = mostly & (nights * DAY >= first[:, None] + warm_up * DAY)
+    return usable
 
 
 def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
