@@ -274,13 +274,13 @@ loose = shapes.flatmap(lambda value: st.lists(value, max_size=40))
 
 @st.composite
 def periodic(draw: st.DrawFn) -> list[float]:
-    """A pattern repeated, with a few points moved and perhaps a slope."""
+    """A pattern repeated, with a few points moved or unknown and perhaps a slope."""
     pattern = draw(st.lists(counts, min_size=4, max_size=8))
     length = draw(st.integers(12, 48))
     slope = draw(st.sampled_from([0.0, 0.5, 3.0]))
     x = [pattern[i % len(pattern)] + slope * i for i in range(length)]
     for at in draw(st.lists(st.integers(0, length - 1), max_size=4)):
-        x[at] += draw(counts)
+        x[at] += draw(counts | st.just(NAN))
     return x
 
 
@@ -517,6 +517,47 @@ def test_seasonal_of_no_period_is_zero() -> None:
         assert kql.series_seasonal([1.0, 2.0, 1.0, 2.0], period).tolist() == [0.0] * 4
 
 
+def test_the_least_score_is_included() -> None:
+    """A detected period counts when its score is the threshold, and not a hair below it."""
+    score = float(kql.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0])
+
+    assert kql.series_seasonal(HALF_DAYS, threshold=score).any()
+    assert not kql.series_seasonal(HALF_DAYS, threshold=float(np.nextafter(score, 1))).any()
+
+
+def test_period_scores_hold_no_rounding_noise() -> None:
+    """In another unit and from another zero, a series has the very same scores."""
+    once = kql.series_periods_detect(HALF_DAYS, 0, 30, 1)
+    moved = kql.series_periods_detect([v * 3 / 7 + 0.1 for v in HALF_DAYS], 0, 30, 1)
+
+    assert once.scores.tolist() == moved.scores.tolist()
+
+
+def test_period_scores_end_at_one() -> None:
+    """A wave that swells in the middle correlates above 1 before it is cut."""
+    hours = np.arange(80)
+    wave = np.sin(np.pi * (hours + 1) / 81) * np.cos(2 * np.pi * hours / 8)
+
+    assert kql.series_periods_detect(wave, 4, 40, 1).scores.tolist() == [1.0]
+
+
+def test_validate_rounds_periods_and_gives_zero_outside_the_bounds() -> None:
+    """13.6 and 14.4 are 14; below 4 and above half the series nothing is a period."""
+    week = kql.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0]
+    found = kql.series_periods_validate(HALF_DAYS, 13.6, 14.4, -46, 0, 3, 42, 60, 1e6)
+
+    assert found.scores.tolist() == [week, week, 0, 0, 0, 0, 0, 0]
+
+
+def test_period_or_test_points_beyond_the_series_are_its_length() -> None:
+    """Every point is its own phase; nothing is left to learn from."""
+    x = [3.0, 1.0, 4.0, 1.0, 5.0]
+
+    assert kql.series_seasonal(x, 10**12).tolist() == x
+    for held in (5, 6, 9):
+        assert np.isnan(kql.series_decompose(x, test_points=held).baseline).all()
+
+
 @pytest.mark.parametrize("x", [[7.0], [7.0, 7.0, 7.0], [None, 7.0, None]])
 def test_line_through_a_level_series_is_level_and_fits(x: list[float | None]) -> None:
     """Slope 0, no variance, rsquare 1."""
@@ -524,6 +565,12 @@ def test_line_through_a_level_series_is_level_and_fits(x: list[float | None]) ->
 
     assert tuple(float(v) for v in fit[:5]) == (1.0, 0.0, 0.0, 0.0, 7.0)
     assert [7.0] * len(x) == fit.line_fit.tolist()
+
+
+@pytest.mark.parametrize("length", range(2, 40))
+def test_rounding_in_a_level_series_is_no_variance(length: int) -> None:
+    """rsquare is 1 where the mean of equal values is not quite that value."""
+    assert kql.series_fit_line([1.1] * length).rsquare == 1.0
 
 
 def test_line_through_nothing_is_unknown() -> None:

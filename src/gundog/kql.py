@@ -217,7 +217,7 @@ def series_seasonal(
     """
     rows = _as_rows(x)
     learned = _learned(rows, test_points)
-    periods = _periods(learned, period if period >= -1 else 0, threshold)
+    periods = _periods(learned, period, threshold)
     return _like(x, _seasonal(learned, periods, rows.shape[1]))
 
 
@@ -313,7 +313,7 @@ def _decompose(
 
 
 def _periods(learned: Array, period: int, threshold: float) -> Ints:
-    """The period of each row, in points; 0 for none."""
+    """The period of each row, in points; below 1 for none."""
     if period != -1:
         return np.full(len(learned), period, dtype=np.int64)
     filled = _fill_linear(learned)
@@ -417,8 +417,6 @@ def _outlier_scores(
 def _factor(least: float, most: float) -> float:
     if (least, most) == (10.0, 90.0):
         return _DECILE_FACTOR
-    if (least, most) == (25.0, 75.0):
-        return 1.0
     z_min, z_75, z_max = (NormalDist().inv_cdf(share / 100) for share in (least, 75.0, most))
     return 1.5 * (z_max - z_min) / (4 * z_75 - z_max)
 
