@@ -70,7 +70,9 @@ commands as (
             event_id := events.event_id
         )) over command as parts,
         flatten(list(events.steps) over command) as all_steps,
-        bool_or(events.is_both) over command as has_both,
+        list(
+            case when events.is_both then events.event_id end
+        ) over command as both_ids,
         bool_or(events.is_exposed) over command as has_exposed
     from events
     inner join roots
@@ -92,7 +94,7 @@ pairs as (
         exported.*,
         removed.event_time as removed_at,
         removed.command_line as removal_command,
-        list_has_any(exported.event_ids, removed.event_ids) as same_process,
+        list_has_any(exported.both_ids, removed.event_ids) as same_process,
         list_sort(
             list_distinct(list_concat(exported.all_steps, removed.all_steps))
         ) as undone,
@@ -113,7 +115,7 @@ pairs as (
             and exported.paired_until >= removed.event_time
             -- One line that removes first and exports then is no pair with itself.
             and (
-                exported.has_both
+                list_has_any(exported.both_ids, removed.event_ids)
                 or not list_has_any(exported.event_ids, removed.event_ids)
             )
     where

@@ -105,9 +105,11 @@ cleaned as (
 select
     file_id,
     cast(md5(concat_ws(
-        chr(31), coalesce(nullif(lower(DeviceId), ''), lower(DeviceName), ''),
-        coalesce(epoch_us(Timestamp), 0), coalesce(ReportId, 0),
-        coalesce(ProcessId, 0), coalesce(ProcessCommandLine, '')
+        chr(31), coalesce(TenantId, ''),
+        coalesce(nullif(lower(DeviceId), ''), lower(DeviceName), ''),
+        coalesce(epoch_us(Timestamp), 0), coalesce(ReportId, 0), coalesce(ProcessId, 0),
+        coalesce(lower(AccountDomain), ''), coalesce(lower(AccountName), ''),
+        coalesce(ProcessCommandLine, '')
     )) as uuid) as event_id,
     Timestamp as event_time,
     case when Timestamp is null then 'no Timestamp' end as reject_reason,
