@@ -159,10 +159,9 @@ def _add_content(add: _Add) -> None:
 
 
 def _console() -> Console:
-    from rich.console import Console
+    from gundog import report
 
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120"))
-    return Console(width=width, highlight=False, markup=False, emoji=False, soft_wrap=False)
+    return report.console()
 
 
 def _load(arguments: argparse.Namespace) -> Project:

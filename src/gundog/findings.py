@@ -228,9 +228,22 @@ def title(detection: Detection, row: Mapping[str, Any]) -> str:
     """The detection's title with the row's values in place of {column}."""
     text = detection.title or detection.name
     for name in content.template_fields(text):
-        value = plain(row.get(name))
-        text = text.replace("{" + name + "}", "?" if value in (None, "") else str(value), 1)
+        text = text.replace("{" + name + "}", _in_words(row.get(name)), 1)
     return text
+
+
+def _in_words(value: Any) -> str:
+    """A value inside a sentence.
+
+    >>> _in_words(538.0), _in_words(221.81), _in_words(None), _in_words("*")
+    ('538', '221.8', '?', 'the whole tenant')
+    """
+    value = plain(value)
+    if isinstance(value, float):
+        return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
+    if value == "*":
+        return "the whole tenant"
+    return "?" if value in (None, "") else str(value)
 
 
 def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,12 @@ from gundog.interval import format_duration, format_time
 _STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
 SHOWN_EVIDENCE = 20
 _COMMAND_WIDTH = 400
+
+
+def console() -> Console:
+    """A console on standard output that takes no text for markup."""
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120"))
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 @contextmanager
@@ -92,21 +100,26 @@ def findings_table(
     table.add_column("id", no_wrap=True, style="dim")
     table.add_column("when (UTC)", no_wrap=True)
     table.add_column("severity", no_wrap=True)
-    table.add_column("what", overflow="fold", ratio=3)
-    if stories:
-        table.add_column("planted", overflow="fold", style="dim", ratio=2)
+    table.add_column("what", overflow="fold")
     for row in rows:
         style = _STYLES.get(row["severity"], "")
         cells: list[Any] = [
             str(row["finding_id"])[:8],
-            short_time(row["start_time"]),
+            short_time(row["start_time"])[:16],
             Text(row["severity"], style=style),
-            safe(text.cut(row["title"], 200)),
+            _what(row, stories or {}),
         ]
-        if stories:
-            cells.append(stories.get(str(row["finding_id"]), ""))
         table.add_row(*cells)
     console.print(table)
+
+
+def _what(row: Mapping[str, Any], stories: Mapping[str, str]) -> Text:
+    """The title, and beneath it the story where one is known."""
+    what = safe(text.cut(row["title"], 200))
+    story = stories.get(str(row["finding_id"]))
+    if story:
+        what.append(f"\n{story}", style="dim")
+    return what
 
 
 def as_json(rows: Iterable[Mapping[str, Any]], out: IO[str]) -> None:

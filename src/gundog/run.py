@@ -410,8 +410,9 @@ def _due(
     for hunt in state.hunts:
         mine = sorted(by_hunt[hunt.detection.id])
         for interval, known in ledger.states(con, hunt, mine, state.clock).items():
-            if not _to_hunt(state, hunt, interval, known):
-                state.outcome.done += 1
+            tried = (hunt.detection.id, interval) in state.attempted
+            if not _to_hunt(state, known, tried):
+                state.outcome.done += not tried
                 continue
             state.attempted.add((hunt.detection.id, interval))
             found.append(
@@ -430,8 +431,7 @@ def _due(
     return found
 
 
-def _to_hunt(state: _Run, hunt: Hunt, interval: Interval, known: str) -> bool:
-    tried = (hunt.detection.id, interval) in state.attempted
+def _to_hunt(state: _Run, known: str, tried: bool) -> bool:
     if tried:  # a later pass of the same run: only what its own staging made stale
         return known == ledger.STALE
     return state.request.again or known in ledger.DUE

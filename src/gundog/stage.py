@@ -453,7 +453,7 @@ def _record_files(con: duckdb.DuckDBPyConnection, read: Read, at: datetime, seq:
                 "missing_columns": list(read.remarks.missing),
                 "cast_columns": list(read.remarks.cast),
                 "error": read.error or None,
-                "seen_at": at,
+                "created_at": at,
                 "seen_seq": seq,
             }
         )

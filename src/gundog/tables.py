@@ -82,7 +82,7 @@ SOURCE_FILES = _table(
     missing_columns VARCHAR[]: columns of the source table that it lacks; read as null
     cast_columns VARCHAR[]: columns it holds with another type, as name (type)
     error VARCHAR: why it was rejected
-    seen_at TIMESTAMPTZ: when this version of it was first read
+    created_at TIMESTAMPTZ: when this version of it was read
     seen_seq BIGINT: the staging step that read it
     """,
     private=("seen_seq",),
