@@ -369,9 +369,10 @@ def _score_group(
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     observed = counts.observed[rows]
-    budget = settings.alert_budget if pool else None
-    if budget is not None:
-        budget = min(budget, max(len(rows) / 1000, 1e-3)) if len(rows) >= 30 else None
+    # More than one false finding a night per thousand series is no budget anybody can work with.
+    budget = (
+        min(settings.alert_budget, len(rows) / 1000) if pool and settings.alert_budget else None
+    )
     found = scoring.score(
         observed,
         counts.start,
@@ -398,8 +399,10 @@ def _score_group(
         nights += _nights(point, found.window_h[place], found.night_score[place], first,
                           int(found.n_train[place]))  # fmt: skip
     learning = int(found.learning.sum())
-    note = f"learning: {learning} of {len(rows)} series have under 14 days" if learning else ""
-    return points, nights, note
+    said = [f"threshold {found.threshold:.2f}, {found.expected_false:.2g} false findings expected"]
+    if learning:
+        said.append(f"learning: {learning} of {len(rows)} series have under 14 days")
+    return points, nights, "; ".join(said) if pool else ""
 
 
 def _enough(observed: np.ndarray, least: float | None) -> np.ndarray:
