@@ -1,0 +1,34 @@
+"""Prints the scale of a series without a pool, which gundog.calibration holds as constants.
+
+Run as `python -m benchmarks.scoring.alone` after the model changed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmarks.scoring import generator
+from gundog import baseline, calibration, scoring
+
+SEEDS = (901, 902, 903)
+
+
+def main() -> None:
+    peaks, groups = [], []
+    for seed in SEEDS:
+        sample = generator.make(seed, 1000, attacked=0, scored=24)
+        history = sample.counts.shape[1] - sample.scored
+        when = baseline.calendar(sample.start, history, sample.scored, "UTC")
+        learning = np.zeros(len(sample.counts), dtype=bool)
+        fit = scoring._fit(sample.counts[:, :history], when, learning)
+        group = calibration.groups(fit.rate, None)
+        spread = scoring._shrunk(fit, group, pooled=False)
+        peaks.append(scoring._spans(sample.counts, when, spread, fit.nights).peaks)
+        groups.append(group)
+    scale = calibration.scale(np.concatenate(peaks), np.concatenate(groups))
+    print("middle", scale.middle.round(2).tolist())  # noqa: T201 - the output of this command
+    print("slope", scale.slope.round(2).tolist())  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
