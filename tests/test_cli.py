@@ -367,3 +367,27 @@ def test_help_answers_without_importing_anything_heavy() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "backfill" in done.stdout
+
+
+def test_hunt_while_another_run_holds_the_warehouse_exits_3(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After `--wait`, the message names the process that holds it."""
+    code = (
+        "import sys; from datetime import *; from pathlib import Path; from gundog import warehouse\n"
+        "with warehouse.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    path = str(root / ".gundog/warehouse.duckdb")
+    with subprocess.Popen(
+        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        assert gundog(root, "hunt", *RANGE, "--wait", "100ms") == 3
+
+        assert f"process {holder.pid}" in capsys.readouterr().err
+        assert holder.stdin is not None
+        holder.stdin.close()
+    assert gundog(root, "hunt", *RANGE) == 0
