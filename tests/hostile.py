@@ -26,6 +26,7 @@ HOSTILE: dict[str, str] = {
     "here": "@here",
     "everyone after a letter": "x@everyone",
     "everyone as a domain": "x@everyone.com",
+    "channel as a domain": "x@channel.com y@all.com",
     "everyone in capitals": "@EVERYONE",
     "a person": "thanks @alice",
     "discord role": "<@&165511591545143296>",

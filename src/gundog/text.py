@@ -208,6 +208,4 @@ def for_json(value: object, indent: int | None = None) -> str:
     >>> print(for_json({"line": "\x1b[31m \x7f \u202e"}))
     {"line": "\u001b[31m \u007f \u202e"}
     """
-    # DEL is ASCII, so the encoder leaves it raw.
-    written = json.dumps(value, ensure_ascii=True, indent=indent, default=str)
-    return written.replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=True, indent=indent, default=str)
