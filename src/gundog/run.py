@@ -29,7 +29,7 @@ from gundog import (
     warehouse,
 )
 from gundog.content import Content, Hunt, Stage
-from gundog.errors import GundogError, InputError, StoreError
+from gundog.errors import ContentError, GundogError, InputError, Problem, StoreError
 from gundog.findings import Author, Changes, Hunted
 from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, split
 from gundog.lake import FileVersion
@@ -122,6 +122,13 @@ def load_project(root: Path, environ: Mapping[str, str]) -> Project:
         ContentError: when gundog.yaml is wrong; broken detections are problems of the content.
     """
     loaded = settings.load(root, environ)
+    problems = [
+        Problem(settings.FILE, f"notify.{channel.name}.url", what)
+        for channel in loaded.notify
+        if (what := notify.url_problem(channel.url))
+    ]
+    if problems:
+        raise ContentError(problems)
     where = content.folders(loaded.content, loaded.root)
     found = content.load(where, loaded.overrides, loaded.root)
     return Project(loaded, found, environ)
@@ -219,6 +226,7 @@ def _open(state: _Run) -> Any:
 
 def _steps(state: _Run) -> None:
     with _open(state) as con:
+        publish.write_detections(con, state.project.content.hunts)
         notify.start(con, state.project.settings.notify, state.author.at)
         _start(con, state)
         wanted = _wanted(con, state)
@@ -514,7 +522,6 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     """Re-states prose, closes the run, publishes, and sends what is unsent."""
     options = state.project.settings
     findings.restate(con, state.project.content.detections)
-    publish.write_detections(con, state.project.content.hunts)
     _queue(con, state)
     _close(con, state)
     state.step("publish", partial(_publish, con, state))
