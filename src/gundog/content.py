@@ -197,7 +197,7 @@ def _load_sources(
         try:
             con.execute(ddl)
             columns = _columns(con, f'from "{name}"')
-            con.execute(f'alter table "{name}" add column file_id BIGINT')
+            add_hidden_columns(con, name)
         except duckdb.Error as error:
             what = f"{_first_line(error)}: write one CREATE TABLE {name} (…)"
             problems.append(Problem(shown(path, root), "", what))
@@ -209,6 +209,34 @@ def _load_sources(
             continue
         sources[name] = Source(name, ddl, columns)
     return sources
+
+
+def add_hidden_columns(con: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Adds what stage SQL may read beside a source's own columns.
+
+    `file_id` is the file, `timestamp_ns` the file's own Timestamp in ns since 1970: a TIMESTAMPTZ
+    has no room for Kusto's ticks of 100 ns.
+    """
+    for column in ("file_id", "timestamp_ns"):
+        con.execute(f'alter table "{source}" add column {column} BIGINT')
+
+
+def nanoseconds(column: str | None, held: str, moment: str) -> str:
+    """The expression for `timestamp_ns`.
+
+    Args:
+        column: the file's column that holds the time; None when it has none.
+        held: that column's DuckDB type.
+        moment: the expression for the same time as TIMESTAMPTZ.
+    """
+    quoted = '"' + (column or "").replace('"', '""') + '"'
+    if held.endswith("_NS"):
+        return f"epoch_ns({quoted})"
+    whole = f"try(epoch_ns({moment}))"
+    if held == "VARCHAR":  # a cast of text drops what is finer than 1 us
+        finer = rf"rpad(regexp_extract({quoted}, '[.,]\d{{6}}(\d{{1,3}})', 1), 3, '0')"
+        return f"{whole} + try_cast({finer} as bigint)"
+    return whole
 
 
 def _columns(

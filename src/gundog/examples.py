@@ -91,7 +91,7 @@ def _insert_events(
     con: duckdb.DuckDBPyConnection, source: Source, rows: Sequence[Mapping[str, Any]]
 ) -> None:
     con.execute(source.ddl)
-    con.execute(f'alter table "{source.name}" add column file_id bigint')
+    content.add_hidden_columns(con, source.name)
     kinds = dict(source.columns)
     for name in dict.fromkeys(name for row in rows for name in row):
         if name not in kinds:
@@ -103,7 +103,8 @@ def _insert_events(
     )
     con.register("events", arrow)
     casts = ", ".join(f'"{name}"::{kind}' for name, kind in source.columns)
-    con.execute(f'insert into "{source.name}" select {casts}, {_FILE_ID} from events')
+    ns = content.nanoseconds("Timestamp", "VARCHAR", '"Timestamp"::timestamptz')
+    con.execute(f'insert into "{source.name}" select {casts}, {_FILE_ID}, {ns} from events')
     con.unregister("events")
 
 

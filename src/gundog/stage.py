@@ -258,6 +258,8 @@ def _bind(
             elif remark:
                 cast.append(f"{name} ({held[column or '']})")
         if name == "Timestamp":
+            ns = content.nanoseconds(column, held.get(column or "", ""), expression)
+            parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
             expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
         parts.append(f'{expression} as "{name}"')
     parts.append(f"{_per_file([str(task.file_id) for task, _ in group], 'bigint')} as file_id")
