@@ -35,6 +35,7 @@ HIDDEN_COLUMNS = ("file_id", "reject_reason")
 _MATCH_COLUMNS = {"start_time": "TIMESTAMP WITH TIME ZONE", "end_time": "TIMESTAMP WITH TIME ZONE"}
 _EVIDENCE_TYPE = "STRUCT(role VARCHAR, source_table VARCHAR, event_id UUID)[]"
 _ENGINE_PARAMS = frozenset({"start", "end", "staged_from"})
+_JOIN_PARAMS = _ENGINE_PARAMS | {"flagged"}
 _SERIES_TITLE = frozenset(
     {"observed", "expected", "score", "hours", "start_time", "end_time", "series_key"}
 )
@@ -69,12 +70,16 @@ class Stage:
 
 @dataclass(frozen=True)
 class Hunt:
-    """A detection with its SQL and the staged tables that it reads."""
+    """A detection with its SQL and the staged tables that it reads.
+
+    `join` is the SELECT that turns the flagged hours of a series of method kql into findings.
+    """
 
     detection: Detection
     sql: str
     stages: tuple[Stage, ...]
     hash: str
+    join: str = ""
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -391,34 +396,50 @@ def _load_hunt(
     stages: Mapping[str, Stage],
     problems: list[Problem],
 ) -> Hunt | None:
-    path = next((f / "sql" / loaded.sql for f in where if (f / "sql" / loaded.sql).is_file()), None)
+    sql = _read_sql(loaded, "sql", loaded.sql, where, stages, problems)
+    joined = loaded.series.join if loaded.series else ""
+    join = _read_sql(loaded, "series.join", joined, where, stages, problems) if joined else ""
+    if sql is None or join is None:
+        return None
+    names = query.references(sql).tables | (query.references(join).tables if join else set())
+    read = tuple(stages[name] for name in sorted(names))
+    problems += _parameter_problems(loaded, sql, join)
+    if not problems:
+        problems += _column_problems(con, loaded, sql, join, read)
+    return Hunt(loaded, sql, read, hunt_hash(loaded, sql + "\n" + join, read), join)
+
+
+def _read_sql(
+    loaded: Detection,
+    key: str,
+    name: str,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    problems: list[Problem],
+) -> str | None:
+    """The text of a SQL file that a detection names; None when it is not there or refused."""
+    path = next((f / "sql" / name for f in where if (f / "sql" / name).is_file()), None)
     if not path:
-        problems.append(
-            Problem(
-                loaded.shown, "sql", f"sql/{loaded.sql} is not there: write it or correct the name"
-            )
-        )
+        what = f"sql/{name} is not there: write it or correct the name"
+        problems.append(Problem(loaded.shown, key, what))
         return None
     sql = path.read_text(encoding="utf-8")
+    refused = query.check_statement(sql, set(stages), f"sql/{name}")
+    problems += [Problem(f"sql/{name}", "", what) for what in refused]
+    return None if refused else sql
+
+
+def _parameter_problems(loaded: Detection, sql: str, join: str) -> list[Problem]:
     file = f"sql/{loaded.sql}"
-    refused = query.check_statement(sql, set(stages), file)
-    problems += [Problem(file, "", what) for what in refused]
-    if refused:
-        return None
-    read = tuple(stages[name] for name in sorted(query.references(sql).tables))
-    problems += _parameter_problems(loaded, sql, file)
-    if not problems:
-        problems += _column_problems(con, loaded, sql, file, read)
-    return Hunt(loaded, sql, read, hunt_hash(loaded, sql, read))
-
-
-def _parameter_problems(loaded: Detection, sql: str, file: str) -> list[Problem]:
-    used = query.parameters(sql)
-    named = set(loaded.params)
-    problems = [
-        Problem(loaded.shown, f"params.{name}", f"is missing, but {file} uses ${name}: add it")
-        for name in sorted(used - named - _ENGINE_PARAMS)
-    ]
+    named, used = set(loaded.params), query.parameters(sql)
+    problems = _missing_params(loaded, used - named - _ENGINE_PARAMS, file)
+    if join and loaded.series:
+        joined = query.parameters(join)
+        used |= joined
+        other = f"sql/{loaded.series.join}"
+        problems += _missing_params(loaded, joined - named - _JOIN_PARAMS, other)
+        if "flagged" not in joined:
+            problems.append(Problem(other, "$flagged", "is not used: read the flagged hours of it"))
     problems += [
         Problem(
             loaded.shown, f"params.{name}", f"is not used by {file}: use ${name} there or remove it"
@@ -428,9 +449,16 @@ def _parameter_problems(loaded: Detection, sql: str, file: str) -> list[Problem]
     problems += [
         Problem(file, f"${name}", "is not used: rows must be limited to [$start, $end)")
         for name in ("start", "end")
-        if name not in used
+        if name not in query.parameters(sql)
     ]
     return problems
+
+
+def _missing_params(loaded: Detection, names: frozenset[str], file: str) -> list[Problem]:
+    return [
+        Problem(loaded.shown, f"params.{name}", f"is missing, but {file} uses ${name}: add it")
+        for name in sorted(names)
+    ]
 
 
 def bind_params(
@@ -441,25 +469,48 @@ def bind_params(
 
 
 def _column_problems(
-    con: duckdb.DuckDBPyConnection, loaded: Detection, sql: str, file: str, read: tuple[Stage, ...]
+    con: duckdb.DuckDBPyConnection, loaded: Detection, sql: str, join: str, read: tuple[Stage, ...]
 ) -> list[Problem]:
     """Problems with the columns that a hunt reads or returns, found by binding it."""
+    series, problems = loaded.series, list[Problem]()
+    matches = {**dict.fromkeys(loaded.identity), **_MATCH_COLUMNS, "evidence": _EVIDENCE_TYPE}
+    hours: dict[str, str | None] = {}
+    if series:
+        hours = {"hour": "TIMESTAMP WITH TIME ZONE", series.measure: None}
+        hours |= dict.fromkeys(series.by)
+    if series and not join:
+        hours |= dict.fromkeys(loaded.identity)
+    known = _check_columns(con, loaded, sql, f"sql/{loaded.sql}", read, hours or matches, problems)
+    if series and join and not problems:
+        file = f"sql/{series.join}"
+        known = _check_columns(con, loaded, join, file, read, matches, problems)
+    elif series:
+        known |= _SERIES_TITLE
+    bound = not any(problem.key == "" for problem in problems)
+    return problems + (_template_problems(loaded, known) if bound else [])
+
+
+def _check_columns(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Detection,
+    sql: str,
+    file: str,
+    read: tuple[Stage, ...],
+    wanted: Mapping[str, str | None],
+    problems: list[Problem],
+) -> set[str]:
+    """The columns that one SELECT returns; adds a problem for each wanted one that is not right."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     params = bind_params(loaded.params, moment, moment + timedelta(days=1), moment)
+    if loaded.series:
+        one = {**dict.fromkeys(loaded.series.by, ""), "hour": moment, loaded.series.measure: 0.0}
+        params["flagged"] = [{**one, "anomalies": 0.0, "score": 0.0, "baseline": 0.0}]
     params = {name: value for name, value in params.items() if name in query.parameters(sql)}
     try:
         columns = dict(_columns(con, f"select * from ({strip(sql)})", params))
     except duckdb.Error as error:
-        return [Problem(file, "", _bind_message(error, read))]
-    wanted: dict[str, str | None] = dict.fromkeys(loaded.identity)
-    problems = []
-    if loaded.series:
-        wanted |= {"hour": "TIMESTAMP WITH TIME ZONE", loaded.series.measure: None}
-        wanted |= dict.fromkeys(loaded.series.by)
-        known = set(columns) | _SERIES_TITLE
-    else:
-        wanted |= {**_MATCH_COLUMNS, "evidence": _EVIDENCE_TYPE}
-        known = set(columns)
+        problems.append(Problem(file, "", _bind_message(error, read)))
+        return set()
     for name, kind in wanted.items():
         if name not in columns:
             problems.append(
@@ -467,7 +518,7 @@ def _column_problems(
             )
         elif kind and columns[name].replace('"', "") != kind:
             problems.append(Problem(file, name, f"has the type {columns[name]}: cast it to {kind}"))
-    return problems + _template_problems(loaded, known)
+    return set(columns)
 
 
 def _template_problems(loaded: Detection, known: set[str]) -> list[Problem]:

@@ -18,6 +18,7 @@ SEVERITIES = ("informational", "low", "medium", "high", "critical")
 STATUSES = ("experimental", "test", "stable", "deprecated")
 KINDS = ("match", "series")
 METHODS = ("forecast", "kql")
+TRENDS = ("avg", "linefit", "none")
 # Sentinel's spellings and those of ATT&CK v19, which split Defense Evasion in two.
 TACTICS = (
     "Reconnaissance", "ResourceDevelopment", "InitialAccess", "Execution", "Persistence",
@@ -40,8 +41,11 @@ _KEYS = frozenset(
     " identity entityMappings title suppression series examples".split()
 )
 _SERIES_KEYS = frozenset(
-    "measure by training method timeZone alertBudget threshold minCount".split()
+    "measure by training method timeZone alertBudget threshold minCount"
+    " until trend seasonality join".split()
 )
+_KQL_KEYS = ("until", "trend", "seasonality", "join")
+_FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
 OVERRIDES = frozenset("enabled status severity params series suppression".split())
 
 
@@ -55,7 +59,12 @@ class Suppression:
 
 @dataclass(frozen=True)
 class Series:
-    """How hourly counts are scored: which measure, per which columns, against how much history."""
+    """How hourly counts are scored: which measure, per which columns, against how much history.
+
+    With method `kql` the hours of [end - training, end - until), both cut to midnight, go through
+    Kusto's series_decompose_anomalies with this threshold, trend and seasonality, and `join` names
+    the SELECT that makes findings of the hours that it flags.
+    """
 
     measure: str
     by: tuple[str, ...]
@@ -65,6 +74,10 @@ class Series:
     alert_budget: float | None = None
     threshold: float | None = None
     min_count: float | None = None
+    until: timedelta = timedelta()
+    trend: str = "avg"
+    seasonality: int = -1
+    join: str = ""
 
 
 @dataclass(frozen=True)
@@ -290,16 +303,30 @@ def _series(fields: Fields) -> Series:
         inner.problem("threshold", "stands beside alertBudget: keep one, the other follows from it")
     zone = inner.text("timeZone", "UTC")
     _check_zone(inner, zone)
+    method = inner.choice("method", METHODS, "forecast")
+    _check_method(inner, method)
     return Series(
         measure=inner.text("measure"),
         by=inner.texts("by", ...),
         training=inner.duration("training", timedelta(days=28)),
-        method=inner.choice("method", METHODS, "forecast"),
+        method=method,
         time_zone=zone,
         alert_budget=inner.number("alertBudget"),
         threshold=inner.number("threshold"),
         min_count=inner.number("minCount"),
+        until=inner.duration("until", timedelta()),
+        trend=inner.choice("trend", TRENDS, "avg"),
+        seasonality=inner.integer("seasonality", -1, -1, 100_000),
+        join=inner.text("join", ... if method == "kql" else ""),
     )
+
+
+def _check_method(fields: Fields, method: str) -> None:
+    """Problems with keys that only the other method knows."""
+    other, keys = ("forecast", _FORECAST_KEYS) if method == "kql" else ("kql", _KQL_KEYS)
+    for key in keys:
+        if key in fields.data:
+            fields.problem(key, f"is for method {other}: remove it, or change the method")
 
 
 def _check_zone(fields: Fields, zone: str) -> None:
@@ -361,6 +388,11 @@ def _cross_check(detection: Detection, problems: list[Problem]) -> None:
         problem("examples", "all of them fire: write one with findings: []")
     if detection.series and detection.frequency % timedelta(hours=1):
         problem("frequency", "of a series must be whole hours")
+    if detection.series and detection.series.method == "kql":
+        if detection.frequency % timedelta(days=1):
+            problem("frequency", "of method kql must be whole days, which its series begins with")
+        if not detection.identity:
+            problem("identity", "is missing: name the columns that make a row of join one finding")
 
 
 def find(detections: tuple[Detection, ...], name: str) -> Detection:

@@ -135,10 +135,21 @@ def match(
     Raises:
         QueryError: when the SQL fails, or two rows have the same identity.
     """
-    detection = hunt.detection
-    params = content.bind_params(detection.params, interval.start, interval.end, staged_from)
+    params = content.bind_params(hunt.detection.params, interval.start, interval.end, staged_from)
     rows = query.arrow(con, hunt.sql, params).to_pylist()
-    reach = interval.widen(detection.reach)
+    return to_hits(con, hunt, interval, rows)
+
+
+def to_hits(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, rows: Sequence[dict[str, Any]]
+) -> tuple[Hit, ...]:
+    """Rows with the detection's identity columns and `evidence` as hits.
+
+    Raises:
+        QueryError: when two rows have the same identity.
+    """
+    detection = hunt.detection
+    reach = interval.widen(detection.lookback)
     events = lookup(con, hunt.stages, reach, [ref for row in rows for ref in row["evidence"] or ()])
     hits = {}
     for row in rows:
@@ -250,7 +261,8 @@ def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:
     """The row of `findings` for a hit that was not stored before."""
     detection = hunted.hunt.detection
     filled = {name: hit.row.get(name) for name in FILLED}
-    details = {name: value for name, value in hit.row.items() if name not in FILLED}
+    rest = {name: value for name, value in hit.row.items() if name not in FILLED}
+    details = rest.get("details", rest)  # a hunt that returns details means them and no others
     return {
         "finding_id": str(hit.finding_id),
         "detection_id": detection.id,
