@@ -8,7 +8,6 @@ names that match the whole template. Nothing outside those days is looked at.
 from __future__ import annotations
 
 import os
-import posixpath
 import re
 import shutil
 import tempfile
@@ -16,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,21 @@ from pyarrow import fs
 from gundog.errors import StoreError
 from gundog.fields import unknown
 from gundog.interval import Interval
-from gundog.settings import SCHEMES, LakePath, split_uri, template_tokens
+from gundog.layout import (
+    Layout,
+    as_bytes,
+    covered_time,
+    fields_of,
+    finest_field,
+    moments,
+    name_pattern,
+    parse_layout,
+    readable,
+    render,
+    rendered_depth,
+    shown_place,
+)
+from gundog.settings import SCHEMES, LakePath, split_uri
 
 __all__ = ["FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files", "local_copy"]
 
@@ -37,14 +50,9 @@ CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
 ATTEMPTS = 6
 _PARALLEL_LISTINGS = 8
-# A range of more folders than this is listed whole, from the folder above them.
-_MOST_FOLDERS = 1500
 _SHOWN_ENTRIES = 5
 _COPY_BYTES = 8 * 1024 * 1024
-_DIGITS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%j": 3, "%H": 2, "%M": 2}
-_DATE_FIELDS = frozenset({"%Y", "%y", "%m", "%d", "%j"})
 _TENANT = re.compile(r"(?:^|/)tenantid=([^/]+)/", re.IGNORECASE)
-_LENGTHS = {"%d": timedelta(days=1), "%H": timedelta(hours=1), "%M": timedelta(minutes=1)}
 _HINTS = (
     (
         r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential",
@@ -78,16 +86,6 @@ class FileVersion:
     lake_path: int = 0
     partition_by: str = "ingest"
     location: str = field(default="", repr=False, compare=False)
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """A lake path cut into the place where listing starts and the segments below it."""
-
-    shown: str
-    base: str
-    segments: tuple[str, ...]
-    is_local: bool
 
 
 def list_files(
@@ -126,19 +124,19 @@ def _list_path(
     root: Path,
     environ: Mapping[str, str],
 ) -> Iterator[FileVersion]:
-    layout = _layout(path, root)
-    pattern, grain = _regex(layout.segments), _grain(_fields(layout.segments))
+    layout = parse_layout(path, root)
+    pattern, grain = name_pattern(layout.segments), finest_field(fields_of(layout.segments))
     for location, info in _listed(filesystem(path, environ), layout, span):
         below = location[len(layout.base.rstrip("/")) + 1 :]
         match = pattern.fullmatch(below)
         if info.type != fs.FileType.File or not match:
             continue
         try:
-            covers = _covers(match, grain)
+            covers = covered_time(match, grain)
         except ValueError:
             continue  # a date that no calendar has
         if covers is None or span is None or covers.overlaps(span):
-            shown = _shown(layout, location)
+            shown = shown_place(layout, location)
             tenant = _TENANT.search(shown)
             yield FileVersion(
                 source=source,
@@ -322,7 +320,7 @@ def explain_no_match(
 
 
 def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]) -> str:
-    layout, store = _layout(path, root), filesystem(path, environ)
+    layout, store = parse_layout(path, root), filesystem(path, environ)
     start = f"lake.{source}: {path.template}"
     folder, shown = layout.base, layout.shown.rstrip("/") or layout.base
     if not _exists(store, folder, shown):
@@ -331,24 +329,19 @@ def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]
         name = segment
         if set("%*") & set(segment) or not _exists(store, f"{folder}/{segment}", shown):
             entries = _entries(store, folder, shown)
-            alike = filter(_regex([segment]).fullmatch, entries)
+            alike = filter(name_pattern([segment]).fullmatch, entries)
             names = sorted(name for name in alike if entries[name] == bool(left))
             if not names:
                 return f"{start}: {shown} {_holds(entries)}, nothing like {segment}"
             name = names[-1]
         folder = f"{folder.rstrip('/')}/{name}"
-        shown = _shown(layout, folder)
+        shown = shown_place(layout, folder)
     return f"{start}: {shown} matches, but no file of the time asked for does"
-
-
-def _shown(layout: _Layout, location: str) -> str:
-    """A place below the layout's base as people read it."""
-    return layout.shown + _readable(location[len(layout.base.rstrip("/")) + 1 :])
 
 
 def _exists(store: Any, location: str, shown: str) -> bool:
     try:
-        return bool(store.get_file_info(_as_bytes(location)).type != fs.FileType.NotFound)
+        return bool(store.get_file_info(as_bytes(location)).type != fs.FileType.NotFound)
     except OSError as error:
         raise _store_error(shown, "cannot be looked at", error) from error
 
@@ -365,104 +358,18 @@ def _holds(entries: Mapping[str, bool]) -> str:
     if not entries:
         return "is empty"
     names = sorted(entries)[:_SHOWN_ENTRIES]
-    text = ", ".join(_readable(name) + "/" * entries[name] for name in names)
+    text = ", ".join(readable(name) + "/" * entries[name] for name in names)
     more = len(entries) - len(names)
     return f"holds {text}" + (f" and {more} more" if more else "")
 
 
-def _layout(path: LakePath, root: Path) -> _Layout:
-    scheme, authority, rest = split_uri(path.template)
-    if scheme not in ("", "file"):
-        # pyarrow names a place on a store by its bucket or container, not by its host.
-        base = authority.partition("@")[0]
-        segments = tuple(part for part in rest.split("/") if part)
-        return _Layout(f"{scheme}://{authority}/", base, segments, is_local=False)
-    rest = posixpath.normpath(f"/{rest}" if scheme else rest)
-    segments = tuple(part for part in rest.split("/") if part)
-    if rest.startswith("/"):
-        return _Layout("/", "/", segments, is_local=True)
-    ups = segments.count("..")
-    base = os.path.normpath(root.absolute().joinpath(*segments[:ups]))
-    return _Layout("../" * ups, base, segments[ups:], is_local=True)
-
-
-def _fields(segments: Iterable[str]) -> set[str]:
-    return {token for part in segments for token in template_tokens(part)} & _DIGITS.keys()
-
-
-def _grain(fields: set[str]) -> str:
-    """The finest field: %M, %H, %d (also for %j), %m, %Y, or '' without any."""
-    if "%j" in fields:
-        fields = fields | {"%d"}
-    if "%y" in fields:
-        fields = fields | {"%Y"}
-    return next((one for one in ("%M", "%H", "%d", "%m", "%Y") if one in fields), "")
-
-
-def _regex(segments: Iterable[str]) -> re.Pattern[str]:
-    """What the names that a template matches look like; a field that repeats must agree.
-
-    A star that begins a segment leaves out hidden and temporary names.
-    """
-    seen: set[str] = set()
-    parts = []
-    for segment in segments:
-        part = r"(?![._])" if segment.startswith("*") else ""
-        for token in template_tokens(segment):
-            name = token[1:]
-            if token.startswith("*"):
-                part += "[^/]*"
-            elif token not in _DIGITS:
-                part += re.escape(token.replace("%%", "%"))
-            elif name in seen:
-                part += f"(?P={name})"
-            else:
-                part += f"(?P<{name}>[0-9]{{{_DIGITS[token]}}})"
-                seen.add(name)
-        parts.append(part)
-    return re.compile("/".join(parts), re.DOTALL)
-
-
-def _covers(match: re.Match[str], grain: str) -> Interval | None:
-    """The time that the fields of a path name; raises ValueError when it is none."""
-    if not grain:
-        return None
-    fields = {name: int(text) for name, text in match.groupdict().items()}
-    year = fields.get("Y", 2000 + fields.get("y", 0))
-    moment = datetime(year, fields.get("m", 1), fields.get("d", 1), tzinfo=UTC)
-    if "j" in fields:
-        moment = datetime(year, 1, 1, tzinfo=UTC) + timedelta(days=fields["j"] - 1)
-    moment = moment.replace(hour=fields.get("H", 0), minute=fields.get("M", 0))
-    if any(int(f"{moment:%{name}}") != number for name, number in fields.items()):
-        raise ValueError("the fields of a path disagree")
-    return Interval(moment, _next(moment, grain))
-
-
-def _floor(moment: datetime, grain: str) -> datetime:
-    moment = moment.replace(minute=0, second=0, microsecond=0)
-    moment = moment if grain in ("%H", "%M") else moment.replace(hour=0)
-    moment = moment.replace(day=1) if grain in ("%m", "%Y") else moment
-    return moment.replace(month=1) if grain == "%Y" else moment
-
-
-def _next(moment: datetime, grain: str) -> datetime:
-    """The end of the year, month, day, hour or minute that begins at `moment`."""
-    try:
-        if grain in _LENGTHS:
-            return moment + _LENGTHS[grain]
-        months = moment.year * 12 + moment.month - 1 + (12 if grain == "%Y" else 1)
-        return moment.replace(year=months // 12, month=months % 12 + 1)
-    except (OverflowError, ValueError):
-        return datetime.max.replace(tzinfo=UTC)
-
-
-def _listed(store: Any, layout: _Layout, span: Interval | None) -> Iterator[tuple[str, Any]]:
+def _listed(store: Any, layout: Layout, span: Interval | None) -> Iterator[tuple[str, Any]]:
     """Everything in the folders that can hold files of the span, as the store names it."""
-    depth = _rendered_depth(layout.segments)
-    moments = _moments(span, _grain(_fields(layout.segments[:depth])))
-    if moments is None:
-        depth, moments = _rendered_depth(layout.segments, dated=False), [datetime.max]
-    patterns = {tuple(_render(part, at) for part in layout.segments[:depth]) for at in moments}
+    depth = rendered_depth(layout.segments)
+    times = moments(span, finest_field(fields_of(layout.segments[:depth])))
+    if times is None:
+        depth, times = rendered_depth(layout.segments, dated=False), [datetime.max]
+    patterns = {tuple(render(part, at) for part in layout.segments[:depth]) for at in times}
     known: dict[str, list[str]] = {}
     folders = sorted(
         {folder for pattern in patterns for folder in _expand(store, layout, pattern, known)}
@@ -486,48 +393,8 @@ def _map(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _rendered_depth(segments: Sequence[str], dated: bool = True) -> int:
-    """How many leading segments name the folders to list: down to the last date field.
-
-    Without date fields, or with `dated` off, down to the first star or field. The last segment
-    names files and never counts.
-    """
-    folders = segments[:-1]
-    wanted = _fields(segments) & _DATE_FIELDS if dated else set[str]()
-    if wanted:
-        depth = next(
-            (n for n in range(len(folders) + 1) if wanted <= _fields(folders[:n])), len(folders)
-        )
-        while depth and not _fields(folders[depth - 1 : depth]) and "*" in folders[depth - 1]:
-            depth -= 1
-        return depth
-    return next((n for n, part in enumerate(folders) if set("%*") & set(part)), len(folders))
-
-
-def _moments(span: Interval | None, grain: str) -> list[datetime] | None:
-    """The times to render folders for; None when they are too many or there is no end."""
-    if span is None or not grain:
-        return None
-    moments: list[datetime] = []
-    moment = _floor(span.start, grain)
-    while moment < span.end:
-        if len(moments) == _MOST_FOLDERS:
-            return None
-        moments.append(moment)
-        moment = _next(moment, grain)
-    return moments
-
-
-def _render(segment: str, moment: datetime) -> str:
-    """The segment at a time; stars stay."""
-    return "".join(
-        f"{moment:{token}}".zfill(_DIGITS[token]) if token in _DIGITS else token.replace("%%", "%")
-        for token in template_tokens(segment)
-    )
-
-
 def _expand(
-    store: Any, layout: _Layout, pattern: Iterable[str], known: dict[str, list[str]]
+    store: Any, layout: Layout, pattern: Iterable[str], known: dict[str, list[str]]
 ) -> list[str]:
     """The folders that a rendered pattern stands for; `known` keeps what was listed for stars."""
     found = [layout.base.rstrip("/")]
@@ -535,7 +402,7 @@ def _expand(
         if "*" not in segment:
             found = [f"{folder}/{segment}" for folder in found]
             continue
-        shape = _regex([segment.replace("%", "%%")])
+        shape = name_pattern([segment.replace("%", "%%")])
         for folder in found:
             if folder not in known:
                 entries = _list_shown(store, layout, folder, recursive=False)
@@ -551,12 +418,12 @@ def _expand(
     return found
 
 
-def _list_shown(store: Any, layout: _Layout, folder: str, recursive: bool) -> list[tuple[str, Any]]:
-    return _list(store, folder or "/", _shown(layout, folder) or folder, recursive)
+def _list_shown(store: Any, layout: Layout, folder: str, recursive: bool) -> list[tuple[str, Any]]:
+    return _list(store, folder or "/", shown_place(layout, folder) or folder, recursive)
 
 
 def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[str, Any]]:
-    selector = fs.FileSelector(_as_bytes(folder), recursive=recursive, allow_not_found=True)
+    selector = fs.FileSelector(as_bytes(folder), recursive=recursive, allow_not_found=True)
     try:
         return [(_location(info), info) for info in store.get_file_info(selector)]
     except NotADirectoryError:
@@ -565,21 +432,11 @@ def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[st
         raise _store_error(shown, "cannot be listed", error) from error
 
 
-def _as_bytes(location: str) -> bytes:
-    # A name on a disk need not be text; pyarrow takes bytes where a str would fail.
-    return location.encode("utf-8", "surrogateescape")
-
-
 def _location(info: Any) -> str:
     try:
         return str(info.path)
     except UnicodeDecodeError as error:
         return error.object.decode("utf-8", "surrogateescape")
-
-
-def _readable(location: str) -> str:
-    """A name without the bytes that no UTF-8 text can hold."""
-    return _as_bytes(location).decode("utf-8", "backslashreplace")
 
 
 def _store_error(shown: str, what: str, error: Exception) -> StoreError:
