@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from gundog import content, findings, query
 from gundog.content import Hunt
@@ -150,6 +151,7 @@ def _count(
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     params = content.bind_params(detection.params, span.start, span.end, staged_from)
     rows = query.arrow(con, hunt.sql, params)
+    rows = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
     n = rows.num_rows
     throttled = _flags(rows)
     by = [rows[name].to_pylist() for name in settings.by]
@@ -184,12 +186,12 @@ def _text(value: Any) -> str:
 
 
 def series_key(values: Iterable[str]) -> str:
-    """How a series is named: its `by` values joined by a slash.
+    """How a series is named: its `by` values joined by a slash, which none of them keeps.
 
-    >>> series_key(["", "ana@example.com"])
-    '/ana@example.com'
+    >>> series_key(["", "ana@example.com"]), series_key(["a/b", "5%"])
+    ('/ana@example.com', 'a%2Fb/5%25')
     """
-    return "/".join(values)
+    return "/".join(value.replace("%", "%25").replace("/", "%2F") for value in values)
 
 
 def _kept(
@@ -217,6 +219,8 @@ def _arrange(
 ) -> Counts:
     """Rows on a dense axis, with the tenant's own series, and which hours were observed."""
     hours = training.length // HOUR
+    # The first interval that was counted may begin before the training span does.
+    rows = rows.filter(pc.field("hour") >= training.start)
     encoded = rows["by_values"].combine_chunks().dictionary_encode()
     names = encoded.dictionary.to_pylist()
     order = sorted(range(len(names)), key=lambda i: names[i])
@@ -249,6 +253,8 @@ def _with_totals(counts: Counts, common: np.ndarray) -> Counts:
     """The same with one series per tenant added, the sum of its own; none for a single column."""
     if not counts.keys or len(counts.keys[0]) < 2:
         return counts
+    # A mailbox that somebody named like the tenant's own series has none of its own.
+    own = np.array([not is_total(key) for key in counts.keys])
     tenants = sorted({key[0] for key in counts.keys})
     keys = tuple((tenant, *[TOTAL] * (len(counts.keys[0]) - 1)) for tenant in tenants)
     owner = np.array([key[0] for key in counts.keys])
@@ -256,9 +262,9 @@ def _with_totals(counts: Counts, common: np.ndarray) -> Counts:
     states = np.repeat(common[None, :], len(tenants), axis=0)
     return Counts(
         counts.start,
-        counts.keys + keys,
-        np.vstack([counts.values, sums]),
-        np.vstack([counts.states, states]),
+        tuple(key for key in counts.keys if not is_total(key)) + keys,
+        np.vstack([counts.values[own], sums]),
+        np.vstack([counts.states[own], states]),
     )
 
 
@@ -527,8 +533,8 @@ def _evidence(
         {"role": "record", "source_table": stage.source, "event_id": row[0]}
         for row in ids[: findings.EVIDENCE_LIMIT]
     ]
-    span = Interval(night.start, night.start + 24 * HOUR)
-    found = findings.lookup(con, hunt.stages[:1], span, refs)
+    span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
+    found = findings.lookup(con, hunt.stages[:1], span, refs) if span else {}
     return tuple(found.values()), len(ids)
 
 
