@@ -1,0 +1,596 @@
+"""Tests of gundog.series: which hours count, what is kept, and one finding per series and night."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gundog import content, series, tables, warehouse
+from gundog.content import Content
+from gundog.interval import Interval, parse_time
+from tests import kit
+from tests.kit import DAY, NOW, event, hunt, table, write_file
+
+HOUR = timedelta(hours=1)
+NIGHT = Interval(parse_time("2026-03-01"), parse_time("2026-03-02"))
+STAGE = kit.STAGE.replace("N as n\n", "N as n,\n    'app-' || (Id % 3) as app_id\n")
+THROTTLED = kit.COUNT.replace(
+    "sum(n) as n", "sum(n) filter (kind = 'count') as n, bool_or(kind = 'limit') as throttled"
+).replace("and kind = 'count'", "and kind in ('count', 'limit')")
+Make = Callable[..., "Desk"]
+
+
+class Desk:
+    """A warehouse in memory with one series detection, filled by hand."""
+
+    def __init__(self, root: Path, yaml: str, sql: str) -> None:
+        kit.make_project(root, series=True)
+        kit.write_text(root / "sql/stage/happenings.sql", STAGE)
+        kit.write_text(root / "detections/count.yaml", yaml + kit.HEAD)
+        kit.write_text(root / "sql/count.sql", sql)
+        self.loaded: Content = content.require(content.load([root]))
+        self.hunt = self.loaded.hunt("count")
+        self.con = warehouse.connect(threads=1)
+        self.con.execute("create schema staged")
+        for one in tables.TABLES:
+            self.con.execute(next(tables.create(one)))
+        self.con.execute(kit.SOURCE)
+        self.con.execute("alter table Things add column file_id bigint")
+        self.stage = self.loaded.stages["happenings"]
+        content.create_stage(self.con, self.stage)
+
+    def put(self, rows: Sequence[tuple[datetime, str, str, int]], tenant: str = "") -> Desk:
+        """Stages rows of (time, kind, who, n)."""
+        columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
+        arrow = pa.table(  # noqa: F841 - DuckDB reads it by its name
+            {
+                "Timestamp": pa.array(columns[0], pa.timestamp("us", tz="UTC")),
+                "Id": pa.array(range(len(rows)), pa.int64()),
+                "Kind": pa.array(columns[1], pa.string()),
+                "Who": pa.array(columns[2], pa.string()),
+                "N": pa.array(columns[3], pa.int64()),
+            }
+        )
+        self.con.execute("delete from Things")
+        self.con.execute(
+            "insert into Things select Timestamp, Id, Kind, Who, N, ?, 1 from arrow", [tenant]
+        )
+        columns_sql = ", ".join(f'"{name}"' for name, _ in self.stage.columns)
+        self.con.execute(
+            f"insert into {self.stage.table} select {columns_sql} from ({self.stage.sql})"
+        )
+        self.con.execute(
+            """insert into source_hours
+               select 'Things', 1, date_trunc('hour', "Timestamp"), count(*)
+               from Things group by all"""
+        )
+        return self
+
+    def cover(self, start: datetime, end: datetime) -> Desk:
+        """Says that one file stands for a span."""
+        self.con.execute(
+            """insert into source_files (file_id, source_table, path, covers_start, covers_end,
+                                         state, seen_seq)
+               values (1, 'Things', 'file', ?, ?, 'staged', 1)""",
+            [start, end],
+        )
+        return self
+
+    def night(self, interval: Interval = NIGHT) -> series.Scored:
+        """Hunts one interval."""
+        return series.hunt(self.con, self.hunt, interval, interval.start)
+
+    def points(self, interval: Interval = NIGHT) -> dict[tuple[str, datetime], dict[str, Any]]:
+        """The points of one interval, by series and hour."""
+        return {
+            (row["series_key"], row["hour"]): row for row in self.night(interval).points.to_pylist()
+        }
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Make]:
+    """Makes a warehouse with a series detection whose YAML has some text replaced."""
+    made: list[Desk] = []
+
+    def make(*changes: tuple[str, str], sql: str = kit.COUNT) -> Desk:
+        text = kit.COUNT_YAML
+        for old, new in changes:
+            assert old in text
+            text = text.replace(old, new)
+        made.append(Desk(tmp_path / str(len(made)), text, sql))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.con.close()
+
+
+def steady(
+    who: str = "a", n: int = 5, *, until: datetime = NIGHT.end, hours: int = 22 * 24
+) -> list[tuple[datetime, str, str, int]]:
+    """The same count in every one of the last hours."""
+    return [(until - (place + 1) * HOUR, "count", who, n) for place in range(hours)]
+
+
+def without(
+    rows: Iterable[tuple[datetime, str, str, int]], *gone: datetime
+) -> list[tuple[datetime, str, str, int]]:
+    """The rows of all other hours."""
+    return [row for row in rows if row[0] not in gone]
+
+
+def covered(desk: Desk) -> Desk:
+    """The desk with a file for every hour that is trained on or scored."""
+    return desk.cover(NIGHT.start - 30 * DAY, NIGHT.end)
+
+
+def test_hour_without_rows_in_a_file_is_zero(desk: Make) -> None:
+    """A quiet hour that a file stands for is an observation of nothing."""
+    quiet = NIGHT.start + 3 * HOUR
+
+    points = covered(desk()).put(without(steady(), quiet)).points()
+
+    assert points["/a", quiet]["observed"] == 0.0
+    assert points["/a", quiet]["data_state"] == "observed"
+    assert points["/a", quiet]["score"] == 0.0
+    assert len(points) == 2 * 24
+
+
+def test_hour_that_no_file_covers_is_no_data(desk: Make) -> None:
+    """What no file stands for is unknown, for every series and the tenant."""
+    lost = NIGHT.start + 3 * HOUR
+    made = desk().cover(NIGHT.start - 30 * DAY, lost).cover(lost + HOUR, NIGHT.end)
+
+    points = made.put(without(steady(), lost)).points()
+
+    for key in ("/a", "/*"):
+        assert points[key, lost]["data_state"] == "no_data"
+        assert points[key, lost]["observed"] is None
+        assert points[key, lost]["score"] is None
+        assert not points[key, lost]["flagged"]
+    assert {row["data_state"] for (_, hour), row in points.items() if hour != lost} == {"observed"}
+
+
+def test_rows_of_an_hour_that_no_file_names_count(desk: Make) -> None:
+    """Rows that landed in another hour's file say that the hour was recorded."""
+    hour = NIGHT.start + 3 * HOUR
+    made = desk().cover(NIGHT.start - 30 * DAY, hour).cover(hour + HOUR, NIGHT.end)
+
+    points = made.put(steady()).points()
+
+    assert points["/a", hour]["observed"] == 5.0
+
+
+@pytest.mark.parametrize(("usual", "state"), [(20, "outage"), (19, "observed")])
+def test_silence_of_a_busy_source_is_an_outage(desk: Make, usual: int, state: str) -> None:
+    """Where a source has 20 rows in that hour of the week and now none, nothing was recorded."""
+    hour = NIGHT.start + 3 * HOUR
+    weeks = [hour - week * 7 * DAY for week in (1, 2, 3)]
+    crowd = [(week, "other", f"p{n}", 1) for week in weeks for n in range(usual - 1)]
+    made = covered(desk()).put([*without(steady(), hour), *crowd])
+
+    points = made.points()
+
+    assert points["/a", hour]["data_state"] == state
+    assert (points["/a", hour]["observed"] is None) == (state == "outage")
+    assert points["/*", hour]["data_state"] == state
+
+
+def test_usual_is_the_median_of_the_same_hour_in_earlier_weeks(desk: Make) -> None:
+    """One crowded week among three does not make silence an outage; other hours say nothing."""
+    hour = NIGHT.start + 3 * HOUR
+    crowd = [(hour - 7 * DAY, "other", f"p{n}", 1) for n in range(200)]
+    crowd += [(hour - DAY, "other", f"p{n}", 1) for n in range(200)]
+
+    points = covered(desk()).put([*without(steady(), hour), *crowd]).points()
+
+    assert points["/a", hour]["data_state"] == "observed"
+
+
+def test_mailbox_is_throttled_for_the_24_hours_after_its_mark(desk: Make) -> None:
+    """The mark hides the next 24 hours of its own series; the tenant stays observed."""
+    mark = NIGHT.start - 20 * HOUR
+    rows = [*steady("a"), *steady("b"), (mark + timedelta(minutes=5), "limit", "a", 0)]
+
+    points = covered(desk(sql=THROTTLED)).put(rows).points()
+
+    hidden = [hour for (key, hour), row in points.items()
+              if key == "/a" and row["data_state"] == "throttled"]  # fmt: skip
+    assert hidden == [NIGHT.start + place * HOUR for place in range(5)]
+    assert all(points["/a", hour]["observed"] is None for hour in hidden)
+    assert {row["data_state"] for (key, _), row in points.items() if key != "/a"} == {"observed"}
+
+
+def test_hour_of_the_mark_itself_still_counts(desk: Make) -> None:
+    """Recording stops after the mark: what its own hour holds was observed."""
+    mark = NIGHT.start + 2 * HOUR
+    rows = [*steady("a"), (mark + timedelta(minutes=5), "limit", "a", 0)]
+
+    points = covered(desk(sql=THROTTLED)).put(rows).points()
+
+    assert points["/a", mark]["data_state"] == "observed"
+    assert points["/a", mark + HOUR]["data_state"] == "throttled"
+    assert points["/a", NIGHT.end - HOUR]["data_state"] == "throttled"
+
+
+counted = st.lists(
+    st.tuples(
+        st.sampled_from(["", "t1"]), st.sampled_from(["a", "b", "c"]), st.integers(0, 22 * 24 - 1),
+        st.integers(0, 9),
+    ),
+    min_size=1,
+    max_size=40,
+)  # fmt: skip
+
+
+@settings(
+    max_examples=8,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(counted)
+def test_points_are_the_sums_that_a_loop_makes(
+    desk: Make, rows: list[tuple[str, str, int, int]]
+) -> None:
+    """Every series of every tenant on every hour, and each tenant's own sum."""
+    made = covered(desk())
+    for tenant in ("", "t1"):
+        mine = [row for row in rows if row[0] == tenant]
+        made.put([(NIGHT.end - (h + 1) * HOUR, "count", who, n) for _, who, h, n in mine], tenant)
+    wanted = {
+        (f"{tenant}/{name}", NIGHT.start + place * HOUR): 0.0
+        for tenant, who, _, _ in rows
+        for name in (who, "*")
+        for place in range(24)
+    }
+    once: dict[tuple[str, str, int, int], None] = {}
+    for place, (tenant, who, back, n) in enumerate(rows):
+        hour = NIGHT.end - (back + 1) * HOUR
+        del place
+        if hour >= NIGHT.start:
+            once[tenant, who, back, n] = None
+            wanted[f"{tenant}/{who}", hour] += n
+            wanted[f"{tenant}/*", hour] += n
+
+    points = made.points()
+
+    assert {key: row["observed"] for key, row in points.items()} == wanted
+
+
+def test_one_by_column_has_no_sum_over_it(desk: Make) -> None:
+    """A series per mailbox alone has no tenant to sum over."""
+    made = desk(
+        ("by: [tenant, who]", "by: [who]"),
+        ("findings: [{series_key: /a}, {series_key: /*}]", "findings: [{series_key: a}]"),
+        sql=kit.COUNT.replace("    tenant,\n", ""),
+    )
+    burst = (NIGHT.start + 3 * HOUR, "count", "a", 5000)
+
+    found = covered(made).put([*steady("a"), *steady("b"), burst]).night()
+
+    assert set(found.points["series_key"].to_pylist()) == {"a", "b"}
+    assert [hit.row["series_key"] for hit in found.hits] == ["a"]
+    assert {json.loads(event.event)["who"] for event in found.hits[0].events} == {"a"}
+
+
+def test_burst_is_one_finding_with_its_hours_beneath(desk: Make) -> None:
+    """Flagged hours of one night are one finding that lists them, with sums and the span."""
+    hours = [NIGHT.start + place * HOUR for place in (2, 3, 9)]
+    rows = [*steady(), *((hour, "count", "a", 700) for hour in hours)]
+
+    found = covered(desk()).put(rows).night()
+
+    hit = next(hit for hit in found.hits if hit.row["series_key"] == "/a")
+    named = [one["hour"] for one in hit.row["hours"]]
+    assert set(hours) <= set(named)
+    assert hit.row["observed"] == sum(one["observed"] for one in hit.row["hours"])
+    assert hit.row["start_time"] <= hours[0]
+    assert hit.row["end_time"] >= hours[-1] + HOUR
+    assert hit.row["start_time"] >= NIGHT.start
+    assert hit.row["end_time"] <= NIGHT.end
+    flagged = [row["hour"] for row in found.points.to_pylist()
+               if row["flagged"] and row["series_key"] == "/a"]  # fmt: skip
+    assert named == flagged
+    assert [h.row["series_key"] for h in found.hits].count("/a") == 1
+    assert f"{hit.row['observed']:,.0f} n of a in {len(named)} hours" in hit.row["reason"]
+
+
+def test_evidence_is_the_records_of_the_hours_that_triggered(desk: Make) -> None:
+    """Records of the series in those hours, in order, with the commonest application named."""
+    hour = NIGHT.start + 3 * HOUR
+    rows = [(hour + timedelta(seconds=n), "count", "a", 300) for n in range(9)]
+    rows += [(hour + timedelta(seconds=10 + n), "other", "b", 1) for n in range(9)]
+
+    found = covered(desk()).put([*rows, *steady(), *steady("b")]).night()
+
+    hit = next(hit for hit in found.hits if hit.row["series_key"] == "/a")
+    times = [event.event_time for event in hit.events]
+    assert times == sorted(times)
+    assert {event.role for event in hit.events} == {"record"}
+    assert {json.loads(event.event)["who"] for event in hit.events} == {"a"}
+    assert set(rows[0:1][0][:1]) <= set(times)
+    inside = {hit.row["start_time"] <= at < hit.row["end_time"] for at in times if at}
+    assert inside == {True}
+    assert hit.evidence_count == len(hit.events)
+    top = hit.row["top_app_id"]
+    assert hit.row["app_id"] == top[0]["value"]
+    assert [one["records"] for one in top] == sorted((o["records"] for o in top), reverse=True)
+    assert sum(one["records"] for one in top) == hit.evidence_count
+
+
+def test_tenants_own_finding_holds_everybodys_records(desk: Make) -> None:
+    """The sum over a tenant is proven by the records of all of its own, none of another's."""
+    hour = NIGHT.start + 3 * HOUR
+    made = covered(desk())
+    for tenant in ("t1", "t2"):
+        rows = [*steady("a"), *steady("b")]
+        if tenant == "t1":
+            rows += [(hour, "count", who, 900) for who in ("a", "b")]
+        made.put(rows, tenant)
+
+    hits = {hit.row["series_key"]: hit for hit in made.night().hits}
+
+    assert "t2/*" not in hits
+    whole = [json.loads(event.event) for event in hits["t1/*"].events]
+    assert {one["who"] for one in whole} == {"a", "b"}
+    assert {one["tenant"] for one in whole} == {"t1"}
+    assert "the whole tenant" in hits["t1/*"].row["reason"]
+    assert hits["t1/*"].row["who"] == "*"
+
+
+def test_evidence_stops_at_its_limit_and_says_how_many_there_are(desk: Make) -> None:
+    """10,000 events are kept whole; the count is that of all."""
+    hour = NIGHT.start + 3 * HOUR
+    rows = [(hour + timedelta(microseconds=n), "count", "a", 1) for n in range(10_050)]
+
+    found = covered(desk()).put([*steady(), *rows]).night()
+
+    hit = next(hit for hit in found.hits if hit.row["series_key"] == "/a")
+    assert len(hit.events) == 10_000
+    assert hit.evidence_count >= 10_050
+
+
+def test_least_count_keeps_small_hours_from_being_flagged(desk: Make) -> None:
+    """`minCount` holds for every hour by itself."""
+    hour = NIGHT.start + 3 * HOUR
+    rows = [*steady(n=0), (hour, "count", "a", 80)]
+
+    assert covered(desk()).put(rows).night().hits
+    made = desk(("threshold: 4", "threshold: 4, minCount: 81"))
+    assert not covered(made).put(rows).night().hits
+
+
+@pytest.mark.parametrize(("days", "fires"), [(13, False), (14, True)])
+def test_series_learns_for_14_days(desk: Make, days: int, fires: bool) -> None:
+    """Younger series have points but no findings, and the note says so."""
+    hour = NIGHT.start + 3 * HOUR
+    rows = [*steady(hours=(days + 1) * 24), (hour, "count", "a", 5000)]
+    made = desk().cover(NIGHT.start - days * DAY, NIGHT.end).put(rows)
+
+    found = made.night()
+
+    assert bool(found.hits) == fires
+    assert ("learning" in found.note) != fires
+    assert found.points.num_rows == 2 * 24
+    assert max(found.points["observed"].to_pylist()) >= 5000
+
+
+def test_no_rows_at_all_is_no_series(desk: Make) -> None:
+    """Without a single count there is nothing to score."""
+    found = covered(desk()).night()
+
+    assert found.hits == ()
+    assert found.points.num_rows == 0
+    assert found.note == ""
+
+
+@pytest.mark.parametrize("frequency", ["1h", "6h", "1d", "2d", "5d"])
+def test_each_hour_is_counted_once_whatever_the_grid(desk: Make, frequency: str) -> None:
+    """The grid need not divide the training span: counts stay in their own hours."""
+    made = covered(desk(("kind: series", f"kind: series\nfrequency: {frequency}")))
+    length = made.hunt.detection.frequency
+    interval = Interval(NIGHT.end - length, NIGHT.end)
+    rows = [(NIGHT.end - (h + 1) * HOUR, "count", "a", h % 7 + 1) for h in range(40 * 24)]
+
+    points = made.put(rows).points(interval)
+
+    for place in range(length // HOUR):
+        assert points["/a", NIGHT.end - (place + 1) * HOUR]["observed"] == place % 7 + 1
+    assert len(points) == 2 * (length // HOUR)
+
+
+def test_two_nights_of_one_interval_are_two_findings(desk: Make) -> None:
+    """An interval of two days has a finding for each of its nights, each with its records."""
+    made = covered(desk(("kind: series", "kind: series\nfrequency: 2d")))
+    interval = Interval(NIGHT.end - 2 * DAY, NIGHT.end)
+    first, second = NIGHT.start - HOUR, NIGHT.start
+    rows = [*steady(), (first, "count", "a", 900), (second, "count", "a", 900)]
+
+    hits = [hit for hit in made.put(rows).night(interval).hits if hit.row["series_key"] == "/a"]
+
+    assert len({hit.finding_id for hit in hits}) == len(hits) == 2
+    for hit in hits:
+        assert len(hit.events) == hit.evidence_count > 0
+
+
+@pytest.mark.parametrize(("zone", "busy"), [("Europe/Berlin", True), ("UTC", False)])
+def test_season_follows_the_time_zone(desk: Make, zone: str, busy: bool) -> None:
+    """After the clocks change, office hours move in UTC and stay in local time."""
+    night = Interval(parse_time("2026-03-30"), parse_time("2026-03-31"))
+    made = desk(("threshold: 4", f"threshold: 4, timeZone: {zone}"))
+    made.cover(night.start - 30 * DAY, night.end)
+    changed = parse_time("2026-03-29T01:00")
+    rows = []
+    for place in range(22 * 24):
+        at = night.end - (place + 1) * HOUR
+        local = (at.hour + (2 if at >= changed else 1)) % 24
+        rows.append((at, "count", "a", 40 if 8 <= local < 16 else 1))
+
+    points = made.put(rows).points(night)
+
+    opening = points["/a", night.start + 6 * HOUR]
+    assert (opening["expected"] > 20) == busy
+
+
+def test_silent_day_does_not_make_the_next_one_odd(desk: Make) -> None:
+    """A day of zeros among ordinary days leaves what is expected after it."""
+    silent = [NIGHT.start - (place + 1) * HOUR for place in range(24)]
+
+    found = covered(desk()).put(without(steady(n=30), *silent)).night()
+
+    assert found.hits == ()
+    expected = found.points["expected"].to_pylist()
+    assert min(expected) > 15
+
+
+def test_day_without_files_does_not_make_the_next_one_odd(desk: Make) -> None:
+    """Unknown hours train nothing."""
+    day = NIGHT.start - DAY
+    made = desk().cover(NIGHT.start - 30 * DAY, day).cover(NIGHT.start, NIGHT.end)
+    lost = [day + place * HOUR for place in range(24)]
+
+    found = made.put(without(steady(n=30), *lost)).night()
+
+    assert found.hits == ()
+    assert found.points["expected"].to_pylist() == pytest.approx([30] * 48, rel=0.05)
+    assert set(found.points["data_state"].to_pylist()) == {"observed"}
+
+
+def test_mailbox_named_like_the_tenant_is_not_the_tenant(desk: Make) -> None:
+    """A name from events cannot pass for the tenant's own series or for another mailbox."""
+    hour = NIGHT.start + 3 * HOUR
+    names = ["*", "a", "b/c"]
+    made = covered(desk())
+    made.put([row for who in names for row in [*steady(who), (hour, "count", who, 4000)]])
+
+    found = made.night()
+
+    ids = [hit.finding_id for hit in found.hits]
+    assert len(ids) == len(set(ids))
+    places = [(row["series_key"], row["hour"]) for row in found.points.to_pylist()]
+    assert len(places) == len(set(places))
+    assert made.points()["/*", hour]["observed"] == 3 * 4005
+
+
+@pytest.mark.parametrize(("values", "others"), [(["a/b", "c"], ["a", "b/c"]), (["*"], ["%2A"])])
+def test_series_keys_never_meet(values: list[str], others: list[str]) -> None:
+    """Different series have different keys, whatever their names hold."""
+    assert series.series_key(values) != series.series_key(others)
+
+
+# The nights, over a lake.
+
+
+@pytest.fixture
+def lake(tmp_path: Path) -> Path:
+    """A project with a series and 24 days of steady counts before NOW."""
+    kit.make_project(tmp_path, series=True)
+    for turn in range(24):
+        day = NOW.replace(hour=0) - (turn + 1) * DAY
+        rows = [
+            event(f"{day + hour * HOUR:%Y-%m-%dT%H:%M}", "count", who, 100 * turn + place, n=5)
+            for hour in range(24)
+            for place, who in enumerate(("a", "b"))
+        ]
+        os.utime(write_file(tmp_path, f"{day:%Y-%m-%d}", rows, "steady"), ns=(1, 1))
+    return tmp_path
+
+
+def spans(root: Path) -> dict[str, int]:
+    """The staging step at which each day was counted last."""
+    con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
+    try:
+        con.execute("set timezone = 'UTC'")
+        found = con.execute(
+            "select strftime(interval_start, '%m-%d'), seq from series_spans"
+        ).fetchall()
+    finally:
+        con.close()
+    assert len(found) == len(dict(found))
+    return dict(found)
+
+
+def points(root: Path, day: str) -> list[tuple[Any, ...]]:
+    """All stored points of one day."""
+    con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
+    try:
+        con.execute("set timezone = 'UTC'")
+        return con.execute(
+            "from series_points where hour::date = ?::date order by series_key, hour", [day]
+        ).fetchall()
+    finally:
+        con.close()
+
+
+def test_kept_counts_give_the_points_of_a_first_night(lake: Path, tmp_path: Path) -> None:
+    """Night after night, or the last night alone: the same points and findings."""
+    write_file(lake, "2026-03-09", [event("2026-03-09T03:10", "count", "a", 7, n=900)], "burst")
+    alone = tmp_path / "alone"
+    kit.make_project(alone, series=True)
+    (alone / "lake").symlink_to(lake / "lake")
+    for back in (2, 1, 0):
+        hunt(lake, now=NOW - back * DAY, detections=("count",))
+
+    hunt(alone, now=NOW, detections=("count",))
+
+    assert points(lake, "2026-03-09") == points(alone, "2026-03-09")
+    assert len(points(lake, "2026-03-09")) == 3 * 24
+    found = "select finding_id, title, score, evidence_count from findings order by finding_id"
+    assert table(lake, found) == table(alone, found)
+    assert len(table(lake, found)) == 2
+
+
+def test_only_days_whose_rows_changed_are_counted_again(lake: Path) -> None:
+    """A night counts its own day; a late file its day; all others stay as they were counted."""
+    hunt(lake, now=NOW - DAY, detections=("count",))
+    before = spans(lake)
+    write_file(lake, "2026-02-27", [event("2026-02-27T05:00", "count", "a", 999, n=3)], "late")
+
+    hunt(lake, now=NOW, detections=("count",))
+
+    after = spans(lake)
+    assert len(before) == 22
+    assert {day for day, seq in after.items() if before.get(day) != seq} >= {"02-27", "03-09"}
+    untouched = {"02-20", "02-26", "02-28", "03-05"}
+    assert {day: after[day] for day in untouched} == {day: before[day] for day in untouched}
+
+
+def test_late_rows_reach_the_kept_counts(lake: Path) -> None:
+    """What arrives late is in the history of the next night and in the points of its own day."""
+    within = ("2026-03-08", "2026-03-08")
+    hunt(lake, within, detections=("count",))
+    write_file(lake, "2026-03-08", [event("2026-03-08T05:00", "count", "a", 999, n=3)], "late")
+
+    outcome = hunt(lake, within, detections=("count",))
+
+    assert outcome.hunted == 1
+    observed = table(
+        lake,
+        """select observed from series_points where series_key = '/*'
+           and hour = timestamptz '2026-03-08 05:00:00+00'""",
+    )
+    assert observed == [(13.0,)]
+
+
+def test_counts_of_a_changed_detection_are_its_own(lake: Path) -> None:
+    """New SQL starts its history anew and never mixes with what the old one counted."""
+    hunt(lake, detections=("count",))
+    path = lake / "sql/count.sql"
+    path.write_text(path.read_text().replace("sum(n)", "10 * sum(n)"))
+
+    hunt(lake, detections=("count",))
+
+    rows = points(lake, "2026-03-09")
+    assert len(rows) == 3 * 24
+    expected = table(lake, "select min(expected), max(expected) from series_points")
+    assert expected[0] == pytest.approx((100, 100), rel=0.05)
