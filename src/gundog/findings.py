@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -106,6 +109,10 @@ def plain(value: Any) -> Any:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
+    if isinstance(value, Decimal):  # what a sum of BIGINT is in Arrow
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
+        return str(value)
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
     return str(value)
@@ -238,22 +245,25 @@ def present(detection: Detection, row: Mapping[str, Any]) -> dict[str, Any]:
 def title(detection: Detection, row: Mapping[str, Any]) -> str:
     """The detection's title with the row's values in place of {column}."""
     text = detection.title or detection.name
-    for name in content.template_fields(text):
-        text = text.replace("{" + name + "}", _in_words(row.get(name)), 1)
-    return text
+    named = [re.escape("{" + name + "}") for name in content.template_fields(text)]
+
+    def shown(found: re.Match[str]) -> str:
+        value = row.get(found[0][1:-1])
+        return "the whole tenant" if detection.series and value == "*" else _in_words(value)
+
+    # In one pass: a value that looks like {column} is text of an event, not a template.
+    return re.sub("|".join(named), shown, text) if named else text
 
 
 def _in_words(value: Any) -> str:
     """A value inside a sentence.
 
-    >>> _in_words(538.0), _in_words(221.81), _in_words(None), _in_words("*")
-    ('538', '221.8', '?', 'the whole tenant')
+    >>> _in_words(538.0), _in_words(221.81), _in_words(None)
+    ('538', '221.8', '?')
     """
     value = plain(value)
     if isinstance(value, float):
         return f"{value:,.0f}" if value == int(value) else f"{value:,.1f}"
-    if value == "*":
-        return "the whole tenant"
     return "?" if value in (None, "") else str(value)
 
 

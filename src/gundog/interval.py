@@ -205,9 +205,10 @@ def check_on_grid(moment: datetime, frequency: timedelta, name: str) -> None:
 
 
 def format_time(moment: datetime) -> str:
-    """ISO 8601 in UTC with a Z, fractions only where there are any.
+    """ISO 8601 in UTC with a Z, fractions only where there are any; without a zone it is UTC.
 
     >>> format_time(datetime(2026, 1, 5, 10, 30, tzinfo=UTC))
     '2026-01-05T10:30:00Z'
     """
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    aware = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    return aware.isoformat().replace("+00:00", "Z")
