@@ -84,6 +84,7 @@ select
     field[20] as owner_sid,
     field[21] as session_id,
     field[22] as result_status,
+    Application as application_name,
     ReportId as report_id,
     CountryCode as country,
     case when reject_reason is not null then RawEventData end as raw_event_data

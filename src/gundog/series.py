@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog import content, findings, query
+from gundog import content, findings, published, query
 from gundog.content import Hunt
 from gundog.findings import Hit
 from gundog.interval import Interval, hull, split
@@ -55,7 +55,7 @@ class Scored:
     """What hunting a series over one interval gives."""
 
     hits: tuple[Hit, ...]
-    points: pa.Table
+    points: pa.Table | None
     counts: pa.Table
     counted: tuple[Interval, ...]
     note: str
@@ -82,12 +82,39 @@ def hunt(
     counted = _uncounted(con, hunt, interval, training)
     fresh = [_count(con, hunt, span, staged_from) for span in _merged(counted)]
     kept = _kept(con, hunt, training, counted)
-    counts = _arrange(con, hunt, training, pa.concat_tables([kept, *fresh]))
+    rows = pa.concat_tables([kept, *fresh])
+    if settings.method == "kql":
+        hits, note = _as_kusto(con, hunt, interval, staged_from, rows)
+        return Scored(hits, None, pa.concat_tables(fresh), counted, note)
+    counts = _arrange(con, hunt, training, rows)
     scored_hours = interval.length // HOUR
     points, nights, note = _score(hunt, counts, scored_hours)
     hits = tuple(_hits(con, hunt, interval, nights))
     table = _points_table(hunt, interval, points)
     return Scored(hits, table, pa.concat_tables(fresh), counted, note)
+
+
+def _as_kusto(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    interval: Interval,
+    staged_from: datetime,
+    rows: pa.Table,
+) -> tuple[tuple[Hit, ...], str]:
+    """Findings of a series of method kql, and how much of its axis holds no data."""
+    settings = hunt.detection.series
+    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
+    axis = published.axis(settings, interval.end)
+    inside = pc.and_(
+        pc.greater_equal(rows["hour"], pa.scalar(axis.start, rows["hour"].type)),
+        pc.less(rows["hour"], pa.scalar(axis.end, rows["hour"].type)),
+    )
+    counts = _arrange(con, hunt, axis, rows.filter(inside))
+    flagged = published.flag(settings, counts.keys, counts.values, axis.start)
+    unseen = int((_hour_states(con, hunt.sources, axis) != _OBSERVED).sum())
+    note = f"{unseen} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
+    hits = published.hits(con, hunt, interval, staged_from, flagged)
+    return hits, note if unseen else ""
 
 
 def _uncounted(
@@ -238,7 +265,9 @@ def _arrange(
     states = np.where(_after(marks), _THROTTLED, _OBSERVED)
     states = np.where(common[None, :] != _OBSERVED, common[None, :], states)
     keys = tuple(tuple(json.loads(names[i])) for i in order)
-    return _with_totals(Counts(training.start, keys, values, states), common)
+    counts = Counts(training.start, keys, values, states)
+    settings = hunt.detection.series
+    return counts if settings and settings.method == "kql" else _with_totals(counts, common)
 
 
 def _after(marks: np.ndarray) -> np.ndarray:
