@@ -498,7 +498,13 @@ def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
 def _store(con: duckdb.DuckDBPyConnection, state: _Run, finished: Sequence[Hunted]) -> None:
     outcome = state.outcome
     for one in finished:
-        changes = findings.store(con, one, state.author)
+        try:
+            changes = findings.store(con, one, state.author)
+        except (duckdb.Error, ArithmeticError, TypeError, ValueError) as failure:
+            # Rows that do not fit the findings table are their own hunt's failure.
+            error = f"{type(failure).__name__}: {failure}"
+            one = Hunted(one.hunt, one.interval, one.seq, ledger.FAILED, error=error)
+            changes = findings.store(con, one, state.author)
         outcome.changes.add(changes)
         outcome.hunted += 1
         stem = one.hunt.detection.stem
