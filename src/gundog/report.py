@@ -211,6 +211,7 @@ def _facts(console: Console, row: Mapping[str, Any], detection: Mapping[str, Any
             table.add_row(name, safe(row[name]))
     if row["score"] is not None:
         table.add_row("score", f"{row['score']:.1f}")
+    if row["observed"] is not None and row["expected"] is not None:
         table.add_row(
             "observed", f"{row['observed']:,.0f} where {row['expected']:,.1f} was expected"
         )
@@ -231,7 +232,7 @@ def _details(console: Console, row: Mapping[str, Any]) -> None:
     for name, value in details.items():
         if value in (None, [], ""):
             continue
-        if name == "hours":
+        if name == "hours" and row["kind"] == "series":
             _hours(console, value)
             continue
         shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
