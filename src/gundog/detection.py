@@ -205,9 +205,9 @@ def _read(fields: Fields, path: Path, shown: str) -> Detection:
         description=fields.text("description"),
         tactics=_tactics(fields),
         techniques=_techniques(fields),
-        false_positives=_prose(fields, "falsePositives"),
-        blind_spots=_prose(fields, "blindSpots"),
-        triage=_prose(fields, "triage"),
+        false_positives=fields.texts("falsePositives", ...),
+        blind_spots=fields.texts("blindSpots", ...),
+        triage=fields.texts("triage", ...),
         references=fields.texts("references"),
         related=tuple(fields.items("related")),
         sql=fields.text("sql"),
@@ -231,13 +231,6 @@ def _uuid(fields: Fields) -> str:
     except ValueError:
         fields.problem("id", f"is {text!r}: write a UUID that was never used before")
         return text
-
-
-def _prose(fields: Fields, key: str) -> tuple[str, ...]:
-    texts = fields.texts(key, ...)
-    if key in fields.data and not any(texts):
-        fields.problem(key, "is empty: write at least one sentence")
-    return texts
 
 
 def _tactics(fields: Fields) -> tuple[str, ...]:
@@ -345,14 +338,32 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
             f"examples.{position}", ("name", "interval", "events", "findings"), item
         )
         interval = _example_interval(inner)
-        if "findings" not in inner.data:
+        if inner.data.get("findings") is None:
             inner.problem("findings", "is missing: write [] when nothing must be found")
-        events = {str(table): tuple(rows or ()) for table, rows in inner.mapping("events").items()}
+        found = _mappings(inner, "findings", inner.items("findings"))
+        events = {
+            str(table): _mappings(inner, f"events.{table}", rows)
+            for table, rows in inner.mapping("events").items()
+        }
         if interval:
-            read.append(
-                Example(inner.text("name"), interval, events, tuple(inner.items("findings")))
-            )
+            read.append(Example(inner.text("name"), interval, events, found))
     return tuple(read)
+
+
+def _mappings(fields: Fields, key: str, rows: Any) -> tuple[Mapping[str, Any], ...]:
+    """A list of events or findings; what stands in it otherwise is a problem."""
+    if not isinstance(rows or [], list):
+        fields.problem(key, "is no list: write a list of keys and values")
+        return ()
+    for row in rows or ():
+        if not isinstance(row, dict):
+            fields.problem(key, f"holds {row!r}: write keys and values")
+            return ()
+        if row.get("repeat"):
+            repeat = fields.inner(f"{key}.repeat", ("every", "times"), row["repeat"])
+            repeat.duration("every")
+            repeat.integer("times", ..., 1, 100_000)
+    return tuple(rows or ())
 
 
 def _example_interval(fields: Fields) -> Interval | None:
@@ -388,6 +399,8 @@ def _cross_check(detection: Detection, problems: list[Problem]) -> None:
         problem("examples", "all of them fire: write one with findings: []")
     if detection.series and detection.frequency % timedelta(hours=1):
         problem("frequency", "of a series must be whole hours")
+    if detection.series and detection.series.training % timedelta(hours=1):
+        problem("series.training", "must be whole hours")
     if detection.series and detection.series.method == "kql":
         if detection.frequency % timedelta(days=1):
             problem("frequency", "of method kql must be whole days, which its series begins with")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Collection, Hashable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -91,17 +92,21 @@ class Fields:
         return value
 
     def text(self, key: str, default: Any = ...) -> str:
-        """A text; ends are stripped."""
+        """A text; ends are stripped, and one that must be there is not empty."""
         value = self._take(key, str, "a text", default)
+        if default is ... and isinstance(value, str) and not value.strip():
+            self.problem(key, "is empty: write a text")
         return value.strip() if isinstance(value, str) else value or ""
 
     def texts(self, key: str, default: Any = ()) -> tuple[str, ...]:
-        """A list of texts; one text alone is a list of one."""
+        """A list of texts; one text alone is a list of one, and one that must be there has any."""
         value = self._take(key, (list, str), "a list of texts", default)
         found = [value] if isinstance(value, str) else list(value or ())
         if not all(isinstance(one, str) for one in found):
             self.problem(key, f"is {value!r}: write a list of texts")
             return ()
+        if default is ... and value is not None and not any(one.strip() for one in found):
+            self.problem(key, "is empty: write a list of texts")
         return tuple(one.strip() for one in found)
 
     def integer(self, key: str, default: Any, low: int, high: int) -> Any:
@@ -114,7 +119,7 @@ class Fields:
     def number(self, key: str, default: Any = None) -> float | None:
         """A number above zero."""
         value = self._take(key, (int, float), "a number", default)
-        if isinstance(value, (int, float)) and value <= 0:
+        if isinstance(value, (int, float)) and not 0 < value < math.inf:
             self.problem(key, f"is {value}: write a number above 0")
         return None if value is None else float(value)
 
@@ -126,7 +131,7 @@ class Fields:
         """One of `choices`, in any case."""
         value = self.text(key, default)
         folded = {choice.lower(): choice for choice in choices}
-        if value and value.lower() not in folded:
+        if value.lower() not in folded and (value or default is not ...):
             self.problem(key, unknown(value, choices, "value"))
         return folded.get(value.lower(), value)
 

@@ -162,12 +162,15 @@ def parse_time(text: str | date | datetime) -> datetime:
         moment = datetime(text.year, text.month, text.day)
     else:
         try:
-            moment = datetime.fromisoformat(text.strip())
+            moment = datetime.fromisoformat(str(text).strip())
         except ValueError as error:
             raise InputError(
                 f"{text!r} is not a time: write 2026-10-31 or 2026-10-31T13:00:00Z"
             ) from error
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    try:
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except OverflowError as error:
+        raise InputError(f"{text!r} is outside the years 1 to 9999 in UTC: correct it") from error
 
 
 def is_plain_date(text: str) -> bool:
@@ -186,7 +189,7 @@ def parse_range(start: str, end: str) -> Interval:
     """
     first, last = parse_time(start), parse_time(end)
     if is_plain_date(end):
-        last += timedelta(days=1)
+        last = _shift(last, timedelta(days=1))
     if first >= last:
         raise InputError(
             f"--from {start} --to {end} is an empty range: --to is exclusive, give a later one"
@@ -200,7 +203,7 @@ def check_on_grid(moment: datetime, frequency: timedelta, name: str) -> None:
     if before != moment:
         raise InputError(
             f"{name} {format_time(moment)} is not on the grid of {format_duration(frequency)}: "
-            f"use {format_time(before)} or {format_time(before + frequency)}"
+            f"use {format_time(before)} or {format_time(_shift(before, frequency))}"
         )
 
 
