@@ -65,7 +65,7 @@ commands as (
         list(events.event_id) over command as event_ids,
         list(struct_pack(
             role
-            := case when events.is_both then 'export and removal' else events.act end,
+            := array_to_string(list_sort(list_distinct(events.actions)), ' and '),
             source_table := 'DeviceProcessEvents',
             event_id := events.event_id
         )) over command as parts,
