@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_runs(add)
     _add_readers(add)
+    _add_writers(add)
     _add_content(add)
     return parser
 
@@ -140,6 +141,21 @@ def _add_readers(add: _Add) -> None:
     sql.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, or - for standard input")
     sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
     sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def _add_writers(add: _Add) -> None:
+    triage = add("triage", _triage, "say what became of a finding; works while a run goes on")
+    triage.add_argument("finding", metavar="FINDING")
+    triage.add_argument(
+        "--status", metavar="S",
+        help="new, in_progress, resolved or archived (a verdict alone resolves)",
+    )  # fmt: skip
+    triage.add_argument(
+        "--verdict", metavar="V",
+        help="true_positive, false_positive, benign, suspicious, test, duplicate,"
+        " insufficient_data or disregard",
+    )  # fmt: skip
+    triage.add_argument("--note", metavar="TEXT", help="whatever the next person should know")
 
 
 def _add_content(add: _Add) -> None:
@@ -248,7 +264,7 @@ def _relative(path: Path) -> str:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from gundog import report
+    from gundog import report, triage
 
     project = _load(arguments)
     names = {one.id: one.stem for one in project.content.detections if one.runs}
@@ -258,6 +274,7 @@ def _status(arguments: argparse.Namespace) -> int:
         return 1
     with report.published(project.settings.findings) as con:
         problems += report.status_problems(con)
+        problems += triage.read(triage.beside(project.settings.findings))[1]
         report.status(_console(), con, names, problems, datetime.now(UTC))
     return 1 if problems else 0
 
@@ -290,8 +307,25 @@ def _show(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _triage(arguments: argparse.Namespace) -> int:
+    from gundog import report, triage
+
+    findings = _load(arguments).settings.findings
+    with report.published(findings) as con:
+        row = report.find(con, arguments.finding)
+    said = triage.Said(arguments.status, arguments.verdict, arguments.note)
+    before = row["triage_status"], row["verdict"]
+    finding_id, path = str(row["finding_id"]), triage.beside(findings)
+    entry = triage.append(path, finding_id, said, before, datetime.now(UTC))
+    state = entry.status + (f", {entry.verdict}" if entry.verdict else "")
+    _console().print(report.safe(f"{finding_id[:8]} is {state}: {row['title']}"))
+    return 0
+
+
 def _sql(arguments: argparse.Namespace) -> int:
-    from gundog import query, report
+    from functools import partial
+
+    from gundog import query, report, triage
 
     if bool(arguments.sql) == bool(arguments.file):
         raise InputError("give one SQL statement, - for standard input, or -f FILE")
@@ -299,9 +333,15 @@ def _sql(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.file}: is not there: give a file that holds one SELECT")
     sql = arguments.file.read_text(encoding="utf-8") if arguments.file else arguments.sql
     project = _load(arguments)
-    with report.published(project.settings.findings):
+    findings = project.settings.findings
+    with report.published(findings):
         pass
-    rows = query.user_query(project.settings.findings, sys.stdin.read() if sql == "-" else sql)
+    said, _ = triage.read(triage.beside(findings))
+    rows = query.user_query(
+        findings,
+        sys.stdin.read() if sql == "-" else sql,
+        prepare=partial(triage.overlay, entries=said),
+    )
     report.write_rows(rows, arguments.format, sys.stdout, _console())
     return 0
 

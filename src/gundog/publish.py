@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import tables, warehouse
+from gundog import tables, triage, warehouse
 from gundog.content import Hunt
 from gundog.findings import plain
 from gundog.interval import format_duration
@@ -104,6 +104,7 @@ def publish(
         due: ledger rows of intervals that are missing or stale.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    triage.copy_in(con, triage.read(triage.beside(target))[0])
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     aside.unlink(missing_ok=True)
     con.execute(
@@ -128,7 +129,7 @@ def _copy(
     for statement in tables.create(table, "published.main", published=True):
         con.execute(statement)
     special = {
-        "findings": {"interval_state": _FINAL},
+        "findings": {"interval_state": _FINAL, "triage_status": _STATUS, "verdict": _VERDICT},
         "run_intervals": {"state": f"case when state = 'done' then {_FINAL} else state end"},
     }.get(table.name, {})
     columns = ", ".join(
@@ -144,6 +145,9 @@ def _copy(
 
 
 _FINAL = "case when interval_end + $late > $now then 'provisional' else 'final' end"
+_SAID = f"(select {{}} from ({triage.NOW}) as said where said.finding_id = findings.finding_id)"
+_STATUS = f"coalesce({_SAID.format('status')}, 'new')"
+_VERDICT = _SAID.format("verdict")
 _WHERE = {
     # The tenants' own series whole; a mailbox's only where it has a finding.
     "series_points": """where series_key like '%/*' or (detection_id, series_key) in (

@@ -11,7 +11,7 @@ import difflib
 import json
 import re
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -545,10 +545,19 @@ def user_query(
     memory_limit: int = 2_000_000_000,
     threads: int = 2,
     timeout_s: float | None = None,
+    prepare: Callable[[duckdb.DuckDBPyConnection], None] | None = None,
 ) -> pa.Table:
     """The rows of what a person asks of the published findings.
 
     Allowed are SELECT, FROM-first, SHOW, DESCRIBE, SUMMARIZE, EXPLAIN and PIVOT; the clock too.
+
+    Args:
+        path: the published findings.
+        sql: what is asked.
+        memory_limit: bytes it may use.
+        threads: how many at a time.
+        timeout_s: seconds it may take; None for no limit.
+        prepare: puts temporary views over what is published.
 
     Raises:
         InputError: when the SQL is wrong, or would do more than read.
@@ -558,6 +567,8 @@ def user_query(
     with sandbox(
         path, memory_limit=memory_limit, threads=threads, temp_directory=None, timeout_s=timeout_s
     ) as con:
+        if prepare:
+            prepare(con)
         try:
             relation = con.sql(sql)
             if relation is None:

@@ -24,10 +24,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gundog import text, warehouse
+from gundog import tables, text, triage, warehouse
 from gundog.errors import InputError
 from gundog.findings import plain
-from gundog.interval import format_duration, format_time
+from gundog.interval import format_duration, format_time, parse_time
 
 _STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
 SHOWN_EVIDENCE = 20
@@ -42,7 +42,7 @@ def console() -> Console:
 
 @contextmanager
 def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """findings.duckdb opened read only.
+    """findings.duckdb opened read only, with what was said of findings since.
 
     Raises:
         InputError: when there is none yet.
@@ -51,6 +51,7 @@ def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise InputError(f"{path} is not there yet: run gundog hunt first")
     con = warehouse.connect(path, read_only=True)
     try:
+        triage.overlay(con, triage.read(triage.beside(path))[0])
         yield con
     finally:
         con.close()
@@ -141,7 +142,7 @@ def _unpacked(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def find(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, Any]:
-    """The one finding whose id begins with `prefix`.
+    """The one finding whose id begins with `prefix`, or as it was when it was withdrawn.
 
     Raises:
         InputError: when none or several do.
@@ -151,12 +152,34 @@ def find(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, Any]:
         "select * from findings where starts_with(finding_id::varchar, ?) order by finding_id",
         [prefix.lower()],
     )
+    rows = rows or withdrawn(con, prefix)
     if not rows:
         raise InputError(f"finding {prefix!r}: there is none: see gundog findings --all")
     if len(rows) > 1:
         some = ", ".join(str(row["finding_id"])[: len(prefix) + 4] for row in rows[:4])
         raise InputError(f"finding {prefix!r}: {len(rows)} begin so ({some} …): give more of it")
     return rows[0]
+
+
+def withdrawn(con: duckdb.DuckDBPyConnection, prefix: str) -> list[dict[str, Any]]:
+    """Findings that are no longer found, as they were; `interval_state` is `withdrawn`."""
+    gone = warehouse.rows(
+        con,
+        f"""select c.finding_id, c."before", coalesce(t.status, 'new') as triage_status, t.verdict
+            from finding_changes as c left join ({triage.NOW}) as t using (finding_id)
+            where starts_with(c.finding_id::varchar, ?) and c.change = 'withdrawn'
+            and c.finding_id not in (select finding_id from findings)
+            qualify row_number() over (partition by c.finding_id order by c."at" desc) = 1""",
+        [prefix.lower()],
+    )
+    return [{**_revived(row.pop("before")), **row, "interval_state": "withdrawn"} for row in gone]
+
+
+def _revived(before: str) -> dict[str, Any]:
+    """A row of findings from the JSON it was kept in."""
+    row: dict[str, Any] = json.loads(before)
+    times = [one.name for one in tables.FINDINGS.columns if one.type == "TIMESTAMPTZ"]
+    return {**row, **{name: parse_time(row[name]) for name in times if row.get(name)}}
 
 
 def show(
@@ -182,6 +205,19 @@ def show(
     ):
         _list(console, heading, lines or ())
     _history(console, con, row, late)
+    _said(console, con, row)
+
+
+def _said(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> None:
+    rows = warehouse.rows(
+        con, 'select * from triage where finding_id = ? order by "at"', [row["finding_id"]]
+    )
+    lines = []
+    for one in rows:
+        state = ", ".join(filter(None, [one["status"], one["verdict"]]))
+        note = f": {one['note']}" if one["note"] else ""
+        lines.append(f"{short_time(one['at'])} {one['actor']}@{one['host']}: {state}{note}")
+    _list(console, "Triage", lines)
 
 
 def _detection(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -219,7 +255,7 @@ def _facts(console: Console, row: Mapping[str, Any], detection: Mapping[str, Any
     table.add_row("interval", f"{short_time(row['interval_start'])} to {short_time(row['interval_end'])}, {row['interval_state']}")  # fmt: skip
     if row["is_late"]:
         table.add_row("late", "some of its evidence arrived after the interval was first hunted")
-    table.add_row("triage", row["triage_status"])
+    table.add_row("triage", ", ".join(filter(None, [row["triage_status"], row["verdict"]])))
     console.print(table)
 
 

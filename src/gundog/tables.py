@@ -292,10 +292,12 @@ TRIAGE = _table(
     """
     finding_id UUID: the finding
     at TIMESTAMPTZ: when
-    actor VARCHAR: who
-    host VARCHAR: where
-    status VARCHAR: new, in_progress, resolved or archived
+    actor VARCHAR: who, as the operating system knows the account
+    host VARCHAR: on which machine
+    status VARCHAR: what it is from then on: new, in_progress, resolved or archived
+    status_id INTEGER: OCSF's status_id: 1 new, 2 in progress, 4 resolved, 5 archived
     verdict VARCHAR: true_positive, false_positive, benign, suspicious and so on
+    verdict_id INTEGER: OCSF's verdict_id, such as 1 false positive, 2 true positive, 5 benign
     note VARCHAR: free text
     """,
 )

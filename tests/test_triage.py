@@ -1,0 +1,382 @@
+"""Tests of triage: on disk at once, read at once, and still there whatever runs do."""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gundog import cli, triage
+from gundog.errors import InputError
+from gundog.triage import Said
+from tests import kit
+from tests.kit import DAY, NOW, hunt, table
+
+ID = "0d7f5b1f-2a11-4d0e-9a59-7c0d1f5e3c1b"
+OTHER = "7c0d1f5e-3c1b-4d0e-9a59-0d7f5b1f2a11"
+NEW = ("new", None)
+RANGE = ("2026-03-08", "2026-03-09")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where the first entry makes the file."""
+    return tmp_path / "deep/.gundog/triage.jsonl"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A hunted project with two findings, of `a` and of `b`."""
+    kit.make_project(tmp_path)
+    kit.fill_days(tmp_path, "2026-03-01", 9)
+    write_pair(tmp_path, "a")
+    write_pair(tmp_path, "b", day="2026-03-09", number=5)
+    assert hunt(tmp_path, RANGE).exit_status == 0
+    return tmp_path
+
+
+def write_pair(root: Path, who: str, day: str = "2026-03-08", number: int = 1) -> Path:
+    """One finding's worth of events."""
+    rows = [kit.event(f"{day}T10:00", "open", who, number)]
+    rows.append(kit.event(f"{day}T11:00", "close", who, number + 1))
+    return kit.write_file(root, day, rows, who)
+
+
+def gundog(root: Path, *arguments: str) -> int:
+    return cli.main([*arguments, "--project", str(root)])
+
+
+def finding_of(root: Path, who: str) -> str:
+    [(found,)] = table(
+        root, "select finding_id::varchar from findings where account_name = ?", [who]
+    )
+    return str(found)
+
+
+def states(root: Path) -> dict[str, tuple[str, str | None]]:
+    """Status and verdict by account, as published."""
+    rows = table(root, "select account_name, triage_status, verdict from findings")
+    return {row[0]: (row[1], row[2]) for row in rows}
+
+
+# ---- the file ----
+
+
+def test_entry_says_who_where_and_when(path: Path) -> None:
+    """The account and machine come from the operating system; ids are OCSF's."""
+    triage.append(path, ID, Said("in_progress", "suspicious", "asked ana"), NEW, NOW)
+
+    [line] = path.read_text().splitlines()
+    assert json.loads(line) == {
+        "finding_id": ID,
+        "at": "2026-03-10T04:00:00Z",
+        "actor": pwd.getpwuid(os.getuid()).pw_name,
+        "host": socket.gethostname(),
+        "status": "in_progress",
+        "status_id": 2,
+        "verdict": "suspicious",
+        "verdict_id": 4,
+        "note": "asked ana",
+    }
+
+
+def test_who_cannot_be_changed_by_the_environment(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LOGNAME and USER say what anybody wants."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "somebody-else")
+
+    assert triage.append(path, ID, Said("new"), NEW, NOW).actor != "somebody-else"
+
+
+@pytest.mark.parametrize(
+    ("said", "before", "after"),
+    [
+        (Said(verdict="benign"), NEW, ("resolved", "benign")),
+        (Said("in_progress", "suspicious"), NEW, ("in_progress", "suspicious")),
+        (Said("resolved"), ("in_progress", "suspicious"), ("resolved", "suspicious")),
+        (Said("archived"), ("resolved", "benign"), ("archived", "benign")),
+        (Said("in_progress"), ("resolved", "benign"), ("in_progress", None)),
+        (Said("new"), ("resolved", "benign"), ("new", None)),
+        (Said(note="x"), ("in_progress", None), ("in_progress", None)),
+        (Said(note="x"), ("resolved", "benign"), ("resolved", "benign")),
+        (Said("In-Progress", "False positive"), NEW, ("in_progress", "false_positive")),
+    ],
+)
+def test_state_after_an_entry(
+    path: Path, said: Said, before: tuple[str, str | None], after: tuple[str, str | None]
+) -> None:
+    """A verdict alone resolves, opening again forgets the verdict, a note changes nothing."""
+    entry = triage.append(path, ID, said, before, NOW)
+
+    assert (entry.status, entry.verdict) == after
+
+
+def test_state_in_the_file_is_newer_than_the_published_one(path: Path) -> None:
+    """A note after a verdict keeps the verdict, though nothing was published between."""
+    triage.append(path, ID, Said(verdict="benign"), NEW, NOW)
+    triage.append(path, OTHER, Said(verdict="test"), NEW, NOW)
+
+    entry = triage.append(path, ID, Said(note="as ana says"), NEW, NOW)
+
+    assert (entry.status, entry.verdict) == ("resolved", "benign")
+
+
+@pytest.mark.parametrize("verdict", triage.VERDICTS)
+@pytest.mark.parametrize("status", triage.STATUSES)
+def test_every_status_and_verdict_reads_back(path: Path, status: str, verdict: str) -> None:
+    """What is written is what is read."""
+    entry = triage.append(path, ID, Said(status, verdict), NEW, NOW)
+
+    assert triage.read(path) == ([entry], [])
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        (Said("rezolved"), "did you mean resolved?"),
+        (Said("suppressed"), "is no known status"),
+        (Said(verdict="false_postive"), "did you mean false_positive?"),
+        (Said(), "nothing was said"),
+        (Said("", "", ""), "nothing was said"),
+    ],
+)
+def test_what_is_no_status_or_verdict_writes_nothing(path: Path, said: Said, message: str) -> None:
+    """The message names the nearest word that is one."""
+    with pytest.raises(InputError, match=message.replace("?", r"\?")):
+        triage.append(path, ID, said, NEW, NOW)
+
+    assert not path.exists() or path.read_text() == ""
+
+
+def test_clock_that_goes_back_keeps_the_order(path: Path) -> None:
+    """The newest line stays the newest."""
+    triage.append(path, ID, Said("in_progress"), NEW, NOW)
+    triage.append(path, ID, Said(verdict="benign"), NEW, NOW - DAY)
+
+    entries, _ = triage.read(path)
+    assert [one.status for one in entries] == ["in_progress", "resolved"]
+    assert entries[1].at == NOW + timedelta(microseconds=1)
+
+
+@pytest.mark.parametrize("broken", ['{"finding_id": "0d7f', "[]", "null", "7", '{"status": "new"}'])
+def test_line_that_was_cut_short_costs_no_other(path: Path, broken: str) -> None:
+    """A full disk leaves half a line; what follows begins a line of its own and both stay apart."""
+    first = triage.append(path, ID, Said("in_progress"), NEW, NOW)
+    with path.open("a") as file:
+        file.write(broken)
+
+    second = triage.append(path, OTHER, Said(verdict="benign"), NEW, NOW)
+
+    entries, problems = triage.read(path)
+    assert entries == [first, second]
+    assert problems == ["triage.jsonl: line 2: says nothing that can be read: remove it"]
+
+
+SAYER = """
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from gundog import triage
+print("ready", flush=True)
+for n in range(int(sys.argv[3])):
+    triage.append(Path(sys.argv[1]), sys.argv[2], triage.Said("new", note=str(n)),
+                  ("new", None), datetime.now(UTC))
+    print(n, flush=True)
+"""
+
+
+def say(path: Path, finding_id: str, times: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", SAYER, str(path), finding_id, str(times)],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_people_who_speak_at_once_all_are_heard(path: Path) -> None:
+    """Three processes write twenty entries each: sixty whole lines, each one's in order."""
+    people = [say(path, f"{n}{ID[1:]}", 20) for n in range(3)]
+    for one in people:
+        one.communicate()
+
+    entries, problems = triage.read(path)
+    assert problems == []
+    assert sorted(entries, key=lambda one: one.at) == entries
+    for n in range(3):
+        notes = [one.note for one in entries if one.finding_id == f"{n}{ID[1:]}"]
+        assert notes == [str(turn) for turn in range(20)]
+
+
+def test_kill_loses_nothing_that_was_reported(path: Path) -> None:
+    """kill -9 while writing: every entry that the command returned from is there."""
+    with say(path, ID, 10_000) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        time.sleep(0.3)
+        child.send_signal(signal.SIGKILL)
+        reported = child.stdout.read().split("\n")[:-1]
+
+    entries, problems = triage.read(path)
+    assert len(problems) <= 1
+    assert [one.note for one in entries][: len(reported)] == reported
+    assert len(reported) >= 1
+
+
+# ---- with a project ----
+
+
+def test_what_is_said_is_read_at_once(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """findings, show, sql and the views know it although nothing was published since."""
+    assert gundog(root, "triage", finding_of(root, "a")[:8], "--verdict", "benign") == 0
+    assert "is resolved, benign: a opened" in capsys.readouterr().out
+
+    gundog(root, "findings", "--json")
+    assert [row["account_name"] for row in json.loads(capsys.readouterr().out)] == ["b"]
+    gundog(root, "findings", "--json", "--all")
+    rows = {row["account_name"]: row for row in json.loads(capsys.readouterr().out)}
+    assert (rows["a"]["triage_status"], rows["a"]["verdict"]) == ("resolved", "benign")
+    for sql in ("select account_name from open_findings",
+                "select account_name from findings where verdict is null"):  # fmt: skip
+        gundog(root, "sql", sql, "--format", "csv")
+        assert capsys.readouterr().out == "account_name\nb\n"
+    gundog(root, "sql", "select verdict_id, status_id from triage", "--format", "csv")
+    assert capsys.readouterr().out == "verdict_id,status_id\n5,4\n"
+    gundog(root, "show", finding_of(root, "a"))
+    assert "benign" in capsys.readouterr().out
+    assert states(root) == {"a": NEW, "b": NEW}
+
+
+def test_next_run_publishes_what_was_said(root: Path) -> None:
+    """Readers of the file itself see it after the next run, in findings and in triage."""
+    gundog(root, "triage", finding_of(root, "a"), "--verdict", "benign", "--note", "asked")
+    hunt(root, RANGE)
+
+    assert states(root) == {"a": ("resolved", "benign"), "b": NEW}
+    assert table(root, "select note from triage") == [("asked",)]
+    hunt(root, RANGE)
+    assert table(root, "select count(*) from triage") == [(1,)]
+
+
+def test_triage_survives_another_hunt_of_the_same(root: Path) -> None:
+    """Again, with a late file, with a changed rule: the finding keeps what was said of it."""
+    gundog(root, "triage", finding_of(root, "a"), "--status", "in_progress")
+    hunt(root, RANGE, again=True)
+    late = [kit.event("2026-03-08T10:30", "close", "a", 9)]
+    kit.write_file(root, "2026-03-08", late, "late")
+    hunt(root, RANGE)
+    assert table(root, "select count(*) from finding_changes where change = 'changed'") == [(1,)]
+    assert states(root)["a"] == ("in_progress", None)
+
+    pair = root / "detections/pair.yaml"
+    pair.write_text(pair.read_text().replace("within: 1d", "within: 23h"))
+    hunt(root, RANGE)
+
+    assert states(root)["a"] == ("in_progress", None)
+
+
+def test_triage_survives_withdrawal(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding that goes and comes back is as it was left."""
+    finding = finding_of(root, "a")
+    gundog(root, "triage", finding, "--verdict", "false_positive")
+    path = root / "lake/date=2026-03-08/a.parquet"
+    kept = path.read_bytes()
+    kit.write_file(root, "2026-03-08", [], "a")
+    hunt(root, RANGE)
+    assert "a" not in states(root)
+
+    assert gundog(root, "triage", finding, "--note", "still gone") == 0
+    path.write_bytes(kept)
+    hunt(root, RANGE)
+
+    assert states(root)["a"] == ("resolved", "false_positive")
+
+
+def test_lost_file_loses_nothing_that_was_published(root: Path) -> None:
+    """The warehouse keeps what it has copied."""
+    gundog(root, "triage", finding_of(root, "a"), "--verdict", "benign")
+    hunt(root, RANGE)
+    (root / ".gundog/triage.jsonl").unlink()
+    gundog(root, "triage", finding_of(root, "b"), "--verdict", "test")
+    hunt(root, RANGE)
+
+    assert states(root) == {"a": ("resolved", "benign"), "b": ("resolved", "test")}
+
+
+def test_triage_does_not_wait_for_a_run(root: Path) -> None:
+    """It is written and read while another process holds the warehouse."""
+    code = (
+        "import sys; from datetime import *; from pathlib import Path\n"
+        "from gundog import warehouse\n"
+        "with warehouse.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
+        "    with warehouse.writable(Path(sys.argv[1]), memory_limit=10**9, threads=1):\n"
+        "        print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", code, str(root / ".gundog/warehouse.duckdb")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+
+        assert gundog(root, "triage", finding_of(root, "a"), "--verdict", "benign") == 0
+
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("zzzz", "--status", "new"), "there is none"),
+        (("", "--status", "new"), "give more of it"),
+        (("{a}", "--status", "done"), "is no known status"),
+        (("{a}", "--verdict", "fine"), "is no known verdict"),
+        (("{a}",), "nothing was said"),
+    ],
+)
+def test_bad_triage_exits_2(
+    root: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], message: str
+) -> None:
+    """Nothing is written, and the message says what to give instead."""
+    finding = finding_of(root, "a")
+
+    assert gundog(root, "triage", *(one.replace("{a}", finding) for one in arguments)) == 2
+
+    assert message in capsys.readouterr().err
+    assert triage.read(root / ".gundog/triage.jsonl") == ([], [])
+
+
+def test_unreadable_line_is_a_problem_of_status(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What cannot be read is named, and stops nothing."""
+    kit.write_text(root / ".gundog/triage.jsonl", "nonsense\n")
+
+    assert gundog(root, "status") == 1
+    assert "triage.jsonl: line 1" in capsys.readouterr().out
+    assert gundog(root, "findings") == 0
+    assert hunt(root, RANGE).exit_status == 0
+
+
+def test_hostile_note_is_only_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A note is text like any other."""
+    note = "\x1b[31m[bold]x\u202e"
+    gundog(root, "triage", finding_of(root, "a"), "--note", note)
+    gundog(root, "show", finding_of(root, "a"))
+
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert r"\x1b[31m[bold]x\u202e" in out
