@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
+from gundog.copies import local_copy
 from gundog.errors import StoreError
 from gundog.interval import Interval, parse_time
 from gundog.lake import (
@@ -31,7 +32,6 @@ from gundog.lake import (
     explain_no_match,
     filesystem,
     list_files,
-    local_copy,
 )
 
 Span = Interval | Mapping[str, Interval] | None
@@ -722,7 +722,10 @@ def test_remote_file_that_changed_or_went_is_named(s3: Server, tmp_path: Path) -
     s3.client.put_object(Bucket="moving", Key="2026/a", Body=b"longer")
     s3.client.delete_object(Bucket="moving", Key="2026/b")
 
-    for file, text in ((grown, "a: changed since it was listed"), (gone, "b: cannot be read")):
+    for file, text in (
+        (grown, "a: changed since it was listed"),
+        (gone, "b: is gone since it was listed"),
+    ):
         with pytest.raises(StoreError, match=text), local_copy(file, paths, tmp_path, s3.environ):
             pass
     assert list(tmp_path.iterdir()) == []

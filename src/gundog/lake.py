@@ -7,13 +7,9 @@ names that match the whole template. Nothing outside those days is looked at.
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
@@ -42,7 +38,7 @@ from gundog.layout import (
 )
 from gundog.settings import SCHEMES, LakePath, split_uri
 
-__all__ = ["FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files", "local_copy"]
+__all__ = ["FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files"]
 
 # pyarrow's own are 1 s, 3 s and 3 attempts, which a slow listing or one throttled minute outlasts.
 # Six attempts back off about 15 s in all: a dead store still fails soon.
@@ -51,7 +47,6 @@ REQUEST_TIMEOUT_S = 60
 ATTEMPTS = 6
 _PARALLEL_LISTINGS = 8
 _SHOWN_ENTRIES = 5
-_COPY_BYTES = 8 * 1024 * 1024
 _TENANT = re.compile(r"(?:^|/)tenantid=([^/]+)/", re.IGNORECASE)
 _HINTS = (
     (
@@ -177,7 +172,7 @@ def filesystem(path: LakePath, environ: Mapping[str, str]) -> Any:
             key = get("AZURE_STORAGE_ACCOUNT_KEY") or get("AZURE_STORAGE_KEY")
             return _azure(authority, path.endpoint, path.anonymous, key)
     except (OSError, ValueError) as error:
-        raise _store_error(path.template, "cannot be reached", error) from error
+        raise store_error(path.template, "cannot be reached", error) from error
     raise StoreError(f"{path.template}: {unknown(scheme, SCHEMES, 'scheme')}")
 
 
@@ -240,72 +235,6 @@ def _split_endpoint(endpoint: str | None) -> tuple[str, str | None]:
     return scheme or "https", host or endpoint or None
 
 
-@contextmanager
-def local_copy(
-    file: FileVersion,
-    paths: Sequence[LakePath],
-    tmp_dir: Path,
-    environ: Mapping[str, str] | None = None,
-) -> Iterator[Path]:
-    """A local file with the content of `file`; what was made for it goes when the block ends.
-
-    Args:
-        file: from `list_files`.
-        paths: the source's lake paths.
-        tmp_dir: where a copy may lie, on a disk with room for `file.size` bytes.
-        environ: where the store's credentials come from; this process's environment when None.
-
-    Raises:
-        StoreError: when the file is gone, cannot be read, or changed since it was listed.
-    """
-    path = paths[file.lake_path]
-    location = file.location or file.path
-    if split_uri(path.template)[0] in ("", "file"):
-        with _local(file, location, tmp_dir) as found:
-            yield found
-        return
-    store = filesystem(path, os.environ if environ is None else environ)
-    target = _scratch_name(tmp_dir)
-    try:
-        _download(store, file, location, target)
-        yield target
-    finally:
-        target.unlink(missing_ok=True)
-
-
-@contextmanager
-def _local(file: FileVersion, location: str, tmp_dir: Path) -> Iterator[Path]:
-    """The file itself, or a link to it where its name would be read as a pattern."""
-    if not Path(location).is_file():
-        raise StoreError(f"{file.path}: is gone since it was listed: the next run lists it anew")
-    if location.isprintable() and not set("*?[") & set(location):
-        yield Path(location)
-        return
-    link = _scratch_name(tmp_dir)
-    link.unlink()
-    link.symlink_to(location)
-    try:
-        yield link
-    finally:
-        link.unlink()
-
-
-def _scratch_name(tmp_dir: Path) -> Path:
-    handle, name = tempfile.mkstemp(suffix=".parquet", dir=tmp_dir)
-    os.close(handle)
-    return Path(name)
-
-
-def _download(store: Any, file: FileVersion, location: str, target: Path) -> None:
-    try:
-        with store.open_input_stream(location) as remote, target.open("wb") as local:
-            shutil.copyfileobj(remote, local, _COPY_BYTES)
-    except OSError as error:
-        raise _store_error(file.path, "cannot be read", error) from error
-    if target.stat().st_size != file.size:
-        raise StoreError(f"{file.path}: changed since it was listed: the next run reads it")
-
-
 def explain_no_match(
     source: str, paths: Sequence[LakePath], root: Path, environ: Mapping[str, str]
 ) -> str:
@@ -343,7 +272,7 @@ def _exists(store: Any, location: str, shown: str) -> bool:
     try:
         return bool(store.get_file_info(as_bytes(location)).type != fs.FileType.NotFound)
     except OSError as error:
-        raise _store_error(shown, "cannot be looked at", error) from error
+        raise store_error(shown, "cannot be looked at", error) from error
 
 
 def _entries(store: Any, folder: str, shown: str) -> dict[str, bool]:
@@ -429,7 +358,7 @@ def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[st
     except NotADirectoryError:
         return []
     except OSError as error:
-        raise _store_error(shown, "cannot be listed", error) from error
+        raise store_error(shown, "cannot be listed", error) from error
 
 
 def _location(info: Any) -> str:
@@ -439,7 +368,8 @@ def _location(info: Any) -> str:
         return error.object.decode("utf-8", "surrogateescape")
 
 
-def _store_error(shown: str, what: str, error: Exception) -> StoreError:
+def store_error(shown: str, what: str, error: Exception) -> StoreError:
+    """What a store's error means, in one line with what to do."""
     reason = " ".join(str(error).split())
     hint = next(
         (hint for pattern, hint in _HINTS if re.search(pattern, reason, re.IGNORECASE)),

@@ -6,16 +6,18 @@ import tempfile
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 from rich.console import Console
 
-from gundog import lake, report, stage
+from gundog import binding, copies, lake, reading, report
 from gundog.content import Source
 from gundog.errors import StoreError
+from gundog.reading import Limits, Task
 from gundog.run import Project
 
 
 def check(project: Project, console: Console) -> int:
-    """Lists every source of gundog.yaml and opens its newest file; returns 0, or 1 with problems."""
+    """Lists every source of gundog.yaml and opens its newest file; 0, or 1 with problems."""
     bad = 0
     for name, source in sorted(project.content.sources.items()):
         if name not in project.settings.lake:
@@ -44,15 +46,15 @@ def _describe(project: Project, source: Source) -> tuple[list[str], bool]:
         return why.splitlines(), False
     newest = max(files, key=_age)
     lines = [f"{source.name}: {len(files):,} files, {sum(f.size for f in files) / 1e6:,.1f} MB"]
-    task = stage.Task(newest, 0, ())
-    with (
-        tempfile.TemporaryDirectory(prefix="gundog-") as scratch,
-        lake.local_copy(newest, paths, Path(scratch), project.environ) as local,
-    ):
-        aliases = dict(paths[newest.lake_path].columns)
+    task = Task(newest, 0, ())
+    aliases = dict(paths[newest.lake_path].columns)
+    columns = binding.needed(source, (), aliases)
+    with tempfile.TemporaryDirectory(prefix="gundog-") as scratch:
+        limits = Limits(project.settings.memory_limit, 1, Path(scratch))
         try:
-            read = stage.read_batch([(task, local)], source, aliases)
-        except duckdb.Error as error:
+            with copies.local_copy(newest, paths, limits.folder, project.environ, columns) as local:
+                read = reading.read_batch([(task, local)], source, aliases, limits)
+        except (duckdb.Error, pa.ArrowException) as error:
             return [*lines, f"  {newest.path}: {str(error).splitlines()[0]}"], False
     lines.append(f"  newest file: {newest.path}")
     hours = [row for row in read.hours.to_pylist() if row["hour"]] if read.hours else []

@@ -34,6 +34,7 @@ from gundog.findings import Author, Changes, Hunted
 from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, split
 from gundog.lake import FileVersion
 from gundog.ledger import Clock
+from gundog.reading import Limits
 from gundog.settings import Settings
 
 _SLACK = timedelta(hours=1)
@@ -344,7 +345,7 @@ def _stage(
     """Stages the files that the day's hunts can read and that were not staged as they are."""
     options = state.project.settings
     tasks = []
-    for source, files in state.files.items():
+    for source, files in list(state.files.items()):
         stages = _stages_of(state.hunts, source)
         near = [
             file
@@ -360,13 +361,27 @@ def _stage(
     state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
     done = stage.run(
         con, tasks, state.project.content.sources, options.lake, state.project.environ,
-        state.author.at,
+        state.author.at, reading_limits(options),
     )  # fmt: skip
     outcome = state.outcome
     outcome.files += done.files
     outcome.bytes += done.bytes
     for path, error in done.rejected:
         outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}")
+    day = f"{state.author.at:%Y-%m-%d}"
+    for source, error in done.dead.items():  # its hunts fail, the others go on
+        state.unlisted[source] = error
+        state.files.pop(source)
+        outcome.trouble(f"lake:{source}:{day}", source, error)
+    for path, error in done.unread:
+        if error not in done.dead.values():
+            outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
+
+
+def reading_limits(options: Settings) -> Limits:
+    """What reading lake files may use; copies and spills lie beside the warehouse."""
+    folder = options.warehouse.with_suffix(".tmp")
+    return Limits(options.memory_limit, options.threads, folder)
 
 
 def _hulls(intervals: Iterable[tuple[Hunt, Interval]], source: str) -> list[tuple[Hunt, Interval]]:

@@ -1,0 +1,138 @@
+"""A file's own columns bound to its source table: which are read, and as what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from gundog import content, warehouse
+from gundog.content import Source, Stage
+
+TIME = "Timestamp"
+# Times outside are clock faults (1601 is Windows' zero, 9999 a placeholder), not events.
+_PLAUSIBLE = "between timestamptz '1990-01-01 00:00:00+00' and timestamptz '2199-12-31 00:00:00+00'"
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
+_INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER")
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What a file lacks, holds with another type than its source promises, or holds besides."""
+
+    missing: tuple[str, ...] = ()
+    cast: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+def bind(
+    source: Source,
+    held: Mapping[str, str],
+    aliases: Mapping[str, str],
+    files: Sequence[tuple[int, str | None]],
+) -> tuple[str, Remarks]:
+    """The select list that gives files of one schema the columns of their source table.
+
+    Args:
+        source: the source table.
+        held: the files' columns with their DuckDB types.
+        aliases: the files' column name by the source's, where they differ.
+        files: file id and the tenant its path names, in the order in which they are read.
+    """
+    folded = {name.lower(): name for name in held}
+    parts, missing, cast, used = [], [], [], set[str]()
+    for name, kind in source.columns:
+        column = folded.get(aliases.get(name, name).lower()) or folded.get(name.lower())
+        used.add(column or "")
+        if name == "TenantId" and column is None:
+            expression = _per_file([_text(tenant) for _, tenant in files], "varchar")
+        else:
+            expression, remark = _bind_column(column, held.get(column or "", ""), kind)
+            if remark == "missing":
+                missing.append(name)
+            elif remark:
+                cast.append(f"{name} ({held[column or '']})")
+        if name == TIME:
+            ns = content.nanoseconds(column, held.get(column or "", ""), expression)
+            parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
+            expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
+        parts.append(f'{expression} as "{name}"')
+    parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
+    extra = tuple(name for name in held if name not in used)
+    return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def _per_file(values: Sequence[str], kind: str) -> str:
+    return f"([{', '.join(values)}]::{kind}[])[file_index::bigint + 1]"
+
+
+def _bind_column(column: str | None, held: str, kind: str) -> tuple[str, str]:
+    """The expression for one column, and whether it is missing or cast."""
+    if column is None:
+        return f"null::{kind}", "missing"
+    quoted = '"' + column.replace('"', '""') + '"'
+    if held == kind:
+        return quoted, ""
+    is_nested = held.startswith(_NESTED) or held.endswith("]")
+    if kind == "VARCHAR":
+        return _bind_text(quoted, held, is_nested)
+    # No nested value, bytes or bare number is a time; DuckDB would refuse or misread the cast.
+    is_time = held.startswith(("TIMESTAMP", "VARCHAR", "DATE"))
+    if is_nested or held == "BLOB" or (kind.startswith("TIMESTAMP") and not is_time):
+        return f"null::{kind}", "cast"
+    if held.endswith("_NS") and kind.startswith(
+        "TIMESTAMP"
+    ):  # a cast would round up to the next us
+        return f"make_timestamptz(epoch_ns({quoted}) // 1000)::{kind}", ""
+    is_same = held.startswith(kind.split()[0]) or (kind == "BIGINT" and held in _INTEGERS)
+    return f"try_cast({quoted} as {kind})", "" if is_same else "cast"
+
+
+def _bind_text(quoted: str, held: str, is_nested: bool) -> tuple[str, str]:
+    if is_nested:
+        return f"to_json({quoted})::varchar", "cast"
+    if held == "BLOB":
+        return f"try(decode({quoted}))", "cast"
+    is_text = held == "JSON" or held.startswith("ENUM")
+    return f"{quoted}::varchar", "" if is_text else "cast"
+
+
+def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) -> frozenset[str]:
+    """The names, in lower case, of the file columns that reading these stages can touch.
+
+    Every column that a stage's SQL names, wherever it does, and the time.
+    """
+    named = {TIME.lower()}
+    for stage in stages:
+        named |= _named(stage.sql) | {name.lower() for name, _ in stage.columns}
+    columns = [name for name, _ in source.columns if name.lower() in named]
+    return frozenset(one.lower() for name in columns for one in {name, aliases.get(name, name)})
+
+
+@lru_cache
+def _named(sql: str) -> frozenset[str]:
+    """All column names in a SELECT's parse tree, in lower case."""
+    con = warehouse.connect(threads=1)
+    try:
+        (text,) = con.execute("select json_serialize_sql(?::varchar)", [sql]).fetchall()[0]
+    finally:
+        con.close()
+    return frozenset(name.lower() for name in _walk(json.loads(text)))
+
+
+def _walk(tree: Any) -> Iterator[str]:
+    stack = [tree]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, dict):
+            yield from node.get("column_names") or ()
+            yield from node.get("using_columns") or ()
+            stack.extend(node.values())
+        elif isinstance(node, list):
+            stack.extend(node)

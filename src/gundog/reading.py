@@ -1,0 +1,194 @@
+"""Reading lake files into rows of staged tables: a pure function of the files.
+
+A batch is read by a DuckDB of its own that is closed before anything is stored, so that the
+memory limit holds for one of the two at a time. Rows that are many wait on disk meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gundog import binding, content, warehouse
+from gundog.binding import Remarks
+from gundog.content import Source, Stage
+from gundog.lake import FileVersion
+
+_ROWS_AT_A_TIME = 20_000
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What reading may use: bytes of memory, threads, and a folder for what must wait on disk."""
+
+    memory: int
+    threads: int
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Task:
+    """One file to read, into which staged tables."""
+
+    file: FileVersion
+    file_id: int
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What one stage made of a batch; `counted` has its rows per file, hour and verdict."""
+
+    schema: pa.Schema
+    batches: tuple[pa.RecordBatch, ...]
+    on_disk: Path | None
+    counted: pa.Table
+
+    def open(self) -> Any:
+        """The rows from the first one on, as a RecordBatchReader."""
+        if self.on_disk:
+            return pa.ipc.open_stream(pa.OSFile(str(self.on_disk)))
+        return pa.RecordBatchReader.from_batches(self.schema, self.batches)
+
+
+@dataclass(frozen=True)
+class Read:
+    """What reading a batch gave: rows by staged table, rows of any kind per file and hour."""
+
+    tasks: tuple[Task, ...]
+    remarks: Remarks
+    rows: Mapping[str, Rows] = field(default_factory=dict)
+    hours: pa.Table | None = None
+    error: str = ""
+
+
+def read_batch(
+    group: Sequence[tuple[Task, Path]], source: Source, aliases: Mapping[str, str], limits: Limits
+) -> Read:
+    """Reads files of one schema, for the stages that the first one's task names.
+
+    Args:
+        group: tasks with the local path of each file.
+        source: the source table of all of them.
+        aliases: the files' column name by the source's, where they differ.
+        limits: what may be used; `limits.folder` keeps rows until they are stored.
+
+    Raises:
+        duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
+    """
+    con = warehouse.connect(
+        memory_limit=f"{limits.memory}B",
+        threads=limits.threads,
+        temp_directory=str(limits.folder / "spill"),
+        preserve_insertion_order="false",
+    )
+    try:
+        remarks = _create_view(con, group, source, aliases)
+        tasks = tuple(task for task, _ in group)
+        rows = {
+            stage.name: _collect(con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}")
+            for stage in tasks[0].stages
+        }
+        hours = con.sql(
+            f"""select file_id, date_trunc('hour', "Timestamp") as hour, count(*) as rows,
+                       min("Timestamp") as min_time, max("Timestamp") as max_time
+                from "{source.name}" group by all"""
+        ).to_arrow_table()
+    finally:
+        con.close()
+    return Read(tasks, remarks, rows, hours)
+
+
+def _create_view(
+    con: duckdb.DuckDBPyConnection,
+    group: Sequence[tuple[Task, Path]],
+    source: Source,
+    aliases: Mapping[str, str],
+) -> Remarks:
+    """Makes the source table's name stand for the files of the group."""
+    content.register_functions(con)
+    names = ", ".join("'" + str(path).replace("'", "''") + "'" for _, path in group)
+    scan = f"read_parquet([{names}], hive_partitioning = false)"
+    held = {row[0]: row[1] for row in con.execute(f"describe from {scan}").fetchall()}
+    files = [(task.file_id, task.file.tenant) for task, _ in group]
+    projection, remarks = binding.bind(source, held, aliases, files)
+    con.execute(f'create view "{source.name}" as select {projection} from {scan}')
+    return remarks
+
+
+def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str) -> Rows:
+    """All rows of a query; those above an eighth of the memory limit wait on disk."""
+    reader = relation.to_arrow_reader(_ROWS_AT_A_TIME)
+    kept, size, counts = list[pa.RecordBatch](), 0, list[pa.Table]()
+    path, writer = limits.folder / f"{name}.arrows", None
+    try:
+        for batch in reader:
+            counts.append(_count(pa.Table.from_batches([batch])))
+            size += batch.nbytes
+            if writer is None and size > limits.memory // 8:
+                writer = pa.ipc.new_stream(pa.OSFile(str(path), "wb"), reader.schema)
+                for one in kept:
+                    writer.write(one)
+                kept.clear()
+            if writer:
+                writer.write(batch)
+            else:
+                kept.append(batch)
+    except (OSError, pa.ArrowException) as error:  # DuckDB's own error, as Arrow passes it on
+        raise duckdb.IOException(str(error)) from error
+    finally:
+        if writer:
+            writer.close()
+    return Rows(reader.schema, tuple(kept), path if writer else None, _total(counts))
+
+
+def _count(rows: pa.Table) -> pa.Table:
+    """Rows per file, hour of the event and whether they are good."""
+    times = rows["event_time"].cast(pa.timestamp("us", "UTC"))
+    hours = pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64()), _HOUR_US))
+    short = pa.table(
+        {
+            "file_id": rows["file_id"],
+            "hour": pc.multiply(hours.cast(pa.int64()), _HOUR_US).cast(times.type),
+            "is_good": pc.is_null(rows["reject_reason"]),
+            "min_time": times,
+            "max_time": times,
+            "rows": pa.repeat(1, rows.num_rows),
+        }
+    )
+    return _grouped(short)
+
+
+def _grouped(rows: pa.Table) -> pa.Table:
+    keys = ["file_id", "hour", "is_good"]
+    names = ["min_time", "max_time", "rows"]
+    made = rows.group_by(keys).aggregate(
+        [("min_time", "min"), ("max_time", "max"), ("rows", "sum")]
+    )
+    renamed = made.select([*keys, "min_time_min", "max_time_max", "rows_sum"])
+    return renamed.rename_columns([*keys, *names])
+
+
+_COUNTED = pa.schema(
+    [
+        ("file_id", pa.int64()),
+        ("hour", pa.timestamp("us", "UTC")),
+        ("is_good", pa.bool_()),
+        ("min_time", pa.timestamp("us", "UTC")),
+        ("max_time", pa.timestamp("us", "UTC")),
+        ("rows", pa.int64()),
+    ]
+)
+
+NOTHING_COUNTED = _COUNTED.empty_table()
+
+
+def _total(counts: Sequence[pa.Table]) -> pa.Table:
+    return _grouped(pa.concat_tables(counts)).cast(_COUNTED) if counts else NOTHING_COUNTED
