@@ -1,0 +1,309 @@
+"""Tests of the pages: what they show can be run, what they name is there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from gundog import cli, content, query, settings
+from tests import generated_docs, kit
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
+WRITTEN = [path for path in PAGES if path.name not in ("CHANGELOG.md", *generated_docs.PAGES)]
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block of a page: its language, `key=value` options, and text."""
+
+    page: str
+    language: str
+    options: dict[str, str]
+    text: str
+
+
+def blocks(path: Path) -> Iterator[Block]:
+    """The fenced blocks of a page, in order."""
+    found = re.findall(r"^```([^\n]*)\n(.*?)^```$", path.read_text(), re.DOTALL | re.MULTILINE)
+    for info, text in found:
+        language, *options = info.split() or [""]
+        yield Block(path.name, language, dict(one.split("=", 1) for one in options), text)
+
+
+BLOCKS = [block for path in PAGES for block in blocks(path)]
+COMMANDS = [
+    pytest.param(line, id=f"{block.page}: {line}")
+    for block in BLOCKS
+    if block.language == "sh"
+    for line in block.text.splitlines()
+    if line.strip() and not line.startswith("#")
+]
+QUERIES = [
+    pytest.param(block.text, id=block.text.strip().splitlines()[0])
+    for block in blocks(ROOT / "docs/tables.md")
+    if block.language == "sql"
+]
+CONFIGS = [
+    pytest.param(block.text, id=f"{block.page}-{place}")
+    for place, block in enumerate(BLOCKS)
+    if block.language == "yaml" and re.search(r"^lake:", block.text, re.MULTILINE)
+]
+
+
+def page(path: Path) -> str:
+    """A page as a test id."""
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("name", generated_docs.commands())
+def test_every_command_is_documented(name: str) -> None:
+    """A command that no page tells of does not exist for its users."""
+    assert f"\n## {name}\n" in (ROOT / "docs/commands.md").read_text()
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_shell_command_exists(line: str) -> None:
+    """Every command line that a page shows is one that its program takes."""
+    words = shlex.split(line, comments=True)
+    program = words[0].removeprefix(".venv/bin/")
+    if program == "gundog":
+        assert _taken(words[1:])
+    elif program == "make":
+        rules = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert set(words[1:]) <= set(rules)
+    elif program == "python" and words[1] == "-m":
+        assert importlib.util.find_spec(words[2]) is not None
+    elif "/" in program:
+        assert (ROOT / program).is_file()
+    else:
+        assert program in ("cd", "cp", "export", "git", "cat", "python")
+
+
+def _taken(words: list[str]) -> bool:
+    """True when the parser takes the words; `--help` ends it with status 0."""
+    try:
+        cli._parser().parse_args(words)
+    except SystemExit as end:
+        return end.code == 0
+    return True
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A findings.duckdb with something in every table that the queries read."""
+    root = kit.make_project(tmp_path_factory.mktemp("published"), series=True)
+    kit.fill_days(root, "2026-02-10", 28)
+    counts = [kit.event(f"2026-03-09T{hour:02}:05", "count", number=hour) for hour in range(24)]
+    for day in range(10, 29):
+        rows = [{**one, "Timestamp": one["Timestamp"].replace(month=2, day=day)} for one in counts]
+        kit.write_file(root, f"2026-02-{day}", rows, "counts")
+    opened = [kit.event("2026-03-08T10:00", "open", number=1)]
+    closed = [kit.event("2026-03-08T11:00", "close", number=2)]
+    kit.write_file(root, "2026-03-08", opened + closed, "pair")
+    burst = kit.event("2026-03-08T03:00", "count", number=3, n=5000)
+    kit.write_file(root, "2026-03-08", [burst, kit.event("2026-03-08T04:00", "x", n=-1)], "burst")
+    kit.write_text(root / "lake/date=2026-03-07/broken.parquet", "no parquet")
+    kit.hunt(root, ("2026-03-05", "2026-03-09"))
+    late = [kit.event("2026-03-08T10:30", "close", number=4)]
+    kit.write_file(root, "2026-03-08", late, "late")
+    kit.hunt(root, ("2026-03-05", "2026-03-09"))
+    path = root / ".gundog/findings.duckdb"
+    _people_and_channels(path)
+    return path
+
+
+def _people_and_channels(path: Path) -> None:
+    """What a person and a channel leave behind, as no run here does."""
+    with duckdb.connect(str(path)) as con:
+        con.execute(
+            """insert into triage by name
+               select finding_id, end_time as "at", 'ana' as actor, 'resolved' as status,
+                      'benign' as verdict, 'asked' as note from findings where kind = 'match'"""
+        )
+        con.execute(
+            """insert into notifications by name
+               select uuid() as notification_id, 'soc' as channel, 'finding' as kind,
+                      finding_ids, 'medium' as severity, 2 as attempts, now() as created_at
+               from (select list(finding_id) as finding_ids from findings)"""
+        )
+
+
+@pytest.mark.parametrize("sql", QUERIES)
+def test_query_of_the_data_dictionary_runs(published: Path, sql: str) -> None:
+    """Each query is taken by `gundog sql` and finds rows where there are some."""
+    assert query.user_query(published, sql).num_rows > 0
+
+
+def test_data_dictionary_shows_enough_queries() -> None:
+    """A dozen questions that people ask."""
+    assert len(QUERIES) >= 12
+
+
+@pytest.mark.parametrize("text", CONFIGS)
+def test_gundog_yaml_of_a_page_is_taken(tmp_path: Path, text: str) -> None:
+    """Every gundog.yaml that a page shows loads, with its variables set."""
+    (tmp_path / "gundog.yaml").write_text(text)
+    environ = dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "https://example.com/x")
+
+    assert settings.load(tmp_path, environ).lake
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page)
+def test_links_lead_somewhere(path: Path) -> None:
+    """A link to a file or a heading has its target."""
+    text = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.DOTALL | re.MULTILINE)
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        other = path.parent / name if name else path
+        assert other.exists(), target
+        if anchor:
+            assert anchor in _anchors(other), target
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "src/gundog").glob("*.py")), ids=page)
+def test_decisions_that_code_names_are_there(path: Path) -> None:
+    """A number of a decision in code is the number of one on the page."""
+    numbers = re.findall(r"^## (\d+)\.", (ROOT / "docs/decisions.md").read_text(), re.MULTILINE)
+
+    assert set(re.findall(r"decisions\.md[# ]*(\d+)", path.read_text())) <= set(numbers)
+
+
+def test_decisions_are_numbered_in_order() -> None:
+    """No number is left out or used again."""
+    numbers = re.findall(r"^## (\d+)\.", (ROOT / "docs/decisions.md").read_text(), re.MULTILINE)
+
+    assert numbers == [str(one) for one in range(1, len(numbers) + 1)]
+
+
+def test_words_of_the_glossary_are_those_of_the_code() -> None:
+    """What the glossary says is written so in code, SQL or YAML, is."""
+    folders = ("src/gundog", "sql", "detections")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*.[psy]*")]
+    code = "\n".join(path.read_text() for path in files if path.is_file())
+    rows = re.findall(
+        r"^\| [^|]+ \|[^|]+\|([^|]+)\|$", (ROOT / "docs/glossary.md").read_text(), re.M
+    )
+    words = [word for row in rows for word in re.findall(r"`([^`]+)`", row)]
+
+    assert len(words) > 40
+    assert [word for word in words if word.rstrip("/:").split()[-1] not in code] == []
+
+
+def test_conversion_of_json_lines_gives_what_a_source_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The statement that the page shows makes a file whose columns are the source's own."""
+    sql = next(one.text for one in blocks(ROOT / "docs/landing-data.md") if one.language == "sql")
+    raw = {"Id": "r1", "MailboxOwnerUPN": "ana@example.com"}
+    line = {"time": "t", "properties": {"Timestamp": "2026-03-01T10:00:00.5Z", "RawEventData": raw}}
+    (tmp_path / "PT1H.json").write_text(json.dumps(line) + "\n")
+    monkeypatch.chdir(tmp_path)
+    with duckdb.connect() as con:
+        con.execute("set timezone = 'UTC'")
+        con.execute(sql)
+        found = con.execute("describe from 'part-0.parquet'").fetchall()
+        rows = con.execute(
+            "select \"Timestamp\"::text, RawEventData from 'part-0.parquet'"
+        ).fetchall()
+    columns = dict(content.load([ROOT], None, ROOT).sources["CloudAppEvents"].columns)
+
+    assert {name: kind for name, kind, *_ in found if columns.get(name) != kind} == {
+        "RawEventData": "JSON"
+    }
+    assert rows[0][0] == "2026-03-01 10:00:00.5+00"
+    assert json.loads(rows[0][1]) == raw
+
+
+def _anchors(path: Path) -> set[str]:
+    """What GitHub calls the headings of a page."""
+    heads = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
+
+
+@pytest.mark.parametrize("path", WRITTEN, ids=page)
+def test_prose_is_plain(path: Path) -> None:
+    """No long dashes, no lines that scroll, and nothing about one machine."""
+    text = path.read_text()
+    prose = re.sub(r"^```.*?^```$|^\|.*$", "", text, flags=re.DOTALL | re.MULTILINE)
+
+    assert not re.findall("[\u2013\u2014]", text)
+    assert not re.findall(r"/(?:work|root|home|Users|tmp)/|\blocalhost\b", text)
+    assert [line for line in prose.splitlines() if len(line) > 100 and "http" not in line] == []
+
+
+def test_stale_page_is_named_and_a_fresh_one_is_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`--check` shows what differs and writes nothing; writing makes it fresh."""
+    for name in generated_docs.PAGES:
+        (tmp_path / name).write_text(f"# By hand\n\n{generated_docs.MARKER}\n\nold\n")
+
+    assert generated_docs.main(["--check"], tmp_path) == 1
+    out = capsys.readouterr().out
+    assert "-old\n" in out
+    assert "+### finding_changes\n" in out
+    assert (tmp_path / "tables.md").read_text().endswith("old\n")
+
+    assert generated_docs.main([], tmp_path) == 0
+    assert (tmp_path / "tables.md").read_text().startswith("# By hand\n")
+    assert generated_docs.main(["--check"], tmp_path) == 0
+
+
+@pytest.mark.slow
+def test_writing_a_detection_works_as_written(tmp_path: Path) -> None:
+    """A reader who does what the page says, step by step, has a finding and no error."""
+    here = tmp_path / "gundog"
+    here.mkdir()
+    said = ""
+    for block in blocks(ROOT / "docs/writing-a-detection.md"):
+        if block.language == "sh":
+            text, here = _run(block.text, here)
+            said += text
+        elif "file" in block.options:
+            _edit(here / block.options["file"], block)
+
+    assert "2 examples, 0 failed" in said
+    assert "findings: 1 new" in said
+    assert "fetched 6 folders of sven@example.com" in said
+    assert "1 unchanged" in said
+    assert "mailbox_synced: 0 of 8 intervals to hunt" in said
+    assert "mailbox_synced: 8 of 8 intervals to hunt" in said
+
+
+def _run(commands: str, here: Path) -> tuple[str, Path]:
+    """Runs a block's lines as a shell does that stops at the first failure; where it ends up."""
+    script = f'set -e; PATH="{Path(sys.executable).parent}:$PATH"\n{commands}\npwd'
+    done = subprocess.run(  # noqa: S603 - a page of our own
+        ["/bin/bash", "-c", script], cwd=here, capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+    said, _, place = done.stdout.rstrip("\n").rpartition("\n")
+    return said, Path(place)
+
+
+def _edit(path: Path, block: Block) -> None:
+    """Does what the page says of a file: replace it, its end, or insert above a line."""
+    old = path.read_text() if path.exists() else ""
+    if "from" in block.options:
+        new = old[: old.index(f"\n{block.options['from']}") + 1] + block.text
+    elif "before" in block.options:
+        place = old.index(block.options["before"])
+        place = old.rindex("\n", 0, place) + 1
+        new = old[:place] + block.text + old[place:]
+    else:
+        new = block.text
+    kit.write_text(path, new)
