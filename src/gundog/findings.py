@@ -109,7 +109,7 @@ def plain(value: Any) -> Any:
         return {str(key): plain(one) for key, one in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(one) for one in value]
-    if isinstance(value, Decimal):  # what a sum of BIGINT is in Arrow
+    if isinstance(value, Decimal) and value.is_finite():  # what a sum of BIGINT is in Arrow
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
         return str(value)
