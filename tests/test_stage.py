@@ -1,0 +1,724 @@
+"""What staging makes of files as they come: odd columns, broken bytes, changes, batches."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pyarrow.parquet import encryption
+
+from gundog import binding, content, lake, reading, stage, warehouse
+from gundog.content import Source, Stage
+from gundog.lake import FileVersion
+from gundog.reading import Limits
+from gundog.settings import LakePath
+from tests.kit import write_text
+
+AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
+NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
+SOURCE = """\
+create table Cloud (
+    Timestamp TIMESTAMPTZ, Id BIGINT, RawEventData VARCHAR, Score DOUBLE, Flag BOOLEAN,
+    TenantId VARCHAR
+)
+"""
+STAGE = """\
+select
+    file_id,
+    md5(coalesce(Id::varchar, ''))::uuid as event_id,
+    Timestamp as event_time,
+    case when Timestamp is null then 'no Timestamp' end as reject_reason,
+    coalesce(TenantId, '') as tenant,
+    Id as id,
+    RawEventData as raw,
+    try(json_extract_string(RawEventData, '$.Who')) as who,
+    Score as score,
+    Flag as flag
+from Cloud
+"""
+
+
+class Lab:
+    """A lake folder, one source with its stages, and a warehouse."""
+
+    def __init__(self, root: Path, stages: Mapping[str, str], source: str = SOURCE) -> None:
+        self.root = root
+        self.path = LakePath("lake/date=%Y-%m-%d/*.parquet")
+        self.write_stages(stages, source)
+        self.opened = ExitStack()
+        self.con = self.opened.enter_context(
+            warehouse.writable(root / "warehouse.duckdb", memory_limit=1_000_000_000, threads=2)
+        )
+
+    def write_stages(self, stages: Mapping[str, str], source: str = SOURCE) -> None:
+        write_text(self.root / "sql/sources/Cloud.sql", source)
+        for name, sql in stages.items():
+            write_text(self.root / f"sql/stage/{name}.sql", sql)
+        self.content = content.require(content.load([self.root]))
+
+    @property
+    def source(self) -> Source:
+        return self.content.sources["Cloud"]
+
+    @property
+    def stages(self) -> list[Stage]:
+        return list(self.content.stages.values())
+
+    def put(self, rows: pa.Table | bytes, name: str = "a", day: str = "2026-03-09") -> Path:
+        path = self.root / f"lake/date={day}/{name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(rows, bytes):
+            path.write_bytes(rows)
+        else:
+            pq.write_table(rows, path)
+        return path
+
+    def listed(self) -> list[FileVersion]:
+        return lake.list_files("Cloud", [self.path], None, self.root, {})
+
+    def stage(self, files: Sequence[FileVersion] | None = None) -> stage.Staged:
+        """Lists the lake unless given files, and stages what is pending."""
+        found = self.listed() if files is None else files
+        return stage.run(
+            self.con, stage.pending(self.con, found, self.stages), self.content.sources,
+            {"Cloud": [self.path]}, {}, AT, Limits(1_000_000_000, 2, self.root / "tmp"),
+        )  # fmt: skip
+
+    def rows(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+        return self.con.execute(sql, params or []).fetchall()
+
+    def states(self) -> dict[str, str]:
+        """State by file name."""
+        return dict(self.rows("select parse_filename(path, true), state from source_files"))
+
+    def error(self, name: str) -> str:
+        found = self.rows("select error from source_files where path like ?", [f"%/{name}.parquet"])
+        return str(found[0][0])
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    """A lab with the one staged table `mail`."""
+    made = Lab(tmp_path, {"mail": STAGE})
+    yield made
+    made.opened.close()
+
+
+def good(*ids: int, at: datetime = NOON, **columns: Any) -> pa.Table:
+    """A table as the source promises it."""
+    n = len(ids)
+    values = {
+        "Timestamp": pa.array([at] * n, pa.timestamp("us", "UTC")),
+        "Id": pa.array(ids, pa.int64()),
+        "RawEventData": pa.array(['{"Who": "ana"}'] * n),
+        "Score": pa.array([0.5] * n),
+        "Flag": pa.array([True] * n),
+    }
+    return pa.table({**values, **columns})
+
+
+def write_bytes(table: pa.Table, path: Path, **options: Any) -> bytes:
+    """What pyarrow writes for a table."""
+    pq.write_table(table, path, **options)
+    content = path.read_bytes()
+    path.unlink()
+    return content
+
+
+TIMES = {
+    "us with zone": pa.array([NOON], pa.timestamp("us", "UTC")),
+    "ms with zone": pa.array([NOON], pa.timestamp("ms", "UTC")),
+    "ns with zone": pa.array([NOON], pa.timestamp("ns", "UTC")),
+    "another zone": pa.array([NOON], pa.timestamp("us", "America/New_York")),
+    "naive us": pa.array([NOON.replace(tzinfo=None)], pa.timestamp("us")),
+    "naive ns": pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns")),
+    "text with Z": pa.array(["2026-03-09T12:00:00.0000000Z"]),
+    "text without zone": pa.array(["2026-03-09 12:00:00"]),
+    "text with offset": pa.array(["2026-03-09T14:00:00+02:00"]),
+}
+
+
+@pytest.mark.parametrize("name", TIMES)
+def test_every_kind_of_time_is_the_same_instant(lab: Lab, name: str) -> None:
+    """A time counts in UTC however its file writes it; without a zone it is read as UTC."""
+    lab.put(good(1, Timestamp=TIMES[name]))
+    lab.stage()
+
+    assert lab.rows("select event_time from mail") == [(NOON,)]
+
+
+def test_int96_times_are_read(lab: Lab, tmp_path: Path) -> None:
+    """Spark's old 96-bit times are times."""
+    naive = pa.array([NOON.replace(tzinfo=None)], pa.timestamp("ns"))
+    table = good(1, Timestamp=naive)
+    lab.put(write_bytes(table, tmp_path / "x", use_deprecated_int96_timestamps=True))
+    lab.stage()
+
+    assert lab.rows("select event_time from mail") == [(NOON,)]
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        pytest.param(pa.array([1_772_971_200_000]), id="epoch integer"),
+        pytest.param(pa.array([[NOON]]), id="list"),
+        pytest.param(pa.array([{"t": 1}]), id="struct"),
+        pytest.param(pa.array([b"2026-03-09"]), id="bytes"),
+        pytest.param(pa.array([True]), id="boolean"),
+        pytest.param(pa.array(["soon"]), id="words"),
+        pytest.param(pa.nulls(1, pa.timestamp("us")), id="null"),
+    ],
+)
+def test_file_without_a_time_that_can_be_told_is_rejected(lab: Lab, times: pa.Array) -> None:
+    """No guess is made of a number, a list or words; the message names the column."""
+    lab.put(good(1, Timestamp=times))
+    lab.put(good(2), "b")
+
+    done = lab.stage()
+
+    assert lab.states() == {"a": "rejected", "b": "staged"}
+    assert "usable Timestamp" in done.rejected[0][1]
+    assert lab.rows("select id from mail") == [(2,)]
+
+
+RAW = {
+    "text": (pa.array(['{"Who": "ana"}']), ""),
+    "large text": (pa.array(['{"Who": "ana"}'], pa.large_string()), ""),
+    "dictionary": (pa.array(['{"Who": "ana"}']).dictionary_encode(), ""),
+    "bytes": (pa.array([b'{"Who": "ana"}']), "RawEventData (BLOB)"),
+    "struct": (pa.array([{"Who": "ana"}]), "RawEventData (STRUCT(Who VARCHAR))"),
+    "map": (
+        pa.array([[("Who", "ana")]], pa.map_(pa.string(), pa.string())),
+        "RawEventData (MAP(VARCHAR, VARCHAR))",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RAW)
+def test_json_may_come_as_text_bytes_or_nested(lab: Lab, name: str) -> None:
+    """The stage SQL sees JSON text whatever the exporter made of it; what was cast is noted."""
+    values, remark = RAW[name]
+    lab.put(good(1, RawEventData=values))
+    lab.stage()
+
+    assert lab.rows("select who from mail") == [("ana",)]
+    assert lab.rows("select cast_columns from source_files") == [([remark] if remark else [],)]
+
+
+def test_json_column_of_duckdb_is_text(lab: Lab) -> None:
+    """A column with parquet's JSON type is no oddity."""
+    path = lab.put(b"")
+    duckdb.sql(
+        f"""copy (select timestamptz '2026-03-09 12:00:00+00' as "Timestamp", 1::bigint as "Id",
+                  '{{"Who": "ana"}}'::json as "RawEventData", 0.5::double as "Score",
+                  true as "Flag") to '{path}' (format parquet)"""
+    )
+    lab.stage()
+
+    assert lab.rows("select who from mail") == [("ana",)]
+    assert lab.rows("select cast_columns from source_files") == [([],)]
+
+
+def test_bytes_that_are_no_text_and_json_that_is_none_spoil_only_their_rows(lab: Lab) -> None:
+    """A row with broken bytes or JSON is kept, without what cannot be read of it."""
+    raw = pa.array([b'{"Who": "ana"}', b"\xff\xfe", b"{broken", None])
+    lab.put(good(1, 2, 3, 4, RawEventData=raw))
+    lab.stage()
+
+    assert lab.rows("select id, who from mail order by id") == [
+        (1, "ana"), (2, None), (3, None), (4, None),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("values", "score"),
+    [
+        (pa.array([2], pa.int32()), 2.0),
+        (pa.array([Decimal("2.5")]), 2.5),
+        (pa.array(["2.5"]), 2.5),
+        (pa.array(["much"]), None),
+        (pa.array([[2.5]]), None),
+        (pa.array([{"v": 2.5}]), None),
+        (pa.array([b"2.5"]), None),
+        (pa.array([NOON]), None),
+        (pa.nulls(1), None),
+    ],
+)
+def test_retyped_column_is_cast_or_null_and_named(lab: Lab, values: Any, score: Any) -> None:
+    """A column of another type gives its value where there is one, and is noted."""
+    lab.put(good(1, Score=values))
+    lab.stage()
+
+    assert lab.rows("select score from mail") == [(score,)]
+    ((cast,),) = lab.rows("select cast_columns from source_files")
+    assert [one.split()[0] for one in cast] == ["Score"]
+
+
+def test_narrower_integers_are_no_oddity(lab: Lab) -> None:
+    """A 32-bit column for a 64-bit one loses nothing and is not worth a remark."""
+    lab.put(good(1, Id=pa.array([7], pa.int32())))
+    lab.stage()
+
+    assert lab.rows("select id, cast_columns from mail, source_files") == [(7, [])]
+
+
+def test_missing_columns_are_null_and_named_and_extra_ones_ignored(lab: Lab) -> None:
+    """Columns that are not there read as null; case does not matter; more columns are no harm."""
+    table = good(1).drop_columns(["Score", "Flag"]).append_column("New", pa.array([1]))
+    lab.put(table.rename_columns(["timestamp", "ID", "raweventdata", "New"]))
+    lab.stage()
+
+    assert lab.rows("select id, who, score, flag from mail") == [(1, "ana", None, None)]
+    assert lab.rows("select missing_columns from source_files") == [(["Score", "Flag"],)]
+
+
+def test_alias_names_the_files_own_column(lab: Lab) -> None:
+    """`columns:` under lake says what a file calls a column; files with the real name still go."""
+    lab.path = LakePath(lab.path.template, columns={"Timestamp": "TimeGenerated"})
+    renamed = good(1).rename_columns({"Timestamp": "TimeGenerated"})
+    lab.put(renamed, "a")
+    lab.put(good(2), "b")
+    lab.stage()
+
+    assert lab.rows("select id from mail order by id") == [(1,), (2,)]
+
+
+def test_tenant_comes_from_the_column_else_from_the_path(lab: Lab) -> None:
+    """In one batch, each file has the tenant of its own folder; a column wins over the folder."""
+    lab.path = LakePath("lake/tenantId=*/date=%Y-%m-%d/*.parquet")
+    for number, tenant in enumerate(["one", "it's"]):
+        path = lab.root / f"lake/tenantId={tenant}/date=2026-03-09/a.parquet"
+        path.parent.mkdir(parents=True)
+        pq.write_table(good(number), path)
+    own = lab.root / "lake/tenantId=one/date=2026-03-09/b.parquet"
+    pq.write_table(good(2, TenantId=pa.array(["mine"])), own)
+    lab.stage()
+
+    assert lab.rows("select id, tenant from mail order by id") == [
+        (0, "one"), (1, "it's"), (2, "mine"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("year", [1, 1601, 1899, 1970, 2300, 9999])
+def test_clock_faults_are_no_times(lab: Lab, year: int) -> None:
+    """A row of 1601 or 9999 is set aside with its reason; its neighbours count."""
+    odd = NOON.replace(year=year, tzinfo=None)
+    times = pa.array([odd, NOON.replace(tzinfo=None)], pa.timestamp("us"))
+    lab.put(good(1, 2, Timestamp=times))
+    lab.stage()
+
+    assert lab.rows("select id, reject_reason from staged order by id".replace(
+        "staged", lab.stages[0].table)) == [(1, "no Timestamp"), (2, None)]  # fmt: skip
+    assert lab.rows("select rows, rejected_rows, min_time, max_time from source_files") == [
+        (2, 1, NOON, NOON)
+    ]
+
+
+def damaged(path: Path) -> bytes:
+    """A file whose footer is whole and whose pages are not."""
+    table = good(*range(5000), RawEventData=pa.array([f'{{"Who": "{n}"}}' for n in range(5000)]))
+    content = bytearray(write_bytes(table, path))
+    middle = slice(len(content) // 4, len(content) // 2)
+    content[middle] = bytes(len(content[middle]))
+    return bytes(content)
+
+
+class _OpenKms(encryption.KmsClient):
+    """Keeps keys by doing nothing to them."""
+
+    def wrap_key(self, key_bytes: bytes, *_: str) -> bytes:
+        return base64.b64encode(key_bytes)
+
+    def unwrap_key(self, wrapped_key: bytes, *_: str) -> bytes:
+        return base64.b64decode(wrapped_key)
+
+
+def encrypted(path: Path, *, plaintext_footer: bool) -> bytes:
+    factory = encryption.CryptoFactory(lambda _: _OpenKms())
+    config = encryption.EncryptionConfiguration(
+        footer_key="foot", column_keys={"col": ["Id", "RawEventData"]},
+        plaintext_footer=plaintext_footer,
+    )  # fmt: skip
+    keys = factory.file_encryption_properties(encryption.KmsConnectionConfig(), config)
+    return write_bytes(good(1), path, encryption_properties=keys)
+
+
+BROKEN = {
+    "truncated": lambda path: write_bytes(good(1), path)[:-20],
+    "half": lambda path: write_bytes(good(*range(1000)), path)[:2000],
+    "zero bytes": lambda _: b"",
+    "short": lambda _: b"PAR1",
+    "not parquet": lambda _: b"Timestamp,Id\n2026-03-09,1\n",
+    "marks only": lambda _: b"PAR1" + b"\xff" * 100 + (50).to_bytes(4, "little") + b"PAR1",
+    "footer too long": lambda _: b"PAR1" + b"x" * 20 + (9999).to_bytes(4, "little") + b"PAR1",
+    "bad page": damaged,
+    "encrypted": lambda path: encrypted(path, plaintext_footer=False),
+    "encrypted columns": lambda path: encrypted(path, plaintext_footer=True),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_file_is_set_aside_alone_and_tried_again_when_it_changes(
+    lab: Lab, tmp_path: Path, name: str
+) -> None:
+    """Every kind of broken file is named once, hurts no other, and is read when it is repaired."""
+    path = lab.put(BROKEN[name](tmp_path / "x"), "bad")
+    lab.put(good(7), "fine")
+
+    first, second = lab.stage(), lab.stage()
+    states = lab.states()
+    error = lab.error("bad")
+    pq.write_table(good(8), path)
+    third = lab.stage()
+
+    assert [path for path, _ in first.rejected] == ["lake/date=2026-03-09/bad.parquet"]
+    assert states == {"bad": "rejected", "fine": "staged"}
+    assert error
+    assert "\n" not in error
+    assert (second.files, third.files) == (0, 1)
+    assert lab.states() == {"bad": "staged", "fine": "staged"}
+    assert lab.rows("select id from mail order by id") == [(7,), (8,)]
+
+
+def test_fifty_files_with_two_bad_ones_stage_forty_eight(lab: Lab, tmp_path: Path) -> None:
+    """A batch that fails is read file by file, and only the bad ones are set aside."""
+    for number in range(50):
+        lab.put(good(number), f"{number:02}")
+    lab.put(BROKEN["truncated"](tmp_path / "x"), "13")
+    lab.put(BROKEN["bad page"](tmp_path / "x"), "31")
+
+    done = lab.stage()
+
+    assert done.files == 50
+    assert sorted(path[-10:] for path, _ in done.rejected) == ["13.parquet", "31.parquet"]
+    assert lab.rows("select count(*), count(distinct file_id) from " + lab.stages[0].table) == [
+        (48, 48)
+    ]
+
+
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_batches_of_any_size_stage_the_same(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """How many files go together changes nothing."""
+    monkeypatch.setattr(stage, "BATCH_FILES", size)
+    for number in range(8):
+        table = good(number, number + 100)
+        lab.put(table if number % 3 else table.drop_columns(["Flag"]), f"{number}")
+
+    done = lab.stage()
+
+    assert done.files == 8
+    assert lab.rows("select id, flag from mail order by id") == [
+        (n, True if n % 100 % 3 else None) for n in [*range(8), *range(100, 108)]
+    ]
+
+
+def test_large_batches_are_cut_by_bytes(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No more bytes than the limit are read at once, except of one single file."""
+    monkeypatch.setattr(stage, "BATCH_BYTES", 3 * lab.put(good(0), "0").stat().st_size)
+    for number in range(1, 7):
+        lab.put(good(number), f"{number}")
+    lab.stage()
+
+    assert lab.rows("select seen_seq, count(*) from source_files group by all order by all") == [
+        (1, 3), (2, 3), (3, 1),
+    ]  # fmt: skip
+
+
+def test_many_rows_wait_on_disk_and_come_back_whole(lab: Lab) -> None:
+    """Rows above an eighth of the memory limit are spooled; none is lost or changed."""
+    n = 300_000
+    raw = pa.array([f'{{"Who": "{number:0200}"}}' for number in range(n)])
+    lab.put(good(*range(n), RawEventData=raw))
+    (task,) = stage.pending(lab.con, lab.listed(), lab.stages)
+    folder = lab.root / "spool"
+    folder.mkdir()
+    limits = Limits(500_000_000, 1, folder)
+    local = lab.root / task.file.path
+    read = reading.read_batch([(task, local)], lab.source, {}, limits)
+    rows = read.rows["mail"]
+    assert rows.on_disk is not None
+    whole = rows.open().read_all()
+
+    lab.stage()
+
+    assert whole.num_rows == n
+    assert lab.rows("select count(*), sum(id), sum(length(who)) from mail") == [
+        (n, n * (n - 1) // 2, 200 * n)
+    ]
+    assert list((lab.root / "tmp").iterdir()) == []
+
+
+def test_file_without_rows_covers_its_time(lab: Lab) -> None:
+    """An exporter that writes an empty file says: nothing happened."""
+    lab.put(good())
+    lab.stage()
+
+    assert lab.rows("select state, rows, covers_start, covers_end from source_files") == [
+        ("staged", 0, NOON.replace(hour=0), NOON.replace(day=10, hour=0))
+    ]
+
+
+def test_file_without_a_time_in_its_path_covers_its_events(lab: Lab) -> None:
+    """Without path fields a file stands for the time from its first to just after its last row."""
+    lab.path = LakePath("lake/*/*.parquet")
+    times = pa.array([NOON, NOON.replace(hour=15)], pa.timestamp("us", "UTC"))
+    lab.put(good(1, 2, Timestamp=times))
+    lab.stage()
+
+    assert lab.rows("select covers_start, covers_end from source_files") == [
+        (NOON, NOON.replace(hour=15, microsecond=1))
+    ]
+
+
+def hours(lab: Lab) -> list[tuple[Any, ...]]:
+    """Rows of any kind per hour."""
+    return lab.rows("select hour, sum(rows) from source_hours group by all order by all")
+
+
+def test_rows_of_any_kind_are_counted_per_hour(lab: Lab) -> None:
+    """Coverage counts what the source sent, not what a stage kept."""
+    lab.write_stages({"mail": STAGE.replace("from Cloud", "from Cloud where Id < 0")})
+    times = [NOON, NOON, NOON.replace(hour=13, minute=59), NOON.replace(year=1601)]
+    lab.put(good(1, 2, 3, 4, Timestamp=pa.array(times, pa.timestamp("us", "UTC"))))
+    lab.stage()
+
+    assert hours(lab) == [(NOON, 2), (NOON.replace(hour=13), 1)]
+    assert lab.rows("select rows, rejected_rows from source_files") == [(4, 1)]
+    assert lab.rows("select rows, rejected_rows from file_stages") == [(0, 0)]
+
+
+def test_changed_file_is_replaced_whole(lab: Lab) -> None:
+    """Rows, hours and counts of the version before go; both versions' hours count as changed."""
+    path = lab.put(good(1, 2))
+    lab.put(good(9, at=NOON.replace(hour=20)), "other")
+    lab.stage()
+    pq.write_table(good(3, at=NOON.replace(hour=15)), path)
+    os.utime(path, ns=(5, 5))
+
+    done = lab.stage()
+
+    assert done.files == 1
+    assert lab.rows("select id from mail order by id") == [(3,), (9,)]
+    assert hours(lab) == [(NOON.replace(hour=15), 1), (NOON.replace(hour=20), 1)]
+    assert lab.rows("select hour, rows from stage_hours order by hour") == [
+        (NOON.replace(hour=15), 1), (NOON.replace(hour=20), 1),
+    ]  # fmt: skip
+    newest = lab.rows(
+        """select hour from stage_changes where stage = 'mail'
+           and seq = (select max(seq) from stage_changes) order by hour"""
+    )
+    assert newest == [(NOON,), (NOON.replace(hour=15),)]
+    assert lab.rows("select count(*) from source_files") == [(2,)]
+
+
+def test_file_that_breaks_takes_its_rows_with_it(lab: Lab) -> None:
+    """A changed file that cannot be read any more leaves no rows of what it was."""
+    path = lab.put(good(1, 2))
+    lab.stage()
+    path.write_bytes(b"gone bad")
+    done = lab.stage()
+
+    assert len(done.rejected) == 1
+    assert lab.rows("select count(*) from mail") == [(0,)]
+    assert hours(lab) == []
+
+
+def test_unchanged_files_are_read_once(lab: Lab) -> None:
+    """Listing again stages nothing again; touching a file does."""
+    path = lab.put(good(1))
+    counts = [lab.stage().files, lab.stage().files]
+    os.utime(path, ns=(5, 5))
+
+    assert [*counts, lab.stage().files] == [1, 0, 1]
+    assert lab.rows("select count(*) from mail") == [(1,)]
+
+
+def test_new_stage_sql_reads_again_for_itself_only(lab: Lab) -> None:
+    """Another stage over the same source keeps its rows and is not read again."""
+    lab.write_stages({"mail": STAGE, "other": STAGE})
+    lab.put(good(1))
+    lab.stage()
+    lab.write_stages({"mail": STAGE.replace("Score as score", "Score + 1 as score")})
+    (task,) = stage.pending(lab.con, lab.listed(), lab.stages)
+
+    lab.stage()
+
+    assert [one.name for one in task.stages] == ["mail"]
+    assert lab.rows("select m.score, o.score from mail as m, other as o") == [(1.5, 0.5)]
+    assert stage.pending(lab.con, lab.listed(), lab.stages) == []
+
+
+def test_stages_of_one_source_share_one_read(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two staged tables cost one reading of each file."""
+    lab.write_stages({"mail": STAGE, "other": STAGE.replace("Flag as flag", "not Flag as flag")})
+    lab.put(good(1))
+    reads = []
+    read_batch = reading.read_batch
+    monkeypatch.setattr(
+        reading, "read_batch", lambda *args: reads.append(args) or read_batch(*args)
+    )
+    lab.stage()
+
+    assert len(reads) == 1
+    assert lab.rows("select m.flag, o.flag from mail as m, other as o") == [(True, False)]
+
+
+ODD_NAMES = [
+    "it's", 'double"quote', "br[a]ck*ets?", "{a,b}", "per%20cent", "b c", "ünïcödé 日本", "a\nb",
+    "semi;colon", "back\\slash", "$HOME", "-dash", "#hash", "tab\tbed", "a.b.c", "100%",
+]  # fmt: skip
+
+
+def test_odd_file_names_are_read_as_themselves(lab: Lab) -> None:
+    """No character in a path is a pattern, a quote or an end of it."""
+    for number, name in enumerate(ODD_NAMES):
+        lab.put(good(number), name)
+
+    done = lab.stage()
+
+    assert (done.files, done.rejected) == (len(ODD_NAMES), [])
+    assert lab.rows("select count(distinct id) from mail") == [(len(ODD_NAMES),)]
+
+
+def test_file_whose_name_is_no_text_is_read(lab: Lab) -> None:
+    """A name with bytes that are no UTF-8 is shown readable."""
+    path = lab.put(good(1), "x")
+    os.rename(path, os.fsencode(path.parent) + b"/\xff.parquet")  # noqa: PTH104 - bytes
+    done = lab.stage()
+
+    assert (done.files, done.rejected) == (1, [])
+    assert lab.rows("select path from source_files") == [(r"lake/date=2026-03-09/\xff.parquet",)]
+
+
+def test_file_that_grew_since_it_was_listed_waits_for_the_next_run(lab: Lab) -> None:
+    """A file still being written is named, not half read; the next listing reads it whole."""
+    path = lab.put(good(1))
+    files = lab.listed()
+    pq.write_table(good(1, 2), path)
+
+    done = lab.stage(files)
+    after = lab.states(), lab.rows("select count(*) from mail")
+    lab.stage()
+
+    assert "changed since it was listed" in done.rejected[0][1]
+    assert after == ({"a": "rejected"}, [(0,)])
+    assert lab.rows("select count(*) from mail") == [(2,)]
+
+
+def test_file_that_changes_while_it_is_read_waits_for_the_next_run(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read of a file that then became another version is not kept."""
+    path = lab.put(good(1))
+    lab.put(good(5), "b")
+    read_batch = reading.read_batch
+
+    def grow(*args: Any) -> reading.Read:
+        read = read_batch(*args)
+        pq.write_table(good(1, 2, 3), path)
+        return read
+
+    monkeypatch.setattr(reading, "read_batch", grow)
+    lab.stage()
+    assert lab.states() == {"a": "rejected", "b": "staged"}
+    monkeypatch.undo()
+    lab.stage()
+
+    assert lab.rows("select count(*) from mail") == [(4,)]
+
+
+def test_file_that_vanished_since_it_was_listed_is_named(lab: Lab) -> None:
+    """A file gone between listing and reading is no reason to stop."""
+    path = lab.put(good(1))
+    lab.put(good(2), "b")
+    files = lab.listed()
+    path.unlink()
+
+    done = lab.stage(files)
+
+    assert "gone since it was listed" in done.rejected[0][1]
+    assert lab.rows("select id from mail") == [(2,)]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_file_that_may_not_be_read_is_tried_again(lab: Lab) -> None:
+    """What is no fault of the file is not held against it: the next run tries again."""
+    path = lab.put(good(1))
+    path.chmod(0)
+    first = lab.stage()
+    path.chmod(0o600)
+    second = lab.stage()
+
+    assert (len(first.unread), first.files, second.files) == (1, 0, 1)
+
+
+def test_file_that_needs_more_memory_than_there_is_is_tried_again(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Too little memory is not the file's fault: it is named, and read once there is more."""
+    lab.put(good(1))
+
+    def hungry(*args: Any) -> reading.Read:
+        raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
+
+    monkeypatch.setattr(reading, "read_batch", hungry)
+    first = lab.stage()
+    monkeypatch.undo()
+    second = lab.stage()
+
+    assert "memoryLimit" in first.unread[0][1]
+    assert (first.files, second.files) == (0, 1)
+
+
+def test_needed_columns_are_those_that_the_sql_can_touch(lab: Lab) -> None:
+    """Named anywhere, under the file's own name as well; the time always."""
+    sql = """\
+select
+    file_id, uuid_null as event_id, event_time, reject_reason, tenant
+from (
+    select
+        *, 'x' as reject_reason, Timestamp as event_time, TenantId as tenant,
+        md5('')::uuid as uuid_null
+    from Cloud where lower(RawEventData) = 'x'
+)
+"""
+    lab.write_stages({"mail": STAGE, "few": sql})
+    few = next(one for one in lab.stages if one.name == "few")
+
+    assert binding.needed(lab.source, [few], {"RawEventData": "AuditData"}) == {
+        "timestamp", "raweventdata", "auditdata", "tenantid",
+    }  # fmt: skip
+    assert "score" in binding.needed(lab.source, lab.stages, {})
+    assert binding.needed(lab.source, [], {}) == {"timestamp"}
+
+
+def test_extra_columns_are_told(lab: Lab) -> None:
+    """What a file holds besides is known to `check --lake`: it may be a column to alias."""
+    held = {"TimeGenerated": "TIMESTAMP", "Id": "BIGINT"}
+    _, remarks = binding.bind(lab.source, held, {}, [(1, None)])
+
+    assert remarks.extra == ("TimeGenerated",)
+    assert "Timestamp" in remarks.missing
+
+
+def test_json_of_a_struct_is_the_same_json(lab: Lab) -> None:
+    """Nested values arrive as JSON text, with their own names and types."""
+    value = {"Who": 'a"b', "N": 7, "Nested": {"List": [1, None]}}
+    lab.put(good(1, RawEventData=pa.array([value])))
+    lab.stage()
+
+    ((raw,),) = lab.rows("select raw from mail")
+    assert json.loads(raw) == value
