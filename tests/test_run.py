@@ -156,6 +156,21 @@ def test_finding_goes_and_comes_back_with_its_file(project: Path) -> None:
     assert table(project, 'select change from finding_changes order by "at", change') != []
 
 
+def test_finding_that_two_days_hold_belongs_to_the_first(project: Path) -> None:
+    """With an identity that comes again, whichever day is hunted first or again."""
+    path = project / "detections/pair.yaml"
+    path.write_text(path.read_text().replace("identity: [open_id]", "identity: [account_name]"))
+    pair(project, "2026-03-06T10:00", "2026-03-06T12:00", number=10)
+    pair(project, "2026-03-08T10:00", "2026-03-08T12:00", number=20)
+    hunt(project, ("2026-03-08", "2026-03-08"))
+    hunt(project, ("2026-03-06", "2026-03-06"))
+
+    hunt(project, ("2026-03-08", "2026-03-08"), again=True)
+
+    held = table(project, "select strftime(interval_start, '%d') from findings")
+    assert held == [("06",)]
+
+
 def test_vanished_file_leaves_its_findings(project: Path) -> None:
     """The lake's own retention removes files; what was staged and found stays."""
     pair(project, "2026-03-08T10:00", "2026-03-08T12:00")

@@ -350,7 +350,7 @@ def _store_hits(
         if before:
             new["created_at"] = before["created_at"]
             new["is_late"] = new["is_late"] or before["is_late"]
-        if before and _same(before, new):
+        if before and (_same(before, new) or _belongs_earlier(before, new)):
             changes.unchanged += 1
             continue
         change = _change(con, key, before)
@@ -380,6 +380,12 @@ _COMPARED = ("row", "evidence_digest", "interval_start", "interval_end", "detect
 
 def _same(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
     return all(before[name] == new[name] for name in _COMPARED)
+
+
+def _belongs_earlier(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """True when an earlier interval holds the finding: what is first seen is so only once."""
+    same_hunt = bool(before["detection_hash"] == new["detection_hash"])
+    return same_hunt and bool(before["interval_start"] < new["interval_start"])
 
 
 def _what_changed(before: Mapping[str, Any] | None, new: Mapping[str, Any]) -> str:
