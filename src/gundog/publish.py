@@ -55,6 +55,16 @@ VIEWS = {
     ),
 }  # fmt: skip
 
+# What the columns of views are.
+_SAID_OF = {column.name: column.comment for column in tables.FINDINGS.columns} | {
+    "day": "the day, in UTC",
+    "findings": "how many findings, or which, newest first",
+    "kind": "what it is: match or series, or host, account or mailbox",
+    "name": "the host, account or mailbox",
+    "risk_7d": "sum of risk scores over the 7 days before the newest finding",
+    "risk_30d": "sum of risk scores over the 30 days before the newest finding",
+}
+
 
 def write_detections(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> None:
     """Writes down the detections as they stand."""
@@ -106,7 +116,9 @@ def publish(
     target.parent.mkdir(parents=True, exist_ok=True)
     triage.copy_in(con, triage.read(triage.beside(target))[0])
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    aside.unlink(missing_ok=True)
+    for left in target.parent.iterdir():
+        if left.name.startswith(f".{target.name}."):  # of a run that was killed; one runs at a time
+            left.unlink()
     con.execute(
         f"attach {tables.quote(str(aside))} as published (storage_version '{STORAGE_VERSION}')"
     )
@@ -182,6 +194,9 @@ def _create_views(path: Path) -> None:
         for name, (comment, sql) in VIEWS.items():
             con.execute(f"create view {name} as {sql}")
             con.execute(f"comment on view {name} is {tables.quote(comment)}")
+            for (column, *_) in con.execute(f"describe {name}").fetchall():
+                said = tables.quote(_SAID_OF[column])
+                con.execute(f'comment on column {name}."{column}" is {said}')
         con.execute("checkpoint")
     finally:
         con.close()
