@@ -194,8 +194,8 @@ def _create_views(path: Path) -> None:
         for name, (comment, sql) in VIEWS.items():
             con.execute(f"create view {name} as {sql}")
             con.execute(f"comment on view {name} is {tables.quote(comment)}")
-            for (column, *_) in con.execute(f"describe {name}").fetchall():
-                said = tables.quote(_SAID_OF[column])
+            for column, *_ in con.execute(f"describe {name}").fetchall():
+                said = tables.quote(_SAID_OF.get(column, ""))
                 con.execute(f'comment on column {name}."{column}" is {said}')
         con.execute("checkpoint")
     finally:
