@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from gundog import baseline, scoring
+from gundog import baseline, calibration, scoring, surprise
 from gundog.scoring import Scores, score
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -327,24 +327,30 @@ def test_a_budget_is_what_clean_series_cost(time_zone: str) -> None:
     assert [night.expected_false for night in nights] == pytest.approx([30] * 3, rel=0.05)
 
 
-def test_attacks_stand_out_by_their_windows() -> None:
-    """A burst, an odd night and a day that is a little too busy are each found, by their window."""
+def test_a_burst_is_found_in_three_hours_and_a_slow_theft_in_a_day() -> None:
+    """Each kind of theft is found by the window that fits it, and `window_h` says which."""
+    counts = np.random.default_rng(7).poisson(20, (60, 29 * DAY)).astype(float)
+    counts[3, -10:-7] += 60
+    counts[5, -DAY:] = np.where(np.arange(DAY) % 2, 34, 31)
+
+    found = score(counts, MONDAY, DAY, threshold=2.5)
+
+    assert found.flagged.any(axis=1).nonzero()[0].tolist() == [3, 5]
+    assert set(found.window_h[3, -10:-7]) == {3}
+    assert set(found.window_h[5, -3:]) == {DAY}
+    assert np.array_equal(found.window_h > 0, found.flagged)
+
+
+def test_mailboxes_that_rarely_have_events_are_found_too() -> None:
+    """Twenty-five events an hour for three hours stand out among mailboxes with one a day."""
     counts = office(300, 29 * DAY, 7)
-    rate = counts.mean(axis=1)
-    busy = np.flatnonzero(rate > 10)[:2]
-    quiet = np.flatnonzero(rate < 0.3)[:2]
+    quiet = np.flatnonzero(counts.mean(axis=1) < 0.1)[:3]
     counts[quiet, -10:-7] += 25
-    counts[busy[0], -DAY:-18] += 3 * rate[busy[0]]
-    counts[busy[1], -DAY:] *= 2.5
 
     found = score(counts, MONDAY, DAY, budget=1)
 
     assert found.flagged[quiet, -8].all()
-    assert set(found.window_h[quiet, -8]) == {3}
-    assert found.flagged[busy].any(axis=1).all()
-    assert (found.window_h[busy[1]] == DAY).any()
-    assert found.flagged.any(axis=1).sum() <= 7
-    assert np.all((found.window_h > 0) == found.flagged)
+    assert found.flagged.any(axis=1).sum() <= 6
 
 
 def test_a_polluted_history_is_not_learned() -> None:
@@ -412,7 +418,7 @@ def test_surprise_is_the_tail_of_the_negative_binomial(
     size = 1 / (a / mu + b)
     expected = -stats.nbinom.logsf(y - 1, size, size / (size + mu)) / np.log(10)
 
-    actual = scoring._surprise(*(np.array([value], dtype=float) for value in (y, mu, a, b)))[0]
+    actual = surprise.surprise(*(np.array([value], dtype=float) for value in (y, mu, a, b)))[0]
 
     if y <= mu:
         assert actual == 0
@@ -420,6 +426,74 @@ def test_surprise_is_the_tail_of_the_negative_binomial(
         assert actual == pytest.approx(expected, rel=1e-6, abs=1e-9)
     else:
         assert actual >= 249
+
+
+@laws
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=60))
+def test_windows_are_sums_of_what_came_before(hours: list[float]) -> None:
+    """Each channel is the plain sum over its trailing hours, damped or not."""
+    damped = [one if one <= 1 else 1 + math.log(one) for one in hours]
+
+    sums = surprise.channels(np.array([hours]))[0]
+
+    for at in range(len(hours)):
+        expected = [
+            sum(values[max(at - length + 1, 0) : at + 1])
+            for values, length in ((hours, 3), (damped, 3), (damped, DAY))
+        ]
+        assert sums[at] == pytest.approx(expected)
+
+
+@laws
+@given(
+    st.lists(
+        st.tuples(st.none() | st.integers(0, 60), st.floats(0.01, 30)), min_size=1, max_size=40
+    )
+)
+def test_windows_pass_with_enough_more_than_expected(hours: list[tuple[int | None, float]]) -> None:
+    """Windows need half more than expected, five at least, and an hour that has its share."""
+    y = np.array([[np.nan if count is None else count for count, _ in hours]])
+    mu = np.array([[mean for _, mean in hours]])
+
+    passed = surprise.passes(y, mu)[0]
+
+    for at, (count, mean) in enumerate(hours):
+        for channel, length in enumerate(surprise.WINDOWS_H):
+            seen = [one for one in hours[max(at - length + 1, 0) : at + 1] if one[0] is not None]
+            had, due = (sum(part) for part in zip(*seen, strict=True)) if seen else (0, 0)
+            near = min(abs(had - 1.5 * due), abs(had - due - 5), abs((count or 0) - 1.2 * mean))
+            enough = had >= 1.5 * due and had - due >= 5
+            assert near < 1e-9 or passed[at, channel] == bool(
+                enough and count and count >= 1.2 * mean
+            )
+
+
+@laws
+@given(
+    st.lists(st.sampled_from([0, 0, 0.5, 1, 1.5, 2, 7.25]) | st.floats(0, 9), min_size=1),
+    st.floats(0.01, 6),
+)
+def test_a_threshold_is_where_nights_become_so_rare(nights: list[float], rarity: float) -> None:
+    """The value found for a rarity has it, and no smaller one does."""
+    tail = calibration.tail(np.array(nights))
+
+    at = tail.value_at(rarity)
+
+    assert tail.rarity(np.array([at]))[0] >= rarity - 1e-9
+    assert tail.rarity(np.array([at * (1 - 1e-9) - 1e-9]))[0] <= rarity + 1e-6
+
+
+@laws
+@given(st.lists(st.floats(0, 9), min_size=20, max_size=900), st.floats(0, 20))
+def test_rarity_is_counted_where_there_are_nights(nights: list[float], value: float) -> None:
+    """Up to its edge a tail is the share of nights as high, and it never falls."""
+    tail = calibration.tail(np.array(nights))
+    share = np.mean(np.array(nights) >= value)
+
+    if value <= tail.edge:
+        assert 10 ** -tail.rarity(np.array([value]))[0] == pytest.approx(share)
+    values = np.linspace(0, 20, 300)
+    assert np.all(np.diff(tail.rarity(values)) >= 0)
 
 
 def by_hand(counts: np.ndarray, history: int, hour: int) -> float:

@@ -14,7 +14,7 @@ SEEDS = (901, 902, 903)
 
 
 def main() -> None:
-    peaks, groups = [], []
+    nights, groups = [], []
     for seed in SEEDS:
         sample = generator.make(seed, 1000, attacked=0, scored=24)
         history = sample.counts.shape[1] - sample.scored
@@ -23,9 +23,9 @@ def main() -> None:
         fit = scoring._fit(sample.counts[:, :history], when, learning)
         group = calibration.groups(fit.rate, None)
         spread = scoring._shrunk(fit, group, pooled=False)
-        peaks.append(scoring._spans(sample.counts, when, spread, fit.nights).peaks)
+        nights.append(scoring._spans(sample.counts, when, spread, fit.nights).plain)
         groups.append(group)
-    scale = calibration.scale(np.concatenate(peaks), np.concatenate(groups))
+    scale = calibration.scale(np.concatenate(nights), np.concatenate(groups))
     print("middle", scale.middle.round(2).tolist())  # noqa: T201 - the output of this command
     print("slope", scale.slope.round(2).tolist())  # noqa: T201
 

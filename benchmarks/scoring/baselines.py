@@ -1,6 +1,7 @@
 """What others do with hourly counts, each as a function of zero-filled counts and scored hours.
 
-All take (series, hours) and return (series, scored), higher being odder.
+All take counts (series, hours), the cell of each hour (hours,) and how many are scored, and return
+(series, scored), higher being odder.
 """
 
 from __future__ import annotations
@@ -18,19 +19,18 @@ DAY, WEEK = 24, 168
 Method = Callable[[np.ndarray, np.ndarray, int], np.ndarray]
 
 
-def kusto(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def kusto(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """Kusto's series_decompose_anomalies over history and scored hours together."""
-    return np.maximum(kql.series_decompose_anomalies(counts, 1.5, -1, "linefit").score, 0)[
-        :, -scored:
-    ]
+    found = kql.series_decompose_anomalies(counts, 1.5, -1, "linefit").score
+    return np.maximum(found, 0)[:, -scored:]
 
 
-def kusto_14_days(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def kusto_14_days(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """The same over the last 14 days of history, as published."""
-    return kusto(counts[:, -scored - 14 * DAY :], cells, scored)
+    return kusto(counts[:, -scored - 14 * DAY :], _, scored)
 
 
-def msticpy(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def msticpy(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """MSTICPy's way: z-score of the remainder of an STL of period 24."""
     from statsmodels.tsa.seasonal import STL
 
@@ -43,14 +43,14 @@ def msticpy(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
     ]
 
 
-def z_score(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def z_score(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """Standard deviations above the history's mean."""
     past = counts[:, :-scored]
     spread = np.maximum(past.std(axis=1, keepdims=True), 0.1)
     return (counts[:, -scored:] - past.mean(axis=1, keepdims=True)) / spread
 
 
-def mad(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def mad(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """Median absolute deviations above the history's median."""
     past = counts[:, :-scored]
     middle = np.median(past, axis=1, keepdims=True)
@@ -68,7 +68,7 @@ def hour_z(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
     return found
 
 
-def window_average(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def window_average(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """Negative binomial tail around statsforecast's SeasonalWindowAverage(168)."""
     from statsforecast.models import SeasonalWindowAverage
 
@@ -80,7 +80,7 @@ def window_average(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.nda
     return _tail(counts[:, -scored:], mean, past[:, -weeks * WEEK :], np.tile(fitted, (1, weeks)))
 
 
-def croston(counts: np.ndarray, cells: np.ndarray, scored: int) -> np.ndarray:
+def croston(counts: np.ndarray, _: np.ndarray, scored: int) -> np.ndarray:
     """Negative binomial tail around statsforecast's CrostonSBA."""
     from statsforecast.models import CrostonSBA
 

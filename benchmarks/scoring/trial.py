@@ -43,12 +43,9 @@ def run(sample: Sample, methods: dict[str, baselines.Method]) -> dict[str, Figur
     filled = np.nan_to_num(sample.counts)
     cells = _cells(sample)
     results = {}
-    for name in ("gundog", *methods):
+    for name, method in {"gundog": None, **methods}.items():
         started = time.process_time()
-        if name == "gundog":
-            found = gundog(sample)
-        else:
-            found = methods[name](filled, cells, sample.scored)
+        found = method(filled, cells, sample.scored) if method else gundog(sample)
         cpu_ms = 1000 * (time.process_time() - started) / len(filled)
         results[name] = judge(found, sample, cpu_ms)
     return results

@@ -12,20 +12,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
-from scipy.special import betainc
 
-from gundog import baseline, calibration
+from gundog import baseline, calibration, surprise
 from gundog.baseline import DAY, PRIOR_A, PRIOR_B, WEEK, Bools, Calendar, Floats, Ints, Spread
 from gundog.calibration import Judge, Tail
+from gundog.surprise import WINDOWS_H
 
 LEARNING_DAYS = 14
 ALONE_THRESHOLD = 4.0
 MIN_POOL = 30
 
 _CHUNK = 512
-_WINDOWS_H = np.array([3, 3, 24])
-_LIFT, _EXCESS, _TOUCH = 1.5, 5.0, 1.2
-_FAINT = 250.0
 _WARM_UP_DAYS, _SHORT_WARM_UP_DAYS = 7, 3
 _MIN_THRESHOLD = 0.001
 _MOST = 1e200
@@ -75,15 +72,16 @@ class _Fit:
 
 @dataclass(frozen=True)
 class _Spans:
-    """Windows of surprise of each series, -inf where the guard is not passed.
+    """Windows of surprise of each series, -inf where they do not pass.
 
-    `peaks` and `guarded` are (series, nights, channels), the maxima of history's nights before
-    and after the guard, NaN where not usable. `windows` is (series, scored, channels), and `due`
-    what is expected over each channel's window, of the same shape.
+    `nights` holds history's nights, the highest of each by channel, (series, nights, channels),
+    NaN where not usable. `plain` is the same, whether they pass or not, of the history that was
+    learned from, without what pollutes it. `windows` is (series, scored, channels), and `due`
+    what is expected over each channel's window.
     """
 
-    peaks: Floats
-    guarded: Floats
+    plain: Floats
+    nights: Floats
     windows: Floats
     expected: Floats
     due: Floats
@@ -242,24 +240,32 @@ def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
     )
 
 
-def _spans(counts: Floats, when: Calendar, spread: Spread, nights: Bools) -> _Spans:
-    series, scored, channels = len(counts), len(when.scored), len(_WINDOWS_H)
-    peaks, guarded = (np.full((*nights.shape, channels), np.nan) for _ in range(2))
+def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Spans:
+    series, scored, channels = len(counts), len(when.scored), len(WINDOWS_H)
+    plain, nights = (np.full((*usable.shape, channels), np.nan) for _ in range(2))
     windows, due = (np.zeros((series, scored, channels)) for _ in range(2))
     expected = np.zeros((series, scored))
     for rows in _chunks(series):
         placed = baseline.grid(counts[rows, :-scored], when)
-        normal, _ = baseline.usual(placed, when)
+        normal, learned = baseline.usual(placed, when)
         y = np.concatenate([placed, counts[rows, -scored:]], axis=1)
         mu = np.concatenate([normal.history, normal.scored], axis=1)
-        sums = _channels(_surprise(y, mu, *_by_hour(spread, rows, scored)))
-        passed = np.where(_passes(y, mu), sums, -np.inf)
-        for whole, part in ((peaks, sums), (guarded, passed)):
-            nightly = part[:, :-scored].reshape(len(y), -1, DAY, channels).max(axis=2)
-            whole[rows] = np.where(nights[rows, :, None], nightly, np.nan)
-        windows[rows], expected[rows] = passed[:, -scored:], normal.scored
-        due[rows] = _over_windows(mu)[:, -scored:]
-    return _Spans(peaks, guarded, windows, expected, due)
+        a, b = _by_hour(spread, rows, scored)
+        sums = surprise.channels(surprise.surprise(y, mu, a, b))
+        sums = np.where(surprise.passes(y, mu), sums, -np.inf)
+        nights[rows] = _nightly(sums[:, :-scored], usable[rows])
+        windows[rows], expected[rows] = sums[:, -scored:], normal.scored
+        due[rows] = surprise.over_windows(mu)[:, -scored:]
+        y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
+        sums = surprise.channels(surprise.surprise(y, mu, a, b))
+        plain[rows] = _nightly(sums[:, :-scored], usable[rows])
+    return _Spans(plain, nights, windows, expected, due)
+
+
+def _nightly(windows: Floats, nights: Bools) -> Floats:
+    """The highest window of each night by channel, NaN where the night is not usable."""
+    highest = windows.reshape(*nights.shape, DAY, -1).max(axis=2)
+    return np.where(nights[..., None], highest, np.nan)
 
 
 def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
@@ -271,75 +277,10 @@ def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
     )
 
 
-def _surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
-    """-log10 of the chance of `y` or more when `mu` is expected, 0 where y is not above it.
-
-    Negative binomial with variance `mu + a * mu + b * mu ** 2`. Where its tail is too faint for
-    a float, Chernoff's bound takes over, which like the tail only rises with y.
-    """
-    found = np.zeros_like(mu)
-    high = (y > mu) & (y > 0)
-    y, mu = y[high], mu[high]
-    size = 1 / (a[high] / mu + b[high])
-    chance = betainc(y, size, mu / (size + mu))
-    surprise = -np.log10(np.maximum(chance, 10**-_FAINT))
-    faint = chance < 10**-_FAINT
-    y, mu, size = y[faint], mu[faint], size[faint]
-    bound = y * np.log(y / (size + y) * (size + mu) / mu) - size * np.log((size + y) / (size + mu))
-    surprise[faint] = np.maximum(bound / np.log(10), _FAINT)
-    found[high] = surprise
-    return found
-
-
-def _channels(surprise: Floats) -> Floats:
-    """Trailing sums of surprise: 3 h as it is, 3 h and 24 h damped, on a last axis.
-
-    Damped, one huge hour cannot carry a window and several odd hours can.
-    """
-    damped = _damp(surprise)
-    three = _trailing(damped, 3)
-    return np.stack([_trailing(surprise, 3), three, _to_day(three)], axis=-1)
-
-
-def _damp(surprise: Floats) -> Floats:
-    return np.where(surprise > 1, 1 + np.log(np.maximum(surprise, 1)), surprise)
-
-
-def _over_windows(hourly: Floats) -> Floats:
-    """Trailing sums over each channel's window, on a last axis."""
-    three = _trailing(hourly, 3)
-    return np.stack([three, three, _to_day(three)], axis=-1)
-
-
-def _trailing(hourly: Floats, hours: int) -> Floats:
-    total = hourly.copy()
-    for back in range(1, hours):
-        total[:, back:] += hourly[:, :-back]
-    return total
-
-
-def _to_day(three: Floats) -> Floats:
-    """Sums over 24 hours from sums over 3, without the rounding of running sums."""
-    for width in (3, 6, 12):
-        wider = three.copy()
-        wider[:, width:] += three[:, :-width]
-        three = wider
-    return three
-
-
-def _passes(y: Floats, mu: Floats) -> Bools:
-    """Whether each hour and its windows hold enough events more than expected to matter."""
-    seen = np.isfinite(y)
-    had, due = _over_windows(np.where(seen, y, 0.0)), _over_windows(np.where(seen, mu, 0.0))
-    lifted = (had >= _LIFT * due) & (had - due >= _EXCESS)
-    touched = (y >= _TOUCH * mu) & (y > 0)
-    return lifted & touched[..., None]
-
-
 def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Tail]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
-    plain = Judge(calibration.scale(spans.peaks, group), ())
-    nights = plain.value(spans.guarded, group)
+    plain = Judge(calibration.scale(spans.plain, group), ())
+    nights = plain.value(spans.nights, group)
     tails = tuple(calibration.tail(nights[group == one]) for one in range(group.max() + 1))
     judge = replace(plain, tails=tails)
     return judge, calibration.tail(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
@@ -364,63 +305,42 @@ def _stand(spans: _Spans, spread: Spread, judge: Judge, group: Ints, threshold: 
     for rows in _chunks(len(score)):
         windows, mine = spans.windows[rows], group[rows]
         score[rows] = judge.score(judge.value(windows, mine), mine)
-        window_h[rows] = _WINDOWS_H[judge.scale.standardise(windows, mine).argmax(axis=-1)]
+        window_h[rows] = WINDOWS_H[judge.scale.standardise(windows, mine).argmax(axis=-1)]
         hours = upper.shape[1]
         upper[rows] = _upper(
-            _Hours(
-                spans.expected[rows].ravel(),
-                np.repeat(spread.a[-1, rows], hours),
-                np.repeat(spread.b[-1, rows], hours),
-                spans.due[rows].reshape(-1, len(_WINDOWS_H)),
-                np.repeat(mine, hours),
-            ),
+            spans.expected[rows].ravel(),
+            np.repeat(spread.a[-1, rows], hours),
+            np.repeat(spread.b[-1, rows], hours),
+            spans.due[rows].reshape(-1, len(WINDOWS_H)),
             judge,
+            np.repeat(mine, hours),
             threshold,
         ).reshape(-1, hours)
     return _Stand(score, window_h, upper)
 
 
-@dataclass(frozen=True)
-class _Hours:
-    """Hours by themselves, (hours,); `due` is (hours, channels)."""
+def _upper(
+    mu: Floats, a: Floats, b: Floats, due: Floats, judge: Judge, group: Ints, threshold: float
+) -> Floats:
+    """The smallest whole counts of single hours that cross the threshold, (hours,)."""
 
-    mu: Floats
-    a: Floats
-    b: Floats
-    due: Floats
-    group: Ints
+    def crosses(y: Floats, some: Ints) -> Bools:
+        windows = surprise.alone(y, mu[some], a[some], b[some], due[some])
+        found: Bools = judge.score(judge.value(windows, group[some]), group[some]) >= threshold
+        return found
 
-    def __getitem__(self, some: Ints) -> _Hours:
-        return _Hours(self.mu[some], self.a[some], self.b[some], self.due[some], self.group[some])
-
-    def crosses(self, y: Floats, judge: Judge, threshold: float) -> Bools:
-        """Whether a count of `y` alone, all else as expected, reaches the threshold."""
-        surprise = _surprise(y, self.mu, self.a, self.b)
-        damped = _damp(surprise)
-        windows = np.stack([surprise, damped, damped], axis=-1)
-        more = (y - self.mu)[:, None]
-        passes = (more >= (_LIFT - 1) * self.due) & (more >= _EXCESS)
-        passes &= (y >= _TOUCH * self.mu)[:, None]
-        value = judge.value(np.where(passes, windows, -np.inf), self.group)
-        return judge.score(value, self.group) >= threshold
-
-
-def _upper(hours: _Hours, judge: Judge, threshold: float) -> Floats:
-    """The smallest whole count that crosses the threshold: doubling steps, then bisection."""
-    least = np.maximum(_EXCESS, (_LIFT - 1) * hours.due.min(axis=-1))
-    low = np.floor(hours.mu + least) - 1
-    high = np.ceil(hours.mu + np.maximum(least, (_TOUCH - 1) * hours.mu))
-    left = np.arange(len(low))
-    while len(left := left[~hours[left].crosses(high[left], judge, threshold)]):
-        left = left[high[left] < _MOST]
+    high = np.ceil(surprise.fewest(mu, due))
+    low = high - 1
+    left = np.arange(len(mu))
+    while len(left := left[~crosses(high[left], left) & (high[left] < _MOST)]):
         low[left] = high[left]
-        high[left] = np.ceil(hours.mu[left] + 2 * (high[left] - hours.mu[left]))
+        high[left] = np.ceil(mu[left] + 2 * (high[left] - mu[left]))
     left = np.flatnonzero(_between(low, high))
     while len(left):
         middle = np.floor((low[left] + high[left]) / 2)
-        crosses = hours[left].crosses(middle, judge, threshold)
-        high[left] = np.where(crosses, middle, high[left])
-        low[left] = np.where(crosses, low[left], middle)
+        crossed = crosses(middle, left)
+        high[left] = np.where(crossed, middle, high[left])
+        low[left] = np.where(crossed, low[left], middle)
         left = left[_between(low[left], high[left])]
     return np.where(high < _MOST, high, np.inf)
 
