@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from gundog import cli, content, publish, tables
 from gundog.content import Hunt
 from gundog.findings import plain
@@ -55,17 +57,40 @@ def tables_page() -> Iterator[str]:
             yield from (f"### {one.name}", "", one.comment, "")
             yield from _columns(one.published_columns)
     yield from ("## Views", "")
-    for name, (comment, _) in publish.VIEWS.items():
+    for name, (comment, columns) in _views().items():
         yield from (f"### {name}", "", comment, "")
+        yield from _columns(columns)
     yield from ("## Only in the warehouse", "")
     yield from ("These hold what the next run needs; only gundog reads them.", "")
     hidden = [(one.name, one.comment) for one in tables.TABLES if not one.published]
     yield from table(("table", "what"), ((f"`{name}`", comment) for name, comment in hidden))
 
 
+def _views() -> dict[str, tuple[str, list[tables.Column]]]:
+    """What each view is and its columns, as DuckDB has them; those of findings are said above."""
+    found = {}
+    with duckdb.connect() as con:
+        for one in tables.TABLES:
+            if one.published:
+                con.execute(next(tables.create(one, published=True)))
+        for name, (comment, sql) in publish.VIEWS.items():
+            con.execute(f"create view {name} as {sql}")
+            held = con.execute(f"describe {name}").fetchall()
+            columns = [tables.Column(one, kind, publish._SAID_OF[one]) for one, kind, *_ in held]
+            findings = [column.name for column in tables.FINDINGS.published_columns]
+            if [column.name for column in columns] == findings:
+                comment, columns = f"{comment} The columns are those of findings.", []
+            found[name] = comment, columns
+    return found
+
+
 def _columns(columns: Iterable[tables.Column]) -> Iterator[str]:
-    rows = ((f"`{one.name}`", one.type.partition(" ")[0], one.comment) for one in columns)
-    return table(("column", "type", "what"), rows)
+    rows = [(f"`{one.name}`", _kind(one.type), one.comment) for one in columns]
+    return table(("column", "type", "what"), rows) if rows else iter(())
+
+
+def _kind(kind: str) -> str:
+    return kind.removesuffix(" PRIMARY KEY").replace("TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ")
 
 
 def detections_page() -> Iterator[str]:

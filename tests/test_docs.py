@@ -108,14 +108,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for day in range(10, 29):
         rows = [{**one, "Timestamp": one["Timestamp"].replace(month=2, day=day)} for one in counts]
         kit.write_file(root, f"2026-02-{day}", rows, "counts")
-    opened = [kit.event("2026-03-08T10:00", "open", number=1)]
-    closed = [kit.event("2026-03-08T11:00", "close", number=2)]
+    who = "exch16-admin"
+    opened = [kit.event("2026-03-08T10:00", "open", who, number=1)]
+    closed = [kit.event("2026-03-08T11:00", "close", who, number=2)]
     kit.write_file(root, "2026-03-08", opened + closed, "pair")
     burst = kit.event("2026-03-08T03:00", "count", number=3, n=5000)
     kit.write_file(root, "2026-03-08", [burst, kit.event("2026-03-08T04:00", "x", n=-1)], "burst")
     kit.write_text(root / "lake/date=2026-03-07/broken.parquet", "no parquet")
+    kit.hunt(root, ("2026-02-08", "2026-02-08"), detections=("pair",))  # no file is that old
     kit.hunt(root, ("2026-03-05", "2026-03-09"))
-    late = [kit.event("2026-03-08T10:30", "close", number=4)]
+    late = [kit.event("2026-03-08T10:30", "close", who, number=4)]
     kit.write_file(root, "2026-03-08", late, "late")
     kit.hunt(root, ("2026-03-05", "2026-03-09"))
     path = root / ".gundog/findings.duckdb"
