@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -13,14 +12,12 @@ from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any, ClassVar
 
-import boto3
 import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from moto.server import ThreadedMotoServer
 from pyarrow import fs
 
 from gundog.copies import local_copy
@@ -33,6 +30,7 @@ from gundog.lake import (
     filesystem,
     list_files,
 )
+from tests.faults import Server, start_s3
 
 Span = Interval | Mapping[str, Interval] | None
 
@@ -555,65 +553,28 @@ def test_half_a_credential_is_named() -> None:
         filesystem(LakePath("s3://b/*"), {"AWS_ACCESS_KEY_ID": "k", "AWS_REGION": "eu-west-1"})
 
 
-class Server:
-    """A real S3 server on loopback, the requests it saw, and the environment that reaches it."""
-
-    def __init__(self, url: str, requests: list[str]) -> None:
-        self.url, self.requests = url, requests
-        self.environ = {
-            "AWS_ENDPOINT_URL": url,
-            "AWS_ACCESS_KEY_ID": "key",
-            "AWS_SECRET_ACCESS_KEY": "word",
-        }
-        self.client = boto3.client(
-            "s3",
-            endpoint_url=url,
-            aws_access_key_id="key",
-            aws_secret_access_key="word",  # noqa: S106 - the server takes any
-            region_name="us-east-1",
-        )
-
-    def bucket(self, name: str, *keys: str, content: bytes = b"x") -> None:
-        self.client.create_bucket(Bucket=name)
-        for key in keys:
-            self.client.put_object(Bucket=name, Key=key, Body=content)
-
-    def listed(self, template: str, over: Span, **options: Any) -> list[FileVersion]:
-        self.requests.clear()
-        path = LakePath(template, **options)
-        return list_files("Cloud", [path], over, Path("/nowhere"), self.environ)
-
-    def names(self, template: str, over: Span) -> list[str]:
-        return [file.path for file in self.listed(template, over)]
+@pytest.fixture
+def s3() -> Server:
+    server = start_s3()
+    server.requests.clear()
+    return server
 
 
-class _Requests(logging.Handler):
-    def __init__(self, seen: list[str]) -> None:
-        super().__init__()
-        self.seen = seen
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.seen.append(record.getMessage())
+def on_s3(s3: Server, template: str, over: Span, **options: Any) -> list[FileVersion]:
+    s3.requests.clear()
+    path = LakePath(template, **options)
+    return list_files("Cloud", [path], over, Path("/nowhere"), s3.environ)
 
 
-@pytest.fixture(scope="module")
-def s3() -> Iterator[Server]:
-    seen: list[str] = []
-    log = logging.getLogger("werkzeug")
-    log.handlers, log.propagate = [_Requests(seen)], False
-    log.setLevel(logging.INFO)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield Server(f"http://{host}:{port}", seen)
-    server.stop()
+def names_on_s3(s3: Server, template: str, over: Span) -> list[str]:
+    return [file.path for file in on_s3(s3, template, over)]
 
 
 def test_store_lists_only_the_folders_of_the_span(s3: Server) -> None:
     """One request for each day asked for, whatever else the bucket holds."""
     keys = [f"c/d=2026-01-{day:02}/h={hour:02}/x" for day in range(1, 10) for hour in (0, 12)]
     s3.bucket("days", *keys)
-    found = s3.listed("s3://days/c/d=%Y-%m-%d/h=%H/*", span("2026-01-03", "2026-01-05T06:00"))
+    found = on_s3(s3, "s3://days/c/d=%Y-%m-%d/h=%H/*", span("2026-01-03", "2026-01-05T06:00"))
 
     assert [file.path for file in found] == [f"s3://days/{key}" for key in keys[4:9]]
     assert len(s3.requests) == 3
@@ -624,7 +585,7 @@ def test_store_lists_only_the_folders_of_the_span(s3: Server) -> None:
 def test_store_lists_years_with_few_requests(s3: Server) -> None:
     """Thousands of days are listed from the folder above them, not one by one."""
     s3.bucket("years", "c/d=2016-01-05/x", "c/d=2026-01-05/x")
-    found = s3.names("s3://years/c/d=%Y-%m-%d/*", span("2016-01-06", "2027-01-01"))
+    found = names_on_s3(s3, "s3://years/c/d=%Y-%m-%d/*", span("2016-01-06", "2027-01-01"))
 
     assert found == ["s3://years/c/d=2026-01-05/x"]
     assert len(s3.requests) == 1
@@ -634,7 +595,7 @@ def test_store_does_not_walk_below_the_files(s3: Server) -> None:
     """A daily path asks for its folder's own files only, not for the hours below."""
     s3.bucket("below", "2026-01-05/x", "2026-01-05/h=05/x")
 
-    assert s3.names("s3://below/%Y-%m-%d/*", FIFTH) == ["s3://below/2026-01-05/x"]
+    assert names_on_s3(s3, "s3://below/%Y-%m-%d/*", FIFTH) == ["s3://below/2026-01-05/x"]
     assert ["delimiter=/" in request for request in s3.requests] == [True]
 
 
@@ -643,7 +604,7 @@ def test_store_expands_stars_with_one_request_each_folder(s3: Server) -> None:
     keys = [f"tenantId={name}/y=2026/m=01/d=05/h=0{h}/m=00/x" for name in "ab" for h in (1, 2)]
     s3.bucket("tenants", *keys, "other/y=2026/m=01/d=05/h=01/m=00/x")
     days = span("2026-01-05", "2026-01-07")
-    found = s3.listed("s3://tenants/tenantId=*/y=%Y/m=%m/d=%d/h=%H/m=%M/*", days)
+    found = on_s3(s3, "s3://tenants/tenantId=*/y=%Y/m=%m/d=%d/h=%H/m=%M/*", days)
 
     assert [file.path for file in found] == [f"s3://tenants/{key}" for key in keys]
     assert [file.tenant for file in found] == ["a", "a", "b", "b"]
@@ -655,7 +616,9 @@ def test_store_lists_more_than_a_thousand_keys(s3: Server) -> None:
     keys = [f"d=20260105/part-{n:04}.parquet" for n in range(1005)]
     s3.bucket("many", *keys)
 
-    assert s3.names("s3://many/d=%Y%m%d/*.parquet", FIFTH) == [f"s3://many/{key}" for key in keys]
+    assert names_on_s3(s3, "s3://many/d=%Y%m%d/*.parquet", FIFTH) == [
+        f"s3://many/{key}" for key in keys
+    ]
 
 
 def test_store_without_the_bucket_or_folder_has_no_files(s3: Server) -> None:
@@ -663,7 +626,7 @@ def test_store_without_the_bucket_or_folder_has_no_files(s3: Server) -> None:
     s3.bucket("some", "a/2026/x")
     lost, wrong = LakePath("s3://lost-bucket/a/%Y/*"), LakePath("s3://some/b/%Y/*")
 
-    assert s3.names(lost.template, FIFTH) == s3.names(wrong.template, FIFTH) == []
+    assert names_on_s3(s3, lost.template, FIFTH) == names_on_s3(s3, wrong.template, FIFTH) == []
     text = explain_no_match("Cloud", [lost, wrong], Path(), s3.environ)
     assert text.splitlines() == [
         (
@@ -678,14 +641,14 @@ def test_store_folder_markers_are_no_files(s3: Server) -> None:
     """The empty objects that some tools leave for folders are not listed, empty files are."""
     s3.bucket("marks", "2026/", "2026/sub/", "2026/x", content=b"")
 
-    assert s3.names("s3://marks/%Y/*", FIFTH) == ["s3://marks/2026/x"]
+    assert names_on_s3(s3, "s3://marks/%Y/*", FIFTH) == ["s3://marks/2026/x"]
 
 
 def test_store_reads_odd_keys(s3: Server, tmp_path: Path) -> None:
     """Keys with blanks, percent signs and other letters are listed and read as they are."""
     keys = [f"2026/{name}" for name in ["a b#%20+.parquet", "ü?.parquet", "[1]=&.parquet"]]
     s3.bucket("odd-keys", *keys, content=b"12345")
-    found = s3.listed("s3://odd-keys/%Y/*", FIFTH)
+    found = on_s3(s3, "s3://odd-keys/%Y/*", FIFTH)
 
     assert [file.path for file in found] == sorted(f"s3://odd-keys/{key}" for key in keys)
     for file in found:
@@ -707,7 +670,7 @@ def test_remote_copy_is_whole_and_goes_afterwards(s3: Server, tmp_path: Path) ->
     """The copy holds the same bytes, over more than one block, and is removed when done."""
     content = os.urandom(9_000_000)
     s3.bucket("copies", "2026/x.parquet", content=content)
-    (file,) = s3.listed("s3://copies/%Y/*", FIFTH)
+    (file,) = on_s3(s3, "s3://copies/%Y/*", FIFTH)
     with local_copy(file, [LakePath("s3://copies/%Y/*")], tmp_path, s3.environ) as path:
         assert path.read_bytes() == content
 
@@ -718,7 +681,7 @@ def test_remote_file_that_changed_or_went_is_named(s3: Server, tmp_path: Path) -
     """Another size than listed, or no file at all, is an error and leaves no copy behind."""
     s3.bucket("moving", "2026/a", "2026/b")
     paths = [LakePath("s3://moving/%Y/*")]
-    grown, gone = s3.listed("s3://moving/%Y/*", FIFTH)
+    grown, gone = on_s3(s3, "s3://moving/%Y/*", FIFTH)
     s3.client.put_object(Bucket="moving", Key="2026/a", Body=b"longer")
     s3.client.delete_object(Bucket="moving", Key="2026/b")
 
@@ -734,7 +697,7 @@ def test_remote_file_that_changed_or_went_is_named(s3: Server, tmp_path: Path) -
 def test_error_inside_the_block_is_not_taken_for_the_stores(s3: Server, tmp_path: Path) -> None:
     """What goes wrong while the copy is used stays what it is, and the copy still goes."""
     s3.bucket("blocks", "2026/a")
-    (file,) = s3.listed("s3://blocks/%Y/*", FIFTH)
+    (file,) = on_s3(s3, "s3://blocks/%Y/*", FIFTH)
 
     with (
         pytest.raises(FileNotFoundError),

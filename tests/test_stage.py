@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,93 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.parquet import encryption
 
-from gundog import binding, content, lake, reading, stage, warehouse
-from gundog.content import Source, Stage
-from gundog.lake import FileVersion
+from gundog import binding, reading, stage
 from gundog.reading import Limits
 from gundog.settings import LakePath
-from tests.kit import write_text
-
-AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
-NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
-SOURCE = """\
-create table Cloud (
-    Timestamp TIMESTAMPTZ, Id BIGINT, RawEventData VARCHAR, Score DOUBLE, Flag BOOLEAN,
-    TenantId VARCHAR
-)
-"""
-STAGE = """\
-select
-    file_id,
-    md5(coalesce(Id::varchar, ''))::uuid as event_id,
-    Timestamp as event_time,
-    case when Timestamp is null then 'no Timestamp' end as reject_reason,
-    coalesce(TenantId, '') as tenant,
-    Id as id,
-    RawEventData as raw,
-    try(json_extract_string(RawEventData, '$.Who')) as who,
-    Score as score,
-    Flag as flag
-from Cloud
-"""
-
-
-class Lab:
-    """A lake folder, one source with its stages, and a warehouse."""
-
-    def __init__(self, root: Path, stages: Mapping[str, str], source: str = SOURCE) -> None:
-        self.root = root
-        self.path = LakePath("lake/date=%Y-%m-%d/*.parquet")
-        self.write_stages(stages, source)
-        self.opened = ExitStack()
-        self.con = self.opened.enter_context(
-            warehouse.writable(root / "warehouse.duckdb", memory_limit=1_000_000_000, threads=2)
-        )
-
-    def write_stages(self, stages: Mapping[str, str], source: str = SOURCE) -> None:
-        write_text(self.root / "sql/sources/Cloud.sql", source)
-        for name, sql in stages.items():
-            write_text(self.root / f"sql/stage/{name}.sql", sql)
-        self.content = content.require(content.load([self.root]))
-
-    @property
-    def source(self) -> Source:
-        return self.content.sources["Cloud"]
-
-    @property
-    def stages(self) -> list[Stage]:
-        return list(self.content.stages.values())
-
-    def put(self, rows: pa.Table | bytes, name: str = "a", day: str = "2026-03-09") -> Path:
-        path = self.root / f"lake/date={day}/{name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(rows, bytes):
-            path.write_bytes(rows)
-        else:
-            pq.write_table(rows, path)
-        return path
-
-    def listed(self) -> list[FileVersion]:
-        return lake.list_files("Cloud", [self.path], None, self.root, {})
-
-    def stage(self, files: Sequence[FileVersion] | None = None) -> stage.Staged:
-        """Lists the lake unless given files, and stages what is pending."""
-        found = self.listed() if files is None else files
-        return stage.run(
-            self.con, stage.pending(self.con, found, self.stages), self.content.sources,
-            {"Cloud": [self.path]}, {}, AT, Limits(1_000_000_000, 2, self.root / "tmp"),
-        )  # fmt: skip
-
-    def rows(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
-        return self.con.execute(sql, params or []).fetchall()
-
-    def states(self) -> dict[str, str]:
-        """State by file name."""
-        return dict(self.rows("select parse_filename(path, true), state from source_files"))
-
-    def error(self, name: str) -> str:
-        found = self.rows("select error from source_files where path like ?", [f"%/{name}.parquet"])
-        return str(found[0][0])
+from tests.lab import NOON, STAGE, Lab, good
 
 
 @pytest.fixture
@@ -113,19 +28,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made = Lab(tmp_path, {"mail": STAGE})
     yield made
     made.opened.close()
-
-
-def good(*ids: int, at: datetime = NOON, **columns: Any) -> pa.Table:
-    """A table as the source promises it."""
-    n = len(ids)
-    values = {
-        "Timestamp": pa.array([at] * n, pa.timestamp("us", "UTC")),
-        "Id": pa.array(ids, pa.int64()),
-        "RawEventData": pa.array(['{"Who": "ana"}'] * n),
-        "Score": pa.array([0.5] * n),
-        "Flag": pa.array([True] * n),
-    }
-    return pa.table({**values, **columns})
 
 
 def write_bytes(table: pa.Table, path: Path, **options: Any) -> bytes:
