@@ -119,7 +119,7 @@ def _what(row: Mapping[str, Any], stories: Mapping[str, str]) -> Text:
     what = safe(text.cut(row["title"], 200))
     story = stories.get(str(row["finding_id"]))
     if story:
-        what.append(f"\n{story}", style="dim")
+        what.append(f"\n{text.for_terminal(story)}", style="dim")
     return what
 
 
@@ -442,7 +442,7 @@ def _sources(console: Console, con: duckdb.DuckDBPyConnection, now: datetime) ->
     ):
         age = now - row["newest"] if row["newest"] else None
         table.add_row(
-            row["source_table"],
+            safe(row["source_table"]),
             f"{row['files']:,}",
             f"{row['rows'] or 0:,}",
             f"{row['rejected'] or 0:,}",
@@ -494,7 +494,8 @@ def _outbox(console: Console, con: duckdb.DuckDBPyConnection) -> None:
 
 
 def write_rows(rows: pa.Table, form: str, out: IO[str], console: Console) -> None:
-    """Prints the rows of a query as a table, CSV or JSON."""
+    """Prints the rows of a query as a table, CSV or JSON; a second `id` is called `id_1`."""
+    rows = rows.rename_columns(_distinct(rows.column_names))
     if form == "json":
         as_json(rows.to_pylist(), out)
     elif form == "csv":
@@ -507,6 +508,17 @@ def write_rows(rows: pa.Table, form: str, out: IO[str], console: Console) -> Non
             table.add_row(*(safe(_cell(value)) for value in row.values()))
         console.print(table)
         console.print(Text(f"{rows.num_rows} rows", style="dim"))
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    found: list[str] = []
+    for name in names:
+        other, turn = name, 0
+        while other in found:
+            turn += 1
+            other = f"{name}_{turn}"
+        found.append(other)
+    return found
 
 
 def _cell(value: Any) -> Any:
