@@ -252,7 +252,8 @@ def _facts(console: Console, row: Mapping[str, Any], detection: Mapping[str, Any
             "observed", f"{row['observed']:,.0f} where {row['expected']:,.1f} was expected"
         )
     table.add_row("attack", ", ".join([*row["tactics"], *row["techniques"]]))
-    table.add_row("interval", f"{short_time(row['interval_start'])} to {short_time(row['interval_end'])}, {row['interval_state']}")  # fmt: skip
+    span = f"{short_time(row['interval_start'])} to {short_time(row['interval_end'])}"
+    table.add_row("interval", f"{span}, {row['interval_state']}")
     if row["is_late"]:
         table.add_row("late", "some of its evidence arrived after the interval was first hunted")
     table.add_row("triage", ", ".join(filter(None, [row["triage_status"], row["verdict"]])))
