@@ -156,6 +156,17 @@ def _add_writers(add: _Add) -> None:
         " insufficient_data or disregard",
     )  # fmt: skip
     triage.add_argument("--note", metavar="TEXT", help="whatever the next person should know")
+    known = add(
+        "except", _except, "hide what is known to be harmless, for some days, and say why"
+    )  # fmt: skip
+    known.add_argument("finding", metavar="FINDING")
+    known.add_argument(
+        "--on", nargs="+", action="extend", required=True, metavar="COLUMN",
+        help="hide what has the finding's values in these columns",
+    )  # fmt: skip
+    known.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
+    known.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
+    known.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
 
 
 def _add_content(add: _Add) -> None:
@@ -319,6 +330,20 @@ def _triage(arguments: argparse.Namespace) -> int:
     entry = triage.append(path, finding_id, said, before, datetime.now(UTC))
     state = entry.status + (f", {entry.verdict}" if entry.verdict else "")
     _console().print(report.safe(f"{finding_id[:8]} is {state}: {row['title']}"))
+    return 0
+
+
+def _except(arguments: argparse.Namespace) -> int:
+    from gundog import excepting
+
+    if arguments.days < 1:
+        raise InputError(f"--days {arguments.days}: give a number of days above 0")
+    if not arguments.reason.strip():
+        raise InputError("--reason is empty: say why this is harmless")
+    excepting.run(
+        _console(), _load(arguments).settings, arguments.finding, arguments.on,
+        arguments.days, arguments.reason.strip(), arguments.owner, datetime.now(UTC),
+    )  # fmt: skip
     return 0
 
 

@@ -34,16 +34,30 @@ class _StrictLoader(yaml.SafeLoader):
 
 def read_yaml(path: Path, shown: str, problems: list[Problem]) -> dict[str, Any]:
     """The mapping a YAML file holds; empty, with a problem noted, when it holds none."""
-    try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, OSError) as error:
-        problems.append(Problem(shown, *_where(error)))
-        return {}
+    data = _parsed(path, shown, problems, {})
     if not isinstance(data, dict):
         held = "nothing" if data is None else f"a {type(data).__name__}"
         problems.append(Problem(shown, "", f"holds {held}: write keys and values"))
         return {}
     return data
+
+
+def read_list(path: Path, shown: str, problems: list[Problem]) -> list[Any]:
+    """The list a YAML file holds; empty when it holds nothing, or with a problem noted."""
+    data = _parsed(path, shown, problems, [])
+    if data is not None and not isinstance(data, list):
+        held = f"a {type(data).__name__}"
+        problems.append(Problem(shown, "", f"holds {held}: begin each entry with '- '"))
+        return []
+    return data or []
+
+
+def _parsed(path: Path, shown: str, problems: list[Problem], default: Any) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, ValueError, OSError) as error:
+        problems.append(Problem(shown, *_where(error)))
+        return default
 
 
 def _where(error: Exception) -> tuple[str, str]:

@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gundog import tables, text, triage, warehouse
+from gundog import exceptions, tables, text, triage, warehouse
 from gundog.errors import InputError
 from gundog.findings import plain
 from gundog.interval import format_duration, format_time, parse_time
@@ -159,6 +159,11 @@ def find(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, Any]:
         some = ", ".join(str(row["finding_id"])[: len(prefix) + 4] for row in rows[:4])
         raise InputError(f"finding {prefix!r}: {len(rows)} begin so ({some} …): give more of it")
     return rows[0]
+
+
+def stem_of(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> str:
+    """What a finding's detection is called on the command line; its id when it is gone."""
+    return str(_detection(con, row).get("stem") or row["detection_id"])
 
 
 def withdrawn(con: duckdb.DuckDBPyConnection, prefix: str) -> list[dict[str, Any]]:
@@ -399,6 +404,7 @@ def status(
         console.print(Text("  ").append_text(safe(problem)))
     _coverage(console, con, names)
     _sources(console, con, now)
+    _exceptions(console, con, now)
     _remarks(console, con)
     _outbox(console, con)
 
@@ -458,6 +464,11 @@ def _age(age: timedelta | None) -> str:
     if age is None:
         return ""
     return format_duration(age - age % timedelta(hours=1)) if age >= timedelta(hours=1) else "<1h"
+
+
+def _exceptions(console: Console, con: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    rows = warehouse.rows(con, "select * from exceptions order by expires, exception_id")
+    _list(console, "Exceptions", exceptions.attention(rows, now))
 
 
 def _remarks(console: Console, con: duckdb.DuckDBPyConnection) -> None:

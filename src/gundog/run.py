@@ -17,6 +17,7 @@ import duckdb
 import gundog
 from gundog import (
     content,
+    exceptions,
     findings,
     lake,
     ledger,
@@ -26,6 +27,7 @@ from gundog import (
     series,
     settings,
     stage,
+    suppression,
     warehouse,
 )
 from gundog.content import Content, Hunt, Stage
@@ -48,6 +50,7 @@ class Project:
     settings: Settings
     content: Content
     environ: Mapping[str, str] = field(repr=False)
+    exceptions: tuple[exceptions.Entry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,8 @@ def load_project(root: Path, environ: Mapping[str, str]) -> Project:
     """A project folder's settings and content.
 
     Raises:
-        ContentError: when gundog.yaml is wrong; broken detections are problems of the content.
+        ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
+            of the content.
     """
     loaded = settings.load(root, environ)
     problems = [
@@ -130,9 +134,14 @@ def load_project(root: Path, environ: Mapping[str, str]) -> Project:
     ]
     if problems:
         raise ContentError(problems)
+    excepted = exceptions.load(loaded.root)
     where = content.folders(loaded.content, loaded.root)
     found = content.load(where, loaded.overrides, loaded.root)
-    return Project(loaded, found, environ)
+    names = [(one.id, one.stem) for one in found.detections]
+    # A detection that does not load may be the one that an exception names.
+    if not found.problems and (unknown := exceptions.check_names(excepted, names)):
+        raise ContentError(unknown)
+    return Project(loaded, found, environ, excepted)
 
 
 @dataclass
@@ -543,6 +552,7 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     """Re-states prose, closes the run, publishes, and sends what is unsent."""
     options = state.project.settings
     findings.restate(con, state.project.content.detections)
+    suppression.apply(con, state.project.content.detections, state.project.exceptions)
     _queue(con, state)
     _close(con, state)
     state.step("publish", partial(_publish, con, state))

@@ -242,7 +242,7 @@ FINDINGS = _table(
     expected DOUBLE: expected in the flagged hours; null for a match
     details JSON: every other column the hunt returned
     evidence_count BIGINT: events that prove it
-    suppressed_by VARCHAR: why it is not sent; null when it is
+    suppressed_by VARCHAR: null when it is sent; else exception ID …, finding ID or alertBudget
     suppressed_count BIGINT: findings that were kept quiet because of this one
     is_late BOOLEAN: some of its evidence arrived after the interval was first hunted
     origin VARCHAR: nightly or backfill
@@ -300,6 +300,33 @@ TRIAGE = _table(
     verdict_id INTEGER: OCSF's verdict_id, such as 1 false positive, 2 true positive, 5 benign
     note VARCHAR: free text
     """,
+)
+
+EXCEPTIONS = _table(
+    "exceptions",
+    "The entries of exceptions.yaml at the last run, each with what it hides.",
+    """
+    exception_id VARCHAR: names it in findings.suppressed_by
+    detection VARCHAR: the detection it is about, * for every one
+    match JSON: patterns by column
+    from_time TIMESTAMPTZ: findings that start before are not hidden; null when all are
+    expires TIMESTAMPTZ: findings that start then or later are not hidden
+    reason VARCHAR: why it is harmless
+    owner VARCHAR: who says so
+    hidden BIGINT: findings that it hides
+    newest_hidden TIMESTAMPTZ: start of the newest of them
+    """,
+)
+
+JUDGED = _table(
+    "judged",
+    "With which rules and rows the findings of a detection were last judged.",
+    """
+    detection_id UUID: the detection
+    rules VARCHAR: exceptions, suppression and budget
+    state VARCHAR: fingerprint of its findings afterwards
+    """,
+    published=False,
 )
 
 DETECTIONS = _table(
@@ -366,7 +393,7 @@ NOTIFICATION_STARTS = Table(
 TABLES = (
     RUNS, SOURCE_FILES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES, RUN_INTERVALS,
     SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE, FINDING_CHANGES, TRIAGE,
-    DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
+    EXCEPTIONS, JUDGED,    DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
 )  # fmt: skip
 
 

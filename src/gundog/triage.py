@@ -125,7 +125,7 @@ def _entry(finding_id: str, said: Said, before: tuple[str, str | None], at: date
     return Entry(
         finding_id=finding_id,
         at=at,
-        actor=_actor(),
+        actor=actor(),
         host=socket.gethostname(),
         status=status,
         status_id=STATUSES[status],
@@ -135,7 +135,7 @@ def _entry(finding_id: str, said: Said, before: tuple[str, str | None], at: date
     )
 
 
-def _actor() -> str:
+def actor() -> str:
     """The account as the operating system knows it; the environment could say anything."""
     try:
         import pwd

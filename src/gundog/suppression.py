@@ -1,0 +1,296 @@
+"""Which findings are kept but not sent, and why: exceptions, the alert budget, suppression.
+
+All three are judged in event time over every finding of a detection, so that it does not matter
+in which order, by which run or how late they were stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from gundog import exceptions, warehouse
+from gundog.detection import SEVERITIES, Detection
+from gundog.exceptions import Entry
+from gundog.findings import FILLED
+
+ALERT_BUDGET = "alertBudget"
+_TICK = timedelta(microseconds=1)
+_Ints = npt.NDArray[np.int64]
+_DECISIONS = pa.schema(
+    [
+        ("finding_id", pa.string()),
+        ("suppressed_by", pa.string()),
+        ("suppressed_count", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One decision per finding: why it is not sent (null when it is), and how many it stands for.
+
+    `by` holds texts or None, `counts` the number of findings that each of them kept quiet.
+    """
+
+    by: tuple[str | None, ...]
+    counts: _Ints
+
+
+def judge(
+    ids: Sequence[str],
+    starts: _Ints,
+    ranks: _Ints,
+    groups: Sequence[Any],
+    excepted: Sequence[str | None],
+    over_budget: Sequence[bool],
+    duration: int,
+) -> Judged:
+    """Decides for the findings of one detection which are sent.
+
+    A finding that is excepted, or over the alert budget, is not sent and keeps none quiet. Another
+    one is not sent when one that is sent, of its group and of no lower severity, starts in
+    (its start - duration, its start]; of those that start together the severest goes first. The
+    window is that of the finding that was sent and is not moved by those that were not.
+
+    Args:
+        ids: finding ids, which order findings that are equal in all else.
+        starts: start_time in us, shape (n,).
+        ranks: severity as a number, higher is worse, shape (n,).
+        groups: values of the groupBy columns, hashable; None where one of them is null.
+        excepted: the exception that hides a finding, or None.
+        over_budget: True where the alert budget is used up.
+        duration: of suppression, in us; 0 for none.
+
+    >>> hour = np.array([0, 1, 2]) * 3_600_000_000
+    >>> day = 24 * 3_600_000_000
+    >>> rank = np.array([1, 1, 2])
+    >>> judge("abc", hour, rank, "xxx", [None] * 3, [False] * 3, day).by
+    (None, 'finding a', None)
+    """
+    by: list[str | None] = list(excepted)
+    counts = np.zeros(len(ids), dtype=np.int64)
+    newest: dict[Any, int] = {}  # place of the last one that was sent, by group
+    for place in sorted(range(len(ids)), key=lambda n: (starts[n], -ranks[n], ids[n])):
+        if by[place] is None and over_budget[place]:
+            by[place] = ALERT_BUDGET
+        group = groups[place]
+        if by[place] is not None or group is None or duration <= 0:
+            continue
+        # One sent before it is of lower severity and starts earlier, so it hides no more.
+        sent = newest.get(group)
+        if (
+            sent is not None
+            and starts[place] < starts[sent] + duration
+            and (ranks[place] <= ranks[sent])
+        ):
+            by[place] = f"finding {ids[sent]}"
+            counts[sent] += 1
+        else:
+            newest[group] = place
+    return Judged(tuple(by), counts)
+
+
+def beyond(limit: int | None, intervals: Sequence[Any], scores: Sequence[float], ids: Sequence[str],
+           skipped: Sequence[bool]) -> list[bool]:  # fmt: skip
+    """True for findings beyond the `limit` highest scores of their interval; skipped ones apart.
+
+    >>> beyond(1, "aab", [2.0, 3.0, 1.0], "xyz", [False] * 3)
+    [True, False, False]
+    """
+    over = [False] * len(ids)
+    if limit is None:
+        return over
+    places = defaultdict[Any, list[int]](list)
+    for place, interval in enumerate(intervals):
+        if not skipped[place]:
+            places[interval].append(place)
+    for mine in places.values():
+        for place in sorted(mine, key=lambda n: (-scores[n], ids[n]))[limit:]:
+            over[place] = True
+    return over
+
+
+# ---- over what is stored ----
+
+
+def apply(
+    con: duckdb.DuckDBPyConnection, detections: Iterable[Detection], entries: Sequence[Entry]
+) -> None:
+    """Brings `suppressed_by` and `suppressed_count` of every stored finding up to date.
+
+    A detection is judged anew when a row of its findings, its suppression or an exception that
+    names it changed since. Findings of detections that do not load stay as they are.
+
+    Args:
+        con: the warehouse.
+        detections: those that load.
+        entries: of exceptions.yaml, in its order; the first that fits a finding hides it.
+    """
+    for detection in detections:
+        mine = [one for one in entries if one.names(detection.id, detection.stem)]
+        rules = _rules(detection, mine)
+        if _known(con, detection.id) == (rules, _state(con, detection.id)):
+            continue
+        with warehouse.transaction(con):
+            _judge_stored(con, detection, mine)
+            con.execute("delete from judged where detection_id = ?", [detection.id])
+            state = _state(con, detection.id)
+            row = {"detection_id": detection.id, "rules": rules, "state": state}
+            warehouse.insert(con, "judged", [row])
+    _write_exceptions(con, entries)
+
+
+def _rules(detection: Detection, entries: Sequence[Entry]) -> str:
+    """Everything but the findings that a decision depends on, in one text."""
+    about = [[one.shown, one.match, str(one.start), str(one.end)] for one in entries]
+    kept = detection.suppression
+    window = [list(kept.group_by), str(kept.duration)] if kept else []
+    return json.dumps([about, window, _limit(detection)])
+
+
+def _limit(detection: Detection) -> int | None:
+    """How many findings of one interval are sent at most; None for all of them."""
+    del detection  # no key of a detection limits it yet
+    return None
+
+
+def _known(con: duckdb.DuckDBPyConnection, detection_id: str) -> tuple[str, str] | None:
+    rows = con.execute(
+        "select rules, state from judged where detection_id = ?", [detection_id]
+    ).fetchall()
+    return rows[0] if rows else None
+
+
+def _state(con: duckdb.DuckDBPyConnection, detection_id: str) -> str:
+    """A fingerprint of the rows; every change of one changes it, in any order."""
+    [(count, digest)] = con.execute(
+        "select count(*), bit_xor(hash(f)) from findings as f where detection_id = ?",
+        [detection_id],
+    ).fetchall()
+    return f"{count}/{digest}"
+
+
+_STORED = f"""select finding_id::varchar as finding_id, interval_start, details,
+    coalesce(start_time, interval_start) as begins, suppressed_by, suppressed_count,
+    {", ".join(FILLED)}
+    from findings where detection_id = ?"""
+
+
+def columns_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that a hunt returned for a finding, from its row in `findings`."""
+    return {**json.loads(row["details"] or "{}"), **{name: row[name] for name in FILLED}}
+
+
+def _judge_stored(
+    con: duckdb.DuckDBPyConnection, detection: Detection, entries: Sequence[Entry]
+) -> None:
+    rows = warehouse.rows(con, _STORED, [detection.id])
+    columns = [columns_of(row) for row in rows]
+    ids = [row["finding_id"] for row in rows]
+    excepted = hidden_by(entries, [row["begins"] for row in rows], columns)
+    kept = detection.suppression
+    over = beyond(
+        _limit(detection),
+        [row["interval_start"] for row in rows],
+        [row["score"] or 0.0 for row in rows],
+        ids,
+        [one is not None for one in excepted],
+    )
+    judged = judge(
+        ids,
+        np.array([_microseconds(row["begins"]) for row in rows], dtype=np.int64),
+        np.array([SEVERITIES.index(row["severity"]) for row in rows], dtype=np.int64),
+        [_group(one, kept.group_by if kept else ()) for one in columns],
+        excepted,
+        over,
+        kept.duration // _TICK if kept else 0,
+    )
+    changes = [
+        {"finding_id": row["finding_id"], "suppressed_by": by, "suppressed_count": int(count)}
+        for row, by, count in zip(rows, judged.by, judged.counts, strict=True)
+        if (row["suppressed_by"], row["suppressed_count"]) != (by, count)
+    ]
+    _update(con, changes)
+
+
+def hidden_by(
+    entries: Sequence[Entry], starts: Sequence[datetime], columns: Sequence[Mapping[str, Any]]
+) -> list[str | None]:
+    """For each finding the exception that hides it, or None.
+
+    Args:
+        entries: those that name the findings' detection; the first that fits counts.
+        starts: start_time of each finding.
+        columns: its columns.
+    """
+    found: list[str | None] = [None] * len(starts)
+    for entry in reversed(entries):
+        fits = exceptions.matcher(entry)
+        for place, (start, row) in enumerate(zip(starts, columns, strict=True)):
+            if entry.start <= start < entry.end and fits(row):
+                found[place] = entry.shown
+    return found
+
+
+def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    values = [columns.get(name) for name in names]
+    if not values or any(one is None for one in values):
+        return None
+    return json.dumps(values, default=str, sort_keys=True)
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - exceptions.ALWAYS) // _TICK
+
+
+def _update(con: duckdb.DuckDBPyConnection, changes: Sequence[Mapping[str, Any]]) -> None:
+    if not changes:
+        return
+    con.register("judged_rows", pa.Table.from_pylist(list(changes), _DECISIONS))
+    con.execute(
+        """update findings set suppressed_by = j.suppressed_by,
+               suppressed_count = j.suppressed_count
+           from judged_rows as j where findings.finding_id = j.finding_id::uuid"""
+    )
+    con.unregister("judged_rows")
+
+
+def _write_exceptions(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
+    """Writes the exceptions down, each with what it hides."""
+    hidden = {
+        key: (count, newest)
+        for key, count, newest in con.execute(
+            """select regexp_extract(suppressed_by, '^exception ([0-9a-f]{8})', 1) as key,
+                      count(*), max(start_time)
+               from findings where suppressed_by is not null group by key"""
+        ).fetchall()
+    }
+    records = []
+    for entry in entries:
+        count, newest = hidden.get(entry.id, (0, None))
+        records.append(
+            {
+                "exception_id": entry.id,
+                "detection": entry.detection,
+                "match": json.dumps({column: list(values) for column, values in entry.match}),
+                "from_time": None if entry.start == exceptions.ALWAYS else entry.start,
+                "expires": entry.end,
+                "reason": entry.reason,
+                "owner": entry.owner or None,
+                "hidden": count,
+                "newest_hidden": newest,
+            }
+        )
+    with warehouse.transaction(con):
+        con.execute("delete from exceptions")
+        warehouse.insert(con, "exceptions", records)
