@@ -70,7 +70,7 @@ def make(
     for row in range(n_series):
         mu, local = _usual(rng, kind[row], start, hours, holiday)
         counts[row] = _draw(rng, kind[row], mu)
-        counts[row] += _resyncs(rng, mu)
+        counts[row] += _resyncs(rng, kind[row], mu)
         if attack[row]:
             stolen = _stolen(rng, attack[row], kind[row], mu, local, scored)
             counts[row] += stolen
@@ -131,13 +131,17 @@ def _draw(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
     return counts
 
 
-def _resyncs(rng: np.random.Generator, mu: np.ndarray) -> np.ndarray:
-    """Spikes that no one should hunt: a client that fetches a folder again."""
+def _resyncs(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
+    """Spikes that no one should hunt: a mailbox's client fetches a folder again.
+
+    A tenant has them in the size its mailboxes have.
+    """
     extra = np.zeros(len(mu))
     if rng.random() < 0.1:
         for at in rng.integers(len(mu), size=1 + rng.poisson(0.5)):
             lasts = int(rng.integers(1, 4))
-            extra[at : at + lasts] += rng.poisson(max(mu.mean(), 1) * rng.uniform(3, 12))
+            size = 10 ** rng.uniform(0, 2) if kind == "tenant" else max(mu.mean(), 1)
+            extra[at : at + lasts] += rng.poisson(size * rng.uniform(3, 12))
     return extra
 
 

@@ -41,11 +41,11 @@ def gundog(sample: Sample) -> np.ndarray:
 def run(sample: Sample, methods: dict[str, baselines.Method]) -> dict[str, Figures]:
     """The figures of gundog and of each method."""
     filled = np.nan_to_num(sample.counts)
-    cells = _cells(sample)
+    of_hours = cells(sample)
     results = {}
     for name, method in {"gundog": None, **methods}.items():
         started = time.process_time()
-        found = method(filled, cells, sample.scored) if method else gundog(sample)
+        found = method(filled, of_hours, sample.scored) if method else gundog(sample)
         cpu_ms = 1000 * (time.process_time() - started) / len(filled)
         results[name] = judge(found, sample, cpu_ms)
     return results
@@ -76,7 +76,7 @@ def judge(found: np.ndarray, sample: Sample, cpu_ms: float = 0.0) -> Figures:
     )
 
 
-def _cells(sample: Sample) -> np.ndarray:
+def cells(sample: Sample) -> np.ndarray:
     """Hour of the day and kind of day of each hour, in UTC."""
     hours = [sample.start + timedelta(hours=at) for at in range(sample.counts.shape[1])]
     return np.array([(hour.weekday() >= 5) * DAY + hour.hour for hour in hours])

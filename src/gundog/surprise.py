@@ -10,8 +10,8 @@ from scipy.special import betainc
 
 from gundog.baseline import Bools, Floats
 
-# Each channel's window: 3 h as it is, 3 h damped, 24 h damped.
-WINDOWS_H = np.array([3, 3, 24])
+# Each channel's window: 3 h as it is, 24 h damped.
+WINDOWS_H = np.array([3, 24])
 
 _LIFT, _EXCESS, _TOUCH = 1.5, 5.0, 1.2
 _FAINT = 250.0
@@ -42,13 +42,11 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
 
 
 def channels(hourly: Floats) -> Floats:
-    """Trailing sums of surprise: 3 h as it is, 3 h and 24 h damped, on a last axis.
+    """Trailing sums of surprise: 3 h as it is and 24 h damped, on a last axis.
 
-    Damped, one huge hour cannot carry a window and several odd hours can.
+    Damped, one huge hour cannot carry a day and several odd hours can.
     """
-    damped = damp(hourly)
-    three = _trailing(damped, 3)
-    return np.stack([_trailing(hourly, 3), three, _to_day(three)], axis=-1)
+    return np.stack([_over_3(hourly), _over_24(_over_3(damp(hourly)))], axis=-1)
 
 
 def damp(hourly: Floats) -> Floats:
@@ -57,19 +55,19 @@ def damp(hourly: Floats) -> Floats:
 
 def over_windows(hourly: Floats) -> Floats:
     """Trailing sums over each channel's window, on a last axis."""
-    three = _trailing(hourly, 3)
-    return np.stack([three, three, _to_day(three)], axis=-1)
+    three = _over_3(hourly)
+    return np.stack([three, _over_24(three)], axis=-1)
 
 
-def _trailing(hourly: Floats, hours: int) -> Floats:
+def _over_3(hourly: Floats) -> Floats:
     total = hourly.copy()
-    for back in range(1, hours):
-        total[:, back:] += hourly[:, :-back]
+    total[:, 1:] += hourly[:, :-1]
+    total[:, 2:] += hourly[:, :-2]
     return total
 
 
-def _to_day(three: Floats) -> Floats:
-    """Sums over 24 hours from sums over 3, without the rounding of running sums."""
+def _over_24(three: Floats) -> Floats:
+    """Sums over 24 hours from sums over 3, without the rounding errors of running sums."""
     for width in (3, 6, 12):
         wider = three.copy()
         wider[:, width:] += three[:, :-width]
@@ -94,11 +92,10 @@ def alone(y: Floats, mu: Floats, a: Floats, b: Floats, due: Floats) -> Floats:
         due: expected over each channel's window, (hours, channels).
     """
     hourly = surprise(y, mu, a, b)
-    damped = damp(hourly)
     more = (y - mu)[:, None]
     lifted = (more >= (_LIFT - 1) * due) & (more >= _EXCESS)
     passed = lifted & (y >= _TOUCH * mu)[:, None]
-    return np.where(passed, np.stack([hourly, damped, damped], axis=-1), -np.inf)
+    return np.where(passed, np.stack([hourly, damp(hourly)], axis=-1), -np.inf)
 
 
 def fewest(mu: Floats, due: Floats) -> Floats:
