@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -235,6 +236,8 @@ def _open(state: _Run) -> Any:
 
 
 def _steps(state: _Run) -> None:
+    # What a killed run was reading; no other run is at work.
+    shutil.rmtree(state.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
     with _open(state) as con:
         publish.write_detections(con, state.project.content.hunts)
         notify.start(con, state.project.settings.notify, state.author.at)

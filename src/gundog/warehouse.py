@@ -6,7 +6,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,24 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     try:
         _create(con)
         yield con
+    except duckdb.Error as error:
+        what = _lacking(error)
+        if not what:
+            raise
+        raise StoreError(f"{path}: {what}: nothing is half done, run again") from error
     finally:
-        con.close()
+        with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
+            con.close()
+
+
+def _lacking(error: duckdb.Error) -> str:
+    """What the machine had too little of, and what to do; empty when the error is another."""
+    text = str(error).strip().splitlines()[0]
+    if isinstance(error, duckdb.OutOfMemoryException) or "max_temp_directory_size" in text:
+        return f"memory ran out ({text}): give more memoryLimit in gundog.yaml"
+    if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+        return f"cannot be written ({text}): free disk space"
+    return ""
 
 
 def _create(con: duckdb.DuckDBPyConnection) -> None:
@@ -104,7 +120,8 @@ def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        con.execute("rollback")
+        with suppress(duckdb.Error):  # the error that matters is the first one
+            con.execute("rollback")
         raise
     con.execute("commit")
 

@@ -1,0 +1,243 @@
+"""Kills runs at random moments and compares what is left with a run that nobody disturbed.
+
+`python -m tests.crash 200` kills two hundred times. The parent only forks: it imports everything
+once and opens no database itself, so that a child starts hunting at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from gundog import run, scoring
+from gundog.interval import parse_range, parse_time
+from tests import kit
+from tests.kit import DAY, event, write_file
+
+FIRST = parse_time("2026-03-02")
+DAYS = 6
+# A run's own name and how long it took are all that may differ.
+FREE = frozenset({"run_id", "seconds"})
+PUBLISHED = (
+    "findings", "evidence", "finding_changes", "run_intervals", "source_files", "series_points",
+    "detections",
+)  # fmt: skip
+KEPT = ("source_hours", "stage_hours", "series_counts", "happenings")
+
+
+def make_world(root: Path) -> None:
+    """A project of six days; files have the same times in every world."""
+    kit.make_project(root, series=True)
+    kit.fill_days(root, f"{FIRST - DAY:%Y-%m-%d}", DAYS + 2)
+    for turn in range(DAYS):
+        day = f"{FIRST + turn * DAY:%Y-%m-%d}"
+        for who in ("a", "b"):
+            pair = [event(f"{day}T10:00", "open", who, 100 + turn),
+                    event(f"{day}T11:00", "close", who, 200 + turn)]  # fmt: skip
+            counts = [event(f"{day}T{hour:02}:30", "count", who, 300 + hour) for hour in range(24)]
+            write_file(root, day, pair + counts, who)
+    settle(root)
+
+
+def late_one(root: Path) -> None:
+    """Files that come late: new events of two old days, and a changed file."""
+    write_file(root, "2026-03-03", [event("2026-03-03T10:30", "close", "a", 500)], "late")
+    write_file(root, "2026-03-05", [event("2026-03-04T23:50", "open", "c", 501)], "late")
+    write_file(root, "2026-03-06", [event("2026-03-05T00:10", "close", "c", 502)], "late")
+    settle(root, 1)
+
+
+def late_two(root: Path) -> None:
+    """A file that changes and a broken one that is repaired later."""
+    day = "2026-03-04"
+    write_file(root, day, [event(f"{day}T10:00", "open", "a", 102)], "a")
+    kit.write_text(root / f"lake/date={day}/broken.parquet", "not yet")
+    settle(root, 2)
+
+
+def late_three(root: Path) -> None:
+    """The broken file comes whole."""
+    day = "2026-03-04"
+    write_file(root, day, [event(f"{day}T12:00", "close", "a", 600)], "broken")
+    settle(root, 3)
+
+
+def settle(root: Path, step: int = 0) -> None:
+    """Gives every file that was just written the time of its step."""
+    for path in (root / "lake").rglob("*.parquet"):
+        if path.stat().st_mtime > 1000:
+            os.utime(path, (step + 1, step + 1))
+
+
+STEPS: tuple[tuple[Callable[[Path], None], str, int], ...] = (
+    (make_world, "backfill", 0),
+    (late_one, "hunt", 0),
+    (late_two, "backfill", 1),
+    (late_three, "hunt", 1),
+)
+
+
+def hunt(root: Path, command: str, days_later: int) -> int:
+    """What one step runs; the same time however often it is run."""
+    project = run.load_project(root, {})
+    within = parse_range(f"{FIRST:%Y-%m-%d}", f"{FIRST + (DAYS - 1) * DAY:%Y-%m-%d}")
+    now = FIRST + (DAYS + days_later) * DAY + timedelta(hours=4)
+    request = run.Request(command, within if command == "backfill" else None, origin=command)
+    return run.run(project, request, now, uuid4()).exit_status
+
+
+def fork(work: Callable[[], Any], limit_bytes: int | None = None) -> int:
+    """Runs `work` in a child; returns its process id. What it returns becomes its exit status."""
+    child = os.fork()
+    if child:
+        return child
+    status = 70
+    try:
+        if limit_bytes:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit_bytes, limit_bytes))
+        status = int(work() or 0)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
+def ended(child: int) -> int:
+    """Waits for a child: its exit status, negative for the signal that killed it."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed(work: Callable[[], Any], delay: float) -> bool:
+    """Runs `work` and kills it after `delay` seconds; False when it had ended by itself."""
+    child = fork(work)
+    time.sleep(delay)
+    os.kill(child, signal.SIGKILL)
+    return ended(child) == -signal.SIGKILL
+
+
+def comparable(row: dict[str, Any]) -> str:
+    """A row as text, without what may differ."""
+    if row.get("before"):
+        row["before"] = sorted(
+            (name, value) for name, value in json.loads(row["before"]).items() if name not in FREE
+        )
+    return repr(sorted((name, str(value)) for name, value in row.items() if name not in FREE))
+
+
+def contents(root: Path, target: Path) -> int:
+    """Writes down every table of a world, published and kept, without what may differ."""
+    from gundog import warehouse
+
+    found: dict[str, list[str]] = {}
+    for file, names in ((".gundog/findings.duckdb", PUBLISHED), (".gundog/warehouse.duckdb", KEPT)):
+        con = warehouse.connect(root / file, read_only=True)
+        for name in names:
+            rows = warehouse.rows(con, f"from {name}")
+            found[name] = sorted(map(comparable, rows))
+        con.close()
+    target.write_text(json.dumps(found))
+    return 0
+
+
+def tables(root: Path) -> dict[str, list[str]]:
+    """The contents of a world, read by a child."""
+    target = root / "contents.json"
+    if status := ended(fork(partial(contents, root, target))):
+        raise RuntimeError(f"the tables could not be read: {status}")
+    found: dict[str, list[str]] = json.loads(target.read_text())
+    return found
+
+
+@dataclass
+class Undisturbed:
+    """What each step leaves when nobody kills it, and how long it takes."""
+
+    tables: list[dict[str, list[str]]] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+
+
+def undisturbed() -> Undisturbed:
+    """Goes through all steps once."""
+    found = Undisturbed()
+    root = Path(tempfile.mkdtemp(prefix="crash-"))
+    for prepare, command, later in STEPS:
+        prepare(root)
+        began = time.perf_counter()
+        ended(fork(partial(hunt, root, command, later)))
+        found.seconds.append(time.perf_counter() - began)
+        found.tables.append(tables(root))
+    shutil.rmtree(root)
+    return found
+
+
+def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
+    """Kills until enough have died, and compares after every step.
+
+    Raises:
+        AssertionError: naming the world, the step and the table that differs.
+    """
+    rng = random.Random(seed)  # noqa: S311 - no secret
+    expected = undisturbed()
+    counted = Counter[str]()
+    while counted["kills"] < kills:
+        root = Path(tempfile.mkdtemp(prefix="crash-"))
+        for step, (prepare, command, later) in enumerate(STEPS):
+            prepare(root)
+            for _ in range(per_step):
+                if counted["kills"] >= kills:
+                    break
+                delay = rng.uniform(0, 1.1 * expected.seconds[step])
+                died = killed(partial(hunt, root, command, later), delay)
+                counted["kills"] += died
+                counted[f"kills in step {step}"] += died
+                counted["ended before the kill"] += not died
+            # Twice: the second run must find nothing left to do.
+            for _ in range(2):
+                status = ended(fork(partial(hunt, root, command, later)))
+                assert status in (0, 1), f"{root}: step {step}: exit {status}"
+            compare(expected.tables[step], tables(root), f"{root}: step {step}")
+        counted["worlds"] += 1
+        shutil.rmtree(root)
+    return counted
+
+
+def compare(expected: dict[str, list[str]], found: dict[str, list[str]], where: str) -> None:
+    """Raises AssertionError with the first rows that differ."""
+    for name, rows in expected.items():
+        lost = [row for row in rows if row not in set(found[name])]
+        more = [row for row in found[name] if row not in set(rows)]
+        assert rows == found[name], f"{where}: {name}: lost {lost[:2]}, more {more[:2]}"
+
+
+def main() -> None:
+    """Prints how many kills were survived."""
+    kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    assert scoring  # imported before the first fork, for it takes seconds
+    began = time.perf_counter()
+    counted = torture(kills, seed)
+    took = time.perf_counter() - began
+    told = ", ".join(f"{value} {name}" for name, value in sorted(counted.items()))
+    sys.stdout.write(f"survived: {told}; {took:.0f} s\n")
+
+
+if __name__ == "__main__":
+    main()
