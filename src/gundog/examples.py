@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, timedelta
 from typing import Any
 
 import duckdb
@@ -17,8 +18,9 @@ from gundog.detection import Example, repeated
 from gundog.errors import GundogError, InputError
 from gundog.fields import unknown
 from gundog.findings import Hit
-from gundog.interval import floor, parse_time
+from gundog.interval import Interval, floor, parse_time
 
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _DAY = timedelta(days=1)
 _FILE_ID = 1
 
@@ -50,61 +52,100 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
         InputError: when an event names a table or column that does not exist.
         QueryError: when the SQL fails.
     """
-    con = warehouse.connect(threads=1)
-    try:
-        first = _load(con, loaded, hunt, example)
+    with bench(loaded, hunt) as con:
+        rows = expand(example)
+        times = [parse_time(row["Timestamp"]) for one in rows.values() for row in one
+                 if row.get("Timestamp")]  # fmt: skip
+        first = floor(min(times, default=example.interval.start), _DAY)
+        covers = Interval(min(first, example.interval.start), example.interval.end)
+        fill(con, loaded, hunt, rows, covers)
         if hunt.detection.series:
             return series.hunt(con, hunt, example.interval, first).hits
         return findings.match(con, hunt, example.interval, first)
+
+
+def expand(example: Example) -> Rows:
+    """An example's events by source table, each `repeat` written out."""
+    return {
+        name: [one for event in events for one in repeated(event)]
+        for name, events in example.events.items()
+    }
+
+
+@contextmanager
+def bench(loaded: Content, hunt: Hunt) -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty warehouse in memory, with the source and staged tables of a hunt."""
+    con = warehouse.connect(threads=1)
+    try:
+        content.register_functions(con)
+        con.execute("create schema staged")
+        for table in tables.TABLES:
+            con.execute(next(tables.create(table)))
+        for source in loaded.sources.values():
+            con.execute(source.ddl)
+            content.add_hidden_columns(con, source.name)
+        for stage in hunt.stages:
+            content.create_stage(con, stage)
+        yield con
     finally:
         con.close()
 
 
-def _load(
-    con: duckdb.DuckDBPyConnection, loaded: Content, hunt: Hunt, example: Example
-) -> datetime:
-    """Puts the events into an empty warehouse; returns the start of the first event's day."""
-    content.register_functions(con)
-    con.execute("create schema staged")
-    for table in tables.TABLES:
-        con.execute(next(tables.create(table)))
-    times = []
-    for name, events in example.events.items():
-        if name not in loaded.sources:
-            raise InputError(f"events.{name}: {unknown(name, loaded.sources, 'source table')}")
-        rows = [one for event in events for one in repeated(event)]
-        times += [parse_time(row["Timestamp"]) for row in rows if row.get("Timestamp")]
-        _insert_events(con, loaded.sources[name], rows)
-    first = floor(min(times, default=example.interval.start), _DAY)
-    for name in hunt.sources:
-        if name not in example.events:
-            _insert_events(con, loaded.sources[name], [])
-        _cover(con, name, min(first, example.interval.start), example.interval.end)
+def fill(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Content,
+    hunt: Hunt,
+    rows: Rows,
+    covers: Interval,
+    file_ids: Mapping[str, Sequence[int]] | None = None,
+) -> None:
+    """Stages rows into a bench, in place of what it held.
+
+    Args:
+        con: from `bench`.
+        loaded: the content that names the source tables.
+        hunt: whose staged tables are filled.
+        rows: by source table, columns by name.
+        covers: the time that every file stands for, so that an hour without events in it is a
+            quiet one and not a missing one.
+        file_ids: the file of each row; without it all are of one.
+
+    Raises:
+        InputError: when a row names a table or column that does not exist.
+    """
+    con.execute("delete from source_files")
+    for name in rows.keys() - loaded.sources.keys():
+        raise InputError(f"events.{name}: {unknown(name, loaded.sources, 'source table')}")
+    for name in {*rows, *hunt.sources}:
+        mine = rows.get(name, ())
+        files = (file_ids or {}).get(name) or [_FILE_ID] * len(mine)
+        _insert_events(con, loaded.sources[name], mine, files)
+        _cover(con, name, covers, set(files) or {_FILE_ID})
     for stage in hunt.stages:
-        content.create_stage(con, stage)
+        con.execute(f"delete from {stage.table}")
         columns = ", ".join(f'"{column}"' for column, _ in stage.columns)
         con.execute(f"insert into {stage.table} select {columns} from ({content.strip(stage.sql)})")
-    return first
 
 
 def _insert_events(
-    con: duckdb.DuckDBPyConnection, source: Source, rows: Sequence[Mapping[str, Any]]
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    rows: Sequence[Mapping[str, Any]],
+    file_ids: Sequence[int],
 ) -> None:
-    con.execute(source.ddl)
-    content.add_hidden_columns(con, source.name)
+    con.execute(f'delete from "{source.name}"')
     kinds = dict(source.columns)
     for name in dict.fromkeys(name for row in rows for name in row):
         if name not in kinds:
             raise InputError(f"events.{source.name}.{name}: {unknown(name, kinds, 'column')}")
     if not rows:
         return
-    arrow = pa.table(
-        {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string()) for name in kinds}
-    )
-    con.register("events", arrow)
+    texts = {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string())
+             for name in kinds}  # fmt: skip
+    con.register("events", pa.table({**texts, "file_id": pa.array(file_ids, pa.int64())}))
     casts = ", ".join(f'"{name}"::{kind}' for name, kind in source.columns)
     ns = content.nanoseconds("Timestamp", "VARCHAR", '"Timestamp"::timestamptz')
-    con.execute(f'insert into "{source.name}" select {casts}, {_FILE_ID}, {ns} from events')
+    con.execute(f'insert into "{source.name}" select {casts}, file_id, {ns} from events')
     con.unregister("events")
 
 
@@ -116,13 +157,14 @@ def _as_text(value: Any) -> str | None:
     return str(findings.plain(value))
 
 
-def _cover(con: duckdb.DuckDBPyConnection, source: str, start: datetime, end: datetime) -> None:
-    """Says that one file covers everything, so that an hour without events is a quiet one."""
+def _cover(
+    con: duckdb.DuckDBPyConnection, source: str, covers: Interval, file_ids: Collection[int]
+) -> None:
     con.execute(
         """insert into source_files (file_id, source_table, path, covers_start, covers_end, state,
                                      seen_seq)
-           values (?, ?, 'example', ?, ?, 'staged', 1)""",
-        [_FILE_ID, source, start, end],
+           select unnest(?::bigint[]), ?, 'example', ?, ?, 'staged', 1""",
+        [sorted(file_ids), source, covers.start, covers.end],
     )
 
 
