@@ -283,6 +283,7 @@ def test_writing_a_detection_works_as_written(tmp_path: Path) -> None:
     assert "1 unchanged" in said
     assert "mailbox_synced: 0 of 8 intervals to hunt" in said
     assert "mailbox_synced: 8 of 8 intervals to hunt" in said
+    assert "by messaging team" in said
 
 
 def _run(commands: str, here: Path) -> tuple[str, Path]:
