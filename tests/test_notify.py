@@ -23,7 +23,7 @@ from uuid import UUID, uuid4, uuid5
 import duckdb
 import pytest
 
-from gundog import notify, tables, warehouse
+from gundog import channels, messages, notify, post, sending, tables, warehouse
 from gundog.interval import parse_range
 from gundog.settings import Channel
 from tests.hostile import HOSTILE, assert_harmless
@@ -118,7 +118,7 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
 def fill(con: Con) -> None:
     """The outbox's tables and three detections: two stable, one experimental."""
     for table in (tables.FINDINGS, tables.DETECTIONS, tables.NOTIFICATIONS,
-                  tables.NOTIFICATION_STARTS):  # fmt: skip
+                  tables.NOTIFICATION_STARTS, tables.FINDING_CHANGES):  # fmt: skip
         con.execute(next(tables.create(table)))
     for stem, status in (("export", "stable"), ("access", "stable"), ("trial", "experimental")):
         warehouse.insert(con, "detections", [
@@ -280,7 +280,7 @@ def test_digest_tells_all_in_one_message_worst_first(con: Con) -> None:
     assert body["title"] == "3 new (1 high, 2 low); 7 detections x 1 day hunted"
     assert (body["kind"], body["command"]) == ("digest", "gundog findings")
     assert [set(one) for one in body["findings"]] == [KEYS] * 3
-    assert set(body) == KEYS | {"findings"}
+    assert set(body) == KEYS | {"findings", "withdrawn"}
     lines = body["text"].splitlines()
     assert len(lines) == 3
     assert lines[0].startswith(
@@ -290,12 +290,12 @@ def test_digest_tells_all_in_one_message_worst_first(con: Con) -> None:
 
 def test_digest_names_the_first_findings_and_counts_the_rest(con: Con) -> None:
     """A large night stays readable, and the body still holds every finding."""
-    for number in range(notify.DIGEST_LINES + 5):
+    for number in range(messages.DIGEST_LINES + 5):
         add(con, str(number))
     told(con, LEADS)
 
     (body,) = bodies(con)
-    assert len(body["findings"]) == notify.DIGEST_LINES + 5
+    assert len(body["findings"]) == messages.DIGEST_LINES + 5
     assert body["text"].splitlines()[-1] == "and 5 more"
 
 
@@ -476,7 +476,7 @@ def test_no_field_of_a_message_acts_whatever_an_event_says(con: Con) -> None:
 def assert_body_harmless(body: dict[str, Any]) -> None:
     for key in KEYS - {"text"}:
         assert_harmless(body[key] or "")
-        assert len(body[key] or "") <= notify.TITLE_LIMIT
+        assert len(body[key] or "") <= messages.TITLE_LIMIT
     for line in body["text"].splitlines():
         assert_harmless(line)
 
@@ -507,8 +507,8 @@ def test_message_arrives_once_and_is_recorded(con: Con, sink: Sink) -> None:
     """One POST of the stored body, with the row's id as Idempotency-Key."""
     channel = queued(con, sink)
 
-    assert notify.send(con, [channel], AT, Naps()) == notify.Sent(sent=1)
-    assert notify.send(con, [channel], AT + DAY, Naps()) == notify.Sent()
+    assert sending.send(con, [channel], AT, Naps()) == sending.Sent(sent=1)
+    assert sending.send(con, [channel], AT + DAY, Naps()) == sending.Sent()
     (request,), (row,) = sink.requests, outbox(con)
     assert (request.method, request.path) == ("POST", "/hook")
     assert request.headers["Content-Type"] == "application/json"
@@ -523,7 +523,7 @@ def test_first_retry_is_within_the_run_with_the_same_key(con: Con, sink: Sink) -
     sink.script = [500]
     naps = Naps()
 
-    assert notify.send(con, [channel], AT, naps) == notify.Sent(sent=1)
+    assert sending.send(con, [channel], AT, naps) == sending.Sent(sent=1)
     assert naps == [2.0]
     assert len(set(sink.keys())) == 1
     assert len(sink.keys()) == 2
@@ -537,26 +537,26 @@ def test_next_retry_is_due_after_at_most_a_minute(con: Con, sink: Sink) -> None:
     channel = queued(con, sink)
     sink.script = [500, 500]
 
-    sent = notify.send(con, [channel], AT, Naps())
-    assert sent == notify.Sent(failed=1, errors=("notify soc: 127.0.0.1: answered 500",))
+    sent = sending.send(con, [channel], AT, Naps())
+    assert sent == sending.Sent(failed=1, errors=("notify soc: 127.0.0.1: answered 500",))
     (row,) = outbox(con)
     assert AT + timedelta(seconds=2) < row["next_attempt_at"] <= AT + timedelta(seconds=62)
     assert row["last_error"] == "127.0.0.1: answered 500"
     before = row["next_attempt_at"] - timedelta(seconds=1)
-    assert notify.send(con, [channel], before, Naps()) == notify.Sent()
-    assert notify.send(con, [channel], AT + timedelta(seconds=62), Naps()) == notify.Sent(sent=1)
+    assert sending.send(con, [channel], before, Naps()) == sending.Sent()
+    assert sending.send(con, [channel], AT + timedelta(seconds=62), Naps()) == sending.Sent(sent=1)
     assert len(sink.keys()) == 3
     assert len(set(sink.keys())) == 1
 
 
 def test_waits_grow_and_differ_between_messages() -> None:
     """From a minute they double up to six hours, spread over their upper half."""
-    waits = [notify._backoff_s(UUID(int=3), attempts) for attempts in range(1, 20)]
+    waits = [sending._backoff_s(UUID(int=3), attempts) for attempts in range(1, 20)]
 
     for attempts, wait in enumerate(waits, start=1):
-        longest = min(60 * 2 ** max(attempts - 2, 0), notify.LONGEST_BACKOFF_S)
+        longest = min(60 * 2 ** max(attempts - 2, 0), sending.LONGEST_BACKOFF_S)
         assert longest / 2 <= wait <= longest
-    assert len({notify._backoff_s(UUID(int=n), 2) for n in range(50)}) > 30
+    assert len({sending._backoff_s(UUID(int=n), 2) for n in range(50)}) > 30
 
 
 def test_retry_after_is_waited_for_within_the_run(con: Con, sink: Sink) -> None:
@@ -565,7 +565,7 @@ def test_retry_after_is_waited_for_within_the_run(con: Con, sink: Sink) -> None:
     sink.script = [(429, {"Retry-After": "7"}), 200, (429, {"Retry-After": "1"}), 200]
     naps = Naps()
 
-    assert notify.send(con, [channel], AT, naps) == notify.Sent(sent=2)
+    assert sending.send(con, [channel], AT, naps) == sending.Sent(sent=2)
     assert naps == [7.0, 1.0]
     first, again, second, last = sink.keys()
     assert (first, second) == (again, last)
@@ -589,11 +589,11 @@ def test_long_retry_after_holds_the_whole_channel_and_no_other(
     hour = timedelta(hours=1)
     sink.script = [(429, header)]
 
-    sent = notify.send(con, [channel, other], AT, Naps())
+    sent = sending.send(con, [channel, other], AT, Naps())
     assert (sent.sent, sent.failed, len(sent.errors)) == (3, 1, 1)
     assert [one.path for one in sink.requests] == ["/hook"] + ["/other"] * 3
-    assert notify.send(con, [channel], AT + hour - timedelta(seconds=1), Naps()) == notify.Sent()
-    assert notify.send(con, [channel], AT + hour, Naps()) == notify.Sent(sent=3)
+    assert sending.send(con, [channel], AT + hour - timedelta(seconds=1), Naps()) == sending.Sent()
+    assert sending.send(con, [channel], AT + hour, Naps()) == sending.Sent(sent=3)
 
 
 def test_retry_after_of_years_holds_a_day(con: Con, sink: Sink) -> None:
@@ -601,8 +601,8 @@ def test_retry_after_of_years_holds_a_day(con: Con, sink: Sink) -> None:
     channel = queued(con, sink)
     sink.script = [(503, {"Retry-After": "999999999"})]
 
-    assert notify.send(con, [channel], AT, Naps()).failed == 1
-    assert notify.send(con, [channel], AT + DAY, Naps()).sent == 1
+    assert sending.send(con, [channel], AT, Naps()).failed == 1
+    assert sending.send(con, [channel], AT + DAY, Naps()).sent == 1
 
 
 @pytest.mark.parametrize("value", ["soon", "", "-5", "1e3", "9" * 30, "Tue, 99 Mar"])
@@ -612,7 +612,7 @@ def test_retry_after_that_makes_no_sense_is_none(con: Con, sink: Sink, value: st
     sink.script = [(503, {"Retry-After": value})]
     naps = Naps()
 
-    assert notify.send(con, [channel], AT, naps) == notify.Sent(sent=1)
+    assert sending.send(con, [channel], AT, naps) == sending.Sent(sent=1)
     assert naps == [2.0]
 
 
@@ -621,7 +621,7 @@ def test_retry_after_that_makes_no_sense_is_none(con: Con, sink: Sink, value: st
     [
         (500, "answered 500"),
         (404, "answered 404"),
-        ((302, {"Location": "/other"}), f"answered 302{notify.REDIRECT_HINT}"),
+        ((302, {"Location": "/other"}), f"answered 302{post.REDIRECT_HINT}"),
         ("hang", "did not answer within 0.2 s"),
         ("drop", "closed the connection before it answered"),
     ],
@@ -634,11 +634,11 @@ def test_every_failure_is_named_and_the_message_kept(
     channel = queued(con, sink)
     sink.script = [answer, answer]
 
-    sent = notify.send(con, [channel], AT, Naps(), timeout_s=0.2)
-    assert sent == notify.Sent(failed=1, errors=(f"notify soc: 127.0.0.1: {error}",))
+    sent = sending.send(con, [channel], AT, Naps(), timeout_s=0.2)
+    assert sent == sending.Sent(failed=1, errors=(f"notify soc: 127.0.0.1: {error}",))
     assert [one.path for one in sink.requests] == ["/hook", "/hook"]
     assert len(set(sink.keys())) == 1
-    assert notify.send(con, [channel], AT + timedelta(seconds=62), Naps()).sent == 1
+    assert sending.send(con, [channel], AT + timedelta(seconds=62), Naps()).sent == 1
 
 
 def test_server_that_answers_byte_by_byte_does_not_hold_the_run(con: Con, sink: Sink) -> None:
@@ -649,7 +649,7 @@ def test_server_that_answers_byte_by_byte_does_not_hold_the_run(con: Con, sink: 
     thread.start()
     try:
         url = f"http://127.0.0.1:{slow.server_address[1]}/"
-        error = notify.send_test(Channel("slow", url), AT, timeout_s=0.3)
+        error = sending.send_test(Channel("slow", url), AT, timeout_s=0.3)
     finally:
         sink.released.set()
         slow.shutdown()
@@ -681,7 +681,7 @@ def test_refused_connection_is_named(con: Con, sink: Sink) -> None:
     add(con)
     told(con)
 
-    assert notify.send(con, [SOC], AT, Naps()).errors == (
+    assert sending.send(con, [SOC], AT, Naps()).errors == (
         "notify soc: 127.0.0.1: refused the connection",
     )
 
@@ -692,7 +692,7 @@ def test_one_message_that_is_refused_keeps_none_of_the_others(con: Con, sink: Si
     channel = queued(con, sink, "one", "two")
     sink.script = [400, 400]
 
-    sent = notify.send(con, [channel], AT, Naps())
+    sent = sending.send(con, [channel], AT, Naps())
     assert (sent.sent, sent.failed) == (2, 1)
     assert sink.requests[0].body["title"] == sink.requests[1].body["title"]
     assert sink.requests[0].body["severity"] == "critical"
@@ -708,7 +708,7 @@ def test_channel_that_is_down_is_left_until_the_next_run(
     told(con, other)
     sink.script = [answer] * posts
 
-    sent = notify.send(con, [channel, other], AT, Naps())
+    sent = sending.send(con, [channel, other], AT, Naps())
     assert (sent.sent, sent.failed, len(sent.errors)) == (8, 8, 1)
     assert [one.path for one in sink.requests] == ["/hook"] * posts + ["/other"] * 8
     assert {row["attempts"] for row in outbox(con, where="channel = 'soc'")} == {1, 2}
@@ -723,7 +723,7 @@ def test_message_is_given_up_after_twenty_tries_or_three_days(
     """Whichever comes first; the error stays, and it is never tried again."""
     channel = queued(con, sink)
     sink.script = [500] * 1000
-    results = [notify.send(con, [channel], AT + n * step, Naps()) for n in range(runs)]
+    results = [sending.send(con, [channel], AT + n * step, Naps()) for n in range(runs)]
 
     assert [one.dead for one in results] == [0] * (runs - 1) + [1]
     (row,) = outbox(con)
@@ -731,7 +731,7 @@ def test_message_is_given_up_after_twenty_tries_or_three_days(
     assert row["next_attempt_at"] is row["sent_at"] is None
     assert row["last_error"] == "127.0.0.1: answered 500"
     sink.script = []
-    assert notify.send(con, [channel], AT + 30 * DAY, Naps()) == notify.Sent()
+    assert sending.send(con, [channel], AT + 30 * DAY, Naps()) == sending.Sent()
 
 
 def test_other_channels_hear_that_messages_were_given_up(con: Con, sink: Sink) -> None:
@@ -742,7 +742,7 @@ def test_other_channels_hear_that_messages_were_given_up(con: Con, sink: Sink) -
         add(con, name)
     told(con, dead)
 
-    results = [notify.send(con, [dead, well], AT + n * DAY, Naps()) for n in range(4)]
+    results = [sending.send(con, [dead, well], AT + n * DAY, Naps()) for n in range(4)]
     assert [one.dead for one in results] == [0, 0, 0, 2]
     assert [one.body["kind"] for one in sink.requests] == ["health"]
     assert sink.requests[0].body["title"] == "Messages to channel dead were given up"
@@ -754,15 +754,15 @@ def test_time_in_the_outbox_before_the_first_try_does_not_count(con: Con, sink: 
     channel = queued(con, sink)
     sink.script = [500, 500]
 
-    assert notify.send(con, [channel], AT + 7 * DAY, Naps()).failed == 1
-    assert notify.send(con, [channel], AT + 8 * DAY, Naps()).sent == 1
+    assert sending.send(con, [channel], AT + 7 * DAY, Naps()).failed == 1
+    assert sending.send(con, [channel], AT + 8 * DAY, Naps()).sent == 1
 
 
 def test_messages_to_a_channel_that_is_gone_stay(con: Con, sink: Sink) -> None:
     """Only channels of gundog.yaml are sent to."""
     queued(con, sink)
 
-    assert notify.send(con, [], AT, Naps()) == notify.Sent()
+    assert sending.send(con, [], AT, Naps()) == sending.Sent()
     assert len(outbox(con, where="sent_at is null")) == 1
 
 
@@ -770,11 +770,11 @@ SENDER = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from gundog import notify, warehouse
+from gundog import sending, warehouse
 from gundog.settings import Channel
 with warehouse.connect(Path(sys.argv[1])) as con:
     at = datetime.fromisoformat(sys.argv[3])
-    print(notify.send(con, [Channel("soc", sys.argv[2])], at, lambda _: None).sent)
+    print(sending.send(con, [Channel("soc", sys.argv[2])], at, lambda _: None).sent)
 """
 
 
@@ -835,7 +835,7 @@ def test_address_is_called_as_it_is_written(
     """json:// is http://; user:password becomes Basic auth and leaves the address."""
     channel = Channel("x", sink.url(path, scheme, user))
 
-    assert notify.send_test(channel, AT) is None
+    assert sending.send_test(channel, AT) is None
     (request,) = sink.requests
     assert request.path == seen
     assert request.headers["Host"] == f"127.0.0.1:{sink.port}"
@@ -846,8 +846,10 @@ def test_address_is_called_as_it_is_written(
 
 def test_jsons_is_https() -> None:
     """The secure spelling never falls back to plain HTTP, and redirects are not followed there."""
-    assert notify._AnyStatus.https_response is notify._AnyStatus.http_response
-    assert notify._plain("jsons://u:p@example.com/x")[0] == "https://example.com/x"
+    assert post._AnyStatus.https_response is post._AnyStatus.http_response
+    hook = channels._hook("jsons://u:p@example.com/x")
+    assert hook is not None
+    assert hook.url == "https://example.com/x"
 
 
 SECRET = "s3cr3t"  # noqa: S105 - what the tests look for
@@ -878,19 +880,21 @@ def test_nothing_tells_the_secret_of_an_address(
     add(con)
     told(con, channel)
 
-    sent = notify.send(con, [channel], AT, Naps())
+    sent = sending.send(con, [channel], AT, Naps())
     assert (sent.failed, len(sent.errors)) == (1, 1)
-    said = [repr(channel), repr(sent), notify.url_problem(url), notify.send_test(channel, AT),
-            notify.heartbeat(url, Naps()), notify.host(url), caplog.text, outbox(con)]  # fmt: skip
+    said = [repr(channel), repr(sent), channels.url_problem(url), sending.send_test(channel, AT),
+            sending.heartbeat(url, Naps()), channels.place(url), caplog.text, outbox(con)]  # fmt: skip
     assert SECRET not in str(said)
 
 
 @pytest.mark.parametrize("url", [url for url in BAD if "127.0.0.1:9/" not in url])
 def test_malformed_address_is_a_problem(url: str) -> None:
     """What cannot be called can be refused before anything is sent."""
-    problem = "is no address of a channel: write http://, https://, json://, jsons:// and a host"
+    problem = channels.url_problem(url)
 
-    assert notify.url_problem(url) == problem
+    assert problem is not None
+    assert problem.startswith("is no ")
+    assert SECRET not in problem
 
 
 @pytest.mark.parametrize(
@@ -898,7 +902,7 @@ def test_malformed_address_is_a_problem(url: str) -> None:
 )
 def test_well_formed_address_is_no_problem(url: str) -> None:
     """Every kind that a channel understands."""
-    assert notify.url_problem(url) is None
+    assert channels.url_problem(url) is None
 
 
 # ---- heartbeat and test message ----
@@ -908,11 +912,11 @@ def test_heartbeat_is_a_get_and_is_tried_twice(sink: Sink) -> None:
     """One failure is forgiven, two are named with the host only."""
     naps = Naps()
 
-    assert notify.heartbeat(sink.url("/ping/s3cr3t"), naps) is None
+    assert sending.heartbeat(sink.url("/ping/s3cr3t"), naps) is None
     sink.script = [500, 200]
-    assert notify.heartbeat(sink.url(), naps) is None
+    assert sending.heartbeat(sink.url(), naps) is None
     sink.script = [500, 503]
-    assert notify.heartbeat(sink.url(), naps) == "heartbeat 127.0.0.1: answered 503"
+    assert sending.heartbeat(sink.url(), naps) == "heartbeat 127.0.0.1: answered 503"
     assert [one.method for one in sink.requests] == ["GET"] * 5
     assert naps == [2.0, 2.0]
 
@@ -921,9 +925,9 @@ def test_test_message_passes_the_outbox_by(con: Con, sink: Sink) -> None:
     """It has kind test and every key, and leaves no row."""
     channel = Channel("soc", sink.url())
 
-    assert notify.send_test(channel, AT) is None
+    assert sending.send_test(channel, AT) is None
     sink.script = [403]
-    assert notify.send_test(channel, AT) == "127.0.0.1: answered 403"
+    assert sending.send_test(channel, AT) == "127.0.0.1: answered 403"
     assert sink.requests[0].body["kind"] == "test"
     assert set(sink.requests[0].body) == KEYS
     assert outbox(con) == []

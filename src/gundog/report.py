@@ -177,14 +177,10 @@ def withdrawn(con: duckdb.DuckDBPyConnection, prefix: str) -> list[dict[str, Any
             qualify row_number() over (partition by c.finding_id order by c."at" desc) = 1""",
         [prefix.lower()],
     )
-    return [{**_revived(row.pop("before")), **row, "interval_state": "withdrawn"} for row in gone]
-
-
-def _revived(before: str) -> dict[str, Any]:
-    """A row of findings from the JSON it was kept in."""
-    row: dict[str, Any] = json.loads(before)
-    times = [one.name for one in tables.FINDINGS.columns if one.type == "TIMESTAMPTZ"]
-    return {**row, **{name: parse_time(row[name]) for name in times if row.get(name)}}
+    return [
+        {**tables.revived(tables.FINDINGS, row.pop("before")), **row, "interval_state": "withdrawn"}
+        for row in gone
+    ]
 
 
 def show(

@@ -17,6 +17,7 @@ import duckdb
 
 import gundog
 from gundog import (
+    channels,
     content,
     exceptions,
     findings,
@@ -25,6 +26,7 @@ from gundog import (
     notify,
     publish,
     query,
+    sending,
     series,
     settings,
     stage,
@@ -131,7 +133,7 @@ def load_project(root: Path, environ: Mapping[str, str]) -> Project:
     problems = [
         Problem(settings.FILE, f"notify.{channel.name}.url", what)
         for channel in loaded.notify
-        if (what := notify.url_problem(channel.url))
+        if (what := channels.url_problem(channel.url))
     ]
     if problems:
         raise ContentError(problems)
@@ -560,29 +562,42 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     _close(con, state)
     state.step("publish", partial(_publish, con, state))
     if options.notify:
-        sent = state.step("notify", partial(notify.send, con, options.notify, state.author.at))
+        sent = state.step("notify", partial(sending.send, con, options.notify, state.author.at))
         for error in sent.errors:
             state.outcome.problems.append(error)
         _close(con, state)
         _publish(con, state)
     if options.heartbeat and not state.outcome.problems:
-        error = notify.heartbeat(options.heartbeat)
+        error = sending.heartbeat(options.heartbeat)
         if error:
             state.outcome.problems.append(error)
 
 
 def _queue(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
-    channels, author, outcome = state.project.settings.notify, state.author, state.outcome
-    days = len({interval.end for _, interval in state.attempted})
-    hunted = len({key for key, _ in state.attempted})
-    coverage = f"{hunted} detections x {days} intervals hunted" if hunted else ""
+    told, author, outcome = state.project.settings.notify, state.author, state.outcome
+    known = warehouse.rows(con, "select * from exceptions order by expires, exception_id")
     backfill = state.request.command == "backfill"
     notify.queue_findings(
-        con, channels, author.run_id, author.at, state.request.notify,
-        history=outcome.within if backfill else None, coverage=coverage,
+        con, told, author.run_id, author.at, state.request.notify,
+        history=outcome.within if backfill else None, coverage=_coverage(state),
+        notes=exceptions.attention(known, author.at, news=True),
     )  # fmt: skip
     items = [(one.key, one.title, one.text) for one in outcome.health]
-    notify.queue_health(con, channels, author.run_id, author.at, items)
+    notify.queue_health(con, told, author.run_id, author.at, items)
+
+
+def _coverage(state: _Run) -> str:
+    """What was hunted and whether all was well, in a few words; empty when nothing was hunted."""
+    hunted = len({key for key, _ in state.attempted})
+    if not hunted:
+        return ""
+    times = len({interval.end for _, interval in state.attempted})
+    daily = all(hunt.detection.frequency == _DAY for hunt in state.hunts)
+    unit = ("day" if daily else "interval") + ("s" if times > 1 else "")
+    bad = len(state.outcome.problems)
+    state_of_things = f"{bad} problem{'s' if bad > 1 else ''}" if bad else "sources fresh"
+    detections = f"{hunted} detection{'s' if hunted > 1 else ''}"
+    return f"{detections} x {times} {unit} hunted; {state_of_things}"
 
 
 def _close(con: duckdb.DuckDBPyConnection, state: _Run) -> None:

@@ -5,8 +5,12 @@ The comments travel into both database files; docs/tables.md is made from them.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
+
+from gundog.interval import parse_time
 
 
 @dataclass(frozen=True)
@@ -366,6 +370,7 @@ NOTIFICATIONS = Table(
         Column("key", "VARCHAR", "what the message is about; queued once per channel"),
         Column("finding_ids", "UUID[]", "the findings it tells of; empty for health"),
         Column("severities", "VARCHAR[]", "their severities when it was queued, in that order"),
+        Column("withdrawn_ids", "UUID[]", "findings it says are withdrawn; only of digests"),
         Column("severity", "VARCHAR", "the highest of them; null when there are none"),
         Column("body", "JSON", "what is sent; text from events is neutralised in it"),
         Column("run_id", "UUID", "the run that queued it; null when sending did"),
@@ -412,6 +417,13 @@ def comments(table: Table, schema: str = "main", *, published: bool = False) -> 
     for column in columns:
         name = f'{schema}.{table.name}."{column.name}"'
         yield f"comment on column {name} is {quote(column.comment)}"
+
+
+def revived(table: Table, kept: str) -> dict[str, Any]:
+    """A row of a table from the JSON it was kept in."""
+    row: dict[str, Any] = json.loads(kept)
+    times = [one.name for one in table.columns if one.type == "TIMESTAMPTZ"]
+    return {**row, **{name: parse_time(row[name]) for name in times if row.get(name)}}
 
 
 def quote(text: str) -> str:
