@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gundog import content, examples, findings, tables, warehouse
@@ -27,6 +27,7 @@ from gundog.errors import QueryError
 from gundog.findings import Author, Changes, Event, Hit, Hunted, canonical, plain
 from gundog.interval import Interval, parse_time
 from tests import kit
+from tests.hostile import HOSTILE
 from tests.kit import DAY, event, table, write_file
 
 PAIR_ID = "11111111-1111-4111-8111-111111111111"
@@ -170,6 +171,7 @@ nested = st.recursive(
 )
 
 
+@settings(max_examples=40, deadline=None)
 @given(nested)
 def test_every_value_becomes_strict_json(value: Any) -> None:
     """Other programs read it too: no NaN, no Infinity, nothing but ASCII; twice is once."""
@@ -443,6 +445,16 @@ def test_changed_row_or_evidence_is_told_and_keeps_id_and_birth(
     assert len(rows(con, "evidence")) == len(after.events)
 
 
+def test_changed_detection_changes_its_findings(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
+    """The same row found by other SQL is told as such, and its id stays."""
+    store(con, pair, [hit("a")])
+
+    assert store(con, replace(pair, hash="other"), [hit("a")], day=2) == changes(changed=1)
+
+    assert history(con)[-1] == ("changed", "detection")
+    assert [one["detection_hash"] for one in rows(con, "findings")] == ["other"]
+
+
 def test_finding_that_goes_is_withdrawn_and_may_return(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
@@ -658,3 +670,31 @@ def test_source_of_a_redelivered_event_is_the_smallest_path(tmp_path: Path) -> N
         ("lake/date=2026-03-01/a.parquet",)
     ]
     assert table(tmp_path, "select evidence_count from findings") == [(2,)]
+
+
+def test_text_of_events_reaches_its_finding_unchanged(tmp_path: Path) -> None:
+    """From the lake through staging and hunting: every hostile string as it was, each once."""
+    kit.make_project(tmp_path)
+    kit.fill_days(tmp_path, "2026-03-01", 1)
+    texts = [raw for name, raw in HOSTILE.items() if name != "lone surrogate"]
+    happened = [
+        event(f"2026-03-01T{hour}:00", kind, raw, 10 * place + hour)
+        for place, raw in enumerate(texts, start=100)
+        for hour, kind in ((10, "open"), (11, "close"))
+    ]
+    write_file(tmp_path, "2026-03-01", happened, "hostile")
+
+    kit.hunt(tmp_path, ("2026-03-01", "2026-03-01"))
+
+    found = table(
+        tmp_path,
+        """select account_name, title, details ->> '$.gap', entities ->> '$[0].Name',
+                  (select list(distinct event ->> '$.who') from evidence as e
+                   where e.finding_id = f.finding_id)
+           from findings as f""",
+    )
+    assert sorted(row[0] for row in found) == sorted(texts)
+    for who, title, gap, entity, proof in found:
+        assert title == f"{who or '?'} opened and closed after 1h"
+        assert (gap, proof) == ("1h", [who])
+        assert entity == (who or None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -354,6 +355,7 @@ def test_tenants_own_series_is_one_finding_beside_its_mailboxes(first: Hunted) -
     [row] = [one for one in first.rows if one["mailbox"] == "*"]
 
     assert row["title"].count("the whole tenant") == 1
+    assert json.loads(row["details"])["series_key"] == "/*"
     mailboxes = ask(
         first.published,
         "select distinct event ->> '$.mailbox' as name from evidence where finding_id = ?",
