@@ -300,6 +300,35 @@ def test_defaults_follow_the_pool() -> None:
     assert score(counts, MONDAY, DAY, threshold=2.5).threshold == 2.5
 
 
+def test_a_threshold_says_what_it_costs() -> None:
+    """The threshold that a budget led to, given as such, expects the budget and flags the same."""
+    counts = office(200, 29 * DAY, 9)
+
+    budgeted = score(counts, MONDAY, DAY, budget=3)
+    again = score(counts, MONDAY, DAY, threshold=budgeted.threshold)
+
+    assert same(budgeted, again)
+    assert again.expected_false == pytest.approx(3, rel=0.05)
+    assert score(counts, MONDAY, DAY, threshold=budgeted.threshold + 1).expected_false < 1
+
+
+def test_an_attack_that_is_taken_out_of_the_history_leaves_the_calibration() -> None:
+    """With its hours set NaN, a night of attacks no longer makes tonight's look common."""
+    counts = office(100, 29 * DAY, 10)
+    attacked, taken_out = counts.copy(), counts.copy()
+    attacked[:40, -4 * DAY : -3 * DAY] += 500
+    taken_out[:40, -4 * DAY : -3 * DAY] = np.nan
+    for case in (counts, attacked, taken_out):
+        case[7, -5] += 400
+
+    clean, polluted, confirmed = (
+        score(case, MONDAY, DAY) for case in (counts, attacked, taken_out)
+    )
+
+    assert polluted.night_score[7, 0] < clean.night_score[7, 0] - 0.5
+    assert confirmed.night_score[7, 0] == pytest.approx(clean.night_score[7, 0], rel=0.3)
+
+
 def test_a_larger_budget_flags_no_less() -> None:
     """The threshold falls as the budget grows, and what is flagged only grows."""
     counts = office(200, 29 * DAY, 5)
