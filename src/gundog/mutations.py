@@ -1,0 +1,501 @@
+"""A detection's own firing examples, moved, cut, doubled and respelled; each with its verdict.
+
+What must come of a mutation follows from the laws that hold for every detection and from what
+its YAML says of itself, never from its name:
+
+- Delivery is no matter: order, repetition and the file of a row change nothing.
+- Time has no favourites: an example moved by whole intervals finds the same, moved. Of a match
+  that is not bound to its interval, it finds the same wherever an edge of an hour, a day or an
+  interval falls, and hunted in two parts as hunted in one.
+- A match with a parameter `within` whose evidence has two roles is a pair: it fires up to and
+  including that gap, and not when its two sides change places in time.
+- Any other duration decides at its own length: what lies a microsecond further never matters.
+- Names of hosts, accounts and files have no case. Where a finding is a whole row of the query
+  (a detection bound to its interval), that holds for all rows at once only.
+
+A detection is bound when its identity names the interval, as the published hunts do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from gundog import examples, findings, series
+from gundog.content import Content, Hunt
+from gundog.detection import Detection, Example
+from gundog.errors import GundogError, InputError
+from gundog.examples import Rows
+from gundog.findings import Hit
+from gundog.interval import Interval, floor, format_duration, format_time, parse_time
+
+_US = timedelta(microseconds=1)
+_HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
+_NAMES = re.compile(r"(Name|Domain|Upn|Application|ActionType)$")
+_ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
+_FINER = re.compile(r"[.,]\d{6}(\d+)")
+# What a finding says that does not depend on when or under which id its events are.
+_TIMELESS = ("tenant", "host_name", "dns_domain", "account_name", "mailbox", "app_id",
+             "ip_address", "severity")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One mutation of one example: what it was, and what is wrong with what came of it."""
+
+    name: str
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class _Bench:
+    """A hunt on an open bench, and the example that is mutated."""
+
+    con: duckdb.DuckDBPyConnection
+    loaded: Content
+    hunt: Hunt
+    example: Example
+    rows: Rows
+
+    @property
+    def detection(self) -> Detection:
+        return self.hunt.detection
+
+    @property
+    def frequency(self) -> timedelta:
+        return self.detection.frequency
+
+
+Part = Callable[[_Bench], Iterator[Verdict]]
+
+
+def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
+    """The verdicts on every mutation that makes sense for a firing example; none for others."""
+    if not example.findings:
+        return []
+    verdicts: list[Verdict] = []
+    with examples.bench(loaded, hunt) as con:
+        one = _Bench(con, loaded, hunt, example, examples.expand(example))
+        for part in _parts(hunt.detection):
+            try:
+                verdicts += part(one)
+            except (GundogError, duckdb.Error) as error:
+                verdicts.append(Verdict(part.__name__.strip("_"), str(error)))
+    return verdicts
+
+
+def _parts(detection: Detection) -> Sequence[Part]:
+    """The kinds of mutation whose verdict the detection's YAML implies."""
+    always: tuple[Part, ...] = (_delivered, _moved_along, _respelled)
+    if detection.series or is_bound(detection):
+        return always
+    return (*always, _across_edges, _in_two_parts, _around_durations, _as_pairs)
+
+
+def is_bound(detection: Detection) -> bool:
+    """True when a finding is what it is in one interval only.
+
+    >>> from types import SimpleNamespace
+    >>> is_bound(SimpleNamespace(identity=("interval_start", "details")))
+    True
+    """
+    return "interval_start" in detection.identity
+
+
+# Laying rows out and hunting them.
+
+
+def _lay(one: _Bench, rows: Rows, covers: Interval, files: int | None = 1) -> None:
+    """Stages rows: dealt out to so many files, or without a number each to a file of its own."""
+    file_ids = {
+        name: [place % files + 1 if files else place + 1 for place in range(len(mine))]
+        for name, mine in rows.items()
+    }
+    examples.fill(one.con, one.loaded, one.hunt, rows, covers, file_ids)
+
+
+def _hunt(one: _Bench, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
+    if one.detection.series:
+        return series.hunt(one.con, one.hunt, interval, staged_from).hits
+    return findings.match(one.con, one.hunt, interval, staged_from)
+
+
+def _first_day(rows: Rows, default: datetime) -> datetime:
+    return floor(min(_times(rows), default=default), _DAY)
+
+
+def _times(rows: Rows) -> list[datetime]:
+    moments = (_moment(row.get("Timestamp")) for mine in rows.values() for row in mine)
+    return [moment for moment in moments if moment]
+
+
+def _moment(value: Any) -> datetime | None:
+    try:
+        return parse_time(value) if value else None
+    except InputError:
+        return None
+
+
+def _found(
+    one: _Bench, rows: Rows, by: timedelta = timedelta(), files: int | None = 1
+) -> tuple[Hit, ...]:
+    """What the example's interval, moved by so much, finds in these rows."""
+    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
+    first = _first_day(rows, interval.start)
+    _lay(one, rows, Interval(min(first, interval.start), interval.end), files)
+    return _hunt(one, interval, first)
+
+
+def _shifted(one: _Bench, rows: Rows, by: timedelta) -> Rows:
+    """Rows with all their times moved."""
+    moved = {}
+    for name, mine in rows.items():
+        kinds = dict(one.loaded.sources[name].columns)
+        times = {column for column, kind in kinds.items() if kind.startswith("TIMESTAMP")}
+        moved[name] = [
+            {key: _move(value, by) if key in times else value for key, value in row.items()}
+            for row in mine
+        ]
+    return moved
+
+
+def _move(value: Any, by: timedelta) -> Any:
+    """A time moved, with the digits kept that a datetime has no room for."""
+    moment = _moment(value)
+    if moment is None:
+        return value
+    finer = _FINER.search(value) if isinstance(value, str) else None
+    if not finer:
+        return moment + by
+    return f"{moment + by:%Y-%m-%dT%H:%M:%S.%f}{finer[1]}Z"
+
+
+# Telling findings apart.
+
+
+def _told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
+    """A value without what a move may change: times moved back, event ids as row numbers."""
+    if isinstance(value, datetime):
+        return format_time(value - by)
+    if isinstance(value, (UUID, str)) and str(value) in events:
+        return events[str(value)]
+    if isinstance(value, Mapping):
+        return {key: _told(one, by, events) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_told(one, by, events) for one in value]
+    return round(value, 6) if isinstance(value, float) else findings.plain(value)
+
+
+def _identities(
+    one: _Bench, hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]
+) -> Counter[str]:
+    """How often each finding is there, whatever time it was moved to."""
+    names = one.detection.identity
+    return Counter(
+        findings.canonical([_told(hit.row.get(name), by, events) for name in names]) for hit in hits
+    )
+
+
+def _rows_of(hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]) -> Counter[str]:
+    return Counter(findings.canonical(_told(hit.row, by, events)) for hit in hits)
+
+
+def _events(one: _Bench) -> dict[str, str]:
+    """The row that stands for each event, by event id; rows were laid each in a file of its own."""
+    found: dict[str, str] = {}
+    for stage in one.hunt.stages:
+        rows = one.con.execute(f"select event_id, min(file_id) from {stage.table} group by 1")
+        found |= {str(key): f"{stage.source} {number - 1}" for key, number in rows.fetchall()}
+    return found
+
+
+def _differ(expected: Counter[str], found: Counter[str]) -> str:
+    """What is missing and what is too much, in one sentence; empty when nothing is."""
+    lost, more = expected - found, found - expected
+    parts = [f"lost {one}" for one in lost.elements()] + [f"more {one}" for one in more.elements()]
+    return "; ".join(parts[:4])
+
+
+# The kinds of mutation.
+
+
+def _delivered(one: _Bench) -> Iterator[Verdict]:
+    """Order, repetition and file of a row are no matter: same ids, same rows."""
+    expected = _as_stored(_found(one, one.rows))
+    back = {name: list(reversed(mine)) for name, mine in one.rows.items()}
+    twice = {name: [*mine, *mine] for name, mine in one.rows.items()}
+    apart = {name: [row for row in mine for _ in range(2)] for name, mine in one.rows.items()}
+    for name, rows, files in (
+        ("delivered in the opposite order", back, 1),
+        ("delivered twice in one file", twice, 1),
+        ("delivered again in another file", apart, 2),
+        ("split over two files", one.rows, 2),
+    ):
+        yield Verdict(name, _differ(expected, _as_stored(_found(one, rows, files=files))))
+
+
+def _as_stored(hits: Sequence[Hit]) -> Counter[str]:
+    return Counter(
+        findings.canonical([hit.finding_id, hit.row, [one.event_id for one in hit.events]])
+        for hit in hits
+    )
+
+
+def _moved_along(one: _Bench) -> Iterator[Verdict]:
+    """Moved with its interval it finds the same, moved."""
+    base = _found(one, one.rows)
+    expected = _rows_of(base, timedelta(), _row_numbers(one, one.rows, timedelta()))
+    for by in dict.fromkeys((one.frequency, -one.frequency, _WEEK)):
+        rows = _shifted(one, one.rows, by)
+        hits = _found(one, rows, by)
+        found = _rows_of(hits, by, _row_numbers(one, rows, by))
+        yield Verdict(f"moved by {format_duration(by)} with its interval", _differ(expected, found))
+
+
+def _row_numbers(one: _Bench, rows: Rows, by: timedelta) -> dict[str, str]:
+    if one.detection.series:  # its findings name no events
+        return {}
+    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
+    _lay(one, rows, interval, None)
+    return _events(one)
+
+
+def _respelled(one: _Bench) -> Iterator[Verdict]:
+    """Names in capitals, all of them or those of every other event, are the same names."""
+    expected = _outside(_found(one, one.rows))
+    everything = {name: [_capitals(row) for row in mine] for name, mine in one.rows.items()}
+    yield Verdict("names in capitals", _differ(expected, _outside(_found(one, everything))))
+    if is_bound(one.detection):
+        return
+    seen: dict[str, int] = {}
+    some: dict[str, list[Mapping[str, Any]]] = {}
+    for name, mine in one.rows.items():
+        places = [seen.setdefault(findings.canonical(row), len(seen)) for row in mine]
+        some[name] = [
+            _capitals(row) if place % 2 else row for row, place in zip(mine, places, strict=True)
+        ]
+    yield Verdict(
+        "names in capitals in every other event", _differ(expected, _outside(_found(one, some)))
+    )
+
+
+def _outside(hits: Sequence[Hit]) -> Counter[str]:
+    """What people go by: whom a finding is about, how bad it is, how much proves it."""
+    return Counter(
+        findings.canonical([*(hit.row.get(name) for name in _TIMELESS), hit.evidence_count])
+        for hit in hits
+    )
+
+
+def _capitals(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: value.upper() if isinstance(value, str) and _NAMES.search(key) else _addresses(value)
+        for key, value in row.items()
+    }
+
+
+def _addresses(value: Any) -> Any:
+    """A value with the addresses inside it in capitals."""
+    if isinstance(value, str):
+        return value.upper() if _ADDRESS.fullmatch(value) else value
+    if isinstance(value, Mapping):
+        return {key: _addresses(one) for key, one in value.items()}
+    return [_addresses(one) for one in value] if isinstance(value, list) else value
+
+
+def _across_edges(one: _Bench) -> Iterator[Verdict]:
+    """Wherever an edge falls, each finding is found once, in one interval."""
+    cells = one.example.interval.length // one.frequency
+    early = (
+        _first_day(one.rows, one.example.interval.start) - one.detection.reach - 5 * one.frequency
+    )
+    hits = _found(one, one.rows)
+    if not hits or cells != 1:
+        return
+    base = _cells(one, one.rows, timedelta(), range(-2, 3), early)
+    for name, by in _edges(one, hits[0]).items():
+        moved = _cells(one, _shifted(one, one.rows, by), by, range(-1, 2), early)
+        around, wide = _sum(moved, range(-1, 2)), _sum(base, range(-2, 3))
+        problem = (
+            _lacks("lost", base[0], around)
+            or _lacks("more", moved[0], _sum(base, range(-1, 2)))
+            or _lacks("doubled", around, wide)
+        )
+        yield Verdict(name, problem)
+
+
+def _cells(
+    one: _Bench, rows: Rows, by: timedelta, which: range, early: datetime
+) -> dict[int, Counter[str]]:
+    """What each interval of the grid around the example's finds."""
+    interval = one.example.interval
+    _lay(one, rows, interval, None)
+    events = _events(one)
+    found = {}
+    for place in which:
+        start = interval.start + place * one.frequency
+        hits = _hunt(one, Interval(start, start + one.frequency), early)
+        found[place] = _identities(one, hits, by, events)
+    return found
+
+
+def _sum(found: Mapping[int, Counter[str]], which: range) -> Counter[str]:
+    return sum((found[place] for place in which), Counter[str]())
+
+
+def _lacks(word: str, part: Counter[str], whole: Counter[str]) -> str:
+    return "; ".join(f"{word} {one}" for one in (part - whole).elements())
+
+
+def _edges(one: _Bench, hit: Hit) -> dict[str, timedelta]:
+    """Moves that put a finding's start and end on an edge and just before it."""
+    moves = {}
+    for end in ("start_time", "end_time"):
+        at: datetime = hit.row[end].astimezone(UTC)
+        for name, width in (("hour", _HOUR), ("day", _DAY), ("interval", one.frequency)):
+            edge = floor(at, width) + width
+            moves[f"its {end} moved onto the next {name}"] = edge - at
+            moves[f"its {end} moved to 1us before the next {name}"] = edge - at - _US
+    moves["moved by 1h back"] = -_HOUR
+    named = {by: name for name, by in reversed(moves.items()) if abs(by) <= one.frequency}
+    return {name: by for by, name in named.items() if by}
+
+
+def _in_two_parts(one: _Bench) -> Iterator[Verdict]:
+    """Hunted in two parts it finds what it finds in one."""
+    interval = one.example.interval
+    hits = _found(one, one.rows, files=None)
+    early = _first_day(one.rows, interval.start) - one.detection.reach
+    events = _events(one)
+    whole = _identities(one, _hunt(one, interval, early), timedelta(), events)
+    cuts = {"in the middle": interval.start + interval.length / 2}
+    for hit in hits[:2]:
+        for name in ("start_time", "end_time"):
+            cuts[f"at {name}"] = hit.row[name].astimezone(UTC)
+            cuts[f"1us after {name}"] = hit.row[name].astimezone(UTC) + _US
+    for name, cut in cuts.items():
+        if interval.start < cut < interval.end:
+            parts = (Interval(interval.start, cut), Interval(cut, interval.end))
+            found = [hit for part in parts for hit in _hunt(one, part, early)]
+            together = _identities(one, found, timedelta(), events)
+            yield Verdict(f"hunted in two parts, cut {name}", _differ(whole, together))
+
+
+def _around_durations(one: _Bench) -> Iterator[Verdict]:
+    """What came before, moved to a duration before the finding: only its own length decides."""
+    hits = _found(one, one.rows, files=None)
+    events = _events(one)
+    for name, length in _durations(one.detection):
+        hit = hits[0]
+        start = hit.row["start_time"].astimezone(UTC)
+        before, rest = _before(one, hit, events, start)
+        moments = _times(before)
+        for end, at in (
+            ("last", max(moments, default=None)),
+            ("first", min(moments, default=None)),
+        ):
+            if at is None:
+                continue
+            told = {}
+            for step in range(-2, 3):
+                by = start - length + step * _US - at
+                rows = _joined(rest, _shifted(one, before, by))
+                early = _first_day(rows, start) - one.detection.reach - one.frequency
+                _lay(one, rows, one.example.interval)
+                told[step] = _outside(_hunt(one, one.example.interval, early))
+            problem = (
+                _differ(told[-2], told[-1])
+                or _differ(told[2], told[1])
+                or ("" if told[0] in (told[-1], told[1]) else "exactly at it is like neither side")
+            )
+            yield Verdict(f"the {end} event before moved around {name}", problem)
+
+
+def _durations(detection: Detection) -> list[tuple[str, timedelta]]:
+    return [(k, v) for k, v in detection.params.items() if isinstance(v, timedelta)]
+
+
+def _before(one: _Bench, hit: Hit, events: Mapping[str, str], start: datetime) -> tuple[Rows, Rows]:
+    """The rows before a finding that are no evidence of it, and all others."""
+    evidence = {events.get(str(event.event_id)) for event in hit.events}
+    before, rest = dict[str, list[Any]](), dict[str, list[Any]]()
+    for name, mine in one.rows.items():
+        for place, row in enumerate(mine):
+            moment = _moment(row.get("Timestamp"))
+            is_before = moment is not None and moment < start
+            chosen = before if is_before and f"{name} {place}" not in evidence else rest
+            chosen.setdefault(name, []).append(row)
+    return before, rest
+
+
+def _joined(first: Rows, second: Rows) -> Rows:
+    return {name: [*first.get(name, ()), *second.get(name, ())] for name in {**first, **second}}
+
+
+def _as_pairs(one: _Bench) -> Iterator[Verdict]:
+    """Of a pair alone: silent in the opposite order, and its gap around `within`."""
+    within = one.detection.params.get("within")
+    if not isinstance(within, timedelta):
+        return
+    hits = _found(one, one.rows, files=None)
+    events = _events(one)
+    for number, hit in enumerate(hits):
+        sides = _sides(one, hit, events)
+        if not sides or _count(one, *sides) != 1:
+            continue
+        first, second = sides
+        gap = max(_times(second)) - min(_times(first))
+        for name, by, wanted in (
+            ("its sides in the opposite order", -2 * gap, 0),
+            ("its gap 1us under within", within - _US - _gap(first, second), 1),
+            ("its gap exactly within", within - _gap(first, second), 1),
+            ("its gap 1us over within", within + _US - _gap(first, second), 0),
+        ):
+            if name.startswith("its sides") and not gap:
+                continue
+            found = _count(one, first, _shifted(one, second, by))
+            problem = "" if found == wanted else f"{found} findings where {wanted} must come"
+            yield Verdict(f"pair {number + 1} alone, {name}", problem)
+
+
+def _gap(first: Rows, second: Rows) -> timedelta:
+    return min(_times(second)) - min(_times(first))
+
+
+def _sides(one: _Bench, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows] | None:
+    """The rows of a finding's two roles, in the order of their times; None without two."""
+    roles: dict[str, set[str]] = {}
+    for event in hit.events:
+        roles.setdefault(event.role, set()).add(events[str(event.event_id)])
+    if len(roles) != 2 or set.intersection(*roles.values()):
+        return None
+    first, second = (
+        {
+            name: [row for place, row in enumerate(mine) if f"{name} {place}" in places]
+            for name, mine in one.rows.items()
+        }
+        for places in roles.values()
+    )
+    return (first, second) if _gap(first, second) >= timedelta() else (second, first)
+
+
+def _count(one: _Bench, first: Rows, second: Rows) -> int:
+    """How many findings rows give, over every interval that they touch."""
+    rows = _joined(first, second)
+    moments = _times(rows)
+    start, end = floor(min(moments), one.frequency), max(moments)
+    _lay(one, rows, Interval(start, end + one.frequency))
+    count = 0
+    while start <= end:
+        count += len(
+            _hunt(one, Interval(start, start + one.frequency), start - one.detection.reach)
+        )
+        start += one.frequency
+    return count
