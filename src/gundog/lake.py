@@ -53,6 +53,7 @@ _HINTS = (
         r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential",
         "check the credentials in the environment, or set anonymous: true for a public bucket",
     ),
+    (r"No space left|File too large|quota", "free disk space"),
     (r"\b301\b|configured region", "set region: in gundog.yaml"),
     (r"NETWORK_CONNECTION|timed? ?out|connect|resolve", "check endpoint: and the network"),
 )

@@ -97,7 +97,8 @@ def _lacking(error: duckdb.Error) -> str:
     text = str(error).strip().splitlines()[0]
     if isinstance(error, duckdb.OutOfMemoryException) or "max_temp_directory_size" in text:
         return f"memory ran out ({text}): give more memoryLimit in gundog.yaml"
-    if isinstance(error, (duckdb.IOException, duckdb.FatalException)):
+    full = any(sign in str(error) for sign in ("Could not write", "No space", "too large"))
+    if full or isinstance(error, duckdb.IOException):
         return f"cannot be written ({text}): free disk space"
     return ""
 

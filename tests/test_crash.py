@@ -1,0 +1,183 @@
+"""Runs that are killed, run out of disk, or meet each other: no table differs in the end."""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import textwrap
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from gundog import publish, warehouse
+from gundog.interval import format_time
+from tests import kit
+from tests.kit import DAY, hunt, table
+from tests.test_laws import content
+
+HERE = Path(__file__).parents[1]
+WEEK = ("2026-03-01", "2026-03-09")
+RANGE = ["--from", WEEK[0], "--to", WEEK[1]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Nine days with a finding on each, and enough rows to fill a small disk."""
+    return make(tmp_path)
+
+
+def make(root: Path) -> Path:
+    kit.make_project(root)
+    kit.fill_days(root, WEEK[0], 9)
+    for day in range(1, 10):
+        date = f"2026-03-{day:02}"
+        rows = [kit.event(f"{date}T10:00", "open", number=1000 + day),
+                kit.event(f"{date}T11:00", "close", number=2000 + day)]  # fmt: skip
+        noise = [kit.event(f"{date}T12:00", f"noise {n}", f"who {n}", n) for n in range(2000)]
+        kit.write_file(root, date, rows + noise)
+    return root
+
+
+def start(root: Path, *arguments: str, file_limit: int | None = None) -> subprocess.Popen[str]:
+    """The command line in a process of its own; no file may grow beyond the limit."""
+
+    def limited() -> None:
+        if file_limit:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+
+    return subprocess.Popen(  # noqa: S603 - our own command
+        [sys.executable, "-m", "gundog", *arguments, "--project", str(root)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+        preexec_fn=limited,
+    )  # fmt: skip
+
+
+def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
+    """A short form of `make torture`: every table equal after each step of nights and backfills."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash", "5", "3"],
+        cwd=HERE, capture_output=True, text=True, timeout=600, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stderr
+    assert "5 kills" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "file_limit",
+    [
+        300_000,
+        pytest.param(20_000, marks=pytest.mark.slow),
+        pytest.param(1_000_000, marks=pytest.mark.slow),
+    ],
+)
+def test_full_disk_is_one_clear_line_and_heals(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, file_limit: int
+) -> None:
+    """A disk that fills up at any moment: exit 1 and what to do; with room again all is right."""
+    process = start(project, "backfill", *RANGE, file_limit=file_limit)
+    _, said = process.communicate(timeout=120)
+    other = make(tmp_path_factory.mktemp("other"))
+    hunt(other, WEEK)
+
+    assert process.returncode == 1, said
+    assert "Traceback" not in said
+    assert "free disk space" in said.splitlines()[-1]
+    assert hunt(project, WEEK).exit_status == 0
+    assert content(project, ("findings", "evidence")) == content(other, ("findings", "evidence"))
+
+
+def test_two_runs_at_once_leave_what_one_leaves(project: Path) -> None:
+    """The second waits for the first, finds everything done, and both end well."""
+    first, second = (start(project, "backfill", *RANGE, "--wait", "2m") for _ in range(2))
+    ends = [process.communicate(timeout=120) for process in (first, second)]
+
+    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert table(project, "select count(*), count(distinct finding_id) from findings") == [(9, 9)]
+    assert table(project, "select count(*) from finding_changes") == [(9,)]
+    assert table(project, "select count(*) from runs where exit_status = 0") == [(2,)]
+
+
+def test_second_run_that_may_not_wait_exits_3_and_names_the_first(project: Path) -> None:
+    """Without --wait a run beside another one ends at once and does nothing."""
+    path = project / ".gundog/warehouse.duckdb"
+    with warehouse.lock(path, timedelta(), kit.NOW):
+        process = start(project, "hunt", *RANGE)
+        _, said = process.communicate(timeout=60)
+
+    assert process.returncode == 3
+    assert f"since {format_time(kit.NOW)}" in said
+    assert not (project / ".gundog/findings.duckdb").exists()
+
+
+READER = """\
+import sys, time
+import duckdb
+from pathlib import Path
+path, stop = Path(sys.argv[1]), Path(sys.argv[2])
+opens = queries = 0
+print("reading", flush=True)
+while not stop.exists():
+    con = duckdb.connect(str(path), read_only=True)
+    before = con.execute("select count(*) from runs").fetchall()
+    for _ in range(5):
+        assert con.execute("select count(*) from runs").fetchall() == before
+        con.execute("select * from open_findings").fetchall()
+        queries += 2
+        time.sleep(0.01)
+    con.close()
+    opens += 1
+print(opens, queries)
+"""
+
+
+@pytest.mark.slow
+def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path) -> None:
+    """Readers that hold findings.duckdb, and open it again and again, never fail nor wait."""
+    hunt(project, WEEK)
+    path, stop = project / ".gundog/findings.duckdb", tmp_path / "stop"
+    held = duckdb.connect(str(path), read_only=True)
+    reader = subprocess.Popen(  # noqa: S603 - our own code
+        [sys.executable, "-c", textwrap.dedent(READER), str(path), str(stop)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert reader.stdout is not None
+    assert reader.stdout.readline() == "reading\n"
+    options = {"memory_limit": 1_000_000_000, "threads": 1}
+    with warehouse.writable(project / ".gundog/warehouse.duckdb", **options) as con:
+        for turn in range(50):
+            publish.publish(con, path, now=kit.NOW + turn * DAY, late_arrival=7 * DAY)
+    stop.touch()
+    out, said = reader.communicate(timeout=60)
+    old = held.execute("select count(*) from runs").fetchall()
+    held.close()
+
+    assert reader.returncode == 0, said
+    opens, queries = map(int, out.split())
+    assert opens > 5
+    assert queries == 10 * opens
+    assert old == [(1,)]
+    assert table(project, "select distinct interval_state from findings") == [("final",)]
+    assert sorted(one.name for one in path.parent.iterdir() if one.suffix == ".tmp") == [
+        "warehouse.tmp"
+    ]
+
+
+def test_leftovers_of_a_killed_run_are_cleared(project: Path) -> None:
+    """Copies, spills and half-built files of a run that died do not stay for ever."""
+    hunt(project, WEEK)
+    folder = project / ".gundog"
+    kit.write_text(folder / "warehouse.tmp/stage-x/copy.parquet", "x")
+    kit.write_text(folder / ".findings.duckdb.77.tmp", "x")
+    began = time.time()
+
+    hunt(project, WEEK)
+
+    left = [path for path in folder.rglob("*") if path.is_file() and "tmp" in str(path.name)]
+    assert left == []
+    assert not list((folder / "warehouse.tmp").glob("stage-*"))
+    assert (folder / "findings.duckdb").stat().st_mtime >= began - 1
