@@ -12,8 +12,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -27,6 +27,7 @@ from gundog import channels, messages, notify, post, sending, tables, warehouse
 from gundog.interval import parse_range
 from gundog.settings import Channel
 from tests.hostile import HOSTILE, assert_harmless
+from tests.sinks import Sink, http_sink
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -41,78 +42,11 @@ KEYS = {
 Con = duckdb.DuckDBPyConnection
 
 
-@dataclass
-class Request:
-    """What the sink was sent, and when counted in requests."""
-
-    method: str
-    path: str
-    headers: Mapping[str, str]
-    body: Any
-
-
-@dataclass
-class Sink:
-    """A loopback HTTP server; `script` holds the answers to come, 200 when it is used up."""
-
-    port: int = 0
-    script: list[Any] = field(default_factory=list)
-    requests: list[Request] = field(default_factory=list)
-    released: threading.Event = field(default_factory=threading.Event)
-
-    def url(self, path: str = "/hook", scheme: str = "http", user: str = "") -> str:
-        return f"{scheme}://{user}127.0.0.1:{self.port}{path}"
-
-    def keys(self) -> list[str]:
-        return [one.headers["Idempotency-Key"] for one in self.requests]
-
-
-def handler_of(sink: Sink) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.take()
-
-        def do_GET(self) -> None:
-            self.take()
-
-        def take(self) -> None:
-            raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            body = json.loads(raw) if raw else None
-            sink.requests.append(Request(self.command, self.path, dict(self.headers), body))
-            answer = sink.script.pop(0) if sink.script else 200
-            if callable(answer):
-                answer = answer()
-            if answer == "hang":
-                sink.released.wait(30)
-            elif answer != "drop":
-                status, headers = answer if isinstance(answer, tuple) else (answer, {})
-                self.send_response_only(status)
-                for name, value in headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-            self.close_connection = True
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    return Handler
-
-
 @pytest.fixture
 def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
     monkeypatch.setenv("NO_PROXY", "*")
-    made = Sink()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(made))
-    server.daemon_threads = True
-    made.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield made
-    made.released.set()
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with http_sink() as made:
+        yield made
 
 
 def fill(con: Con) -> None:
@@ -882,8 +816,9 @@ def test_nothing_tells_the_secret_of_an_address(
 
     sent = sending.send(con, [channel], AT, Naps())
     assert (sent.failed, len(sent.errors)) == (1, 1)
-    said = [repr(channel), repr(sent), channels.url_problem(url), sending.send_test(channel, AT),
-            sending.heartbeat(url, Naps()), channels.place(url), caplog.text, outbox(con)]  # fmt: skip
+    said = [repr(channel), repr(sent), channels.url_problem(url), outbox(con),
+            sending.send_test(channel, AT),
+            sending.heartbeat(url, Naps()), channels.place(url), caplog.text]  # fmt: skip
     assert SECRET not in str(said)
 
 

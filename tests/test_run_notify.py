@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from gundog import cli
 from tests import kit
 from tests.kit import DAY, NOW, hunt, table
 
@@ -127,6 +128,95 @@ def test_heartbeat_is_called_after_clean_runs_only(root: Path, sink: Sink) -> No
     hunt(root)
 
     assert sink.beats == 1
+
+
+def test_test_message_reaches_every_channel_and_stores_nothing(
+    root: Path, sink: Sink, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One line a channel, one message each, exit 1 when one fails, and its secret stays unsaid."""
+    base = f"http://127.0.0.1:{sink.port}"
+    down = "{name: down, url: 'http://127.0.0.1:9/s3cret'}"
+    mail = "{name: mail, url: 'mailto://127.0.0.1:9/a@example.com?from=s3cret@example.com'}"
+    config = f"notify: [{{name: soc, url: '{base}/s3cret'}}, {down}, {mail}]\n"
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + config)
+
+    assert cli.main(["notify", "--test", "--project", str(root)]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "soc: OK",
+        "down: 127.0.0.1: refused the connection",
+        "mail: 127.0.0.1: refused the connection",
+    ]
+    assert [body["kind"] for body in sink.bodies] == ["test"]
+    only = ["notify", "--test", "--channel", "soc", "--project", str(root)]
+    assert cli.main(only) == 0
+    assert not (root / ".gundog").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "message"),
+    [
+        ("", (), "has no channels"),
+        ("notify: [{name: soc, url: 'slack://s3cret'}]\n", (), "notify.soc.url: is no Slack"),
+        ("notify: [{name: soc, url: 'http://x'}]\n", ("--channel", "sos"), "did you mean soc?"),
+    ],
+)
+def test_bad_channel_exits_2_without_its_secret(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    config: str,
+    arguments: tuple[str, ...],
+    message: str,
+) -> None:
+    """What cannot be sent to is said before anything is."""
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + config)
+
+    assert cli.main(["notify", "--test", *arguments, "--project", str(root)]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert "s3cret" not in err
+
+
+def test_digest_says_what_was_hunted_what_is_gone_and_what_expires(root: Path, sink: Sink) -> None:
+    """A quiet night sends it too; a withdrawal is told once; a return is told again."""
+    base = f"http://127.0.0.1:{sink.port}"
+    config = f"notify: [{{name: leads, url: '{base}/x', mode: digest}}]\n"
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + config)
+    soon = f"{NOW + 5 * DAY:%Y-%m-%d}"
+    kit.write_text(
+        root / "exceptions.yaml",
+        f"- {{detection: pair, match: {{account_name: z}}, expires: {soon}, reason: a test}}\n",
+    )
+    path = root / "lake/date=2026-03-09/a.parquet"
+    kept = path.read_bytes()
+
+    hunt(root)
+    kit.write_file(root, "2026-03-09", [], "a")
+    hunt(root)
+    hunt(root, again=True)
+    path.write_bytes(kept)
+    hunt(root)
+
+    titles = [body["title"] for body in sink.bodies]
+    assert titles == [
+        "1 new (1 medium); 1 detection x 1 day hunted; sources fresh",
+        "0 new; 1 detection x 1 day hunted; sources fresh; 1 withdrawn",
+        "0 new; 1 detection x 1 day hunted; sources fresh",
+        "1 new (1 medium); 1 detection x 1 day hunted; sources fresh",
+    ]
+    finding = sink.bodies[0]["findings"][0]["finding_id"]
+    assert [one["finding_id"] for one in sink.bodies[1]["withdrawn"]] == [finding]
+    assert sink.bodies[1]["text"].startswith("withdrawn: a opened and closed")
+    assert sink.bodies[3]["findings"][0]["finding_id"] == finding
+    assert all("expires 2026-03-15" in body["text"] for body in sink.bodies)
+
+
+def test_withdrawn_finding_that_was_never_told_is_not_told_as_gone(root: Path, sink: Sink) -> None:
+    """A channel hears of the end of what it heard the beginning of."""
+    hunt(root, notify="none")
+    kit.write_file(root, "2026-03-09", [], "a")
+    hunt(root, notify="digest")
+
+    assert [body["withdrawn"] for body in sink.bodies] == [[]]
 
 
 def test_failing_channel_exits_1_without_its_secret(root: Path, sink: Sink) -> None:

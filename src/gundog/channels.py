@@ -189,7 +189,7 @@ def _slack(parts: SplitResult) -> _Hook | None:
 def slack_payload(body: _Body) -> dict[str, Any]:
     """The message for a Slack webhook: plain text throughout, nothing is parsed or unfurled."""
     title, text = body["title"], body["text"]
-    blocks = [{"type": "header", "text": _slack_text(title[:_SLACK_HEADER] or "-")}]
+    blocks = [{"type": "header", "text": _slack_text(title[:_SLACK_HEADER] or body["kind"])}]
     blocks += [{"type": "section", "text": _slack_text(one)} for one in _pieces(text, _SLACK_TEXT)]
     return {
         "text": title,
@@ -288,12 +288,13 @@ def _splunk(parts: SplitResult) -> _Hook | None:
 
 
 def _apprise() -> Any:
-    """Apprise with its log off, for that names addresses; None where it is not installed."""
+    """Apprise, or None where it is not installed; its log and its library's name addresses."""
     try:
         import apprise
     except ImportError:
         return None
-    logging.getLogger("apprise").disabled = True
+    for name in ("apprise", "urllib3"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     return apprise
 
 

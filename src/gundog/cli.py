@@ -168,6 +168,10 @@ def _add_writers(add: _Add) -> None:
     known.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
     known.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
 
+    notify = add("notify", _notify, "send a test message to every channel of gundog.yaml")
+    notify.add_argument("--test", action="store_true", required=True, help="do it")
+    notify.add_argument("--channel", action="append", metavar="NAME", help="only this channel")
+
 
 def _add_content(add: _Add) -> None:
     check = add("check", _check, "check gundog.yaml, detections and SQL; all problems at once")
@@ -345,6 +349,27 @@ def _except(arguments: argparse.Namespace) -> int:
         arguments.days, arguments.reason.strip(), arguments.owner, datetime.now(UTC),
     )  # fmt: skip
     return 0
+
+
+def _notify(arguments: argparse.Namespace) -> int:
+    from gundog import report, sending
+    from gundog.fields import unknown
+
+    channels = _load(arguments).settings.notify
+    names = [channel.name for channel in channels]
+    if not names:
+        raise InputError("gundog.yaml has no channels: add notify: to it")
+    for name in arguments.channel or ():
+        if name not in names:
+            raise InputError(f"--channel {name}: {unknown(name, names, 'channel')}")
+    failed = False
+    for channel in channels:
+        if channel.name not in (arguments.channel or names):
+            continue
+        error = sending.send_test(channel, datetime.now(UTC))
+        failed = failed or error is not None
+        _console().print(report.safe(f"{channel.name}: {error or 'OK'}"))
+    return 1 if failed else 0
 
 
 def _sql(arguments: argparse.Namespace) -> int:

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from uuid import UUID
 
-from gundog.post import Answer, failure, is_loopback, within
+from gundog.post import Answer, failure, is_loopback, late, within
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+")
 _MODES = {"insecure": 25, "starttls": 587, "ssl": 465}
@@ -175,5 +175,7 @@ def _failure(error: Exception, timeout_s: float) -> Answer:
         if isinstance(error, kind):
             return Answer(f"{words} ({code})" if code else words)
     if isinstance(error, smtplib.SMTPServerDisconnected):
+        if isinstance(error.__context__, TimeoutError):
+            return late(timeout_s)
         return Answer("closed the connection before it answered", reached=False)
     return failure(error, timeout_s)
