@@ -135,17 +135,21 @@ def _insert_events(
 ) -> None:
     con.execute(f'delete from "{source.name}"')
     kinds = dict(source.columns)
-    for name in dict.fromkeys(name for row in rows for name in row):
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    for name in names:
         if name not in kinds:
             raise InputError(f"events.{source.name}.{name}: {unknown(name, kinds, 'column')}")
     if not rows:
         return
     texts = {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string())
-             for name in kinds}  # fmt: skip
+             for name in ("Timestamp", *names)}  # fmt: skip
     con.register("events", pa.table({**texts, "file_id": pa.array(file_ids, pa.int64())}))
-    casts = ", ".join(f'"{name}"::{kind}' for name, kind in source.columns)
+    casts = ", ".join(f'"{name}"::{kinds[name]} as "{name}"' for name in texts)
     ns = content.nanoseconds("Timestamp", "VARCHAR", '"Timestamp"::timestamptz')
-    con.execute(f'insert into "{source.name}" select {casts}, file_id, {ns} from events')
+    con.execute(
+        f'insert into "{source.name}" by name'
+        f" select {casts}, file_id, {ns} as timestamp_ns from events"
+    )
     con.unregister("events")
 
 

@@ -193,6 +193,7 @@ def references(sql: str) -> References:
     )
 
 
+@lru_cache(maxsize=256)  # a hunt's SQL is read again for every interval
 def _see(sql: str) -> _Seen:
     """Walks the parse tree; a stack, because SQL may nest deeper than Python can recurse."""
     seen = _Seen()
