@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.error import HTTPError
 
 import pytest
 import yaml
@@ -66,7 +67,24 @@ def test_deployments_run_at_night_in_utc_one_at_a_time_and_without_git() -> None
         assert one["work_pool"]["name"] == "gundog"
     (schedule,) = deployments["nightly"]["schedules"]
     assert (schedule["timezone"], schedule["active"]) == ("UTC", True)
-    assert deployments["backfill"]["schedules"] == []
+    assert "schedules" not in deployments["backfill"]
+
+
+def test_container_file_copies_what_is_there_and_hunts_without_root() -> None:
+    """No engine builds it here, so it is read: its sources, its user and what it starts."""
+    lines = (ROOT / "Containerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    words = [line.split() for line in lines if line and not line.startswith("#")]
+    copied = [
+        name for first, *rest in words if first == "COPY" and "--from=build" not in rest
+        for name in rest[:-1]
+    ]  # fmt: skip
+    last = {first: rest for first, *rest in words}
+
+    assert [name for name in copied if not (ROOT / name).exists()] == []
+    assert {"src", "sql", "detections", "pyproject.toml"} <= set(copied)
+    assert last["USER"] == ["gundog"]
+    assert json.loads(" ".join(last["ENTRYPOINT"])) == ["gundog"]
+    assert json.loads(" ".join(last["CMD"])) == ["hunt", "--wait", "6h"]
 
 
 # ---- under a server of the tests' own ----
@@ -396,8 +414,17 @@ class Served:
             data=None if body is None else json.dumps(body).encode(),
             headers={"Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
-            text = answer.read()
+
+        def answer() -> bytes | None:
+            try:
+                with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310
+                    return bytes(found.read())
+            except HTTPError as error:
+                if error.code == 503:  # its SQLite is locked by another writer for the moment
+                    return None
+                raise
+
+        text = until(answer, 30)
         return json.loads(text) if text else None
 
     def deployment(self, name: str) -> Any:
