@@ -224,3 +224,18 @@ def test_staging_steps_are_numbered(path: Path) -> None:
         assert (warehouse.current_seq(con), warehouse.next_seq(con)) == (0, 1)
         warehouse.insert(con, "stage_changes", [{"seq": 7}, {"seq": 5}])
         assert (warehouse.current_seq(con), warehouse.next_seq(con)) == (7, 8)
+
+
+def test_a_warehouse_of_an_older_gundog_gets_the_columns_it_lacks(tmp_path: Path) -> None:
+    """An upgrade keeps what is stored and adds what is new."""
+    path = tmp_path / "warehouse.duckdb"
+    with warehouse.writable(path, memory_limit=500_000_000, threads=1) as con:
+        con.execute("alter table runs drop column problems")
+        con.execute("drop table triage")
+        con.execute("insert into runs (command) values ('hunt')")
+
+    with warehouse.writable(path, memory_limit=500_000_000, threads=1) as con:
+        rows = con.execute("select command, problems from runs").fetchall()
+        con.execute("from triage")
+
+    assert rows == [("hunt", None)]

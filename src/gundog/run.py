@@ -25,12 +25,15 @@ from gundog import (
     ledger,
     notify,
     publish,
+    purging,
     query,
+    retention,
     sending,
     series,
     settings,
     stage,
     suppression,
+    triage,
     warehouse,
 )
 from gundog.content import Content, Hunt, Stage
@@ -39,6 +42,7 @@ from gundog.findings import Author, Changes, Hunted
 from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, split
 from gundog.lake import FileVersion
 from gundog.ledger import Clock
+from gundog.purging import Purged, Whom
 from gundog.reading import Limits
 from gundog.settings import Settings
 
@@ -161,6 +165,7 @@ class _Run:
     step: Step = _directly
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
 
 
@@ -451,13 +456,20 @@ def _due(
             if not _to_hunt(state, known, tried):
                 state.outcome.done += not tried
                 continue
+            gone = ledger.expired(con, hunt, interval)
+            if gone and known in (ledger.DONE, ledger.STALE):  # what it found then, holds
+                state.outcome.notes.append(
+                    f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
+                )
+                state.outcome.done += not tried
+                continue
             state.attempted.add((hunt.detection.id, interval))
             found.append(
                 _Due(
                     hunt,
                     interval,
                     seq,
-                    ledger.no_data(con, hunt, interval, state.project.settings.freshness),
+                    gone or ledger.no_data(con, hunt, interval, state.project.settings.freshness),
                     ledger.staged_from(con, hunt),
                     ledger.fingerprint(con, hunt, interval),
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
@@ -549,8 +561,12 @@ def _store(con: duckdb.DuckDBPyConnection, state: _Run, finished: Sequence[Hunte
 def _day_line(hunted: Sequence[Hunted]) -> str:
     hits = sum(len(one.hits) for one in hunted)
     bad = [one.hunt.detection.stem for one in hunted if one.state != ledger.DONE]
-    text = f"{len(hunted)} hunts, {hits} findings"
+    text = f"{_many(len(hunted), 'hunt')}, {_many(hits, 'finding')}"
     return text + (f", not done: {', '.join(sorted(set(bad)))}" if bad else "")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
@@ -559,6 +575,10 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     findings.restate(con, state.project.content.detections)
     suppression.apply(con, state.project.content.detections, state.project.exceptions)
     _queue(con, state)
+    triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
+    retention.apply(
+        con, state.project.content, options.retention, options.late_arrival, state.clock.now
+    )
     _close(con, state)
     state.step("publish", partial(_publish, con, state))
     if options.notify:
@@ -612,7 +632,7 @@ def _close(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
         """update runs set finished_at = ?, exit_status = ?, problems = ?, summary = ?,
            range_start = ?, range_end = ? where run_id = ?""",
         [
-            state.author.at,
+            state.author.at + timedelta(seconds=time.perf_counter() - state.began),
             outcome.exit_status,
             outcome.problems,
             findings.canonical(summary),
@@ -656,6 +676,27 @@ def coverage_gaps(
                     }
                 )
     return rows
+
+
+def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purged:
+    """Removes what is known of a mailbox or account, and publishes without it.
+
+    Raises:
+        LockError: when a run holds the warehouse.
+    """
+    options = project.settings
+    clock = Clock(now, options.late_arrival)
+    with warehouse.lock(options.warehouse, wait, now):
+        with warehouse.writable(
+            options.warehouse, memory_limit=options.memory_limit, threads=options.threads
+        ) as con:
+            done = purging.purge(con, whom, triage.beside(options.findings))
+            publish.publish(
+                con, options.findings, now=now, late_arrival=options.late_arrival,
+                due=coverage_gaps(con, project.content.hunts, clock),
+            )  # fmt: skip
+        purging.compact(options.warehouse)
+    return done
 
 
 def plan(project: Project, request: Request, now: datetime) -> list[str]:

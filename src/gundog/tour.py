@@ -75,9 +75,9 @@ def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds:
     console.print()
     changes = outcome.changes
     console.print(
-        f"{len(rows)} findings ({changes.new} new, {changes.changed} changed)"
-        f" in {outcome.hunted + outcome.done} intervals, {outcome.files} files read,"
-        f" {seconds:.1f} s"
+        f"{len(rows)} open findings in {outcome.hunted + outcome.done} intervals;"
+        f" this run: {outcome.hunted} hunted, {changes.new} findings new,"
+        f" {changes.changed} changed, {outcome.files} files read, {seconds:.1f} s"
     )
     for problem in outcome.problems:
         console.print(report.safe(f"PROBLEM  {problem}"))

@@ -104,12 +104,28 @@ def _lacking(error: duckdb.Error) -> str:
 
 
 def _create(con: duckdb.DuckDBPyConnection) -> None:
-    have = con.execute("select count(*) from duckdb_tables() where schema_name = 'main'").fetchall()
-    if have[0][0] >= len(tables.TABLES):
+    """Makes the tables that are not there, and the columns that an older gundog did not know."""
+    found = con.execute(
+        "select table_name, column_name from duckdb_columns() where schema_name = 'main'"
+    ).fetchall()
+    have = set(found)
+    lacking = [
+        (table, column)
+        for table in tables.TABLES
+        for column in table.columns
+        if (table.name, column.name) not in have
+    ]
+    if not lacking:
         return
+    known = {name for name, _ in have}
     with transaction(con):
         con.execute("create schema if not exists staged")
-        for table in tables.TABLES:
+        for table in dict.fromkeys(table for table, _ in lacking):
+            for column in table.columns if table.name in known else ():
+                con.execute(
+                    f'alter table {table.name} add column if not exists "{column.name}"'
+                    f" {column.type.split()[0]}"
+                )
             for statement in tables.create(table):
                 con.execute(statement)
 
