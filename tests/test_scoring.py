@@ -6,6 +6,7 @@ import math
 from dataclasses import fields
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -435,6 +436,75 @@ def test_clocks_may_change_within_the_scored_hours() -> None:
 
 @laws
 @given(
+    st.integers(0, 365 * DAY),
+    st.integers(0, 5 * WEEK),
+    st.integers(1, 3 * DAY),
+    st.sampled_from(["UTC", "Europe/Berlin", "America/Los_Angeles", "Asia/Kolkata"]),
+)
+def test_every_hour_has_its_place_in_the_week(
+    begins: int, history: int, scored: int, time_zone: str
+) -> None:
+    """Whenever clocks change, an hour's slot and cell are those of the wall clock."""
+    start = MONDAY + timedelta(hours=begins)
+    when = baseline.calendar(start, history, scored, time_zone)
+    local = [
+        (start + timedelta(hours=place)).astimezone(ZoneInfo(time_zone))
+        for place in range(history + scored)
+    ]
+
+    phases = np.concatenate([when.slots % WEEK, when.scored])
+
+    assert when.cells[phases].tolist() == [
+        (moment.weekday() >= 5) * DAY + moment.hour for moment in local
+    ]
+    assert np.all((when.slots >= 0) & (when.slots < when.weeks * WEEK))
+    assert when.weeks == max(math.ceil(history / WEEK), 1)
+    assert history - len(np.unique(when.slots)) <= 2
+
+
+@pytest.mark.parametrize(
+    "change", [datetime(2026, 10, 25, 1, tzinfo=UTC), datetime(2026, 3, 29, 1, tzinfo=UTC)]
+)
+@pytest.mark.parametrize("before", [0, 1, 2, WEEK - 1, WEEK, 4 * WEEK - 1, 4 * WEEK])
+def test_clocks_may_change_at_the_very_edges(change: datetime, before: int) -> None:
+    """A change in the first or the last hour of the history loses no hour."""
+    start = change - timedelta(hours=before)
+
+    when = baseline.calendar(start, 4 * WEEK, DAY, "Europe/Berlin")
+
+    assert np.all((when.slots >= 0) & (when.slots < 4 * WEEK))
+
+
+@laws
+@given(st.lists(st.none() | st.integers(0, 9), min_size=WEEK + 1, max_size=3 * WEEK))
+def test_hours_that_share_a_slot_count_as_their_mean(hours: list[int | None]) -> None:
+    """When clocks go back, the hour that comes twice is the mean of what was observed of it."""
+    start = datetime(2026, 10, 23, tzinfo=UTC)
+    counts = np.array([[np.nan if one is None else one for one in hours]])
+    when = baseline.calendar(start, len(hours), 1, "Europe/Berlin")
+    assert len(np.unique(when.slots)) == len(hours) - 1
+
+    placed = baseline.grid(counts, when)[0]
+
+    for slot in range(when.weeks * WEEK):
+        there = [one for one in counts[0, when.slots == slot] if not np.isnan(one)]
+        assert (placed[slot] == np.mean(there)) if there else np.isnan(placed[slot])
+
+
+@laws
+@given(st.floats(1e-3, 1e6), st.floats(0.02, 200), st.floats(1 / 300, 1.5))
+def test_surprise_rises_with_the_count(mu: float, a: float, b: float) -> None:
+    """From one event to a thousand billion a higher count is never less surprising."""
+    y = np.unique(np.floor(np.geomspace(1, 1e12, 3000)))
+
+    found = surprise.surprise(y, *(np.full(len(y), value) for value in (mu, a, b)))
+
+    assert np.all(np.diff(found) >= -1e-9 * found[1:])
+    assert found[-1] > 250
+
+
+@laws
+@given(
     st.integers(0, 10**6),
     st.floats(1e-3, 1e6),
     st.floats(0.02, 200),
@@ -564,6 +634,42 @@ def test_expected_is_the_two_stage_mean(seed: int, hour: int) -> None:
     )
 
     assert expected[0, hour] == pytest.approx(by_hand(counts[0], history, history + hour))
+
+
+@pytest.mark.parametrize("unobserved", [0.0, 0.3])
+@pytest.mark.parametrize(("a", "b"), [(1.0, 0.1), (6.0, 0.3)])
+def test_the_spread_of_known_noise_is_found(a: float, b: float, unobserved: float) -> None:
+    """The variance that counts have is found, on average over series, from what was observed."""
+    rng = np.random.default_rng(11)
+    mu = np.tile(np.repeat([1.0, 4, 16, 40], 42), (150, 8))
+    size = 1 / (a / mu + b)
+    counts = rng.negative_binomial(size, size / (size + mu)).astype(float)
+    when = baseline.calendar(MONDAY, counts.shape[1], 1, "UTC")
+    normal = baseline.Usual(mu, mu[:, :1], mu.mean(axis=1))
+
+    seen = rng.random(counts.shape) >= unobserved
+    learned = np.where(seen, counts, 0)
+
+    found = baseline.spread(np.where(seen, counts, np.nan), learned, normal, when)
+
+    for mean in (4.0, 40.0):
+        fitted = mean + found.a.mean() * mean + found.b.mean() * mean**2
+        assert fitted == pytest.approx(mean + a * mean + b * mean**2, rel=0.3)
+    assert found.busy[-1].tolist() == (learned > 0).sum(axis=1).tolist()
+
+
+def test_a_spike_does_not_widen_the_spread() -> None:
+    """One enormous hour in a month leaves a series' variance about where it was."""
+    counts = np.random.default_rng(12).poisson(5, (1, 4 * WEEK)).astype(float)
+    spiked = counts.copy()
+    spiked[0, 100] = 5000
+    when = baseline.calendar(MONDAY, 4 * WEEK, 1, "UTC")
+    normal = baseline.Usual(np.full(counts.shape, 5.0), np.full((1, 1), 5.0), np.full(1, 5.0))
+
+    plain, wide = (baseline.spread(these, these, normal, when) for these in (counts, spiked))
+
+    for one in (plain, wide):
+        assert 5 + 5 * one.a[-1, 0] + 25 * one.b[-1, 0] < 12
 
 
 @laws
