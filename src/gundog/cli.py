@@ -16,6 +16,7 @@ from gundog.interval import parse_duration, parse_range, parse_time
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gundog.content import Hunt
     from gundog.run import Outcome, Project
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
@@ -180,6 +181,18 @@ def _add_content(add: _Add) -> None:
     )
     test = add("test", _test, "run the examples inside the detections")
     test.add_argument("detections", nargs="*", metavar="X", help="only these detections")
+    test.add_argument(
+        "--mutate", action="store_true",
+        help="also move, cut, double and respell the examples that fire, and judge what comes",
+    )  # fmt: skip
+    purge = add("purge", _purge, "remove everything that is known of a mailbox or account")
+    whom = purge.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--mailbox", metavar="X", help="address of the mailbox")
+    whom.add_argument("--account", metavar="X", help="name, domain\\name, address or SID")
+    purge.add_argument(
+        "--wait", default="0s", metavar="DURATION",
+        help="how long to wait for another run to end, such as 10m",
+    )  # fmt: skip
     new = add("new", _new, "write a new detection, its SQL and two examples that pass")
     new.add_argument("kind", choices=("match", "series"))
     new.add_argument("name", metavar="NAME", help="lower case with underscores, such as pst_copied")
@@ -421,8 +434,9 @@ def _test(arguments: argparse.Namespace) -> int:
     for problem in project.content.problems:
         _complain(problem)
     named = [project.content.hunt(name) for name in arguments.detections]
+    hunts = named or project.content.hunts
     count = failed = 0
-    for hunt in named or project.content.hunts:
+    for hunt in hunts:
         for example in hunt.detection.examples:
             count += 1
             found = examples.check(project.content, hunt, example)
@@ -430,7 +444,41 @@ def _test(arguments: argparse.Namespace) -> int:
             for line in found:
                 _complain(f"{hunt.detection.stem}: {example.name}: {line}")
     sys.stdout.write(f"{count} examples, {failed} failed\n")
+    if arguments.mutate:
+        failed += _mutate(project, hunts)
     return 2 if failed or project.content.problems else 0
+
+
+def _mutate(project: Project, hunts: Sequence[Hunt]) -> int:
+    """Judges the mutations of every firing example; returns how many failed."""
+    from gundog import mutations
+
+    count = failed = 0
+    for hunt in hunts:
+        for example in hunt.detection.examples:
+            for verdict in mutations.check(project.content, hunt, example):
+                count += 1
+                failed += bool(verdict.problem)
+                if verdict.problem:
+                    where = f"{hunt.detection.stem}: {example.name}: {verdict.name}"
+                    _complain(f"{where}: {verdict.problem}")
+    sys.stdout.write(f"{count} mutations, {failed} failed\n")
+    return failed
+
+
+def _purge(arguments: argparse.Namespace) -> int:
+    from gundog import run
+    from gundog.purging import Whom
+
+    whom = Whom(arguments.mailbox, arguments.account)
+    if not whom.name:
+        raise InputError("the name is empty: give a mailbox or an account")
+    done = run.purge(_load(arguments), whom, _wait(arguments.wait), datetime.now(UTC))
+    sys.stdout.write(
+        f"removed {done.staged} staged rows, {done.findings} findings, {done.evidence} rows of"
+        f" other evidence, {done.series} hours of series; new files of the lake bring new rows\n"
+    )
+    return 0
 
 
 def _new(arguments: argparse.Namespace) -> int:

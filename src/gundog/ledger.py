@@ -19,10 +19,11 @@ _FAR = datetime(9999, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Clock:
-    """The run's time and how long intervals stay provisional."""
+    """The run's time, when it was due, and how long intervals stay provisional."""
 
     now: datetime
     late_arrival: timedelta
+    due: datetime | None = None
 
     def provisional(self, interval: Interval) -> bool:
         """True while late files may still change the interval."""
@@ -39,7 +40,7 @@ def candidates(
     changed detection starts with the last complete interval only.
     """
     frequency = hunt.detection.frequency
-    last = last_complete(clock.now, frequency)
+    last = last_complete(clock.due or clock.now, frequency)
     if within:
         return [one for one in split(within, frequency) if one.end <= clock.now]
     oldest = max(floor(last.end - clock.late_arrival, frequency), _first(con, hunt) or last.start)
@@ -138,6 +139,22 @@ def no_data(
             since = format_time(interval.end - freshness)
             return f"{source}: no event since {since} although files cover {interval}"
     return ""
+
+
+def expired(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> str:
+    """Why the rows that the interval reads are not all there any more, in one sentence; else empty.
+
+    Retention removed them, and no file that the lake still lists brought them again.
+    """
+    gone = con.execute(
+        """select count(*) from source_files
+           where state = 'expired' and source_table in (select unnest(?::varchar[]))
+           and max_time >= ? and min_time < ?""",
+        [list(hunt.sources), interval.start - hunt.detection.lookback, interval.end],
+    ).fetchall()[0][0]
+    if not gone:
+        return ""
+    return f"the rows of {gone} files it reads were removed by retention and left the lake"
 
 
 def staged_from(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime:

@@ -161,10 +161,11 @@ _SAID = f"(select {{}} from ({triage.NOW}) as said where said.finding_id = findi
 _STATUS = f"coalesce({_SAID.format('status')}, 'new')"
 _VERDICT = _SAID.format("verdict")
 _WHERE = {
+    "source_files": "where state <> 'expired'",
     # The tenants' own series whole; a mailbox's only where it has a finding.
     "series_points": """where series_key like '%/*' or (detection_id, series_key) in (
         select (detection_id, details ->> '$.series_key') from main.findings
-        where kind = 'series')"""
+        where kind = 'series')""",
 }
 _ORDER = {
     "findings": "order by start_time, finding_id",

@@ -71,6 +71,8 @@ class Request:
     wait: timedelta = timedelta()
     origin: str = "nightly"
     notify: str | None = None
+    # When a nightly run was scheduled, if not now: a late one hunts the night it was meant for.
+    due: datetime | None = None
 
 
 @dataclass
@@ -197,7 +199,7 @@ def run(
     for problem in project.content.problems:
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
-    clock = Clock(now, project.settings.late_arrival)
+    clock = Clock(now, project.settings.late_arrival, request.due)
     state = _Run(project, request, clock, author, hunts, outcome, say, step)
     _check_range(state)
     with warehouse.lock(project.settings.warehouse, request.wait, now):
@@ -261,6 +263,8 @@ def _steps(state: _Run) -> None:
 
 def _start(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     within = state.request.within
+    # A run that a scheduler tries again keeps its id.
+    con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
     warehouse.insert(
         con,
         "runs",
@@ -457,13 +461,14 @@ def _due(
                 state.outcome.done += not tried
                 continue
             gone = ledger.expired(con, hunt, interval)
+            state.attempted.add((hunt.detection.id, interval))
             if gone and known in (ledger.DONE, ledger.STALE):  # what it found then, holds
-                state.outcome.notes.append(
-                    f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
-                )
+                if not tried:
+                    state.outcome.notes.append(
+                        f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
+                    )
                 state.outcome.done += not tried
                 continue
-            state.attempted.add((hunt.detection.id, interval))
             found.append(
                 _Due(
                     hunt,
@@ -499,9 +504,23 @@ def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
         temp_directory=options.warehouse.with_suffix(".tmp"),
     ) as con:
         hunted += [
-            state.step(f"hunt {one.hunt.detection.stem}", partial(_hunt_one, con, one))
+            _guarded(one, partial(state.step, _hunt_name(one), partial(_hunt_one, con, one)))
             for one in rest
         ]
+    return hunted
+
+
+def _hunt_name(due: _Due) -> str:
+    return f"hunt {due.hunt.detection.stem} {format_time(due.interval.start).split('T00:00')[0]}"
+
+
+def _guarded(due: _Due, part: Callable[[], Any]) -> Hunted:
+    """What a hunt's step gives; a step that ends in an error of its own is that hunt's failure."""
+    try:
+        hunted: Hunted = part()
+    except Exception as error:  # a time limit around one hunt must never stop the others
+        text = f"{type(error).__name__}: {error}"
+        return Hunted(due.hunt, due.interval, due.seq, ledger.FAILED, error=text)
     return hunted
 
 
@@ -708,7 +727,7 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
     """
     outcome = Outcome(UUID(int=0), now)
     hunts = _with_lake(project, _selected(project.content, request), outcome)
-    clock = Clock(now, project.settings.late_arrival)
+    clock = Clock(now, project.settings.late_arrival, request.due)
     state = _Run(
         project, request, clock, Author(UUID(int=0), now, request.origin), hunts,
         outcome, _silent,

@@ -78,7 +78,7 @@ SOURCE_FILES = _table(
     mtime_ns BIGINT: time of its last change in ns since 1970, as the store tells it
     covers_start TIMESTAMPTZ: start of the time its path stands for; null when it names none
     covers_end TIMESTAMPTZ: end of the time its path stands for
-    state VARCHAR: staged or rejected
+    state VARCHAR: staged or rejected; in the warehouse also expired, when retention took its rows
     rows BIGINT: rows in the file
     rejected_rows BIGINT: rows that could not be used: no time, or malformed JSON
     min_time TIMESTAMPTZ: time of its earliest row

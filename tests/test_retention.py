@@ -1,0 +1,248 @@
+"""What goes with time or on request, and what stays."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from gundog import purging, run
+from gundog.cli import main
+from tests import kit
+from tests.kit import DAY, NOW, event, hunt, table, write_file
+from tests.test_laws import content
+
+WEEK = ("2026-03-05", "2026-03-09")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Nine quiet days, a finding on the eighth, everything kept for 20 days, evidence for 10."""
+    kit.make_project(tmp_path)
+    keep(tmp_path, staged="20d", series="20d", evidence="10d", findings="30d")
+    kit.fill_days(tmp_path, "2026-03-01", 9)
+    pair(tmp_path)
+    return tmp_path
+
+
+def keep(root: Path, **retention: str) -> None:
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + f"retention: {json.dumps(retention)}\n")
+
+
+def pair(root: Path, who: str = "a", day: str = "2026-03-08", number: int = 50) -> None:
+    rows = [event(f"{day}T10:00", "open", who, number), event(f"{day}T11:00", "close", who, number)]
+    write_file(root, day, rows, f"pair-{who[0]}")
+
+
+def kept(root: Path, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """Rows of a query on the warehouse."""
+    con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
+    try:
+        return con.execute(sql, params or []).fetchall()
+    finally:
+        con.close()
+
+
+def staged(root: Path) -> int:
+    return int(kept(root, "select count(*) from happenings")[0][0])
+
+
+def later(root: Path, days: int, **options: Any) -> run.Outcome:
+    """A night some days later, with that day's file."""
+    now = NOW + days * DAY
+    kit.fill_days(root, f"{now - DAY:%Y-%m-%d}", 1)
+    return hunt(root, now=now, **options)
+
+
+def test_young_rows_stay(project: Path) -> None:
+    """Nothing goes before its time."""
+    hunt(project, WEEK)
+    rows = staged(project)
+    later(project, 8)
+
+    assert staged(project) == rows + 24
+    assert table(project, "select count(*) from evidence") == [(2,)]
+
+
+def test_staged_rows_go_when_they_were_written_long_ago(project: Path) -> None:
+    """A file read 21 days ago loses its rows; it is called expired, and its findings stay."""
+    hunt(project, WEEK)
+    later(project, 21)
+
+    assert staged(project) == 24
+    assert kept(project, "select state, count(*) from source_files group by all order by all") == [
+        ("expired", 8), ("staged", 1),
+    ]  # fmt: skip
+    assert table(project, "select state, count(*) from source_files group by all") == [
+        ("staged", 1)
+    ]
+    assert table(project, "select count(*) from findings") == [(1,)]
+    assert kept(project, "select count(*) from stage_hours") == [(24,)]
+
+
+def test_backfill_of_old_years_is_counted_from_when_it_was_written(project: Path) -> None:
+    """Rows of long ago that were read today are kept as long as today's."""
+    now = NOW + 500 * DAY
+    hunt(project, WEEK, now=now)
+
+    assert staged(project) == 7 * 24 + 2
+    assert table(project, "select count(*) from evidence") == [(2,)]
+
+
+def test_evidence_goes_and_that_of_true_positives_stays(project: Path) -> None:
+    """What a person called true keeps its proof."""
+    pair(project, "b", number=60)
+    hunt(project, WEEK)
+    ((true_one,),) = table(
+        project, "select finding_id::varchar from findings where title like 'b %'"
+    )
+    status = main(
+        ["triage", true_one, "--status", "resolved", "--verdict", "true_positive",
+         "--project", str(project)]
+    )  # fmt: skip
+    later(project, 11)
+
+    assert status == 0
+    assert table(project, "select distinct finding_id::varchar from evidence") == [(true_one,)]
+    assert table(project, "select count(*) from findings") == [(2,)]
+
+
+def test_findings_go_last(project: Path) -> None:
+    """After their own time findings go, with everything about them."""
+    hunt(project, WEEK)
+    later(project, 31)
+
+    for name in ("findings", "evidence", "finding_changes"):
+        assert table(project, f"select count(*) from {name}") == [(0,)]
+    assert table(project, "select count(*) from runs") == [(1,)]
+
+
+def test_interval_whose_files_left_the_lake_is_kept_as_it_was(project: Path) -> None:
+    """Hunting again what cannot be read any more would lose its findings: it is left and named."""
+    hunt(project, WEEK)
+    later(project, 21)
+    (project / "lake/date=2026-03-08/pair-a.parquet").unlink()
+
+    outcome = hunt(project, WEEK, now=NOW + 22 * DAY, again=True)
+
+    assert table(project, "select count(*) from findings") == [(1,)]
+    assert [note.split(":")[0][:8] for note in outcome.notes] == ["pair [20", "pair [20"]
+    assert "left the lake" in outcome.notes[0]
+    assert outcome.exit_status == 0
+
+
+def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(project: Path) -> None:
+    """A backfill over a time whose rows expired reads them again and finds the same."""
+    hunt(project, WEEK)
+    before = content(project, ("findings", "evidence"))
+    later(project, 21)
+
+    outcome = hunt(project, WEEK, now=NOW + 22 * DAY, again=True)
+
+    assert outcome.files == 8
+    assert outcome.changes.unchanged == 1
+    assert table(project, "select count(*) from findings") == [(1,)]
+    assert content(project, ("findings",))["findings"] == [
+        tuple("final" if one == "provisional" else one for one in row) for row in before["findings"]
+    ]
+
+
+def test_rows_are_kept_as_long_as_nights_read_back(project: Path) -> None:
+    """Too short a retention would only read the same files every night."""
+    keep(project, staged="1d")
+    hunt(project, WEEK)
+    outcome = later(project, 3)
+
+    assert staged(project) > 24
+    assert outcome.files == 1
+
+
+def test_rows_of_old_stage_sql_go_at_the_end_of_a_run(project: Path) -> None:
+    """Another stage SQL has a table of its own; the one before is dropped, files are not lost."""
+    hunt(project, WEEK)
+    path = project / "sql/stage/happenings.sql"
+    path.write_text(path.read_text().replace("lower(Kind)", "trim(lower(Kind))"))
+    hunt(project, WEEK)
+    tables = kept(project, "select count(*) from duckdb_tables() where schema_name = 'staged'")
+
+    assert tables == [(1,)]
+    assert kept(project, "select count(distinct stage_hash) from file_stages") == [(1,)]
+    assert table(project, "select count(*) from findings") == [(1,)]
+
+
+def test_stage_that_does_not_load_tonight_keeps_its_rows(project: Path) -> None:
+    """A typing error in a stage file costs no reading of the lake."""
+    hunt(project, WEEK)
+    path = project / "sql/stage/happenings.sql"
+    text = path.read_text()
+    path.write_text("selekt")
+    hunt(project, WEEK)
+    path.write_text(text)
+
+    assert hunt(project, WEEK).files == 0
+
+
+def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
+    """Rows, findings, evidence, changes and what was said go, to the last byte of both files."""
+    path = project / "sql/stage/happenings.sql"
+    path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))
+    pair(project, "someone@example.com", number=60)
+    hunt(project, WEEK)
+    ((one,),) = table(
+        project, "select finding_id::varchar from findings where title like 'someone%'"
+    )
+    main(["triage", one, "--note", "a word", "--project", str(project)])
+    status = main(["purge", "--account", "SOMEONE@example.com", "--project", str(project)])
+    files = [path for path in (project / ".gundog").rglob("*") if path.is_file()]
+
+    assert status == 0
+    assert table(project, "select count(*) from findings") == [(1,)]
+    assert not any(b"someone" in path.read_bytes() for path in files)
+    assert not any(one.encode() in path.read_bytes() for path in files)
+    assert kept(project, "select count(distinct who) from happenings") == [(1,)]
+    assert hunt(project, WEEK).hunted == 0
+
+
+def test_purge_needs_a_name(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An empty name is an error and removes nothing."""
+    hunt(project, WEEK)
+
+    assert main(["purge", "--account", " ", "--project", str(project)]) == 2
+    assert "the name is empty" in capsys.readouterr().err
+    assert table(project, "select count(*) from findings") == [(1,)]
+
+
+def test_compacted_warehouse_is_the_same_warehouse(project: Path) -> None:
+    """Writing the file anew changes no row."""
+    hunt(project, WEEK)
+    before = content(project)
+    purging.compact(project / ".gundog/warehouse.duckdb")
+    outcome = hunt(project, WEEK)
+
+    assert (outcome.hunted, outcome.files) == (0, 0)
+    assert content(project) == before
+
+
+@pytest.mark.slow
+def test_warehouse_stops_growing(tmp_path: Path) -> None:
+    """Over 60 nights the file settles once rows expire as fast as they come."""
+    kit.make_project(tmp_path)
+    keep(tmp_path, staged="10d", series="10d", evidence="10d", findings="10d")
+    sizes = []
+    for night in range(60):
+        now = NOW + night * DAY
+        day = f"{now - DAY:%Y-%m-%d}"
+        rows = [
+            event(f"{day}T{n % 24:02}:00", f"kind {n * 7919 % 10_000}", f"who {n}", n)
+            for n in range(3000)
+        ]
+        write_file(tmp_path, day, rows)
+        hunt(tmp_path, now=now + timedelta(hours=1))
+        sizes.append((tmp_path / ".gundog/warehouse.duckdb").stat().st_size)
+
+    assert staged(tmp_path) == 11 * 3000
+    assert max(sizes[30:]) <= 1.3 * max(sizes[15:25])
