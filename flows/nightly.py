@@ -111,11 +111,15 @@ def nightly(
     log = get_run_logger()
     loaded = run.load_project(Path(project), os.environ)
     request = run.Request(
-        "hunt", detections=tuple(detections or ()), wait=parse_duration(wait), notify=notify
+        "hunt",
+        detections=tuple(detections or ()),
+        wait=parse_duration(wait),
+        notify=notify,
+        due=scheduled(),
     )
     run_id = UUID(flow_run.id) if flow_run.id else uuid4()
     outcome = run.run(
-        loaded, request, scheduled(), run_id, lambda line: log.info(for_terminal(line)), step
+        loaded, request, datetime.now(UTC), run_id, lambda line: log.info(for_terminal(line)), step
     )
     return ended(loaded, outcome)
 

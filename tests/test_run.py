@@ -95,6 +95,16 @@ def test_next_night_catches_up_what_was_missed(project: Path) -> None:
     assert list(states(project)) == ["06", "07", "08", "09"]
 
 
+def test_a_late_run_hunts_the_night_it_was_due(project: Path) -> None:
+    """What a scheduler starts late hunts the night it was meant for, and writes down when it ran."""
+    outcome = hunt(project, due=NOW - 2 * DAY)
+
+    assert list(states(project)) == ["07"]
+    started = table(project, "select epoch(started_at) from runs")
+    assert started == [(NOW.timestamp(),)]
+    assert outcome.started == NOW
+
+
 def test_catch_up_goes_back_no_further_than_late_arrival(project: Path) -> None:
     """A hole older than lateArrival is listed as missing and left to a backfill."""
     hunt(project, ("2026-03-01", "2026-03-01"))
