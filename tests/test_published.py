@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -17,13 +18,14 @@ from uuid import UUID, uuid4
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import content, examples, run
+from gundog import cli, content, examples, run
 from gundog.content import Content
 from gundog.detection import Example
-from gundog.interval import Interval, parse_range
+from gundog.interval import Interval, parse_range, parse_time
 from tests import kit
 from tests.test_kql import plain_anomalies
 
@@ -534,3 +536,56 @@ def test_an_example_notices(stem: str, file: str, old: str, new: str) -> None:
         one = replace(one, **{"join" if file.endswith("series.sql") else "sql": wrong})
 
     assert any(examples.check(loaded, one, example) for example in one.detection.examples)
+
+
+# The page
+
+
+PAGE = (ROOT / "docs/from-kql.md").read_text()
+
+
+def blocks(option: str) -> list[tuple[str, str]]:
+    """The value of an option of the page's blocks, and their text."""
+    return re.findall(rf"^```\w+ {option}=(\S+)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+CLAIMS = [
+    pytest.param(kind, yaml.safe_load(text), side, id=f"{yaml.safe_load(text)['name']}: {side}")
+    for kind, text in blocks("claim")
+    for side in ("published", "ours")
+]
+STEMS = {
+    ("export", "published"): EXPORTS, ("export", "ours"): "mailbox_export_removed",
+    ("mail", "published"): MAIL, ("mail", "ours"): "mail_items_accessed",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "claim", "side"), CLAIMS)
+def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
+    """What the page says that a published hunt and ours find is what they find."""
+    usual = {name: yaml.safe_load(text) for name, text in blocks("usual")}
+    promised = claim[side] if kind == "mail" else {**claim, "findings": claim[side]}
+    start, end = (parse_time(one) for one in promised["interval"])
+    events = {
+        table: (*usual.get(kind, {}).get(table, ()), *rows)
+        for table, rows in claim["events"].items()
+    }
+    loaded = shipped()
+    one = loaded.hunt(STEMS[kind, side])
+    example = Example("", Interval(start, end), events, tuple(promised["findings"]))
+    hits = [hit for hit in examples.run(loaded, one, example) if hit.row.get("mailbox") != "*"]
+
+    assert examples.compare(one, example, hits) == []
+
+
+def test_the_page_makes_two_detections_that_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files, written as they stand, pass their examples and every mutation of them."""
+    for name, text in blocks("file"):
+        kit.write_text(tmp_path / name, text)
+    mine = ["account_created_deleted", "script_starts"]
+
+    assert cli.main(["check", "--project", str(tmp_path)]) == 0
+    assert cli.main(["test", *mine, "--mutate", "--project", str(tmp_path)]) == 0
+    assert re.search(r"4 examples, 0 failed\n\d\d mutations, 0 failed", capsys.readouterr().out)

@@ -28,9 +28,15 @@ _FILE_ID = 1
 def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
     """What differs between the findings an example promises and those it gives; empty when none."""
     try:
-        found = [_shown(hunt, hit) for hit in run(loaded, hunt, example)]
+        hits = run(loaded, hunt, example)
     except (GundogError, duckdb.Error) as error:
         return [str(error)]
+    return compare(hunt, example, hits)
+
+
+def compare(hunt: Hunt, example: Example, hits: Sequence[Hit]) -> list[str]:
+    """What differs between the findings an example promises and these; empty when nothing."""
+    found = [_shown(hunt, hit) for hit in hits]
     problems = []
     left = list(found)
     for wanted in example.findings:
