@@ -3,13 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: hunt test check samples docs format clean
+.PHONY: hunt test check serve samples docs format clean
 
 hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 	@$(BIN)/python -m gundog.tour
 
 test: $(READY)  ## the test suite
-	$(BIN)/pytest -q -m "not slow"
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile
 
 check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests
 	$(BIN)/ruff format --check .
@@ -21,6 +21,9 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 	$(BIN)/gundog test
 	$(BIN)/python -m tests.generated_docs --check
 	$(BIN)/pytest -q -m slow
+
+serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
+	@scripts/serve
 
 samples: $(READY)  ## write parquet_samples/ again
 	$(BIN)/gundog samples
