@@ -1,0 +1,53 @@
+"""What every printed page is made of: a console, text that a terminal only shows, times, lists."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from gundog import text
+from gundog.findings import plain
+from gundog.interval import format_time
+
+STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
+
+
+def console() -> Console:
+    """A console on standard output that takes no text for markup."""
+    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120"))
+    return Console(width=width, highlight=False, markup=False, emoji=False)
+
+
+def safe(value: Any) -> Text:
+    """A value as text that a terminal only shows."""
+    shown = "" if value is None else value if isinstance(value, str) else str(plain(value))
+    return Text(text.for_terminal(shown))
+
+
+def short_time(moment: datetime | None) -> str:
+    """A moment to the minute, in UTC, or to the second where that says more."""
+    if moment is None:
+        return ""
+    shown = format_time(moment.replace(microsecond=0))[:-1].replace("T", " ")
+    return shown.removesuffix(":00")
+
+
+def heading(console: Console, words: str) -> None:
+    """An empty line and a heading."""
+    console.print()
+    console.print(Text(words, style="bold"))
+
+
+def listing(console: Console, title: str, lines: Sequence[str]) -> None:
+    """A heading with a list under it; nothing when the list is empty."""
+    if not lines:
+        return
+    heading(console, title)
+    for line in lines:
+        console.print(Text("  - ").append_text(safe(line)))
