@@ -20,6 +20,12 @@ from gundog.errors import GundogError, StoreError
 from gundog.interval import Interval, format_time, hull
 
 DAYS = 8
+_QUIET = """
+    select case when f.suppressed_by is not null then 'suppressed'
+                else 'of detections in status ' || d.status end as why, count(*)
+    from findings as f inner join detections as d using (detection_id)
+    where f.end_time >= ? and f.finding_id not in (select finding_id from open_findings)
+    group by why order by why"""
 _ENTITIES = ("host_name", "account_name", "mailbox")
 
 
@@ -69,6 +75,7 @@ def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds:
         assert within is not None  # noqa: S101 - it was given
         rows = report.select_findings(con, since=within.start)
         stems = dict(con.execute("select detection_id::varchar, stem from detections").fetchall())
+        quiet = con.execute(_QUIET, [within.start]).fetchall()
     stories = {str(row["finding_id"]): _story(stems, row) for row in rows}
     console.print()
     report.findings_table(console, rows, stories)
@@ -79,6 +86,9 @@ def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds:
         f" this run: {outcome.hunted} hunted, {changes.new} findings new,"
         f" {changes.changed} changed, {outcome.files} files read, {seconds:.1f} s"
     )
+    if quiet:
+        kept = ", ".join(f"{count} {why}" for why, count in quiet)
+        console.print(f"also stored, not in the list: {kept} (gundog findings --all)")
     for problem in outcome.problems:
         console.print(report.safe(f"PROBLEM  {problem}"))
     _next(console, project, rows)
