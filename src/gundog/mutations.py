@@ -9,7 +9,7 @@ its YAML says of itself, never from its name:
   interval falls, and hunted in two parts as hunted in one.
 - A match with a parameter `within` whose evidence has two roles is a pair: it fires up to and
   including that gap, and not when its two sides change places in time.
-- Any other duration decides at its own length: what lies a microsecond further never matters.
+- Any other duration decides at its own length, to the microsecond, and nowhere near it.
 - Names of hosts, accounts and files have no case. Where a finding is a whole row of the query
   (a detection bound to its interval), that holds for all rows at once only.
 
@@ -419,17 +419,16 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
         ):
             if at is None:
                 continue
-            told = {}
-            for step in range(-2, 3):
-                by = start - length + step * _US - at
-                rows = _joined(rest, _shifted(one, before, by))
+            told = []
+            for step in (-_HOUR, -_US, timedelta(), _US, _HOUR):
+                rows = _joined(rest, _shifted(one, before, start - length + step - at))
                 early = _first_day(rows, start) - one.detection.reach - one.frequency
                 _lay(one, rows, one.example.interval)
-                told[step] = _outside(_hunt(one, one.example.interval, early))
+                told.append(_outside(_hunt(one, one.example.interval, early)))
             problem = (
-                _differ(told[-2], told[-1])
-                or _differ(told[2], told[1])
-                or ("" if told[0] in (told[-1], told[1]) else "exactly at it is like neither side")
+                _differ(told[0], told[1])
+                or _differ(told[4], told[3])
+                or ("" if told[2] in (told[1], told[3]) else "exactly at it is like neither side")
             )
             yield Verdict(f"the {end} event before moved around {name}", problem)
 
