@@ -34,7 +34,7 @@ def of_hours(points: Sequence[Mapping[str, Any]]) -> list[Text]:
     step = (top or 1.0) / ROWS
     lines = []
     for row in reversed(range(ROWS)):
-        label = f"{top:,.0f}" if row == ROWS - 1 else ""
+        label = (f"{top:,.0f}" if top < 1e7 else f"{top:.2g}") if row == ROWS - 1 else ""
         line = Text(f"{label:>8} │", style="dim")
         for one in points:
             line.append_text(_cell(one, row, step))
