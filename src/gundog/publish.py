@@ -37,21 +37,44 @@ VIEWS = {
            from findings group by all order by day desc, detection_name""",
     ),
     "risk_by_entity": (
-        "Risk summed per host, account and mailbox over the 7 and 30 days before the newest.",
-        """with named as (
-               select unnest([
+        ("Risk per host, account and mailbox, summed over the 7 and 30 days before the end of the"
+        " newest interval hunted: findings of stable detections, open or not, that are not hidden"
+        " and that nobody called harmless. Without a riskScore the severity gives one."),
+        """with latest as (
+               select coalesce(
+                   (select max(interval_end) from run_intervals
+                    where state in ('provisional', 'final')),
+                   (select max(interval_end) from findings)
+               ) as newest
+           ),
+
+           counted as (
+               select f.*, coalesce(f.risk_score, case f.severity
+                   when 'critical' then 100 when 'high' then 75 when 'medium' then 50
+                   when 'low' then 25 else 10 end) as risk
+               from findings as f inner join detections as d using (detection_id)
+               where d.status = 'stable' and f.suppressed_by is null
+               and coalesce(f.verdict, '') not in
+                   ('false_positive', 'benign', 'test', 'duplicate', 'disregard')
+           ),
+
+           named as (
+               select tenant, unnest([
                    {'kind': 'host', 'name': host_name},
                    {'kind': 'account', 'name': account_name},
                    {'kind': 'mailbox', 'name': mailbox}
-               ], recursive := true), finding_id, end_time, coalesce(risk_score, 0) as risk
-               from findings where suppressed_by is null
-           ), latest as (select max(end_time) as newest from findings)
-           select kind, name,
+               ], recursive := true), finding_id, end_time, risk
+               from counted
+           )
+
+           select kind, name, tenant,
                   coalesce(sum(risk) filter (end_time > newest - interval 7 day), 0) as risk_7d,
-                  sum(risk) as risk_30d, list(finding_id order by end_time desc) as findings
+                  sum(risk) as risk_30d,
+                  list(finding_id order by end_time desc, finding_id) as findings
            from named, latest
-           where name is not null and name not in ('', '*') and end_time > newest - interval 30 day
-           group by kind, name order by risk_30d desc, kind, name""",
+           where name is not null and name not in ('', '*')
+           and end_time > newest - interval 30 day and end_time <= newest
+           group by kind, name, tenant order by risk_30d desc, kind, name, tenant""",
     ),
 }  # fmt: skip
 
