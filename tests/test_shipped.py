@@ -46,6 +46,7 @@ def test_example_holds(hunt: Hunt, example: Example) -> None:
 def test_every_hunt_is_used(path: Path) -> None:
     """No SQL file lies around without a detection."""
     used = {hunt.detection.sql for hunt in LOADED.hunts}
+    used |= {one.join for hunt in LOADED.hunts if (one := hunt.detection.series)}
 
     assert str(path.relative_to(ROOT / "sql")) in used
 
