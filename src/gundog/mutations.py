@@ -23,6 +23,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -408,6 +409,7 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
     """What came before, moved to a duration before the finding: only its own length decides."""
     hits = _found(one, one.rows, files=None)
     events = _events(one)
+    near = _nearness(one.rows)
     for name, length in _durations(one.detection):
         hit = hits[0]
         start = hit.row["start_time"].astimezone(UTC)
@@ -420,7 +422,7 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
             if at is None:
                 continue
             told = []
-            for step in (-_HOUR, -_US, timedelta(), _US, _HOUR):
+            for step in (-near, -_US, timedelta(), _US, near):
                 rows = _joined(rest, _shifted(one, before, start - length + step - at))
                 early = _first_day(rows, start) - one.detection.reach - one.frequency
                 _lay(one, rows, one.example.interval)
@@ -431,6 +433,13 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
                 or ("" if told[2] in (told[1], told[3]) else "exactly at it is like neither side")
             )
             yield Verdict(f"the {end} event before moved around {name}", problem)
+
+
+def _nearness(rows: Rows) -> timedelta:
+    """A step in which no two events of different times reach the same distance from a third."""
+    moments = sorted(set(_times(rows)))
+    apart = [after - before for before, after in pairwise(moments)]
+    return min(_HOUR, min(apart, default=_HOUR) / 2)
 
 
 def _durations(detection: Detection) -> list[tuple[str, timedelta]]:
