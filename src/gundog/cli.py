@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from gundog.errors import ContentError, GundogError, InputError
 from gundog.interval import parse_duration, parse_range, parse_time
@@ -54,8 +54,17 @@ def _complain(what: object) -> None:
     sys.stderr.write(text.for_terminal(str(what)) + "\n")
 
 
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it does not understand as text that a terminal only shows."""
+
+    def error(self, message: str) -> NoReturn:
+        from gundog import text
+
+        super().error(text.for_terminal(message))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="gundog",
         description="Hunts a parquet event lake every night and keeps what it finds.",
         epilog="Times are ISO 8601 in UTC. X is a detection's id or file name, FINDING any unique"
@@ -64,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    project = argparse.ArgumentParser(add_help=False)
+    project = _Parser(add_help=False)
     project.add_argument(
         "--project", type=Path, default=Path(), metavar="DIR",
         help="the folder that holds gundog.yaml (default: here)",
@@ -227,7 +236,7 @@ def _backfill(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
     from uuid import uuid4
 
-    from gundog import run
+    from gundog import progress, run
 
     within = parse_range(arguments.start, arguments.end) if arguments.start else None
     request = run.Request(
@@ -237,6 +246,7 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         again=getattr(arguments, "again", False),
         wait=_wait(arguments.wait),
         origin=origin,
+        yes=getattr(arguments, "yes", False),
         notify=arguments.notify or ("none" if command == "backfill" else None),
     )
     project = _load(arguments)
@@ -245,22 +255,18 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         for line in run.plan(project, request, now):
             sys.stdout.write(line + "\n")
         return 0
-    outcome = run.run(project, request, now, uuid4(), _say)
+    with progress.watching() as watch:
+        outcome = run.run(
+            project, request, now, uuid4(), watch.say, went=watch.went, stop=watch.stop
+        )
     _summary(project, outcome)
-    return outcome.exit_status
+    return _INTERRUPTED if outcome.stopped else outcome.exit_status
 
 
 def _wait(text: str) -> Any:
     from datetime import timedelta
 
     return timedelta() if text in ("0", "0s") else parse_duration(text)
-
-
-def _say(line: str) -> None:
-    from gundog import text
-
-    sys.stderr.write(text.for_terminal(line) + "\n")
-    sys.stderr.flush()
 
 
 def _summary(project: Project, outcome: Outcome) -> None:
