@@ -269,9 +269,9 @@ def test_risk_is_summed_per_entity(press: Press) -> None:
     found = press.ask("select kind, name, risk_7d, risk_30d, findings from risk_by_entity")
 
     assert found == [
+        ("mailbox", "m", 75, 75, [UUID(int=5)]),
         ("host", "h", 50, 70, [UUID(int=1), UUID(int=24 * 7 + 2)]),
         ("account", "ana", 50, 50, [UUID(int=1)]),
-        ("mailbox", "m", 0, 0, [UUID(int=5)]),
     ]
 
 

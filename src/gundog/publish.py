@@ -84,8 +84,8 @@ _SAID_OF = {column.name: column.comment for column in tables.FINDINGS.columns} |
     "findings": "how many findings, or which, newest first",
     "kind": "what it is: match or series, or host, account or mailbox",
     "name": "the host, account or mailbox",
-    "risk_7d": "sum of risk scores over the 7 days before the newest finding",
-    "risk_30d": "sum of risk scores over the 30 days before the newest finding",
+    "risk_7d": "sum of risk scores over the 7 days before the newest interval hunted",
+    "risk_30d": "sum of risk scores over the 30 days before the newest interval hunted",
 }
 
 
