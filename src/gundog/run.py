@@ -24,6 +24,7 @@ from gundog import (
     lake,
     ledger,
     notify,
+    pace,
     publish,
     purging,
     query,
@@ -46,6 +47,8 @@ from gundog.purging import Purged, Whom
 from gundog.reading import Limits
 from gundog.settings import Settings
 
+LARGE_BYTES = 50_000_000_000
+_ANNOUNCED_BYTES = 1_000_000_000
 _SLACK = timedelta(hours=1)
 _DAY = timedelta(days=1)
 
@@ -71,6 +74,8 @@ class Request:
     wait: timedelta = timedelta()
     origin: str = "nightly"
     notify: str | None = None
+    # A backfill that must read more than `LARGE_BYTES` for the first time wants it said.
+    yes: bool = False
     # When a nightly run was scheduled, if not now: a late one hunts the night it was meant for.
     due: datetime | None = None
 
@@ -100,6 +105,8 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
+    stage_seconds: float = 0.0
+    stopped: bool = False
 
     @property
     def exit_status(self) -> int:
@@ -126,6 +133,16 @@ def _directly(name: str, part: Callable[[], Any]) -> Any:
 def _silent(line: str) -> None:
     """Says nothing."""
     del line
+
+
+def _unseen(done: int, total: int) -> None:
+    """Tells nobody how far it is."""
+    del done, total
+
+
+def _never() -> bool:
+    """Nobody asks to stop."""
+    return False
 
 
 def load_project(root: Path, environ: Mapping[str, str]) -> Project:
@@ -165,10 +182,13 @@ class _Run:
     outcome: Outcome
     say: Say
     step: Step = _directly
+    went: Callable[[int, int], None] = _unseen
+    stop: Callable[[], bool] = _never
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
+    left: set[tuple[str, Interval]] = field(default_factory=set)
 
 
 def run(
@@ -178,6 +198,8 @@ def run(
     run_id: UUID,
     say: Say = _silent,
     step: Step = _directly,
+    went: Callable[[int, int], None] = _unseen,
+    stop: Callable[[], bool] = _never,
 ) -> Outcome:
     """Stages, hunts, stores and publishes what the request covers, oldest first.
 
@@ -188,6 +210,8 @@ def run(
         run_id: names the run in every row that it writes.
         say: gets one line of progress at a time.
         step: runs each named part: list, stage, one hunt per detection and day, publish, notify.
+        went: is told how many days are done, and of how many.
+        stop: asked before each day; True ends the run there, with all it did stored and published.
 
     Raises:
         InputError: when the request is wrong; nothing was done.
@@ -200,7 +224,7 @@ def run(
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
     clock = Clock(now, project.settings.late_arrival, request.due)
-    state = _Run(project, request, clock, author, hunts, outcome, say, step)
+    state = _Run(project, request, clock, author, hunts, outcome, say, step, went, stop)
     _check_range(state)
     with warehouse.lock(project.settings.warehouse, request.wait, now):
         _steps(state)
@@ -254,11 +278,33 @@ def _steps(state: _Run) -> None:
         wanted = _wanted(con, state)
     state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
     state.step("list lake", partial(_list_lake, state, wanted))
+    with _open(state) as con:
+        _announce(con, state)
     for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
-        if not _hunt_all(state, wanted):
+        if not _hunt_all(state, wanted) or state.outcome.stopped:
             break
     with _open(state) as con:
         _finish(con, state)
+
+
+def _announce(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    """Says what a large staging will read; a very large one of a backfill wants a yes.
+
+    Raises:
+        InputError: when it was not given; nothing was done.
+    """
+    tasks = [
+        task
+        for source, files in state.files.items()
+        for task in stage.pending(con, files, _stages_of(state.hunts, source))
+    ]
+    size = sum(task.file.size for task in tasks)
+    much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
+    if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
+        con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
+        raise InputError(f"this would read {much}: say --yes to begin, or --plan to see more")
+    if size > _ANNOUNCED_BYTES:
+        state.say(f"to stage in all: {much}, {pace.known(con).words(size, {})}")
 
 
 def _start(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
@@ -337,7 +383,15 @@ def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
     """Goes through the days oldest first; returns how many intervals were hunted."""
     count = 0
     finished: list[Hunted] = []
-    for day, intervals in _by_day(state.hunts, wanted).items():
+    days = _by_day(state.hunts, wanted)
+    for turn, (day, intervals) in enumerate(days.items()):
+        state.went(turn, len(days))
+        if state.stop():
+            state.outcome.stopped = True
+            state.outcome.notes.append(
+                f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
+            )
+            break
         with _open(state) as con:
             _store(con, state, finished)
             state.step(f"stage {day:%Y-%m-%d}", partial(_stage, con, state, intervals))
@@ -382,11 +436,13 @@ def _stage(
         return
     size = sum(task.file.size for task in tasks)
     state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
+    began = time.perf_counter()
     done = stage.run(
         con, tasks, state.project.content.sources, options.lake, state.project.environ,
         state.author.at, reading_limits(options),
     )  # fmt: skip
     outcome = state.outcome
+    outcome.stage_seconds += time.perf_counter() - began
     outcome.files += done.files
     outcome.bytes += done.bytes
     for path, error in done.rejected:
@@ -458,7 +514,7 @@ def _due(
         for interval, known in ledger.states(con, hunt, mine, state.clock).items():
             tried = (hunt.detection.id, interval) in state.attempted
             if not _to_hunt(state, known, tried):
-                state.outcome.done += not tried
+                _leave(state, hunt, interval, tried)
                 continue
             gone = ledger.expired(con, hunt, interval)
             state.attempted.add((hunt.detection.id, interval))
@@ -467,7 +523,7 @@ def _due(
                     state.outcome.notes.append(
                         f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
                     )
-                state.outcome.done += not tried
+                _leave(state, hunt, interval, tried)
                 continue
             found.append(
                 _Due(
@@ -483,6 +539,13 @@ def _due(
     for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
         content.create_stage(con, one)
     return found
+
+
+def _leave(state: _Run, hunt: Hunt, interval: Interval, tried: bool) -> None:
+    """Counts an interval that was done before this run, once however often it is looked at."""
+    if not tried:
+        state.left.add((hunt.detection.id, interval))
+        state.outcome.done = len(state.left)
 
 
 def _to_hunt(state: _Run, known: str, tried: bool) -> bool:
@@ -644,6 +707,7 @@ def _close(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     summary = {
         "files": outcome.files,
         "bytes": outcome.bytes,
+        "stage_seconds": round(outcome.stage_seconds, 3),
         "intervals": outcome.hunted,
         "findings": vars(outcome.changes),
     }
@@ -736,13 +800,16 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
     with warehouse.lock(project.settings.warehouse, request.wait, now), _open(state) as con:
         wanted = _wanted(con, state)
         _list_lake(state, wanted)
-        lines = []
+        lines, total, count = list[str](), 0, dict[str, int]()
         for hunt in hunts:
             known = ledger.states(con, hunt, wanted[hunt.detection.id], clock)
             due = [one for one, found in known.items() if request.again or found in ledger.DUE]
+            count[hunt.detection.id] = len(due)
             lines.append(f"{hunt.detection.stem}: {len(due)} of {len(known)} intervals to hunt")
         for source, files in sorted(state.files.items()):
             tasks = stage.pending(con, files, _stages_of(hunts, source))
             size = sum(task.file.size for task in tasks)
+            total += size
             lines.append(f"{source}: {len(tasks)} files to stage, {size / 1e6:,.1f} MB")
+        lines.append(f"expected: {pace.known(con).words(total, count)}")
     return lines + state.outcome.problems

@@ -1,0 +1,161 @@
+"""Backfills: planned, announced, watched, stopped and taken up again."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gundog import pace, progress, run
+from gundog.errors import InputError
+from gundog.interval import parse_range
+from tests import kit
+from tests.kit import NOW, hunt, table
+from tests.test_laws import content
+
+HERE = Path(__file__).parents[1]
+WEEK = ("2026-03-01", "2026-03-09")
+COMMAND = [sys.executable, "-m", "gundog", "backfill", "--from", WEEK[0], "--to", WEEK[1]]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with nine quiet days before NOW."""
+    kit.make_project(tmp_path)
+    kit.fill_days(tmp_path, WEEK[0], 9)
+    return tmp_path
+
+
+def backfill(root: Path, **options: Any) -> run.Outcome:
+    project = run.load_project(root, {})
+    request = run.Request("backfill", parse_range(*WEEK), yes=options.pop("yes", False))
+    return run.run(project, request, NOW, kit.uuid4(), **options)
+
+
+def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Asked to stop, a run ends after its day, publishes, says how to go on, and later does."""
+    whole = kit.make_project(tmp_path_factory.mktemp("whole"))
+    (whole / "lake").symlink_to(project / "lake")
+    backfill(whole)
+    days: list[tuple[int, int]] = []
+
+    first = backfill(project, went=lambda *at: days.append(at), stop=lambda: len(days) > 3)
+    between = table(project, "select count(*) from run_intervals")
+    second = backfill(project)
+
+    assert first.stopped
+    assert first.notes == ["stopped before 2026-03-04: run the same command again to go on"]
+    assert days == [(0, 9), (1, 9), (2, 9), (3, 9)]
+    assert between == [(3,)]
+    assert (second.hunted, second.done) == (6, 3)
+    assert content(project) == content(whole)
+
+
+def test_ctrl_c_stops_after_the_day(project: Path) -> None:
+    """The first Ctrl-C ends a backfill in good order, with its own exit status."""
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--project", str(project)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    said = ""
+    while "1 hunt" not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+    process.send_signal(signal.SIGINT)
+    out, rest = process.communicate(timeout=60)
+    done = table(project, "select count(*) from run_intervals")[0][0]
+
+    assert process.returncode == 130
+    assert "stopping after this day" in rest
+    assert "run the same command again to go on" in out
+    assert 1 <= done < 9
+    assert hunt(project, WEEK).hunted == 9 - done
+
+
+def test_bar_on_a_terminal(project: Path) -> None:
+    """On a terminal a bar tells days done, of how many."""
+    screen, side = pty.openpty()
+    process = subprocess.Popen(  # noqa: S603 - our own command
+        [*COMMAND, "--project", str(project)],
+        stdout=subprocess.DEVNULL, stderr=side, cwd=HERE, env={**os.environ, "TERM": "xterm"},
+    )  # fmt: skip
+    os.close(side)
+    shown = b""
+    while True:
+        try:
+            part = os.read(screen, 65_536)
+        except OSError:  # how a terminal ends
+            break
+        if not part:
+            break
+        shown += part
+    os.close(screen)
+
+    assert process.wait(60) == 0
+    assert b"/9" in shown
+    assert b"days" in shown
+
+
+def test_log_tells_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a log there is a plain line now and then, with an estimate."""
+    clock = iter([0.0, 20.0, 40.0, 50.0, 100.0, 400.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    lines: list[str] = []
+    went = progress._in_lines(lines.append)
+    for done in range(1, 5):
+        went(done, 10)
+
+    assert lines == [
+        "2 of 10 days, about 3 minutes left",
+        "4 of 10 days, about 2 minutes left",
+    ]
+
+
+def test_plan_expects_what_past_runs_took(project: Path) -> None:
+    """Minutes come from the runs before, and are called a guess until there was one."""
+    loaded = run.load_project(project, {})
+    request = run.Request("backfill", parse_range(*WEEK))
+    before = run.plan(loaded, request, NOW)
+    hunt(project, ("2026-03-01", "2026-03-02"))
+    after = run.plan(loaded, request, NOW)
+
+    assert before[-1].startswith("expected: less than a minute (a guess")
+    assert after[-1] == "expected: less than a minute (from past runs)"
+
+
+def test_minutes_add_staging_and_hunting() -> None:
+    """Bytes at the known speed, and each detection at its own usual time."""
+    known = pace.Pace(1e6, {"a": 2.0, "b": 4.0}, is_known=True)
+
+    assert known.seconds(60_000_000, {"a": 10, "b": 5, "new": 1}) == 60 + 20 + 20 + 4
+    assert known.words(600_000_000, {}) == "about 10 minutes (from past runs)"
+
+
+def test_very_large_first_staging_wants_a_yes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill that must read a great deal does nothing until --yes; a night goes on."""
+    monkeypatch.setattr(run, "LARGE_BYTES", 1000)
+
+    with pytest.raises(InputError, match=r"would read 9 files, .* GB: say --yes"):
+        backfill(project)
+    assert not (project / ".gundog/findings.duckdb").exists()
+    said: list[str] = []
+    monkeypatch.setattr(run, "_ANNOUNCED_BYTES", 1000)
+
+    outcome = backfill(project, yes=True, say=said.append)
+
+    assert outcome.hunted == 9
+    assert any(line.startswith("to stage in all: 9 files") for line in said)
+    assert table(project, "select count(*) from runs") == [(1,)]
+    assert hunt(project).exit_status == 0
