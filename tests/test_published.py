@@ -116,7 +116,7 @@ process = st.fixed_dictionaries(
 
 
 @given(rows=st.lists(process, max_size=25), again=st.lists(st.integers(0, 24), max_size=4))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 def test_exports_are_those_of_plain_loops(rows: list[Row], again: list[int]) -> None:
     """Any rows around any edge, with re-delivered ones among them, give Kusto's rows."""
     numbered = [{**row, "ReportId": number} for number, row in enumerate(rows)]
@@ -266,7 +266,7 @@ spike_hours = st.lists(st.sampled_from([0, 200, 311, 312, 313, 320, 321, 334, 33
 
 
 @given(seed=st.integers(0, 10**6), load=loads, spikes=spike_hours, again=st.booleans())
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 def test_mail_is_that_of_plain_loops(seed: int, load: str, spikes: list[int], again: bool) -> None:
     """Any load, any hours above it, records beside the hour by a tick: Kusto's rows."""
     one = mail_lake(seed, load, spikes, "")
@@ -339,7 +339,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("kind", ["ns", "ns in UTC", "text", "us"])
+@pytest.mark.parametrize(
+    "kind",
+    ["ns", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ns in UTC", "text", "us"))],
+)
 def test_mail_in_files_is_that_of_plain_loops(root: Path, kind: str) -> None:
     """However files write times, ticks decide what lies on the hour, and files may repeat rows."""
     rows = mail_lake(len(kind), "daily", [312, 315, 320, 330, 335], None)
@@ -521,6 +524,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("stem", "file", "old", "new"), MUTANTS)
 def test_an_example_notices(stem: str, file: str, old: str, new: str) -> None:
     """Each rule of the hunts has an example that fails without it."""
@@ -589,3 +593,86 @@ def test_the_page_makes_two_detections_that_work(
     assert cli.main(["check", "--project", str(tmp_path)]) == 0
     assert cli.main(["test", *mine, "--mutate", "--project", str(tmp_path)]) == 0
     assert re.search(r"4 examples, 0 failed\n\d\d mutations, 0 failed", capsys.readouterr().out)
+
+
+# What a YAML of method kql must say
+
+
+COUNT = kit.COUNT_YAML.replace(
+    "method: forecast, threshold: 4}", "method: kql, threshold: 4, join: join.sql}"
+).replace("sql: count.sql\n", "sql: count.sql\nidentity: [who, start_time]\n")
+JOIN = """\
+select hour as start_time, hour as end_time, who,
+    []::struct(role varchar, source_table varchar, event_id uuid)[] as evidence
+from (select unnest($flagged, recursive := true))
+where hour >= $start
+order by all
+"""
+
+
+def problems(root: Path, yaml_text: str, join: str = JOIN) -> str:
+    kit.make_project(root, series=True)
+    title = 'title: "{who}"\n'
+    kit.write_text(
+        root / "detections/count.yaml", re.sub("title: .*\n", title, yaml_text) + kit.HEAD
+    )
+    kit.write_text(root / "sql/join.sql", join)
+    return "\n".join(str(one) for one in content.load([root]).problems)
+
+
+def test_a_series_of_method_kql_is_read(tmp_path: Path) -> None:
+    """With a join and an identity nothing is wrong."""
+    assert problems(tmp_path, COUNT) == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        (", join: join.sql", "", "series.join: is missing: write a text"),
+        ("join.sql", "jion.sql", "series.join: sql/jion.sql is not there"),
+        ("threshold: 4", "alertBudget: 1", "series.alertBudget: is for method forecast: remove it"),
+        ("kql", "forecast", "series.join: is for method kql: remove it, or change the method"),
+        ("identity: [who, start_time]\n", "", "identity: is missing: name the columns that make"),
+        ("identity: [who,", "identity: [whom,", "sql/join.sql: whom: is not returned"),
+        ("kind: series\n", "kind: series\nfrequency: 6h\n", "frequency: of method kql must be"),
+        ("threshold: 4", "threshold: 4, trend: line", "series.trend: is no known value"),
+        ("sql: count.sql\n", "sql: count.sql\nparams: {x: 1}\n", "params.x: is not used by"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_method_kql_is_named(
+    tmp_path: Path, old: str, new: str, told: str
+) -> None:
+    """Each mistake in the YAML by its key."""
+    assert old in COUNT
+    assert told in problems(tmp_path, COUNT.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("$flagged", "[{'hour': $start, 'who': ''}]", "sql/join.sql: $flagged: is not used"),
+        ("$start", "$least", "params.least: is missing, but sql/join.sql uses $least"),
+        (" as evidence", " as proof", "sql/join.sql: evidence: is not returned"),
+        (", who,", ", whom,", 'Referenced column "whom" not found'),
+    ],
+)
+def test_what_is_wrong_with_a_join_is_named(tmp_path: Path, old: str, new: str, told: str) -> None:
+    """Each mistake in the SELECT by its file."""
+    assert told in problems(tmp_path, COUNT, JOIN.replace(old, new))
+
+
+def test_ticks_do_not_move_an_event_into_the_next_hour(root: Path) -> None:
+    """A time in ns is cut to us, never rounded up."""
+    base = {"tick": 9, "DeviceName": "exch01", "AccountName": "ana", "FileName": "cmd.exe"}
+    last = INTERVAL.start + 11 * HOUR - US
+    rows = [
+        {**base, "Timestamp": last, "ProcessCommandLine": "New-MailboxExportRequest"},
+        {**base, "Timestamp": last + US, "ProcessCommandLine": "Remove-MailboxExportRequest"},
+        {**base, "Timestamp": last - US, "ProcessCommandLine": "remove-MailboxExportRequest"},
+    ]
+    write(root, PROCESSES, rows, "ns")
+    hunt(root, EXPORTS, "2020-12-15")
+
+    assert [row["commands"] for row in stored(root)] == [
+        '["New-MailboxExportRequest","remove-MailboxExportRequest"]'
+    ]
