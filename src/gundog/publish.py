@@ -108,7 +108,7 @@ def write_detections(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> N
                 "false_positives": list(one.false_positives),
                 "blind_spots": list(one.blind_spots),
                 "refs": list(one.references),
-                "sql": hunt.sql,
+                "sql": "\n".join(filter(None, (hunt.sql, hunt.join))),
                 "params": json.dumps(plain(one.params)),
                 "frequency": format_duration(one.frequency),
                 "lookback": format_duration(one.lookback),
