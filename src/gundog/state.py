@@ -91,7 +91,7 @@ def _coverage(console: Console, con: duckdb.DuckDBPyConnection, names: Mapping[s
             )
             continue
         states = Counter(row["state"] for row in rows)
-        note = next((row["note"] for row in reversed(rows) if row["note"]), "")
+        note = rows[-1]["note"] or ""
         table.add_row(
             stem,
             short_time(rows[0]["interval_start"]),
