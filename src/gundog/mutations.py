@@ -25,23 +25,22 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any
-from uuid import UUID
 
 import duckdb
 
-from gundog import examples, findings, series
+from gundog import examples, findings, trial
 from gundog.content import Content, Hunt
 from gundog.detection import Detection, Example
-from gundog.errors import GundogError, InputError
+from gundog.errors import GundogError
 from gundog.examples import Rows
 from gundog.findings import Hit
-from gundog.interval import Interval, floor, format_duration, format_time, parse_time
+from gundog.interval import Interval, floor, format_duration
+from gundog.trial import Trial
 
 _US = timedelta(microseconds=1)
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
 _NAMES = re.compile(r"(Name|Domain|Upn|Application|ActionType)$")
 _ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
-_FINER = re.compile(r"[.,]\d{6}(\d+)")
 # What a finding says that does not depend on when or under which id its events are.
 _TIMELESS = ("tenant", "host_name", "dns_domain", "account_name", "mailbox", "app_id",
              "ip_address", "severity")  # fmt: skip
@@ -56,26 +55,7 @@ class Verdict:
     problem: str = ""
 
 
-@dataclass(frozen=True)
-class _Bench:
-    """A hunt on an open bench, and the example that is mutated."""
-
-    con: duckdb.DuckDBPyConnection
-    loaded: Content
-    hunt: Hunt
-    example: Example
-    rows: Rows
-
-    @property
-    def detection(self) -> Detection:
-        return self.hunt.detection
-
-    @property
-    def frequency(self) -> timedelta:
-        return self.detection.frequency
-
-
-Part = Callable[[_Bench], Iterator[Verdict]]
+Part = Callable[[Trial], Iterator[Verdict]]
 
 
 def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
@@ -84,7 +64,7 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
         return []
     verdicts: list[Verdict] = []
     with examples.bench(loaded, hunt) as con:
-        one = _Bench(con, loaded, hunt, example, examples.expand(example))
+        one = Trial(con, loaded, hunt, example, examples.expand(example))
         for part in _parts(hunt.detection):
             try:
                 verdicts += part(one)
@@ -111,122 +91,9 @@ def is_bound(detection: Detection) -> bool:
     return "interval_start" in detection.identity
 
 
-# Laying rows out and hunting them.
-
-
-def _lay(one: _Bench, rows: Rows, covers: Interval, files: int | None = 1) -> None:
-    """Stages rows: dealt out to so many files, or without a number each to a file of its own."""
-    file_ids = {
-        name: [place % files + 1 if files else place + 1 for place in range(len(mine))]
-        for name, mine in rows.items()
-    }
-    examples.fill(one.con, one.loaded, one.hunt, rows, covers, file_ids)
-
-
-def _hunt(one: _Bench, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
-    if one.detection.series:
-        return series.hunt(one.con, one.hunt, interval, staged_from).hits
-    return findings.match(one.con, one.hunt, interval, staged_from)
-
-
-def _first_day(rows: Rows, default: datetime) -> datetime:
-    return floor(min(_times(rows), default=default), _DAY)
-
-
-def _times(rows: Rows) -> list[datetime]:
-    moments = (_moment(row.get("Timestamp")) for mine in rows.values() for row in mine)
-    return [moment for moment in moments if moment]
-
-
-def _moment(value: Any) -> datetime | None:
-    try:
-        return parse_time(value) if value else None
-    except InputError:
-        return None
-
-
-def _found(
-    one: _Bench, rows: Rows, by: timedelta = timedelta(), files: int | None = 1
-) -> tuple[Hit, ...]:
-    """What the example's interval, moved by so much, finds in these rows."""
-    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
-    first = _first_day(rows, interval.start)
-    _lay(one, rows, Interval(min(first, interval.start), interval.end), files)
-    return _hunt(one, interval, first)
-
-
-def _shifted(one: _Bench, rows: Rows, by: timedelta) -> Rows:
-    """Rows with all their times moved."""
-    moved = {}
-    for name, mine in rows.items():
-        kinds = dict(one.loaded.sources[name].columns)
-        times = {column for column, kind in kinds.items() if kind.startswith("TIMESTAMP")}
-        moved[name] = [
-            {key: _move(value, by) if key in times else value for key, value in row.items()}
-            for row in mine
-        ]
-    return moved
-
-
-def _move(value: Any, by: timedelta) -> Any:
-    """A time moved, with the digits kept that a datetime has no room for."""
-    moment = _moment(value)
-    if moment is None:
-        return value
-    finer = _FINER.search(value) if isinstance(value, str) else None
-    if not finer:
-        return moment + by
-    return f"{moment + by:%Y-%m-%dT%H:%M:%S.%f}{finer[1]}Z"
-
-
-# Telling findings apart.
-
-
-def _told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
-    """A value without what a move may change: times moved back, event ids as row numbers."""
-    if isinstance(value, datetime):
-        return format_time(value - by)
-    if isinstance(value, (UUID, str)) and str(value) in events:
-        return events[str(value)]
-    if isinstance(value, Mapping):
-        return {key: _told(one, by, events) for key, one in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_told(one, by, events) for one in value]
-    return round(value, 6) if isinstance(value, float) else findings.plain(value)
-
-
-def _identities(
-    one: _Bench, hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]
-) -> Counter[str]:
-    """How often each finding is there, whatever time it was moved to."""
-    names = one.detection.identity
-    return Counter(
-        findings.canonical([_told(hit.row.get(name), by, events) for name in names]) for hit in hits
-    )
-
-
-def _events(one: _Bench) -> dict[str, str]:
-    """The row that stands for each event, by event id; rows were laid each in a file of its own."""
-    found: dict[str, str] = {}
-    for stage in one.hunt.stages:
-        rows = one.con.execute(f"select event_id, min(file_id) from {stage.table} group by 1")
-        found |= {str(key): f"{stage.source} {number - 1}" for key, number in rows.fetchall()}
-    return found
-
-
-def _differ(expected: Counter[str], found: Counter[str]) -> str:
-    """What is missing and what is too much, in one sentence; empty when nothing is."""
-    lost, more = expected - found, found - expected
-    parts = [f"lost {one}" for one in lost.elements()] + [f"more {one}" for one in more.elements()]
-    return "; ".join(parts[:4])
-
-
-# The kinds of mutation.
-
-
-def _delivered(one: _Bench) -> Iterator[Verdict]:
+def _delivered(one: Trial) -> Iterator[Verdict]:
     """Order, repetition and file of a row are no matter: same ids, same rows."""
-    expected = _as_stored(_found(one, one.rows))
+    expected = _as_stored(trial.found(one, one.rows))
     back = {name: list(reversed(mine)) for name, mine in one.rows.items()}
     twice = {name: [*mine, *mine] for name, mine in one.rows.items()}
     apart = {name: [row for row in mine for _ in range(2)] for name, mine in one.rows.items()}
@@ -236,7 +103,7 @@ def _delivered(one: _Bench) -> Iterator[Verdict]:
         ("delivered again in another file", apart, 2),
         ("split over two files", one.rows, 2),
     ):
-        yield Verdict(name, _differ(expected, _as_stored(_found(one, rows, files=files))))
+        yield Verdict(name, trial.differ(expected, _as_stored(trial.found(one, rows, files=files))))
 
 
 def _as_stored(hits: Sequence[Hit]) -> Counter[str]:
@@ -246,47 +113,51 @@ def _as_stored(hits: Sequence[Hit]) -> Counter[str]:
     )
 
 
-def _moved_along(one: _Bench) -> Iterator[Verdict]:
+def _moved_along(one: Trial) -> Iterator[Verdict]:
     """Moved with its interval it finds the same, moved."""
-    base = _found(one, one.rows)
+    base = trial.found(one, one.rows)
     events = _row_numbers(one, one.rows, timedelta())
     for by in dict.fromkeys((one.frequency, -one.frequency, _WEEK)):
-        rows = _shifted(one, one.rows, by)
-        hits = _found(one, rows, by)
+        rows = trial.shifted(one, one.rows, by)
+        hits = trial.found(one, rows, by)
         expected = _rows_of(one, base, by, timedelta(), events)
         found = _rows_of(one, hits, by, by, _row_numbers(one, rows, by))
-        yield Verdict(f"moved by {format_duration(by)} with its interval", _differ(expected, found))
+        yield Verdict(
+            f"moved by {format_duration(by)} with its interval", trial.differ(expected, found)
+        )
 
 
 def _rows_of(
-    one: _Bench, hits: Sequence[Hit], moved: timedelta, back: timedelta, events: Mapping[str, str]
+    one: Trial, hits: Sequence[Hit], moved: timedelta, back: timedelta, events: Mapping[str, str]
 ) -> Counter[str]:
     """The rows, times taken back; what a forecast expects is the same after whole weeks only."""
     is_forecast = one.detection.series and one.detection.series.method == "forecast"
     kept = _COUNTED if is_forecast and moved % _WEEK else None
     return Counter(
         findings.canonical(
-            {name: _told(value, back, events) for name, value in hit.row.items()
+            {name: trial.told(value, back, events) for name, value in hit.row.items()
              if kept is None or name in kept}
         )
         for hit in hits
     )  # fmt: skip
 
 
-def _row_numbers(one: _Bench, rows: Rows, by: timedelta) -> dict[str, str]:
+def _row_numbers(one: Trial, rows: Rows, by: timedelta) -> dict[str, str]:
     if one.detection.series:  # its findings name no events
         return {}
     interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
-    _lay(one, rows, interval, None)
-    return _events(one)
+    trial.lay(one, rows, interval, None)
+    return trial.events_of(one)
 
 
-def _respelled(one: _Bench) -> Iterator[Verdict]:
+def _respelled(one: Trial) -> Iterator[Verdict]:
     """Names in capitals, all of them or those of every other event, are the same names."""
-    expected = _outside(_found(one, one.rows))
+    expected = _outside(trial.found(one, one.rows))
     everything = {name: [_capitals(row) for row in mine] for name, mine in one.rows.items()}
     if not is_bound(one.detection) or _names(one.rows, str) == _names(one.rows, str.upper):
-        yield Verdict("names in capitals", _differ(expected, _outside(_found(one, everything))))
+        yield Verdict(
+            "names in capitals", trial.differ(expected, _outside(trial.found(one, everything)))
+        )
     if is_bound(one.detection):
         return
     seen: dict[str, int] = {}
@@ -297,7 +168,8 @@ def _respelled(one: _Bench) -> Iterator[Verdict]:
             _capitals(row) if place % 2 else row for row, place in zip(mine, places, strict=True)
         ]
     yield Verdict(
-        "names in capitals in every other event", _differ(expected, _outside(_found(one, some)))
+        "names in capitals in every other event",
+        trial.differ(expected, _outside(trial.found(one, some))),
     )
 
 
@@ -332,18 +204,20 @@ def _addresses(value: Any) -> Any:
     return [_addresses(one) for one in value] if isinstance(value, list) else value
 
 
-def _across_edges(one: _Bench) -> Iterator[Verdict]:
+def _across_edges(one: Trial) -> Iterator[Verdict]:
     """Wherever an edge falls, each finding is found once, in one interval."""
     cells = one.example.interval.length // one.frequency
     early = (
-        _first_day(one.rows, one.example.interval.start) - one.detection.reach - 5 * one.frequency
+        trial.first_day(one.rows, one.example.interval.start)
+        - one.detection.reach
+        - 5 * one.frequency
     )
-    hits = _found(one, one.rows)
+    hits = trial.found(one, one.rows)
     if not hits or cells != 1:
         return
     base = _cells(one, one.rows, timedelta(), early)
     for name, by in _edges(one, hits[0]).items():
-        moved = _cells(one, _shifted(one, one.rows, by), by, early)
+        moved = _cells(one, trial.shifted(one, one.rows, by), by, early)
         around = sum(moved, Counter[str]())
         twice = Counter({key: count - 1 for key, count in around.items() if count > 1})
         problem = (
@@ -354,16 +228,16 @@ def _across_edges(one: _Bench) -> Iterator[Verdict]:
         yield Verdict(name, problem)
 
 
-def _cells(one: _Bench, rows: Rows, by: timedelta, early: datetime) -> list[Counter[str]]:
+def _cells(one: Trial, rows: Rows, by: timedelta, early: datetime) -> list[Counter[str]]:
     """What the intervals before, of and after the example find."""
     interval = one.example.interval
-    _lay(one, rows, interval, None)
-    events = _events(one)
+    trial.lay(one, rows, interval, None)
+    events = trial.events_of(one)
     found = []
     for place in (-1, 0, 1):
         start = interval.start + place * one.frequency
-        hits = _hunt(one, Interval(start, start + one.frequency), early)
-        found.append(_identities(one, hits, by, events))
+        hits = trial.hunt(one, Interval(start, start + one.frequency), early)
+        found.append(trial.identities(one, hits, by, events))
     return found
 
 
@@ -371,7 +245,7 @@ def _lacks(word: str, part: Counter[str], whole: Counter[str]) -> str:
     return "; ".join(f"{word} {one}" for one in (part - whole).elements())
 
 
-def _edges(one: _Bench, hit: Hit) -> dict[str, timedelta]:
+def _edges(one: Trial, hit: Hit) -> dict[str, timedelta]:
     """Moves that put a finding's start and end on an edge and just before it."""
     moves = {}
     for end in ("start_time", "end_time"):
@@ -385,13 +259,13 @@ def _edges(one: _Bench, hit: Hit) -> dict[str, timedelta]:
     return {name: by for by, name in named.items() if by}
 
 
-def _in_two_parts(one: _Bench) -> Iterator[Verdict]:
+def _in_two_parts(one: Trial) -> Iterator[Verdict]:
     """Hunted in two parts it finds what it finds in one."""
     interval = one.example.interval
-    hits = _found(one, one.rows, files=None)
-    early = _first_day(one.rows, interval.start) - one.detection.reach
-    events = _events(one)
-    whole = _identities(one, _hunt(one, interval, early), timedelta(), events)
+    hits = trial.found(one, one.rows, files=None)
+    early = trial.first_day(one.rows, interval.start) - one.detection.reach
+    events = trial.events_of(one)
+    whole = trial.identities(one, trial.hunt(one, interval, early), timedelta(), events)
     cuts = {"in the middle": interval.start + interval.length / 2}
     for hit in hits[:1]:
         for name in ("start_time", "end_time"):
@@ -400,21 +274,21 @@ def _in_two_parts(one: _Bench) -> Iterator[Verdict]:
     for name, cut in cuts.items():
         if interval.start < cut < interval.end:
             parts = (Interval(interval.start, cut), Interval(cut, interval.end))
-            found = [hit for part in parts for hit in _hunt(one, part, early)]
-            together = _identities(one, found, timedelta(), events)
-            yield Verdict(f"hunted in two parts, cut {name}", _differ(whole, together))
+            found = [hit for part in parts for hit in trial.hunt(one, part, early)]
+            together = trial.identities(one, found, timedelta(), events)
+            yield Verdict(f"hunted in two parts, cut {name}", trial.differ(whole, together))
 
 
-def _around_durations(one: _Bench) -> Iterator[Verdict]:
+def _around_durations(one: Trial) -> Iterator[Verdict]:
     """What came before, moved to a duration before the finding: only its own length decides."""
-    hits = _found(one, one.rows, files=None)
-    events = _events(one)
+    hits = trial.found(one, one.rows, files=None)
+    events = trial.events_of(one)
     near = _nearness(one.rows)
     for name, length in _durations(one.detection):
         hit = hits[0]
         start = hit.row["start_time"].astimezone(UTC)
         before, rest = _before(one, hit, events, start)
-        moments = _times(before)
+        moments = trial.times_of(before)
         for end, at in (
             ("last", max(moments, default=None)),
             ("first", min(moments, default=None)),
@@ -423,13 +297,13 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
                 continue
             told = []
             for step in (-near, -_US, timedelta(), _US, near):
-                rows = _joined(rest, _shifted(one, before, start - length + step - at))
-                early = _first_day(rows, start) - one.detection.reach - one.frequency
-                _lay(one, rows, one.example.interval)
-                told.append(_outside(_hunt(one, one.example.interval, early)))
+                rows = _joined(rest, trial.shifted(one, before, start - length + step - at))
+                early = trial.first_day(rows, start) - one.detection.reach - one.frequency
+                trial.lay(one, rows, one.example.interval)
+                told.append(_outside(trial.hunt(one, one.example.interval, early)))
             problem = (
-                _differ(told[0], told[1])
-                or _differ(told[4], told[3])
+                trial.differ(told[0], told[1])
+                or trial.differ(told[4], told[3])
                 or ("" if told[2] in (told[1], told[3]) else "exactly at it is like neither side")
             )
             yield Verdict(f"the {end} event before moved around {name}", problem)
@@ -437,7 +311,7 @@ def _around_durations(one: _Bench) -> Iterator[Verdict]:
 
 def _nearness(rows: Rows) -> timedelta:
     """A step in which no two events of different times reach the same distance from a third."""
-    moments = sorted(set(_times(rows)))
+    moments = sorted(set(trial.times_of(rows)))
     apart = [after - before for before, after in pairwise(moments)]
     return min(_HOUR, min(apart, default=_HOUR) / 2)
 
@@ -446,13 +320,13 @@ def _durations(detection: Detection) -> list[tuple[str, timedelta]]:
     return [(k, v) for k, v in detection.params.items() if isinstance(v, timedelta)]
 
 
-def _before(one: _Bench, hit: Hit, events: Mapping[str, str], start: datetime) -> tuple[Rows, Rows]:
+def _before(one: Trial, hit: Hit, events: Mapping[str, str], start: datetime) -> tuple[Rows, Rows]:
     """The rows before a finding that are no evidence of it, and all others."""
     evidence = {events.get(str(event.event_id)) for event in hit.events}
     before, rest = dict[str, list[Any]](), dict[str, list[Any]]()
     for name, mine in one.rows.items():
         for place, row in enumerate(mine):
-            moment = _moment(row.get("Timestamp"))
+            moment = trial.moment(row.get("Timestamp"))
             is_before = moment is not None and moment < start
             chosen = before if is_before and f"{name} {place}" not in evidence else rest
             chosen.setdefault(name, []).append(row)
@@ -463,19 +337,19 @@ def _joined(first: Rows, second: Rows) -> Rows:
     return {name: [*first.get(name, ()), *second.get(name, ())] for name in {**first, **second}}
 
 
-def _as_pairs(one: _Bench) -> Iterator[Verdict]:
+def _as_pairs(one: Trial) -> Iterator[Verdict]:
     """Of a pair alone: silent in the opposite order, and its gap around `within`."""
     within = one.detection.params.get("within")
     if not isinstance(within, timedelta):
         return
-    hits = _found(one, one.rows, files=None)
-    events = _events(one)
+    hits = trial.found(one, one.rows, files=None)
+    events = trial.events_of(one)
     for number, hit in enumerate(hits):
         sides = _sides(one, hit, events)
         if not sides or _count(one, *sides) != 1:
             continue
         first, second = sides
-        gap = max(_times(second)) - min(_times(first))
+        gap = max(trial.times_of(second)) - min(trial.times_of(first))
         for name, by, wanted in (
             ("its sides in the opposite order", -2 * gap, 0),
             ("its gap 1us under within", within - _US - _gap(first, second), 1),
@@ -484,16 +358,16 @@ def _as_pairs(one: _Bench) -> Iterator[Verdict]:
         ):
             if name.startswith("its sides") and not gap:
                 continue
-            found = _count(one, first, _shifted(one, second, by))
+            found = _count(one, first, trial.shifted(one, second, by))
             problem = "" if found == wanted else f"{found} findings where {wanted} must come"
             yield Verdict(f"pair {number + 1} alone, {name}", problem)
 
 
 def _gap(first: Rows, second: Rows) -> timedelta:
-    return min(_times(second)) - min(_times(first))
+    return min(trial.times_of(second)) - min(trial.times_of(first))
 
 
-def _sides(one: _Bench, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows] | None:
+def _sides(one: Trial, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows] | None:
     """The rows of a finding's two roles, in the order of their times; None without two."""
     roles: dict[str, set[str]] = {}
     for event in hit.events:
@@ -510,16 +384,16 @@ def _sides(one: _Bench, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows
     return (first, second) if _gap(first, second) >= timedelta() else (second, first)
 
 
-def _count(one: _Bench, first: Rows, second: Rows) -> int:
+def _count(one: Trial, first: Rows, second: Rows) -> int:
     """How many findings rows give, over every interval that they touch."""
     rows = _joined(first, second)
-    moments = _times(rows)
+    moments = trial.times_of(rows)
     start, end = floor(min(moments), one.frequency), max(moments)
-    _lay(one, rows, Interval(start, end + one.frequency))
+    trial.lay(one, rows, Interval(start, end + one.frequency))
     count = 0
     while start <= end:
         count += len(
-            _hunt(one, Interval(start, start + one.frequency), start - one.detection.reach)
+            trial.hunt(one, Interval(start, start + one.frequency), start - one.detection.reach)
         )
         start += one.frequency
     return count
