@@ -193,7 +193,7 @@ def links(text: str) -> list[str]:
     patterns = [
         r"\w+://\S", r"(?<![a-z0-9])www\.\w", r"\\\\\w",
         r"(?<![a-z0-9])(?:javascript|data|mailto|file|tel):\S",
-        r"(?<![\w.])(?:[\w-]+\.)+(?:[a-z]{2,}|xn--[\w-]+)[/:?]", r"@everyone|@here",
+        r"(?<![\w.])(?:[\w-]+\.)+(?:[a-z]{2,}|xn--[\w-]+)(?:/|[:?]\S)", r"@everyone|@here",
         r"@(?:channel|all)\b", r"(?<![a-z0-9])@", r"@(?![a-z0-9-]+\.[a-z0-9])",
     ]  # fmt: skip
     return [one for pattern in patterns for one in re.findall(pattern, text, re.IGNORECASE)]

@@ -263,6 +263,7 @@ def row(**changes: Any) -> dict[str, Any]:
         "from_time": NOW - 200 * DAY,
         "expires": NOW + 100 * DAY,
         "newest_hidden": NOW - DAY,
+        "unknown_columns": [],
         **changes,
     }
 
@@ -285,6 +286,7 @@ TICK = timedelta(microseconds=1)
         ({"newest_hidden": None, "from_time": None}, "hid nothing", "hid nothing"),
         ({"newest_hidden": None, "from_time": NOW - 90 * DAY + TICK}, "", ""),
         ({"newest_hidden": None, "expires": NOW + DAY}, "expires", "expires"),
+        ({"unknown_columns": ["acount"]}, "has the column acount", "has the column acount"),
     ],
 )
 def test_attention_is_drawn_at_the_edges(changes: dict[str, Any], said: str, news: str) -> None:
@@ -511,7 +513,9 @@ def test_status_names_exceptions_that_need_a_person(
     write(
         root,
         "- {detection: pair, match: {account_name: a}, expires: 2026-03-08, reason: gone}\n"
-        "- {detection: pair, match: {account_name: zz}, expires: 2099-01-01, reason: unused}\n",
+        "- {detection: pair, match: {account_name: zz}, expires: 2099-01-01, reason: unused}\n"
+        "- {detection: pair, match: {acount_name: a, gap: 9h}, expires: 2099-01-01, from:"
+        " 2026-03-01, reason: typo}\n",
     )
     hunt(root, RANGE)
 
@@ -519,3 +523,5 @@ def test_status_names_exceptions_that_need_a_person(
     out = capsys.readouterr().out
     assert "(gone) expired 2026-03-08" in out
     assert "(unused) hid nothing in 90 days" in out
+    assert "(typo) hides nothing: no finding has the column acount_name" in out
+    assert "the column gap" not in out

@@ -111,7 +111,8 @@ def test_message_stays_harmless_when_composed_and_cut(one: str, two: str, limit:
     "plain",
     ["ana exported a mailbox on srv-01 and removed the request after 2 m", "svc_backup", "jane.doe",
      "ceo@contoso.com", "cmd.exe /c whoami | findstr x", "fe80::1:2", "2026-01-05T10:59:00Z",
-     "C:\\Users\\ana\\x.pst", "a & b && c", "Ünïcödé 漢字 😀",
+     "C:\\Users\\ana\\x.pst", "Mail of ana@contoso.com: 606 items", "is it evil.example?",
+     "a & b && c", "Ünïcödé 漢字 😀",
      "gundog show 7c0d1f5e-3c1b-4d0e-9a59-0d7f5b1f2a11", "New-MailboxExportRequest -Mailbox ceo"],
 )  # fmt: skip
 def test_message_leaves_ordinary_text_alone(plain: str) -> None:

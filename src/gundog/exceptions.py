@@ -192,6 +192,8 @@ def attention(rows: Iterable[Mapping[str, Any]], now: datetime, news: bool = Fal
     found = []
     for row in rows:
         name = f"exception {row['exception_id']} of {row['detection']} ({row['reason']})"
+        for column in row["unknown_columns"] or ():
+            found.append(f"{name} hides nothing: no finding has the column {column}")
         if row["expires"] <= now:
             if not news or row["expires"] > now - SOON:
                 found.append(f"{name} expired {format_time(row['expires'])}")

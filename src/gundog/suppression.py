@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -124,7 +124,7 @@ def beyond(limit: int | None, intervals: Sequence[Any], scores: Sequence[float],
 
 
 def apply(
-    con: duckdb.DuckDBPyConnection, detections: Iterable[Detection], entries: Sequence[Entry]
+    con: duckdb.DuckDBPyConnection, detections: Sequence[Detection], entries: Sequence[Entry]
 ) -> None:
     """Brings `suppressed_by` and `suppressed_count` of every stored finding up to date.
 
@@ -147,7 +147,7 @@ def apply(
             state = _state(con, detection.id)
             row = {"detection_id": detection.id, "rules": rules, "state": state}
             warehouse.insert(con, "judged", [row])
-    _write_exceptions(con, entries)
+    _write_exceptions(con, entries, detections)
 
 
 def _rules(detection: Detection, entries: Sequence[Entry]) -> str:
@@ -265,7 +265,9 @@ def _update(con: duckdb.DuckDBPyConnection, changes: Sequence[Mapping[str, Any]]
     con.unregister("judged_rows")
 
 
-def _write_exceptions(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
+def _write_exceptions(
+    con: duckdb.DuckDBPyConnection, entries: Sequence[Entry], detections: Sequence[Detection]
+) -> None:
     """Writes the exceptions down, each with what it hides."""
     hidden = {
         key: (count, newest)
@@ -289,8 +291,26 @@ def _write_exceptions(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) 
                 "owner": entry.owner or None,
                 "hidden": count,
                 "newest_hidden": newest,
+                "unknown_columns": [] if count else _unknown_columns(con, entry, detections),
             }
         )
     with warehouse.transaction(con):
         con.execute("delete from exceptions")
         warehouse.insert(con, "exceptions", records)
+
+
+def _unknown_columns(
+    con: duckdb.DuckDBPyConnection, entry: Entry, detections: Sequence[Detection]
+) -> list[str]:
+    """Columns the entry names that none of the findings it could be about has: likely a typo."""
+    ids = [one.id for one in detections if entry.names(one.id, one.stem)]
+    [(known,)] = con.execute(
+        """select list(distinct name) from (
+               select unnest(json_keys(details)) as name from findings
+               where detection_id in (select unnest(?::uuid[]))
+           )""",
+        [ids],
+    ).fetchall()
+    if known is None:
+        return []
+    return [column for column, _ in entry.match if column not in {*FILLED, *known}]

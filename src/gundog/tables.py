@@ -319,6 +319,7 @@ EXCEPTIONS = _table(
     owner VARCHAR: who says so
     hidden BIGINT: findings that it hides
     newest_hidden TIMESTAMPTZ: start of the newest of them
+    unknown_columns VARCHAR[]: columns it names that no finding has; it can hide nothing
     """,
 )
 

@@ -104,8 +104,9 @@ def for_message(text: str, limit: int = MESSAGE_LIMIT) -> str:
        of any width, alone or in a row, become one blank; those at both ends go. A compatibility
        form of ASCII, such as a fullwidth letter or sign, becomes what it is a form of.
     2. Links are broken as analysts break them: `http(:)//evil(.)example/x`, `www(.)`,
-       `javascript(:)`, a domain before `/`, `:` or `?`, `(\\)server\share`. A bare name such as
-       `jane.doe` or `cmd.exe` stays: a channel that links those must send plain text.
+       `javascript(:)`, a domain before `/`, or before `:` or `?` and more,
+       `(\\)server\share`. A bare name such as `jane.doe` or `cmd.exe` stays: a channel that links
+       those must send plain text.
     3. `@` becomes `(at)`, so nobody is mentioned. It stays in a plain address
        (`ceo@contoso.com`), but never before everyone, here, channel or all.
     4. Look-alikes replace `<` `>` `*` `~` backtick and `#`; `[` `{` become `(`; `]` `}` become
@@ -161,8 +162,9 @@ def _defang(text: str) -> str:
 
 
 def _broken_domain(name: re.Match[str]) -> str:
-    following = name.string[name.end() : name.end() + 1]
-    if following in ("/", ":", "?") and _ENDS_IN_DOMAIN.search(name[0]):
+    following = name.string[name.end() : name.end() + 2]
+    linked = following[:1] == "/" or (following[:1] in (":", "?") and following[1:].strip())
+    if linked and _ENDS_IN_DOMAIN.search(name[0]):
         return _DOT.sub("(.)", name[0])
     return name[0]
 
