@@ -61,7 +61,7 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
 
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     """The first Ctrl-C ends a backfill in good order, with its own exit status."""
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [*COMMAND, "--project", str(project)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
     )  # fmt: skip
@@ -85,7 +85,7 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
 def test_bar_on_a_terminal(project: Path) -> None:
     """On a terminal a bar tells days done, of how many."""
     screen, side = pty.openpty()
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [*COMMAND, "--project", str(project)],
         stdout=subprocess.DEVNULL, stderr=side, cwd=HERE, env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip

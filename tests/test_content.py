@@ -63,7 +63,7 @@ def test_small_project_loads_without_problems(root: Path) -> None:
         ("{within: 1d}", "{}", "params.within: is missing, but sql/pair.sql uses $within"),
         ("identity: [open_id]", "identity: [opened]", "opened: is not returned: add this column"),
         ("identity: [open_id]\n", "", "identity: is missing"),
-        ("{account_name} opened", "{acount_name} opened", "title: names 'acount_name': is no known"),
+        ("{account_name} opened", "{acount_name} opened", "title: names 'acount_name'"),
         ("columnName: account_name", "columnName: acct", "entityMappings: names 'acct'"),
         ("tactics: [Collection]", "tactics: [Colection]", "did you mean Collection?"),
         ("[T1114.002]", "[T1114.2]", "relevantTechniques: 'T1114.2' is no technique"),

@@ -49,7 +49,7 @@ def start(root: Path, *arguments: str, file_limit: int | None = None) -> subproc
         if file_limit:
             resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
-    return subprocess.Popen(  # noqa: S603 - our own command
+    return subprocess.Popen(
         [sys.executable, "-m", "gundog", *arguments, "--project", str(root)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
         preexec_fn=limited,
@@ -141,7 +141,7 @@ def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path)
     hunt(project, WEEK)
     path, stop = project / ".gundog/findings.duckdb", tmp_path / "stop"
     held = duckdb.connect(str(path), read_only=True)
-    reader = subprocess.Popen(  # noqa: S603 - our own code
+    reader = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(READER), str(path), str(stop)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

@@ -289,7 +289,7 @@ def test_writing_a_detection_works_as_written(tmp_path: Path) -> None:
 def _run(commands: str, here: Path) -> tuple[str, Path]:
     """Runs a block's lines as a shell does that stops at the first failure; where it ends up."""
     script = f'set -e; PATH="{Path(sys.executable).parent}:$PATH"\n{commands}\npwd'
-    done = subprocess.run(  # noqa: S603 - a page of our own
+    done = subprocess.run(
         ["/bin/bash", "-c", script], cwd=here, capture_output=True, text=True, check=False
     )
 

@@ -401,7 +401,7 @@ class Served:
             "BIN": str(Path(sys.executable).parent),
         }
         self.log = (home / "serve.log").open("w+", encoding="utf-8")
-        self.process = subprocess.Popen(  # noqa: S603
+        self.process = subprocess.Popen(
             [str(ROOT / "scripts/serve")],
             env=environ, stdin=subprocess.DEVNULL, stdout=self.log, stderr=subprocess.STDOUT,
         )  # fmt: skip

@@ -1,4 +1,4 @@
-"""The laws that hold whatever arrives, in whatever order: nights equal backfills, halves the whole."""
+"""The laws that hold whatever arrives, in whatever order: nights equal backfills."""
 
 from __future__ import annotations
 

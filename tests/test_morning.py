@@ -80,7 +80,7 @@ def start(root: Path, day: datetime, point: str) -> subprocess.Popen[bytes]:
     """The same run as a process of its own, killed at a point, or by the sink."""
     now = (day + DAY + MORNING).isoformat()
     arguments = [sys.executable, "-c", CHILD, str(root), now, point]
-    return subprocess.Popen(arguments)  # noqa: S603 - our own interpreter
+    return subprocess.Popen(arguments)
 
 
 def killing(child: subprocess.Popen[bytes]) -> Callable[[], str]:

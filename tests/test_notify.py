@@ -27,7 +27,7 @@ from gundog import channels, messages, notify, post, sending, tables, warehouse
 from gundog.interval import parse_range
 from gundog.settings import Channel
 from tests.hostile import HOSTILE, assert_harmless
-from tests.sinks import Sink, http_sink
+from tests.sinks import Sink, http_sink, smtp_sink
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -734,9 +734,7 @@ def test_kill_between_answer_and_record_loses_nothing_and_repeats_the_key(
 
 def deliver(path: Path, sink: Sink, before: list[int] | None) -> int:
     """Sends in a process of its own, killed when it has posted one more than `before`."""
-    child = subprocess.Popen(  # noqa: S603 - our own interpreter
-        [sys.executable, "-c", SENDER, str(path), sink.url(), AT.isoformat()]
-    )
+    child = subprocess.Popen([sys.executable, "-c", SENDER, str(path), sink.url(), AT.isoformat()])
     sink.script = [] if before is None else [*before, killing(child)]
     return child.wait()
 
@@ -748,6 +746,23 @@ def killing(child: subprocess.Popen[bytes]) -> Callable[[], str]:
         return "drop"
 
     return kill
+
+
+def test_mail_that_one_of_two_refuses_is_sent_once_and_told(con: Con) -> None:
+    """The message is done, the refusal is in `last_error`, and the run names it."""
+    with smtp_sink() as office:
+        office.refuse = {"gone@example.com": "550 no"}
+        to = "to=ana@example.com,gone@example.com"
+        mail = Channel("m", f"mailto://127.0.0.1:{office.port}?from=a@example.com&{to}")
+        add(con)
+        told(con, mail)
+
+        sent = sending.send(con, [mail], AT, Naps())
+        assert sending.send(con, [mail], AT + DAY, Naps()) == sending.Sent()
+    error = "127.0.0.1: refused 1 of 2 recipients"
+    assert sent == sending.Sent(sent=1, errors=(f"notify m: {error}",))
+    assert outbox(con, "sent_at, last_error") == [{"sent_at": AT, "last_error": error}]
+    assert len(office.letters) == 1
 
 
 # ---- addresses and secrets ----

@@ -343,7 +343,7 @@ def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press
                         late_arrival=timedelta())
         """
     )
-    done = subprocess.run([sys.executable, "-c", code], check=False)  # noqa: S603 - our own code
+    done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL
     assert press.target.read_bytes() == before
     assert len(list(press.target.parent.iterdir())) == 2

@@ -96,7 +96,7 @@ def test_next_night_catches_up_what_was_missed(project: Path) -> None:
 
 
 def test_a_late_run_hunts_the_night_it_was_due(project: Path) -> None:
-    """What a scheduler starts late hunts the night it was meant for, and writes down when it ran."""
+    """What starts late hunts the night it was meant for, and writes down when it ran."""
     outcome = hunt(project, due=NOW - 2 * DAY)
 
     assert list(states(project)) == ["07"]

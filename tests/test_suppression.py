@@ -266,7 +266,8 @@ def test_changed_rules_judge_anew(con: duckdb.DuckDBPyConnection) -> None:
         (a_detection(None), [HIDE], 2),
         (a_detection(None), [], 3),
         (a_detection(), [], 1),
-        (a_detection(), [replace(HIDE, detection="other")], 1),
+        (a_detection(None), [replace(HIDE, detection="other")], 3),
+        (a_detection(None), [replace(HIDE, detection="*")], 2),
     ):
         suppression.apply(con, [rule], entries)
         [(found,)] = con.execute(

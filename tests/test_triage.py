@@ -197,7 +197,7 @@ for n in range(int(sys.argv[3])):
 
 
 def say(path: Path, finding_id: str, times: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(  # noqa: S603 - our own interpreter
+    return subprocess.Popen(
         [sys.executable, "-c", SAYER, str(path), finding_id, str(times)],
         stdout=subprocess.PIPE,
         text=True,
@@ -322,7 +322,7 @@ def test_triage_does_not_wait_for_a_run(root: Path) -> None:
         "    with warehouse.writable(Path(sys.argv[1]), memory_limit=10**9, threads=1):\n"
         "        print('held', flush=True); sys.stdin.read()"
     )
-    with subprocess.Popen(  # noqa: S603 - our own interpreter
+    with subprocess.Popen(
         [sys.executable, "-c", code, str(root / ".gundog/warehouse.duckdb")],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -109,7 +109,7 @@ def test_warehouse_that_is_open_elsewhere_says_so(path: Path) -> None:
     with warehouse.writable(path, memory_limit=500_000_000, threads=1):
         pass
     code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
-    holder = subprocess.Popen(  # noqa: S603 - our own code
+    holder = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert holder.stdin is not None
