@@ -374,7 +374,8 @@ def test_hunt_while_another_run_holds_the_warehouse_exits_3(
 ) -> None:
     """After `--wait`, the message names the process that holds it."""
     code = (
-        "import sys; from datetime import *; from pathlib import Path\nfrom gundog import warehouse\n"
+        "import sys; from datetime import *; from pathlib import Path\n"
+        "from gundog import warehouse\n"
         "with warehouse.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
         "    print('held', flush=True); sys.stdin.read()"
     )
