@@ -46,7 +46,7 @@ COMMANDS = [
     pytest.param(line, id=f"{block.page}: {line}")
     for block in BLOCKS
     if block.language == "sh"
-    for line in block.text.splitlines()
+    for line in block.text.replace("\\\n", " ").splitlines()
     if line.strip() and not line.startswith("#")
 ]
 QUERIES = [
@@ -84,10 +84,12 @@ def test_shell_command_exists(line: str) -> None:
         assert set(words[1:]) <= set(rules)
     elif program == "python" and words[1] == "-m":
         assert importlib.util.find_spec(words[2]) is not None
+    elif program == "prefect":
+        assert (Path(sys.executable).parent / program).is_file()
     elif "/" in program:
         assert (ROOT / program).is_file()
     else:
-        assert program in ("cd", "cp", "export", "git", "cat", "python")
+        assert program in ("cd", "cp", "export", "git", "cat", "python", "flock", "podman")
 
 
 def _taken(words: list[str]) -> bool:

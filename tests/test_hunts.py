@@ -598,7 +598,7 @@ def agree(found: Sequence[Row], expected: Sequence[Row]) -> bool:
 SEEDS = st.integers(0, 2**32)
 
 
-@settings(deadline=None, max_examples=120)
+@settings(deadline=None, max_examples=60)
 @given(seed=SEEDS, start=st.integers(0, 16), length=st.integers(0, 32))
 def test_pairs_are_what_the_words_say(shells: Bench, seed: int, start: int, length: int) -> None:
     """On random events the SQL finds what a brute force reading of its rules finds."""

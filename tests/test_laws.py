@@ -19,7 +19,7 @@ from tests import kit
 from tests.kit import DAY, hunt, table, write_file
 
 FIRST = parse_time("2026-03-02")
-DAYS = 5
+DAYS = 4
 END = FIRST + DAYS * DAY
 # What a backfill may leave otherwise than the nights did.
 FREE = ("run_id", "created_at", "updated_at", "origin", "is_late", "seconds")
@@ -27,7 +27,7 @@ TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_point
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
 law = settings(
-    max_examples=6,
+    max_examples=3,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -232,7 +232,7 @@ def expected(ones: Sequence[One], duration: int = 6) -> dict[str, tuple[str | No
 parts = st.lists(findings, min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(parts)
 def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
     """Late, changed and withdrawn findings: afterwards all is as if it had come at once."""
@@ -330,6 +330,7 @@ EXCEPTED = (
 )
 
 
+@pytest.mark.slow
 @settings(test_laws.law, max_examples=4)
 @given(st.lists(test_laws.happening, min_size=8, max_size=40))
 def test_backfill_suppresses_what_the_nights_suppressed(happenings: list[dict[str, Any]]) -> None:
