@@ -10,7 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -25,6 +25,7 @@ from gundog.findings import FILLED
 
 ALERT_BUDGET = "alertBudget"
 _TICK = timedelta(microseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Ints = npt.NDArray[np.int64]
 _DECISIONS = pa.schema(
     [
@@ -181,7 +182,7 @@ def _state(con: duckdb.DuckDBPyConnection, detection_id: str) -> str:
 
 
 _STORED = f"""select finding_id::varchar as finding_id, interval_start, details,
-    coalesce(start_time, interval_start) as begins, suppressed_by, suppressed_count,
+    epoch_us(coalesce(start_time, interval_start)) as begins, suppressed_by, suppressed_count,
     {", ".join(FILLED)}
     from findings where detection_id = ?"""
 
@@ -197,7 +198,8 @@ def _judge_stored(
     rows = warehouse.rows(con, _STORED, [detection.id])
     columns = [columns_of(row) for row in rows]
     ids = [row["finding_id"] for row in rows]
-    excepted = hidden_by(entries, [row["begins"] for row in rows], columns)
+    starts = np.array([row["begins"] for row in rows], dtype=np.int64)
+    excepted = hidden_by(entries, starts, columns)
     kept = detection.suppression
     over = beyond(
         _limit(detection),
@@ -208,7 +210,7 @@ def _judge_stored(
     )
     judged = judge(
         ids,
-        np.array([_microseconds(row["begins"]) for row in rows], dtype=np.int64),
+        starts,
         np.array([SEVERITIES.index(row["severity"]) for row in rows], dtype=np.int64),
         [_group(one, kept.group_by if kept else ()) for one in columns],
         excepted,
@@ -224,22 +226,41 @@ def _judge_stored(
 
 
 def hidden_by(
-    entries: Sequence[Entry], starts: Sequence[datetime], columns: Sequence[Mapping[str, Any]]
+    entries: Sequence[Entry], starts: _Ints, columns: Sequence[Mapping[str, Any]]
 ) -> list[str | None]:
     """For each finding the exception that hides it, or None.
 
     Args:
         entries: those that name the findings' detection; the first that fits counts.
-        starts: start_time of each finding.
+        starts: start_time of each finding, in us since 1970, shape (n,).
         columns: its columns.
     """
-    found: list[str | None] = [None] * len(starts)
+    found: list[str | None] = [None] * len(columns)
     for entry in reversed(entries):
-        fits = exceptions.matcher(entry)
-        for place, (start, row) in enumerate(zip(starts, columns, strict=True)):
-            if entry.start <= start < entry.end and fits(row):
-                found[place] = entry.shown
+        fits = _remembering(exceptions.matcher(entry), [column for column, _ in entry.match])
+        shown = entry.shown
+        low, high = _microseconds(entry.start), _microseconds(entry.end)
+        for place in np.flatnonzero((starts >= low) & (starts < high)).tolist():
+            if fits(columns[place]):
+                found[place] = shown
     return found
+
+
+def _remembering(fits: exceptions.Test, names: Sequence[str]) -> exceptions.Test:
+    """The same test, made once for each combination of values: findings repeat them."""
+    known: dict[tuple[Any, ...], bool] = {}
+
+    def remembered(row: Mapping[str, Any]) -> bool:
+        # 1, 1.0 and True are equal as keys and differ as texts.
+        key = tuple((type(value), value) for value in map(row.get, names))
+        try:
+            if key not in known:
+                known[key] = fits(row)
+        except TypeError:  # a list
+            return fits(row)
+        return known[key]
+
+    return remembered
 
 
 def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
@@ -250,7 +271,7 @@ def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 
 def _microseconds(moment: datetime) -> int:
-    return (moment - exceptions.ALWAYS) // _TICK
+    return (moment - _EPOCH) // _TICK
 
 
 def _update(con: duckdb.DuckDBPyConnection, changes: Sequence[Mapping[str, Any]]) -> None:
