@@ -1,0 +1,1 @@
+"""What staging and hunting cost, beside the cost of merely decoding the same columns."""
