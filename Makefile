@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: hunt test check serve bench-scoring samples docs format clean
+.PHONY: hunt test check serve bench torture bench-scoring samples docs format clean
 
 hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 	@$(BIN)/python -m gundog.tour
@@ -24,6 +24,12 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve
+
+bench: $(READY)  ## what staging, hunting and a night cost, beside decoding
+	$(BIN)/python -m benchmarks.engine
+
+torture: $(READY)  ## kill a run 200 times and compare every table with an undisturbed one
+	$(BIN)/python -m tests.crash 200
 
 bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md
 	$(BIN)/python -m benchmarks.scoring
