@@ -20,7 +20,7 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 	$(BIN)/gundog check
 	$(BIN)/gundog test
 	$(BIN)/python -m tests.generated_docs --check
-	$(BIN)/pytest -q -m slow
+	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
 
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve

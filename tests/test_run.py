@@ -485,3 +485,27 @@ def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:
     assert lines[0] == "pair: 9 of 9 intervals to hunt"
     assert lines[1].startswith("Things: 9 files to stage")
     assert hunt(project, ("2026-03-01", "2026-03-09")).hunted == 9
+
+
+def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A time limit keeps one hunt from holding up the night."""
+    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
+    endless = kit.PAIR.replace(
+        "select\n    *,\n    [", "select\n    *,\n    (select count(*) from range(300000) as a, "
+        "range(300000) as b where a.range * b.range % 7 = 3) as pairs_counted,\n    ["
+    )  # fmt: skip
+    kit.write_text(project / "sql/endless.sql", endless)
+    yaml = kit.PAIR_YAML.replace(PAIR_ID, PAIR_ID.replace("1", "3")).replace(
+        "pair.sql", "endless.sql"
+    )
+    kit.write_text(project / "detections/endless.yaml", yaml + kit.HEAD)
+    monkeypatch.setattr(run, "_HUNT_LIMIT_S", 0.5)
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert [one.split()[0] for one in outcome.problems] == ["endless"]
+    assert "took longer than it may" in outcome.problems[0]
+    assert outcome.changes.new == 1

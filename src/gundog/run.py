@@ -50,6 +50,8 @@ from gundog.settings import Settings
 LARGE_BYTES = 50_000_000_000
 _ANNOUNCED_BYTES = 1_000_000_000
 _SLACK = timedelta(hours=1)
+# A hunt that takes longer reads far too much, and would keep the night from ending.
+_HUNT_LIMIT_S = 3600.0
 _DAY = timedelta(days=1)
 
 
@@ -565,6 +567,7 @@ def _hunt_day(state: _Run, due: Sequence[_Due]) -> list[Hunted]:
         memory_limit=options.memory_limit,
         threads=options.threads,
         temp_directory=options.warehouse.with_suffix(".tmp"),
+        timeout_s=_HUNT_LIMIT_S,
     ) as con:
         hunted += [
             _guarded(one, partial(state.step, _hunt_name(one), partial(_hunt_one, con, one)))
