@@ -170,6 +170,20 @@ def test_status_is_ok_after_a_clean_hunt(hunted: Path, capsys: pytest.CaptureFix
     assert "Things" in out
 
 
+def test_hunt_without_a_lake_path_is_said_not_to_run(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A source that is not in the lake is a choice: exit 0, said by hunt and by status."""
+    kit.write_text(root / "gundog.yaml", kit.CONFIG.replace("[.]", "[builtin, .]"))
+
+    assert gundog(root, "hunt", *RANGE) == 0
+    assert "throttled_mailbox: not run: gundog.yaml has no lake.CloudAppEvents" in (
+        capsys.readouterr().out
+    )
+    assert gundog(root, "status") == 0
+    assert "does not run: gundog.yaml" in capsys.readouterr().out
+
+
 def test_status_counts_problems_and_exits_1(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A day without data, a hole and a bad file each are a problem with a name."""
     kit.write_text(root / "lake/date=2026-03-07/bad.parquet", "x")

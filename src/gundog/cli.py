@@ -298,7 +298,7 @@ def _relative(path: Path) -> str:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from gundog import report, triage
+    from gundog import report, run, triage
 
     project = _load(arguments)
     names = {one.id: one.stem for one in project.content.detections if one.runs}
@@ -309,7 +309,8 @@ def _status(arguments: argparse.Namespace) -> int:
     with report.published(project.settings.findings) as con:
         problems += report.status_problems(con)
         problems += triage.read(triage.beside(project.settings.findings))[1]
-        report.status(_console(), con, names, problems, datetime.now(UTC))
+        idle = run.without_lake(project)
+        report.status(_console(), con, names, problems, datetime.now(UTC), idle)
     return 1 if problems else 0
 
 

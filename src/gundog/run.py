@@ -238,17 +238,23 @@ def _selected(loaded: Content, request: Request) -> tuple[Hunt, ...]:
     return tuple(hunt for hunt in named or loaded.hunts if hunt.detection.runs)
 
 
-def _with_lake(project: Project, hunts: Sequence[Hunt], outcome: Outcome) -> tuple[Hunt, ...]:
-    """The hunts whose sources gundog.yaml has a path for; the others are said not to run."""
-    able = []
-    for hunt in hunts:
+def without_lake(project: Project) -> dict[str, str]:
+    """Why a hunt cannot run, by its stem: gundog.yaml has no path for a source that it reads."""
+    idle = {}
+    for hunt in project.content.hunts:
         lacking = [source for source in hunt.sources if source not in project.settings.lake]
         if lacking:
             names = " and ".join(f"lake.{source}" for source in lacking)
-            outcome.notes.append(f"{hunt.detection.stem}: not run: gundog.yaml has no {names}")
-        else:
-            able.append(hunt)
-    return tuple(able)
+            idle[hunt.detection.stem] = f"gundog.yaml has no {names}"
+    return idle
+
+
+def _with_lake(project: Project, hunts: Sequence[Hunt], outcome: Outcome) -> tuple[Hunt, ...]:
+    """The hunts whose sources gundog.yaml has a path for; the others are said not to run."""
+    idle = without_lake(project)
+    stems = [hunt.detection.stem for hunt in hunts]
+    outcome.notes += [f"{stem}: not run: {idle[stem]}" for stem in stems if stem in idle]
+    return tuple(hunt for hunt in hunts if hunt.detection.stem not in idle)
 
 
 def _check_range(state: _Run) -> None:

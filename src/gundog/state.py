@@ -55,6 +55,7 @@ def status(
     names: Mapping[str, str],
     problems: Sequence[str],
     now: datetime,
+    idle: Mapping[str, str] | None = None,
 ) -> None:
     """Prints the state: a first line that says it all, then coverage, sources, files, outbox.
 
@@ -64,19 +65,25 @@ def status(
         names: detection stems by id, of the detections that run.
         problems: what needs a person.
         now: the present, for ages.
+        idle: why a detection cannot run, by its stem.
     """
     count = len(problems)
     console.print(Text("OK") if not count else Text(f"{count} PROBLEM{'S' if count > 1 else ''}"))
     for problem in problems:
         console.print(Text("  ").append_text(safe(problem)))
-    _coverage(console, con, names)
+    _coverage(console, con, names, idle or {})
     _sources(console, con, now)
     _exceptions(console, con, now)
     _remarks(console, con)
     _outbox(console, con)
 
 
-def _coverage(console: Console, con: duckdb.DuckDBPyConnection, names: Mapping[str, str]) -> None:
+def _coverage(
+    console: Console,
+    con: duckdb.DuckDBPyConnection,
+    names: Mapping[str, str],
+    idle: Mapping[str, str],
+) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("detection", "hunted from", "to (UTC)", "intervals", "findings", "note"):
         table.add_column(name, overflow="fold")
@@ -85,6 +92,9 @@ def _coverage(console: Console, con: duckdb.DuckDBPyConnection, names: Mapping[s
         ledger[str(row["detection_id"])].append(row)
     for key, stem in sorted(names.items(), key=lambda item: item[1]):
         rows = ledger[key]
+        if stem in idle and not rows:
+            table.add_row(stem, f"does not run: {idle[stem]}")
+            continue
         if not rows:
             table.add_row(
                 stem, "not hunted yet: the next gundog hunt starts it, a backfill adds history"
@@ -98,7 +108,7 @@ def _coverage(console: Console, con: duckdb.DuckDBPyConnection, names: Mapping[s
             short_time(rows[-1]["interval_end"]),
             ", ".join(f"{n} {state}" for state, n in sorted(states.items())),
             str(sum(row["findings"] or 0 for row in rows)),
-            safe(note),
+            safe(f"does not run: {idle[stem]}" if stem in idle else note),
         )
     console.print()
     console.print(table)
