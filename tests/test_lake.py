@@ -611,6 +611,7 @@ def test_store_expands_stars_with_one_request_each_folder(s3: Server) -> None:
     assert len(s3.requests) == 5
 
 
+@pytest.mark.slow
 def test_store_lists_more_than_a_thousand_keys(s3: Server) -> None:
     """Listings longer than one answer of the store are complete."""
     keys = [f"d=20260105/part-{n:04}.parquet" for n in range(1005)]

@@ -27,7 +27,7 @@ TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_point
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
 law = settings(
-    max_examples=3,
+    max_examples=2,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
