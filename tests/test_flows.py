@@ -255,8 +255,8 @@ def test_failed_detection_fails_the_run_by_name_and_others_are_stored(
     assert "1 new findings" in run.state.message
     assert table(project, "select account_name from findings") == [("b",)]
     names = parts(run, 6)
-    assert names["hunt broken", "Failed"] == 1
-    assert names["hunt pair", "Completed"] == 1
+    assert names["hunt broken 2026-03-09", "Failed"] == 1
+    assert names["hunt pair 2026-03-09", "Completed"] == 1
 
 
 @pytest.mark.slow
