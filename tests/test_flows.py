@@ -221,7 +221,8 @@ def test_late_run_hunts_the_night_it_was_scheduled_for(prefect_api: None, projec
     names = parts(run, 5)
     assert set(names.values()) <= {1, 2}  # a second look at what staging made stale
     assert set(names) == {
-        (name, "Completed") for name in ("list lake", "stage 2026-03-08", "hunt pair", "publish")
+        (name, "Completed")
+        for name in ("list lake", "stage 2026-03-08", "hunt pair 2026-03-08", "publish")
     }
 
 
