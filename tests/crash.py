@@ -204,17 +204,19 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
             for _ in range(per_step):
                 if counted["kills"] >= kills:
                     break
-                delay = rng.uniform(0, 1.1 * expected.seconds[step])
+                delay = rng.uniform(0, expected.seconds[step])
                 died = killed(partial(hunt, root, command, later), delay)
                 counted["kills"] += died
                 counted[f"kills in step {step}"] += died
                 counted["ended before the kill"] += not died
-            # Twice: the second run must find nothing left to do.
-            for _ in range(2):
-                status = ended(fork(partial(hunt, root, command, later)))
-                assert status in (0, 1), f"{root}: step {step}: exit {status}"
+            began = time.perf_counter()
+            status = ended(fork(partial(hunt, root, command, later)))
+            # The machine may be busier or quieter than at first; a kill must hit a run that runs.
+            expected.seconds[step] = (expected.seconds[step] + time.perf_counter() - began) / 2
+            assert status in (0, 1), f"{root}: step {step}: exit {status}"
             compare(expected.tables[step], tables(root), f"{root}: step {step}")
         counted["worlds"] += 1
+        sys.stderr.write(f"{counted['kills']} kills survived\n")
         shutil.rmtree(root)
     return counted
 
