@@ -9,7 +9,7 @@ hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 	@$(BIN)/python -m gundog.tour
 
 test: $(READY)  ## the test suite
-	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile
+	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
 check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests
 	$(BIN)/ruff format --check .
@@ -20,7 +20,7 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 	$(BIN)/gundog check
 	$(BIN)/gundog test
 	$(BIN)/python -m tests.generated_docs --check
-	$(BIN)/pytest -q -m slow -n 2 --dist loadfile
+	$(BIN)/pytest -q -m slow -n 2 --dist loadfile --no-loadscope-reorder
 
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve

@@ -10,6 +10,7 @@ import pytest
 from gundog import content, examples, query
 from gundog.content import Hunt
 from gundog.detection import Example
+from gundog.interval import Interval, parse_time
 
 ROOT = content.builtin()
 LOADED = content.load([ROOT], None, ROOT)
@@ -84,3 +85,24 @@ def test_detection_says_what_a_reader_needs(hunt: Hunt) -> None:
     assert one.entities
     assert "{" in one.title
     assert all(len(text) > 15 for text in (*one.triage, *one.blind_spots, *one.false_positives))
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\n", "\t ", "\r\n  "])
+def test_record_whose_json_begins_with_blanks_counts(blank: str) -> None:
+    """White space before a JSON object is part of JSON, not a reason to reject the record."""
+    raw = (
+        '{"Id": "3f0c1c2e-1111-4000-8000-000000000009", "MailboxOwnerUPN": "ana@example.com",'
+        ' "OperationProperties": [{"Name": "IsThrottled", "Value": "True"}]}'
+    )
+    event = {
+        "Timestamp": "2026-01-05T10:00:00Z",
+        "ActionType": "MailItemsAccessed",
+        "Application": "Microsoft Exchange Online",
+        "RawEventData": blank + raw,
+    }
+    day = Interval(parse_time("2026-01-05"), parse_time("2026-01-06"))
+    example = Example("blank", day, {"CloudAppEvents": (event,)}, ())
+
+    [hit] = examples.run(LOADED, LOADED.hunt("throttled_mailbox"), example)
+
+    assert hit.row["mailbox"] == "ana@example.com"

@@ -34,9 +34,11 @@ opened as (
         )) as properties,
         case
             when Timestamp is null then 'no Timestamp'
-            when coalesce(trim(RawEventData), '') = '' then 'no RawEventData'
+            when RawEventData is null or regexp_full_match(RawEventData, '\s*')
+                then 'no RawEventData'
             when field is null then 'malformed JSON in RawEventData'
-            when ltrim(RawEventData)[1] <> '{' then 'no JSON object in RawEventData'
+            when not regexp_matches(RawEventData, '^\s*[{]')
+                then 'no JSON object in RawEventData'
         end as reject_reason
     from records
 )
