@@ -1,94 +1,182 @@
-"""A made-up lake of any size: hourly files of process events and mail records."""
+"""A made-up lake of any size: files of process events and mail records, an hour or a day each.
+
+Ids, session ids, tokens and message ids are random for each row, as in real records, so that the
+JSON compresses about as real JSON does. Nothing depends on a clock or a seed: the same arguments
+write the same rows.
+"""
 
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 
+FIRST_DAY = date(2026, 3, 1)
 # Compressed bytes of a row, measured on what is written here.
-_PROCESS_BYTES = 100
-_MAIL_BYTES = 240
+_PROCESS_BYTES = 39
+_MAIL_BYTES = 275
 _MAIL_SHARE = 0.7
+_RECORDS_OF_MAILBOX = 60
+_MAILBOXES = 6000
+_GROUP_ROWS = 122_880
+_WRITERS = 2
 
+# Every 20,000th row of a shell exports, and the row 200 later removes the request, on the same
+# host by the same account; of each 12 exports, one is never removed and one is removed elsewhere.
 _PROCESS = """
+with numbered as (
+    select
+        i,
+        i + $salt as n,
+        case when i % 20000 = 207 then i - 200 else i end + $salt as pair,
+        i // 20000 % 12 as turn,
+        hash(i + $salt) as h
+    from range($from, $to) as r(i)
+)
 select
-    $day::timestamptz + interval (i * 86400.0 / $rows) second as "Timestamp",
-    md5((i % 3000)::varchar) as "DeviceId",
-    'host' || (i % 3000) || '.corp.example.com' as "DeviceName",
+    $day::timestamptz + to_microseconds((i * 86400e6 / $rows)::bigint) as "Timestamp",
+    md5(host::varchar) as "DeviceId",
+    'HOST' || host || '.corp.example.com' as "DeviceName",
     'ProcessCreated' as "ActionType",
-    ['svchost.exe', 'chrome.exe', 'powershell.exe', 'cmd.exe', 'Teams.exe'][1 + i % 5]
+    ['svchost.exe', 'chrome.exe', 'PowerShell.exe', 'cmd.exe', 'Teams.exe'][1 + i % 5]
         as "FileName",
-    'C:\\Windows\\System32\\' || substr(md5(i::varchar), 1, 6) as "FolderPath",
-    i::bigint as "ProcessId",
+    'C:\\Windows\\System32\\' || h % 4000 as "FolderPath",
+    md5((h % 5000)::varchar) || md5((h % 5000 + 1)::varchar) as "SHA256",
+    (h % 30000)::bigint as "ProcessId",
     case
-        when i % 40000 = 7 then 'powershell New-MailboxExportRequest -Mailbox u' || i
-        when i % 40000 = 207 then 'powershell Remove-MailboxExportRequest -Identity u' || (i - 200)
-        else 'run --id ' || md5((i * 7919)::varchar) || ' --path C:\\Users\\u' || (i % 900)
+        when i % 20000 = 7
+            then 'powershell New-MailboxExportRequest -Mailbox u' || pair || ' -FilePath C:\\x.pst'
+        when i % 20000 = 207 and turn <> 3
+            then 'powershell Remove-MailboxExportRequest -Identity u' || pair || ' -Confirm:$false'
+        when h % 2 = 0 then 'run --path C:\\Users\\u' || h % 900 || ' --profile ' || h % 300
+        else 'run --id ' || substr(md5(n::varchar), 1, 16) || ' --path C:\\Users\\u' || h % 900
     end as "ProcessCommandLine",
-    'corp' as "AccountDomain",
-    'user' || (i % 900) as "AccountName",
-    'S-1-5-21-' || (i % 900) as "AccountSid",
-    i::bigint as "ReportId",
-    md5((i * 31)::varchar) || md5((i * 37)::varchar) as "SHA256",
+    'CORP' as "AccountDomain",
+    'User' || hash(pair) % 900 as "AccountName",
+    'S-1-5-21-' || hash(pair) % 900 as "AccountSid",
+    n::bigint as "ReportId",
     'explorer.exe' as "InitiatingProcessFileName",
-    'explorer /x ' || md5((i * 41)::varchar) as "InitiatingProcessCommandLine"
-from range($rows) as r(i)
+    'explorer /x ' || h % 5000 as "InitiatingProcessCommandLine"
+from (
+    select *, (hash(pair) + case when i % 20000 = 207 and turn = 5 then 1 else 0 end) % 3000 as host
+    from numbered
+)
 """
+# A mailbox is read in ten hours of each day, which of them differs by mailbox.
 _MAIL = """
+with numbered as (
+    select i, i + $salt as n, hash(i + $salt) as h, i * 24 // $rows as hour
+    from range($from, $to) as r(i)
+),
+mailboxes as (
+    select
+        *,
+        (h // 1000 % ($mailboxes // 24)) * 24 + (hour + 24 - h % 10) % 24 as mailbox,
+        1 + least(h // 31 % 11, h // 101 % 11) as items,
+        md5(n::varchar || 'a') as a,
+        md5(n::varchar || 'b') as b,
+        md5(n::varchar || 'c') as c
+    from numbered
+)
 select
-    $day::timestamptz + interval (i * 86400.0 / $rows) second as "Timestamp",
+    $day::timestamptz + to_microseconds((i * 86400e6 / $rows)::bigint) as "Timestamp",
     case when i % 20 = 0 then 'FileAccessed' else 'MailItemsAccessed' end as "ActionType",
     'Microsoft Exchange Online' as "Application",
-    md5((i % 2000)::varchar) as "AccountObjectId",
-    '198.51.100.' || (i % 250) as "IPAddress",
+    md5(mailbox::varchar) as "AccountObjectId",
+    '198.51.100.' || h % 250 as "IPAddress",
     'US' as "CountryCode",
-    i::varchar as "ReportId",
-    '{"Id":"' || $salt || md5(i::varchar) || '","RecordType":50,"OperationCount":' || (1 + i % 9)
-    || ',"MailboxOwnerUPN":"user' || (i % 2000) || '@example.com","UserId":"user' || (i % 2000)
-    || '@example.com","LogonType":0,"ClientAppId":"' || md5((i % 40)::varchar)
-    || '","ClientInfoString":"Client=REST","ClientIPAddress":"198.51.100.' || (i % 250)
-    || '","SessionId":"' || md5((i * 3)::varchar) || '","ResultStatus":"Succeeded",'
-    || '"OperationProperties":[{"Name":"MailAccessType","Value":"Bind"},'
-    || '{"Name":"IsThrottled","Value":"False"}],"Folders":[{"FolderItems":['
-    || array_to_string(list_transform(range(8), lambda k: '{"InternetMessageId":"<'
-       || md5((i * 8 + k)::varchar) || '@mail.example.com>","SizeInBytes":'
-       || (i * 13 + k) % 90000 || '}'), ',')
-    || '],"Path":"\\\\Inbox"}],"OrganizationId":"' || md5('one') || '","Version":1}'
+    c as "ReportId",
+    '{"OrganizationId":"0d5f2a86-3a1c-4d0e-9a63-1c7f3f9a2b10","CreationTime":"' || $day
+    || 'T' || lpad(hour::varchar, 2, '0') || ':' || lpad((h % 60)::varchar, 2, '0')
+    || ':' || lpad((h // 60 % 60)::varchar, 2, '0')
+    || '","RecordType":50,"Operation":"MailItemsAccessed","UserType":0,"Workload":"Exchange",'
+    || '"Version":1,"UserKey":"1003' || substr(md5(mailbox::varchar), 1, 12) || '","UserId":"user'
+    || mailbox || '@example.com","OriginatingServer":"AB1PR' || h % 400
+    || 'MB (15.20.4200.000)\\r\\n","InternalLogonType":0,"OrganizationName":'
+    || '"example.onmicrosoft.com","ClientInfoString":"Client=REST;;","MailboxOwnerSid":"S-1-5-21-'
+    || mailbox || '","ClientIPAddress":"198.51.100.' || h % 250
+    || '","MailboxOwnerUPN":"user' || mailbox || '@example.com","ExternalAccess":false,'
+    || '"ResultStatus":"Succeeded","Id":"' || a::uuid || '","LogonUserSid":"S-1-5-21-' || mailbox
+    || '","MailboxGuid":"' || md5(mailbox::varchar)::uuid || '","LogonType":0,"SessionId":"'
+    || b::uuid || '","AppAccessContext":{"ClientAppId":"' || md5((mailbox % 40)::varchar)::uuid
+    || '","UniqueTokenId":"' || substr(c, 1, 22)
+    || '"},"OperationProperties":[{"Name":"MailAccessType","Value":"Bind"},'
+    || '{"Name":"IsThrottled","Value":"False"}],"OperationCount":' || items
+    || ',"Folders":[{"FolderItems":['
+    || array_to_string(list_transform(range(items::bigint), lambda k:
+       '{"InternetMessageId":"<' || upper(md5(n::varchar || k)) || '@AB1PR' || h % 400
+       || 'MB.prod.outlook.com>","SizeInBytes":' || (h // (k + 3)) % 90000 || '}'), ',')
+    || '],"Id":"LgAAAAAM7KyTTmWeRac2KXBEz/7aAQARGHK+grzLTpRJraC1QR6kAAAAAAEMAAAB",'
+    || '"Path":"\\\\Inbox"}],"ClientAppId":"' || md5((mailbox % 40)::varchar)::uuid || '"}'
         as "RawEventData"
-from range($rows) as r(i)
+from mailboxes
 """
 
 
-def write(root: Path, days: int, megabytes: int) -> None:
-    """Writes a lake of about so many megabytes over `days` days from 1 March 2026.
+@dataclass(frozen=True)
+class Size:
+    """How large a lake is: days, rows of a day, and whether a file holds an hour or a day."""
 
-    A lake that is there already with the same size is left as it is.
-    """
-    mark = root / f"{days}-{megabytes}"
-    if mark.exists():
-        return
+    days: int
+    processes: int
+    records: int
+    mailboxes: int
+    hourly: bool = True
+
+
+def sized(days: int, megabytes: int) -> Size:
+    """A lake of about so many megabytes with as many mailboxes as its records would have."""
+    share = megabytes * 1e6 / days
+    processes = int(share * (1 - _MAIL_SHARE) / _PROCESS_BYTES)
+    records = int(share * _MAIL_SHARE / _MAIL_BYTES)
+    mailboxes = min(max(records // _RECORDS_OF_MAILBOX, 24), _MAILBOXES) // 24 * 24
+    return Size(days, processes, records, mailboxes)
+
+
+def write(root: Path, size: Size) -> Path:
+    """Writes the lake from 1 March 2026 on; one that is there already is left as it is."""
+    mark = root / ".written"
+    if mark.exists() and mark.read_text() == repr(size):
+        return root
     shutil.rmtree(root, ignore_errors=True)
-    con = duckdb.connect(config={"threads": 2})
-    con.execute("set timezone = 'UTC'")
-    for day in range(days):
-        share = megabytes * 1e6 / days
+    con = duckdb.connect(config={"threads": 1})
+    con.execute("set global timezone = 'UTC'")
+    for number in range(size.days):
+        day = (FIRST_DAY + timedelta(days=number)).isoformat()
         for source, sql, rows in (
-            ("DeviceProcessEvents", _PROCESS, share * (1 - _MAIL_SHARE) / _PROCESS_BYTES),
-            ("CloudAppEvents", _MAIL, share * _MAIL_SHARE / _MAIL_BYTES),
+            ("DeviceProcessEvents", _PROCESS, size.processes),
+            ("CloudAppEvents", _MAIL, size.records),
         ):
-            _write_day(con, root / source, sql, f"2026-03-{day + 1:02}", int(rows))
+            params = {"day": day, "rows": rows, "salt": number * rows}
+            if "$mailboxes" in sql:
+                params["mailboxes"] = size.mailboxes
+            _write_day(con, root / source / f"date={day}", sql, params, size.hourly)
     con.close()
-    mark.touch()
+    mark.write_text(repr(size))
+    return root
 
 
-def _write_day(con: duckdb.DuckDBPyConnection, folder: Path, sql: str, day: str, rows: int) -> None:
-    params = {"day": day, "rows": rows} | ({"salt": day} if "$salt" in sql else {})
-    table = con.sql(sql, params=params).to_arrow_table()
-    count = -(-table.num_rows // 24)
-    for hour in range(24):
-        part = table.slice(hour * count, count)
-        path = folder / f"date={day}/h={hour:02}/part.parquet"
+def _write_day(
+    con: duckdb.DuckDBPyConnection, folder: Path, sql: str, params: dict[str, object], hourly: bool
+) -> None:
+    rows = int(str(params["rows"]))
+    parts = 24 if hourly else 1
+
+    def one(part: int) -> None:
+        low, high = part * rows // parts, (part + 1) * rows // parts
+        path = folder / (f"h={part:02}/part.parquet" if hourly else "part.parquet")
         path.parent.mkdir(parents=True, exist_ok=True)
-        con.from_arrow(part).write_parquet(str(path), compression="zstd", row_group_size=122_880)
+        found = con.cursor().sql(sql, params={**params, "from": low, "to": high})
+        found.write_parquet(str(path), compression="zstd", row_group_size=_GROUP_ROWS)
+
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        list(pool.map(one, range(parts)))
+
+
+def megabytes(root: Path) -> float:
+    """How large the lake's files are."""
+    return sum(path.stat().st_size for path in root.rglob("*.parquet")) / 1e6

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from benchmarks.engine import nights, peers
+from benchmarks.engine.project import DAY, FIRST, HOURLY, HUNTS, THREADS, write_project
 from gundog import binding, content, findings, query, run, stage, warehouse
-from gundog.interval import Interval, parse_time
+from gundog.interval import Interval
 from gundog.lake import list_files
 from gundog.reading import Limits
 from gundog.settings import LakePath
 
-FIRST = parse_time("2026-03-01")
-DAY = timedelta(days=1)
-AT = datetime(2026, 12, 1, tzinfo=UTC)
-HUNTS = {"DeviceProcessEvents": "mailbox_export_removed", "CloudAppEvents": "mail_items_accessed"}
-TEMPLATE = "date=%Y-%m-%d/h=%H/*.parquet"
+_AT = datetime(2026, 12, 1, tzinfo=UTC)
+_TODAY = Interval(FIRST, FIRST + DAY)
 
 
 def decode(lake: Path, source: str, scratch: Path) -> Any:
@@ -32,78 +35,116 @@ def decode(lake: Path, source: str, scratch: Path) -> Any:
     loaded = content.load([content.builtin()])
     hunt = loaded.hunt(HUNTS[source])
     wanted = binding.needed(loaded.sources[source], hunt.stages, {})
-    con = warehouse.connect(threads=2)
+    con = warehouse.connect(threads=THREADS)
     files = [str(path) for path in sorted((lake / source / "date=2026-03-01").rglob("*.parquet"))]
     held = [row[0] for row in con.execute("describe from read_parquet(?)", [files]).fetchall()]
     sums = ", ".join(f'max("{name}")' if name != "RawEventData" else f'sum(strlen("{name}"))'
                      for name in held if name.lower() in wanted)  # fmt: skip
-    return timed(lambda: con.execute(f"select {sums} from read_parquet(?)", [files]).fetchall())
+    return _timed(lambda: con.execute(f"select {sums} from read_parquet(?)", [files]).fetchall())
 
 
 def engine(lake: Path, source: str, scratch: Path) -> Any:
-    """Stages one day of a source and runs the source's hunt over it."""
+    """Stages one day of a source and runs the source's hunt over it, scoring left out."""
     loaded = content.load([content.builtin()])
     hunt = loaded.hunt(HUNTS[source])
-    day = Interval(FIRST, FIRST + DAY)
-    paths = [LakePath(f"{lake}/{source}/{TEMPLATE}")]
-    limits = Limits(4_000_000_000, 2, scratch / "tmp")
+    paths = [LakePath(f"{lake}/{source}/{HOURLY}")]
+    limits = Limits(4_000_000_000, THREADS, scratch / "tmp")
     path = scratch / "warehouse.duckdb"
 
-    def work() -> Any:
-        files = list_files(source, paths, day, scratch, {})
-        with warehouse.writable(path, memory_limit=limits.memory, threads=2) as con:
+    def work() -> pa.Table:
+        files = list_files(source, paths, _TODAY, scratch, {})
+        with warehouse.writable(path, memory_limit=limits.memory, threads=THREADS) as con:
             tasks = stage.pending(con, files, hunt.stages)
-            stage.run(con, tasks, loaded.sources, {source: paths}, {}, AT, limits)
+            stage.run(con, tasks, loaded.sources, {source: paths}, {}, _AT, limits)
         with query.sandbox(
-            path, memory_limit=limits.memory, threads=2, temp_directory=scratch / "tmp"
+            path, memory_limit=limits.memory, threads=THREADS, temp_directory=scratch / "tmp"
         ) as con:
             if hunt.detection.series:
-                params = content.bind_params(hunt.detection.params, day.start, day.end, day.start)
-                return query.arrow(con, hunt.sql, params).num_rows
-            return len(findings.match(con, hunt, day, day.start))
+                params = content.bind_params(hunt.detection.params, FIRST, FIRST + DAY, FIRST)
+                return query.arrow(con, hunt.sql, params)
+            return _pairs(findings.match(con, hunt, _TODAY, FIRST))
 
-    return timed(work)
+    found = _timed(work)
+    return {**found, **_fingerprint(found["result"])}
+
+
+def _pairs(hits: tuple[findings.Hit, ...]) -> pa.Table:
+    names = {"host": "host_name", "account": "account_name", "exported": "start_time",
+             "removed": "end_time"}  # fmt: skip
+    return pa.table({name: [hit.row[column] for hit in hits] for name, column in names.items()})
+
+
+def peer(lake: Path, what: str, scratch: Path) -> Any:
+    """One engine's form of the core of a hunt: ENGINE/HUNT/FORM."""
+    del scratch
+    name, hunt, form = what.split("/")
+    work, _ = peers.ENGINES[name][hunt]
+    peers.start(name)
+    found = _timed(lambda: work(lake, form))
+    return {**found, **_fingerprint(found["result"])}
+
+
+def _fingerprint(table: pa.Table) -> dict[str, Any]:
+    """How many rows, and a hash of them that neither order nor types of columns change."""
+    names = ("hour", "mailbox", "items", "records")
+    if "hour" not in table.column_names:
+        names = ("host", "account", "exported", "removed")
+    columns = [_plain(table[name]) for name in names]
+    rows = sorted(zip(*columns, strict=True))
+    return {"result": len(rows), "hash": hashlib.sha256(repr(rows).encode()).hexdigest()[:16]}
+
+
+def _plain(column: pa.ChunkedArray) -> list[Any]:
+    """Text as text, numbers as integers, times as microseconds (ClickHouse has whole seconds)."""
+    if pa.types.is_timestamp(column.type):
+        return pc.cast(column.cast(pa.timestamp("us", "UTC")), pa.int64()).to_pylist()
+    if column.type == pa.uint32() and pc.max(column).as_py() > 1_000_000_000:
+        return [value * 1_000_000 for value in column.to_pylist()]
+    return column.to_pylist()
 
 
 def whole(lake: Path, limit: str, scratch: Path) -> Any:
     """A night over all sources as the command line runs it, with a memory limit."""
-    write_project(scratch, lake, limit)
+    write_project(scratch, lake, limit=limit)
     project = run.load_project(scratch, {})
-    request = run.Request("hunt", Interval(FIRST, FIRST + DAY))
-    return timed(lambda: run.run(project, request, FIRST + 2 * DAY, uuid4()).problems)
+    request = run.Request("hunt", _TODAY)
+    return _timed(lambda: run.run(project, request, FIRST + 2 * DAY, UUID(int=1)).problems)
 
 
-def write_project(root: Path, lake: Path, limit: str) -> None:
-    """A project that hunts the generated lake with what ships."""
-    lines = [f"  {name}: {lake}/{name}/{TEMPLATE}" for name in HUNTS]
-    text = "\n".join(["content: [builtin]", f"memoryLimit: {limit}", "lake:", *lines])
-    (root / "gundog.yaml").write_text(text + "\n")
-
-
-def timed(work: Callable[[], Any]) -> Any:
+def _timed(work: Callable[[], Any]) -> Any:
     """CPU seconds and what came of it; peak memory is the process's."""
     began = time.process_time()
     found = work()
     return {"cpu": time.process_time() - began, "result": found}
 
 
-def peak_mb() -> float:
+def _peak_mb() -> float:
     """Peak memory of this process; ru_maxrss would begin with its parent's."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
+TASKS: dict[str, Callable[..., Any]] = {
+    "decode": decode,
+    "engine": engine,
+    "peer": peer,
+    "whole": whole,
+    "nights": nights.nights,
+    "lookback": nights.lookback,
+    "one_pass": nights.one_pass,
+    "profile": nights.profile,
+}
+
+
 def main() -> None:
-    """Runs the named task and prints what it took as JSON."""
-    name, lake, what = sys.argv[1:4]
+    """Runs the named task and prints what it took as JSON on its last line."""
+    name, lake, *what = sys.argv[1:]
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        found = {"decode": decode, "engine": engine, "whole": whole}[name](
-            Path(lake), what, scratch
-        )
+        found = TASKS[name](Path(lake), *what, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    found["rss_mb"] = peak_mb()
+    found["rss_mb"] = _peak_mb()
     sys.stdout.write(json.dumps(found, default=str) + "\n")
 
 

@@ -1,0 +1,199 @@
+"""Many nights over one lake, each as the command line runs it, and what each part of them takes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from benchmarks.engine.project import DAY, FIRST, HUNTS, write_project
+from gundog import content, findings, lake, query, run, scoring, stage, warehouse
+from gundog.interval import Interval
+from gundog.reading import Limits
+
+# Nights begin two hours after the day that they hunt.
+AFTER = timedelta(hours=2)
+
+
+class Meter:
+    """CPU seconds of this process by part: the steps of a run, scoring, and the whole."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = defaultdict(float)
+
+    def step(self, name: str, part: Callable[[], Any]) -> Any:
+        """What `run.run` takes as its step: counts by the first word of a part's name."""
+        with self.measured(name.split()[0]):
+            return part()
+
+    @contextmanager
+    def measured(self, name: str) -> Iterator[None]:
+        began = time.process_time()
+        try:
+            yield
+        finally:
+            self.spent[name] += time.process_time() - began
+
+    def taken(self) -> dict[str, float]:
+        """What was spent since the last time."""
+        spent = {name: round(value, 4) for name, value in self.spent.items()}
+        self.spent.clear()
+        return spent
+
+
+def _measure_scoring(meter: Meter) -> None:
+    """Counts the CPU of scoring by itself, so that it can be left out."""
+    inner = scoring.score
+
+    def score(*args: Any, **named: Any) -> Any:
+        with meter.measured("score"):
+            return inner(*args, **named)
+
+    scoring.score = score
+
+
+class _Taker(BaseHTTPRequestHandler):
+    """A channel that takes every message."""
+
+    def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args: Any) -> None:
+        del args
+
+
+@contextmanager
+def channel() -> Iterator[str]:
+    """The address of a channel on loopback, in a thread of this process."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Taker)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def nights(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """So many nights, one after the other; per night CPU seconds by part and file sizes."""
+    meter = Meter()
+    _measure_scoring(meter)
+    with channel() as url:
+        write_project(scratch, events, template=template, url=url)
+        project = run.load_project(scratch, {})
+        found = [_night(project, meter, number) for number in range(int(count))]
+    return {"result": found, "findings": _findings(project)}
+
+
+def _night(
+    project: run.Project, meter: Meter, number: int, detections: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    request = run.Request("hunt", detections=detections)
+    now = FIRST + (number + 1) * DAY + AFTER
+    with meter.measured("whole"):
+        outcome = run.run(project, request, now, UUID(int=number + 1), step=meter.step)
+    sizes = {"warehouse": project.settings.warehouse, "published": project.settings.findings}
+    return {
+        **meter.taken(),
+        **{name: path.stat().st_size for name, path in sizes.items()},
+        "files": outcome.files,
+        "hunted": outcome.hunted,
+        "problems": len(outcome.problems),
+    }
+
+
+def _findings(project: run.Project) -> int:
+    with duckdb.connect(str(project.settings.findings), read_only=True) as con:
+        return int(con.execute("select count(*) from findings").fetchall()[0][0])
+
+
+def lookback(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """Nights of the series hunt alone, with 28 days of training and with 1, in turn."""
+    meter = Meter()
+    _measure_scoring(meter)
+    projects = {}
+    for training in ("28d", "1d"):
+        (scratch / training).mkdir()
+        write_project(scratch / training, events, template=template, training=training)
+        projects[training] = run.load_project(scratch / training, {})
+    stem = (HUNTS["CloudAppEvents"],)
+    return {
+        "result": [
+            {training: _night(project, meter, number, stem)
+             for training, project in projects.items()}
+            for number in range(int(count))
+        ]
+    }  # fmt: skip
+
+
+def one_pass(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """All files staged in one go, and each hunt's SQL once over all days; nothing is kept of it."""
+    write_project(scratch, events, template=template)
+    project = run.load_project(scratch, {})
+    span = Interval(FIRST, FIRST + int(count) * DAY)
+    limits = run.reading_limits(project.settings)
+    meter = Meter()
+    with meter.measured("stage"):
+        _stage_all(project, span, limits)
+    with meter.measured("hunt"):
+        rows = _hunt_all(project, span, limits)
+    return {"result": rows, **meter.taken()}
+
+
+def _stage_all(project: run.Project, span: Interval, limits: Limits) -> None:
+    options = project.settings
+    with warehouse.writable(
+        options.warehouse, memory_limit=options.memory_limit, threads=options.threads
+    ) as con:
+        for source, paths in options.lake.items():
+            spans = {"ingest": span, "event": span}
+            files = lake.list_files(source, paths, spans, options.root, {})
+            stages = {s.name: s for h in project.content.hunts for s in h.stages}
+            tasks = stage.pending(con, files, list(stages.values()))
+            stage.run(con, tasks, project.content.sources, options.lake, {}, span.end, limits)
+
+
+def _hunt_all(project: run.Project, span: Interval, limits: Limits) -> int:
+    with query.sandbox(
+        project.settings.warehouse,
+        memory_limit=limits.memory,
+        threads=limits.threads,
+        temp_directory=limits.folder,
+    ) as con:
+        rows = 0
+        for hunt in project.content.hunts:
+            if hunt.detection.series:
+                params = content.bind_params(hunt.detection.params, span.start, span.end, FIRST)
+                rows += query.arrow(con, hunt.sql, params).num_rows
+            else:
+                rows += len(findings.match(con, hunt, span, FIRST))
+    return rows
+
+
+def profile(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """The functions that the last fifth of the nights spend most time in, by cProfile."""
+    import cProfile
+    import pstats
+
+    write_project(scratch, events, template=template)
+    project = run.load_project(scratch, {})
+    meter, watch = Meter(), cProfile.Profile()
+    for number in range(int(count)):
+        if number == int(count) * 4 // 5:
+            watch.enable()
+        _night(project, meter, number)
+    watch.disable()
+    pstats.Stats(watch).sort_stats("tottime").print_stats(25)
+    pstats.Stats(watch).sort_stats("cumtime").print_stats("gundog", 45)
+    return {"result": None}
