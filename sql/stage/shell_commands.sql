@@ -19,22 +19,34 @@ with events as (
     from DeviceProcessEvents
 ),
 
+candidates as (
+    select *
+    from events
+    where case
+        -- Undoing a disguise is dear. But for base64 and other scripts it only drops
+        -- characters, never letters, so the letters in their order tell whether it can
+        -- uncover a cmdlet.
+        when is_shell
+            then
+                regexp_matches(
+                    ProcessCommandLine,
+                    '[^\x00-\x7f]'
+                    || '|[-/][eE]([cC]|[nN][a-zA-Z]*)?["'']?[\s\v\x1c-\x1f,]'
+                    || '|(?i:m[^a-z]*a[^a-z]*i[^a-z]*l[^a-z]*b[^a-z]*o[^a-z]*x[^a-z]*'
+                    || 'e[^a-z]*x[^a-z]*p[^a-z]*o[^a-z]*r[^a-z]*t[^a-z]*'
+                    || 'r[^a-z]*e[^a-z]*q[^a-z]*u[^a-z]*e[^a-z]*s[^a-z]*t)'
+                )
+        else contains(lower(ProcessCommandLine), '-mailboxexportrequest')
+    end
+),
+
 undone as (
     select
         *,
-        -- Undoing is dear. But for base64 and other scripts it only drops characters,
-        -- never letters, so the letters alone tell whether it can uncover a cmdlet.
-        case when is_shell and (
-            regexp_matches(
-                ProcessCommandLine,
-                '[^\x00-\x7f]|[-/][eE]([cC]|[nN][a-zA-Z]*)?["'']?[\s\v\x1c-\x1f,]'
-            )
-            or contains(
-                regexp_replace(lower(ProcessCommandLine), '[^a-z]', '', 'g'),
-                'mailboxexportrequest'
-            )
-        ) then normalise_command_line(ProcessCommandLine) end as undisguised
-    from events
+        case
+            when is_shell then normalise_command_line(ProcessCommandLine)
+        end as undisguised
+    from candidates
 ),
 
 named as (
