@@ -2,21 +2,24 @@
 
 A lake path is a template such as ``tenantId=*/y=%Y/m=%m/d=%d/h=%H/*.parquet``. Listing renders its
 leading segments for every day asked for, asks the store once for each such folder, and keeps the
-names that match the whole template. Nothing outside those days is looked at.
+names that match the whole template. Nothing outside those days is looked at. The newest files alone
+are found by opening folders from the newest on.
 """
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlencode
 
+import pyarrow as pa
 from pyarrow import fs
 
 from gundog.errors import StoreError
@@ -28,6 +31,7 @@ from gundog.layout import (
     covered_time,
     fields_of,
     finest_field,
+    known_time,
     moments,
     name_pattern,
     parse_layout,
@@ -38,25 +42,43 @@ from gundog.layout import (
 )
 from gundog.settings import SCHEMES, LakePath, split_uri
 
-__all__ = ["FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files"]
+__all__ = [
+    "FileVersion", "LakePath", "explain_no_match", "filesystem", "list_files", "newest_files",
+]  # fmt: skip
 
 # pyarrow's own are 1 s, 3 s and 3 attempts, which a slow listing or one throttled minute outlasts.
 # Six attempts back off about 15 s in all: a dead store still fails soon.
 CONNECT_TIMEOUT_S = 10
 REQUEST_TIMEOUT_S = 60
 ATTEMPTS = 6
+# For somebody who waits at a terminal, with two attempts.
+_HASTY_TIMEOUT_S = 10
 _PARALLEL_LISTINGS = 8
+# The search for the newest files ends after so many, or after so many folders of files; a disk
+# answers sooner than a store.
+ENOUGH_FILES = 200
+ENOUGH_FOLDERS = 40
+_DISK_FACTOR = 100
 _SHOWN_ENTRIES = 5
 _TENANT = re.compile(r"(?:^|/)tenantid=([^/]+)/", re.IGNORECASE)
 _HINTS = (
+    (r"TooSkewed|TOO_SKEWED", "set this machine's clock"),
     (
-        r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential",
+        r"\b301\b|configured region|region '.*' is wrong|location constraint",
+        "set region: in gundog.yaml",
+    ),
+    (
+        r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential|ExpiredToken",
         "check the credentials in the environment, or set anonymous: true for a public bucket",
     ),
     (r"No space left|File too large|quota", "free disk space"),
-    (r"\b301\b|configured region", "set region: in gundog.yaml"),
+    (r"wrong version number", "begin the endpoint with http:// where the store has no TLS"),
+    (r"InvalidToken|Base64", "correct the credentials in the environment"),
+    (r"\b404\b|valid account name", "correct the path in gundog.yaml"),
     (r"NETWORK_CONNECTION|timed? ?out|connect|resolve", "check endpoint: and the network"),
+    (r"SLOW_DOWN|\b50[0-9]\b", "the store is busy or ill: try again later"),
 )
+_Failure = (OSError, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -132,26 +154,116 @@ def _list_path(
         except ValueError:
             continue  # a date that no calendar has
         if covers is None or span is None or covers.overlaps(span):
-            shown = shown_place(layout, location)
-            tenant = _TENANT.search(shown)
-            yield FileVersion(
-                source=source,
-                path=shown,
-                size=info.size,
-                mtime_ns=info.mtime_ns or 0,
-                covers=covers,
-                tenant=unquote(tenant[1]) if tenant else None,
-                lake_path=index,
-                partition_by=path.partition_by,
-                location=location,
-            )
+            yield _version(source, index, path, shown_place(layout, location), info, covers)
 
 
-def filesystem(path: LakePath, environ: Mapping[str, str]) -> Any:
+def _version(
+    source: str, index: int, path: LakePath, shown: str, info: Any, covers: Interval | None
+) -> FileVersion:
+    tenant = _TENANT.search(shown)
+    return FileVersion(
+        source=source,
+        path=shown,
+        size=info.size,
+        mtime_ns=info.mtime_ns or 0,
+        covers=covers,
+        tenant=unquote(tenant[1]) if tenant else None,
+        lake_path=index,
+        partition_by=path.partition_by,
+        location=_location(info),
+    )
+
+
+def newest_files(
+    source: str, paths: Sequence[LakePath], root: Path, environ: Mapping[str, str]
+) -> tuple[list[FileVersion], bool]:
+    """The newest files of a source, newest first, and whether the source has no others.
+
+    Opens folders from the newest on, by the times that their names tell, until it has seen enough.
+    Of a lake with many years it asks no more than of one with a week, and it soon gives up a store
+    that does not answer.
+
+    Raises:
+        StoreError: when a store cannot be listed. A folder that is not there holds no files.
+    """
+    found: dict[tuple[str, str | None, str], FileVersion] = {}
+    has_all = True
+    for index, path in enumerate(paths):
+        scheme = split_uri(path.template)[0]
+        files, is_all = _newest_of_path(source, index, path, root, environ)
+        has_all = has_all and is_all
+        for file in files:
+            found.setdefault((scheme, path.endpoint, file.location), file)
+    return sorted(found.values(), key=_age, reverse=True), has_all
+
+
+def _age(file: FileVersion) -> tuple[float, int, str]:
+    return (file.covers.end.timestamp() if file.covers else 0.0, file.mtime_ns, file.path)
+
+
+def _newest_of_path(
+    source: str, index: int, path: LakePath, root: Path, environ: Mapping[str, str]
+) -> tuple[list[FileVersion], bool]:
+    layout, store = parse_layout(path, root), filesystem(path, environ, is_hasty=True)
+    end = datetime.max.replace(tzinfo=UTC)
+    # Folders that wait to be opened, with their depths, by the latest time that they can hold.
+    waiting = {end: [_past_plain_names(layout, layout.base.rstrip("/"), 0)]}
+    files, opened, more = list[FileVersion](), 0, _DISK_FACTOR if layout.is_local else 1
+    while waiting:
+        before, end = end, max(waiting)
+        is_enough = len(files) >= ENOUGH_FILES * more or opened >= ENOUGH_FOLDERS * more
+        if is_enough and end < before:
+            return files, False
+        batch = waiting.pop(end)
+        opened += sum(depth == len(layout.segments) - 1 for _, depth in batch)
+        for info, location, depth, covers in _opened(store, layout, batch):
+            if depth == len(layout.segments):
+                shown = shown_place(layout, location)
+                files.append(_version(source, index, path, shown, info, covers))
+            else:
+                found = waiting.setdefault(min(end, covers.end) if covers else end, [])
+                found.append(_past_plain_names(layout, location, depth))
+    return files, True
+
+
+def _past_plain_names(layout: Layout, folder: str, depth: int) -> tuple[str, int]:
+    """The folder that is reached without listing any, and its depth."""
+    for segment in layout.segments[depth:-1]:
+        if set("%*") & set(segment):
+            break
+        folder, depth = f"{folder}/{segment}", depth + 1
+    return folder, depth
+
+
+def _opened(
+    store: Any, layout: Layout, folders: Sequence[tuple[str, int]]
+) -> Iterator[tuple[Any, str, int, Interval | None]]:
+    """What folders hold that fits the template: entry, place, depth and the time it names."""
+    start, last = len(layout.base.rstrip("/")) + 1, len(layout.segments)
+    one = partial(_list_shown, store, layout, recursive=False)
+    listings = _map(one, [folder for folder, _ in folders], in_threads=not layout.is_local)
+    for (_, above), entries in zip(folders, listings, strict=True):
+        depth = above + 1
+        pattern, fields = name_pattern(layout.segments[:depth]), fields_of(layout.segments[:depth])
+        grain, is_file = finest_field(fields), depth == last
+        wanted = fs.FileType.File if is_file else fs.FileType.Directory
+        for location, info in entries:
+            match = pattern.fullmatch(location[start:])
+            if not match or info.type != wanted:
+                continue
+            try:
+                covers = covered_time(match, grain) if is_file else known_time(match, fields)
+            except ValueError:
+                continue  # a date that no calendar has
+            yield info, location, depth, covers
+
+
+def filesystem(path: LakePath, environ: Mapping[str, str], is_hasty: bool = False) -> Any:
     """The pyarrow filesystem that holds a lake path; nothing is asked of the store yet.
 
     `endpoint:` wins over AWS_ENDPOINT_URL. What `environ` does not say, the store's own client
-    looks for where it always does: configuration files, then the machine's identity.
+    looks for where it always does: configuration files, then the machine's identity. With
+    `is_hasty` it gives up a store that does not answer within seconds instead of a minute.
 
     Raises:
         StoreError: when the scheme is unknown or the store refuses its options.
@@ -166,13 +278,15 @@ def filesystem(path: LakePath, environ: Mapping[str, str]) -> Any:
             region = path.region or get("AWS_REGION") or get("AWS_DEFAULT_REGION")
             names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
             keys = (None,) * 3 if path.anonymous else tuple(get(name) or None for name in names)
-            return _s3(endpoint, region, path.anonymous, *keys)
+            patience = (_HASTY_TIMEOUT_S, 2) if is_hasty else (REQUEST_TIMEOUT_S, ATTEMPTS)
+            return _s3(endpoint, region, path.anonymous, patience, *keys)
         if scheme == "gs":
-            return _gcs(path.endpoint, path.anonymous)
+            timeout_s = _HASTY_TIMEOUT_S if is_hasty else REQUEST_TIMEOUT_S
+            return _gcs(path.endpoint, path.anonymous, timeout_s)
         if scheme == "abfss":
             key = get("AZURE_STORAGE_ACCOUNT_KEY") or get("AZURE_STORAGE_KEY")
             return _azure(authority, path.endpoint, path.anonymous, key)
-    except (OSError, ValueError) as error:
+    except (*_Failure, ValueError) as error:
         raise store_error(path.template, "cannot be reached", error) from error
     raise StoreError(f"{path.template}: {unknown(scheme, SCHEMES, 'scheme')}")
 
@@ -182,11 +296,13 @@ def _s3(
     endpoint: str | None,
     region: str | None,
     anonymous: bool,
+    patience: tuple[int, int],
     access_key: str | None,
     secret_key: str | None,
     session_token: str | None,
 ) -> Any:
     scheme, host = _split_endpoint(endpoint)
+    timeout_s, attempts = patience
     return fs.S3FileSystem(
         access_key=access_key,
         secret_key=secret_key,
@@ -197,25 +313,29 @@ def _s3(
         scheme=scheme,
         endpoint_override=host,
         connect_timeout=CONNECT_TIMEOUT_S,
-        request_timeout=REQUEST_TIMEOUT_S,
-        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=ATTEMPTS),
+        request_timeout=timeout_s,
+        retry_strategy=fs.AwsStandardS3RetryStrategy(max_attempts=attempts),
     )
 
 
 @lru_cache
-def _gcs(endpoint: str | None, anonymous: bool) -> Any:
+def _gcs(endpoint: str | None, anonymous: bool, timeout_s: int) -> Any:
     scheme, host = _split_endpoint(endpoint)
     return fs.GcsFileSystem(
         anonymous=anonymous,
         scheme=scheme,
         endpoint_override=host,
-        retry_time_limit=timedelta(seconds=REQUEST_TIMEOUT_S),
+        retry_time_limit=timedelta(seconds=timeout_s),
     )
 
 
 @lru_cache
 def _azure(authority: str, endpoint: str | None, anonymous: bool, key: str | None) -> Any:
     scheme, host = _split_endpoint(endpoint)
+    try:
+        base64.b64decode(key or "", validate=True)
+    except ValueError as error:  # Azure's own client would end the process
+        raise ValueError("the account key is no Base64 text") from error
     if anonymous:
         # Only the URI form knows anonymous access.
         query = {"credential_kind": "anonymous"}
@@ -272,7 +392,7 @@ def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]
 def _exists(store: Any, location: str, shown: str) -> bool:
     try:
         return bool(store.get_file_info(as_bytes(location)).type != fs.FileType.NotFound)
-    except OSError as error:
+    except _Failure as error:
         raise store_error(shown, "cannot be looked at", error) from error
 
 
@@ -358,7 +478,7 @@ def _list(store: Any, folder: str, shown: str, recursive: bool) -> list[tuple[st
         return [(_location(info), info) for info in store.get_file_info(selector)]
     except NotADirectoryError:
         return []
-    except OSError as error:
+    except _Failure as error:
         raise store_error(shown, "cannot be listed", error) from error
 
 

@@ -119,6 +119,20 @@ def covered_time(match: re.Match[str], grain: str) -> Interval | None:
     return Interval(moment, _next(moment, grain))
 
 
+def known_time(match: re.Match[str], fields: set[str]) -> Interval | None:
+    """The time that the first segments of a path name, as far as they tell it from the year on.
+
+    None while a field is missing that is coarser than another. Raises ValueError when it is none.
+    """
+    order = ("%Y", "%m", "%d", "%H", "%M")
+    grain = finest_field(fields)
+    known = (
+        fields | ({"%Y"} if "%y" in fields else set()) | ({"%m", "%d"} if "%j" in fields else set())
+    )
+    is_whole = bool(grain) and known.issuperset(order[: order.index(grain)])
+    return covered_time(match, grain) if is_whole else None
+
+
 def _floor(moment: datetime, grain: str) -> datetime:
     moment = moment.replace(minute=0, second=0, microsecond=0)
     moment = moment if grain in ("%H", "%M") else moment.replace(hour=0)
