@@ -25,13 +25,28 @@ with records as (
         and (Application is null or contains(lower(Application), 'exchange'))
 ),
 
+-- What nearly every record says of itself needs no second parse.
+usual as (
+    select
+        *,
+        case field[5]
+            when
+                '[{"Name":"MailAccessType","Value":"Bind"},'
+                || '{"Name":"IsThrottled","Value":"False"}]' then 'Bind'
+            when
+                '[{"Name":"MailAccessType","Value":"Sync"},'
+                || '{"Name":"IsThrottled","Value":"False"}]' then 'Sync'
+        end as usual_type
+    from records
+),
+
 opened as (
     select
         *,
         -- Null where another tool has flattened the properties to text.
-        try(from_json(
+        case when usual_type is null then try(from_json(
             field[5], '[{"Name": "VARCHAR", "Value": "VARCHAR"}]'
-        )) as properties,
+        )) end as properties,
         case
             when Timestamp is null then 'no Timestamp'
             when RawEventData is null or regexp_full_match(RawEventData, '\s*')
@@ -40,7 +55,7 @@ opened as (
             when not regexp_matches(RawEventData, '^\s*[{]')
                 then 'no JSON object in RawEventData'
         end as reject_reason
-    from records
+    from usual
 )
 
 select
@@ -58,10 +73,12 @@ select
     Timestamp as event_time,
     reject_reason,
     coalesce(TenantId, '') as tenant,
-    field[1] as record_id,
+    -- The event_id says it where it is a UUID.
+    case when try_cast(field[1] as uuid) is null then field[1] end as record_id,
     lower(trim(coalesce(nullif(field[2], ''), field[3], ''))) as mailbox,
     lower(trim(coalesce(field[4], ''))) as actor,
     coalesce(
+        usual_type,
         list_filter(
             properties, lambda one: one.name = 'MailAccessType'
         )[1].value,
@@ -69,9 +86,9 @@ select
     ) as access_type,
     try_cast(field[7] as bigint) as items,
     coalesce(nullif(field[8], ''), field[9], field[10], field[11]) as folder,
-    coalesce(lower(list_filter(
+    case when usual_type is null then coalesce(lower(list_filter(
         properties, lambda one: one.name = 'IsThrottled'
-    )[1].value) = 'true', false) as is_throttled,
+    )[1].value) = 'true', false) else false end as is_throttled,
     lower(coalesce(
         nullif(field[12], ''), nullif(field[13], ''), nullif(OAuthAppId, ''),
         nullif(field[14], '')

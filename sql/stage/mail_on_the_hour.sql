@@ -10,7 +10,11 @@
 with records as (
     select
         *,
-        try(json_extract_string(RawEventData, ['$.Id', '$.ResultStatus'])) as field
+        -- The case keeps JSON from being parsed of rows that the filter drops.
+        case
+            when timestamp_ns % 3600000000000 = 0
+                then try(json_extract_string(RawEventData, ['$.Id', '$.ResultStatus']))
+        end as field
     from CloudAppEvents
     where
         timestamp_ns % 3600000000000 = 0
