@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
@@ -29,6 +30,7 @@ from gundog.lake import (
     explain_no_match,
     filesystem,
     list_files,
+    newest_files,
 )
 from tests.faults import Server, start_s3
 
@@ -655,6 +657,68 @@ def test_store_reads_odd_keys(s3: Server, tmp_path: Path) -> None:
     for file in found:
         with local_copy(file, [LakePath("s3://odd-keys/%Y/*")], tmp_path, s3.environ) as path:
             assert path.read_bytes() == b"12345"
+
+
+ODD_KEYS = [
+    "a b.parquet", "a%20b.parquet", "100%.parquet", "a+b.parquet", "ü漢😀.parquet",
+    "e\u0301.parquet", "'q'.parquet", '"q".parquet', "a#b.parquet", "a?b.parquet", "[x]{y}.parquet",
+    "a&b=c;d,e@f:g!h$i(j)~.parquet", "a\\b.parquet", "<a>|^`.parquet", "a\tb.parquet",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("template", "folder"),
+    [
+        ("date=%Y-%m-%d/*", "date=2026-01-05"),
+        ("dt=%Y-%m-%d/h=%H/*", "dt=2026-01-05/h=07"),
+        ("tenantId=*/y=%Y/m=%m/d=%d/h=%H/m=00/*", "tenantId=a b+c#/y=2026/m=01/d=05/h=07/m=00"),
+        ("eventDay=%Y%m%d/*", "eventDay=20260105"),
+        ("a b#?100%%+ü/%Y-%m-%d/*", "a b#?100%+ü/2026-01-05"),
+    ],
+)
+def test_odd_keys_are_listed_and_read_in_every_layout(
+    s3: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, folder: str
+) -> None:
+    """On a disk and on a store, by span, by newest and in whole; read whole and by columns."""
+    monkeypatch.setattr("gundog.copies.SPARSE_BYTES", 1)
+    sink = BytesIO()
+    pq.write_table(pa.table({"a": [1, 2]}), sink)
+    keys = sorted(f"{folder}/{name}" for name in ODD_KEYS)
+    bucket = f"odd{abs(hash(folder)):x}"
+    s3.bucket(bucket, *keys, f"{folder}/", f"{folder}/_SUCCESS", content=sink.getvalue())
+    put(tmp_path / "lake", *keys, content=sink.getvalue())
+    for start, environ in ((f"{tmp_path}/lake/", {}), (f"s3://{bucket}/", s3.environ)):
+        paths = [LakePath(start + template)]
+        found = list_files("Cloud", paths, FIFTH, Path("/nowhere"), environ)
+        newest, is_all = newest_files("Cloud", paths, Path("/nowhere"), environ)
+
+        assert [file.path for file in found] == [start + key for key in keys]
+        assert found == list_files("Cloud", paths, None, Path("/nowhere"), environ)
+        assert (sorted(newest, key=lambda file: file.path), is_all) == (found, True)
+        for file in found:
+            for columns in (None, {"a"}):
+                with local_copy(file, paths, tmp_path, environ, columns) as path:
+                    assert pq.read_table(path, columns=["a"])["a"].to_pylist() == [1, 2]
+
+
+@pytest.mark.slow
+def test_store_expands_more_than_a_thousand_tenants(s3: Server) -> None:
+    """Folders that a star stands for are complete too."""
+    keys = [f"tenantId={number:04}/20260105/x" for number in range(1005)]
+    s3.bucket("many-tenants", *keys)
+
+    assert len(names_on_s3(s3, "s3://many-tenants/tenantId=*/%Y%m%d/*", FIFTH)) == 1005
+
+
+def test_folders_without_files_are_not_quiet_errors(s3: Server, tmp_path: Path) -> None:
+    """Empty folders, markers and folders of other things list as nothing on a disk and a store."""
+    s3.bucket("hollow", "2026-01-05/", "2026-01-05/h=01/", "2026-01-05/h=02/_x", content=b"")
+    put(tmp_path, "2026-01-05/h=02/_x")
+    (tmp_path / "2026-01-05/h=01").mkdir()
+
+    for template in ("%Y-%m-%d/*", "%Y-%m-%d/h=%H/*"):
+        assert names(tmp_path, template, FIFTH) == []
+        assert names_on_s3(s3, f"s3://hollow/{template}", FIFTH) == []
 
 
 def test_endpoint_of_the_path_wins_over_the_environment(s3: Server) -> None:

@@ -247,6 +247,25 @@ def test_object_replaced_since_it_was_listed_waits_for_the_next_run(lab: Lab, s3
     assert lab.rows("select count(*) from narrow") == [(14_000,)]
 
 
+def test_object_that_went_since_it_was_listed_stops_nothing(lab: Lab, s3: Server) -> None:
+    """A large and a small file that are gone are named; the rest of the day is read."""
+    for name, table in (("big", wide(15_000)), ("small", good(1)), ("fine", good(2))):
+        put(s3, lab, table, name)
+    files = lab.listed()
+    bucket = lab.path.template.split("/")[2]
+    for name in ("big", "small"):
+        s3.client.delete_object(Bucket=bucket, Key=f"date=2026-03-09/{name}.parquet")
+    done = lab.stage(files)
+
+    assert sorted(reason.split("/")[-1].split(":")[0] for _, reason in done.rejected) == [
+        "big.parquet", "small.parquet",
+    ]  # fmt: skip
+    assert all("is gone since it was listed" in reason for _, reason in done.rejected)
+    assert done.unread == []
+    assert lab.rows("select id from narrow") == [(2,)]
+    assert lab.stage().rejected == []
+
+
 def test_small_files_are_fetched_side_by_side(lab: Lab, s3: Server) -> None:
     """Fifty small files over a slow line take a few round trips each, several at a time."""
     for number in range(50):
