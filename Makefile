@@ -25,7 +25,8 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve
 
-bench: $(READY)  ## what staging, hunting and a night cost, beside decoding
+bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/README.md (25 minutes)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python -m benchmarks.engine
 
 torture: $(READY)  ## kill a run 200 times and compare every table with an undisturbed one

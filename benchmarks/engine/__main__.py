@@ -1,74 +1,76 @@
-"""`make bench`: ratios inside one run, alternated, medians of CPU seconds."""
+"""`make bench`: measures the parts asked for and writes benchmarks/README.md."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import statistics
-import subprocess
 import sys
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import duckdb
-import pyarrow
+from benchmarks.engine import measure, page, picture
 
-from benchmarks.engine import generator
-from benchmarks.engine.tasks import HUNTS
-
-
-def task(name: str, lake: Path, what: str) -> dict[str, Any]:
-    """One measured task in a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.engine.tasks", name, str(lake), what]
-    done = subprocess.run(  # noqa: S603 - our own command
-        command, capture_output=True, text=True, check=True
-    )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
-
-
-def ratios(lake: Path, rounds: int) -> list[str]:
-    """Stage and hunt against merely decoding, per source."""
-    lines = ["| work | decode, CPU s | stage + hunt, CPU s | ratio | peak MB |",
-             "|---|---|---|---|---|"]  # fmt: skip
-    for source, hunt in HUNTS.items():
-        pairs = [(task("decode", lake, source), task("engine", lake, source))
-                 for _ in range(rounds)]  # fmt: skip
-        low = statistics.median(one["cpu"] for one, _ in pairs)
-        high = statistics.median(two["cpu"] for _, two in pairs)
-        ratio = statistics.median(two["cpu"] / one["cpu"] for one, two in pairs)
-        peak = max(two["rss_mb"] for _, two in pairs)
-        lines.append(f"| {hunt} | {low:.2f} | {high:.2f} | {ratio:.2f} | {peak:.0f} |")
-    return lines
-
-
-def memory(lake: Path) -> list[str]:
-    """Peak memory of a whole night, scoring included, by memory limit."""
-    lines = ["| memoryLimit | peak MB | CPU s | problems |", "|---|---|---|---|"]
-    for limit in ("600MB", "1GB", "4GB"):
-        found = task("whole", lake, limit)
-        problems = len(found["result"])
-        lines.append(f"| {limit} | {found['rss_mb']:.0f} | {found['cpu']:.1f} | {problems} |")
-    return lines
+_HERE = Path(__file__).parents[1]
+_RESULTS = _HERE / "results.json"
 
 
 def main() -> None:
-    """Generates the lake where it is not, measures, and prints the tables."""
-    parser = argparse.ArgumentParser(prog="benchmarks.engine")
-    parser.add_argument("--lake", type=Path, default=Path(".bench/lake"))
-    parser.add_argument("--megabytes", type=int, default=2000)
-    parser.add_argument("--days", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5)
-    given = parser.parse_args()
-    lake = given.lake.absolute()
-    generator.write(lake, given.days, given.megabytes)
-    size = sum(path.stat().st_size for path in lake.rglob("*.parquet")) / 1e6
-    head = (f"{size:,.0f} MB, {given.days} days; {os.cpu_count()} cores, {platform.machine()},"
-            f" Python {platform.python_version()}, duckdb {duckdb.__version__},"
-            f" pyarrow {pyarrow.__version__}")  # fmt: skip
-    sys.stdout.write("\n".join([head, "", *ratios(lake, given.rounds), "", *memory(lake), ""]))
+    """Measures, one part after the other; what was measured before stays for the others."""
+    given = _options()
+    kept = given.keep / "results.json" if given.keep else _RESULTS
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    for part in given.only:
+        began = time.monotonic()
+        found = measure.PARTS[part](given.lake.absolute(), given.megabytes, given.rounds)
+        found |= {"machine": measure.machine(), "command": _command(given)}
+        results[part] = _rounded(found)
+        kept.write_text(json.dumps(results, indent=1) + "\n")
+        if not given.keep:
+            _publish(results)
+        lines = page.TABLES[part](results[part])
+        minutes = (time.monotonic() - began) / 60
+        sys.stdout.write("\n".join([f"## {part} ({minutes:.1f} minutes)", "", *lines, "", ""]))
+        sys.stdout.flush()
+    if not given.only:
+        _publish(results)
+
+
+def _publish(results: dict[str, Any]) -> None:
+    """Writes the page and, when all that it shows was measured, the picture."""
+    page.write(_HERE / "README.md", results)
+    if find_spec("matplotlib") and {"engines", "year"} <= set(results):
+        picture.draw(_HERE / "engine.svg", results)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.engine", description=__doc__)
+    parts = ", ".join(measure.PARTS)
+    parser.add_argument("--only", nargs="*", default=list(measure.PARTS), metavar="PART",
+                        choices=measure.PARTS, help=f"of {parts}; none draws again")  # fmt: skip
+    parser.add_argument("--megabytes", type=int, default=2000, help="of parquet in the large day")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each engine has its turn")
+    parser.add_argument("--lake", type=Path, default=Path(".bench"), help="where lakes are made")
+    parser.add_argument("--keep", type=Path, help="write figures there and leave the page as it is")
+    return parser.parse_args()
+
+
+def _command(given: argparse.Namespace) -> str:
+    command = "python -m benchmarks.engine"
+    for name, usual in (("megabytes", 2000), ("rounds", 3)):
+        if getattr(given, name) != usual:
+            command += f" --{name} {getattr(given, name)}"
+    return command
+
+
+def _rounded(found: Any) -> Any:
+    """Figures to four digits behind the point."""
+    if isinstance(found, dict):
+        return {name: _rounded(value) for name, value in found.items()}
+    if isinstance(found, list):
+        return [_rounded(value) for value in found]
+    return round(found, 4) if isinstance(found, float) else found
 
 
 if __name__ == "__main__":

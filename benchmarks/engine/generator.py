@@ -14,6 +14,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 FIRST_DAY = date(2026, 3, 1)
 # Compressed bytes of a row, measured on what is written here.
@@ -24,6 +25,8 @@ _RECORDS_OF_MAILBOX = 60
 _MAILBOXES = 6000
 _GROUP_ROWS = 122_880
 _WRITERS = 2
+# A day of fewer rows is made in one go and cut.
+_FEW = 60_000
 
 # Every 20,000th row of a shell exports, and the row 200 later removes the request, on the same
 # host by the same account; of each 12 exports, one is never removed and one is removed elsewhere.
@@ -165,16 +168,22 @@ def _write_day(
 ) -> None:
     rows = int(str(params["rows"]))
     parts = 24 if hourly else 1
-
-    def one(part: int) -> None:
-        low, high = part * rows // parts, (part + 1) * rows // parts
-        path = folder / (f"h={part:02}/part.parquet" if hourly else "part.parquet")
+    ends = [part * rows // parts for part in range(parts + 1)]
+    paths = [folder / (f"h={part:02}" if hourly else "") / "part.parquet" for part in range(parts)]
+    for path in paths:
         path.parent.mkdir(parents=True, exist_ok=True)
+    if rows < _FEW:
+        day = con.sql(sql, params={**params, "from": 0, "to": rows}).to_arrow_table()
+        for path, low, high in zip(paths, ends[:-1], ends[1:], strict=True):
+            pq.write_table(day.slice(low, high - low), path, compression="zstd")
+        return
+
+    def write_part(path: Path, low: int, high: int) -> None:
         found = con.cursor().sql(sql, params={**params, "from": low, "to": high})
         found.write_parquet(str(path), compression="zstd", row_group_size=_GROUP_ROWS)
 
     with ThreadPoolExecutor(_WRITERS) as pool:
-        list(pool.map(one, range(parts)))
+        list(pool.map(write_part, paths, ends[:-1], ends[1:]))
 
 
 def megabytes(root: Path) -> float:

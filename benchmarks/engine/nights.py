@@ -22,6 +22,8 @@ from gundog.reading import Limits
 
 # Nights begin two hours after the day that they hunt.
 AFTER = timedelta(hours=2)
+# Nights measured at the end of each month of a year.
+NIGHTS = 3
 
 
 class Meter:
@@ -64,7 +66,7 @@ def _measure_scoring(meter: Meter) -> None:
 class _Taker(BaseHTTPRequestHandler):
     """A channel that takes every message."""
 
-    def do_POST(self) -> None:  # noqa: N802 - the name is http.server's
+    def do_POST(self) -> None:
         self.rfile.read(int(self.headers["Content-Length"]))
         self.send_response(200)
         self.end_headers()
@@ -111,6 +113,46 @@ def _night(
         "hunted": outcome.hunted,
         "problems": len(outcome.problems),
     }
+
+
+def year(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """The last nights of each month one by one, those before them in one backfill."""
+    meter = Meter()
+    _measure_scoring(meter)
+    found, done, days = [], 0, int(count)
+    with channel() as url:
+        write_project(scratch, events, template=template, url=url)
+        project = run.load_project(scratch, {})
+        for last in _months(days):
+            if last - NIGHTS > done:
+                _backfill(project, meter, done, last - NIGHTS)
+            for number in range(max(done, last - NIGHTS), last):
+                found.append({"night": number + 1, **_night(project, meter, number)})
+            done = last
+    return {"result": found, "findings": _findings(project)}
+
+
+def _months(days: int) -> list[int]:
+    """How many nights have passed at the end of each month of 30 days, and at the very end."""
+    ends = [last for last in range(30, days + 1, 30) if days - last >= 30]
+    return [*ends, days]
+
+
+def _backfill(project: run.Project, meter: Meter, low: int, high: int) -> dict[str, Any]:
+    span = Interval(FIRST + low * DAY, FIRST + high * DAY)
+    request = run.Request("backfill", span, origin="backfill", notify="digest")
+    with meter.measured("whole"):
+        outcome = run.run(project, request, span.end + AFTER, UUID(int=high), step=meter.step)
+    return {**meter.taken(), "hunted": outcome.hunted, "problems": len(outcome.problems)}
+
+
+def backfill(events: Path, count: str, template: str, scratch: Path) -> Any:
+    """All days in one backfill."""
+    meter = Meter()
+    _measure_scoring(meter)
+    write_project(scratch, events, template=template)
+    project = run.load_project(scratch, {})
+    return {"result": _backfill(project, meter, 0, int(count)), "findings": _findings(project)}
 
 
 def _findings(project: run.Project) -> int:

@@ -131,6 +131,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     "whole": whole,
     "nights": nights.nights,
     "lookback": nights.lookback,
+    "backfill": nights.backfill,
+    "year": nights.year,
     "one_pass": nights.one_pass,
     "profile": nights.profile,
 }
@@ -141,7 +143,7 @@ def main() -> None:
     name, lake, *what = sys.argv[1:]
     scratch = Path(tempfile.mkdtemp(prefix="bench-"))
     try:
-        found = TASKS[name](Path(lake), *what, scratch)
+        found = TASKS[name](Path(lake).absolute(), *what, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     found["rss_mb"] = _peak_mb()

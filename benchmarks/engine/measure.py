@@ -1,0 +1,168 @@
+"""The parts of the benchmark: what each runs, in processes of their own, and what it gives."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine import generator
+from benchmarks.engine.peers import ENGINES, SOURCES
+from benchmarks.engine.project import HOURLY
+
+PACKAGES = ("duckdb", "pyarrow", "polars", "chdb", "datafusion")
+LIMITS = ("600MB", "4GB")
+NIGHTS = 60
+LOOKBACK_NIGHTS = 33
+YEAR = 365
+# Nights whose ratio counts, once 28 days of training are there.
+_LAST = 5
+Found = dict[str, Any]
+
+
+def machine() -> Found:
+    """What the figures were measured on; no names of hosts."""
+    return {
+        "cores": os.cpu_count(),
+        "arch": platform.machine(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in PACKAGES if _version(name)},
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return ""
+
+
+def task(name: str, lake: Path, *what: str) -> Found:
+    """One measured task in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.engine.tasks", name, str(lake), *what]
+    done = subprocess.run(command, capture_output=True, text=True)  # noqa: S603 - our own command
+    if done.returncode:
+        raise SystemExit(f"{' '.join(command[2:])} failed:\n{done.stderr}")
+    found: Found = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def engines(root: Path, megabytes: int, rounds: int) -> Found:
+    """Both hunts: merely decoding, gundog, the core in plain DuckDB, and in its peers."""
+    lake = generator.write(root / "day", generator.sized(1, megabytes))
+    hunts = {hunt: _contest(lake, hunt, rounds) for hunt in SOURCES}
+    return {"megabytes": generator.megabytes(lake), "rounds": rounds, "hunts": hunts}
+
+
+def _contest(lake: Path, hunt: str, rounds: int) -> Found:
+    """One hunt by everyone, in turn; the first time with both forms, then with the faster one."""
+    contestants: dict[str, Callable[[], Found]] = {
+        "decode": lambda: task("decode", lake, SOURCES[hunt]),
+        "gundog": lambda: task("engine", lake, SOURCES[hunt]),
+    }
+    forms, missing, answers = {}, list[str](), list[Found]()
+    first = {name: run() for name, run in contestants.items()}
+    for name, hunts in ENGINES.items():
+        if not find_spec(name):
+            missing.append(name)
+            continue
+        tried = {form: task("peer", lake, f"{name}/{hunt}/{form}") for form in hunts[hunt][1]}
+        answers += [{"who": f"{name}, {form}", **one} for form, one in tried.items()]
+        forms[name] = min(tried, key=lambda form: float(tried[form]["cpu"]))
+        first[name] = tried[forms[name]]
+        what = f"{name}/{hunt}/{forms[name]}"
+        contestants[name] = lambda what=what: task("peer", lake, what)  # type: ignore[misc]
+    turns = [first]
+    turns += [{name: run() for name, run in contestants.items()} for _ in range(rounds - 1)]
+    answers += [{"who": name, **one} for turn in turns for name, one in turn.items()
+                if name != "decode"]  # fmt: skip
+    rows = _same(hunt, answers)
+    return {
+        "rows": rows, "forms": forms, "missing": missing,
+        "taken": {name: _summary(name, turns) for name in contestants},
+    }  # fmt: skip
+
+
+def _same(hunt: str, answers: Iterable[Mapping[str, Any]]) -> int:
+    """How many rows each gave; ends the benchmark when they differ or there are none."""
+    said = {one["who"]: (one["result"], one["hash"]) for one in answers}
+    if len(set(said.values())) != 1 or not next(iter(said.values()))[0]:
+        lines = [f"  {who}: {rows} rows, {digest}" for who, (rows, digest) in said.items()]
+        raise SystemExit("\n".join([f"{hunt}: the answers differ or are empty:", *lines]))
+    return int(next(iter(said.values()))[0])
+
+
+def _summary(name: str, turns: list[dict[str, Found]]) -> Found:
+    return {
+        "cpu": statistics.median(turn[name]["cpu"] for turn in turns),
+        "ratio": statistics.median(turn[name]["cpu"] / turn["decode"]["cpu"] for turn in turns),
+        "peak_mb": max(turn[name]["rss_mb"] for turn in turns),
+    }
+
+
+def memory(root: Path, megabytes: int, rounds: int) -> Found:
+    """Peak memory of a whole night over a large day, scoring included, by memory limit."""
+    del rounds
+    lake = generator.write(root / "day", generator.sized(1, megabytes))
+    taken = {limit: task("whole", lake, limit) for limit in LIMITS}
+    return {"megabytes": generator.megabytes(lake), "taken": taken}
+
+
+def backfill(root: Path, megabytes: int, rounds: int) -> Found:
+    """Sixty nights one by one, the same days in one backfill, and one pass over the files."""
+    del rounds
+    lake = _nights_lake(root, megabytes)
+    nights = task("nights", lake, str(NIGHTS), HOURLY)
+    together = task("backfill", lake, str(NIGHTS), HOURLY)
+    once = task("one_pass", lake, str(NIGHTS), HOURLY)
+    if nights["findings"] != together["findings"]:
+        raise SystemExit("the nights and the backfill found different things")
+    return {
+        "megabytes": generator.megabytes(lake), "mailboxes": _size(megabytes).mailboxes,
+        "nights": nights["result"], "together": together["result"],
+        "once": {"stage": once["stage"], "hunt": once["hunt"]}, "findings": nights["findings"],
+    }  # fmt: skip
+
+
+def _size(megabytes: int) -> generator.Size:
+    return generator.sized(NIGHTS, megabytes // 8)
+
+
+def _nights_lake(root: Path, megabytes: int) -> Path:
+    return generator.write(root / "nights", _size(megabytes))
+
+
+def lookback(root: Path, megabytes: int, rounds: int) -> Found:
+    """Nights of the series hunt with 28 days of training beside nights with 1, in turn."""
+    del rounds
+    lake = _nights_lake(root, megabytes)
+    found = task("lookback", lake, str(LOOKBACK_NIGHTS), HOURLY)["result"][-_LAST:]
+    return {"megabytes": generator.megabytes(lake), "nights": found,
+            "mailboxes": _size(megabytes).mailboxes}  # fmt: skip
+
+
+def year(root: Path, megabytes: int, rounds: int) -> Found:
+    """A year over a small lake: the last nights of each month, a backfill between them."""
+    del megabytes, rounds
+    size = generator.Size(YEAR, processes=3000, records=1440, mailboxes=24, hourly=False)
+    lake = generator.write(root / "year", size)
+    found = task("year", lake, str(YEAR), "date=%Y-%m-%d/*.parquet")
+    return {"megabytes": generator.megabytes(lake), "nights": found["result"],
+            "mailboxes": size.mailboxes, "findings": found["findings"]}  # fmt: skip
+
+
+PARTS: dict[str, Callable[[Path, int, int], Found]] = {
+    "engines": engines,
+    "memory": memory,
+    "lookback": lookback,
+    "backfill": backfill,
+    "year": year,
+}

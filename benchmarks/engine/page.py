@@ -1,0 +1,194 @@
+"""Measured figures as tables, put between the marks of benchmarks/README.md."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.engine.nights import NIGHTS
+
+Found = Mapping[str, Any]
+_NAMES = {
+    "decode": "decode the columns, do nothing",
+    "gundog": "gundog: stage + hunt",
+    "duckdb": "plain DuckDB, core only",
+    "polars": "Polars, core only",
+    "chdb": "chDB, core only",
+    "datafusion": "DataFusion, core only",
+}
+HUNTS = {"pairs": "export and removal pairs", "hours": "mail per mailbox and hour"}
+# Parts of a night that its steps name; the rest is storing what was found and the ledger.
+_STEPS = ("list", "stage", "hunt", "publish", "notify")
+
+
+def write(page: Path, results: Found) -> None:
+    """Puts the tables of what was measured into the page; other text stays."""
+    text = page.read_text()
+    for part, found in results.items():
+        body = "\n".join([*TABLES[part](found), "", _machine(part, found)])
+        mark = re.compile(f"(<!-- {part} -->\n).*?(\n<!-- end -->)", re.DOTALL)
+        text = mark.sub(lambda match, body=body: match[1] + body + match[2], text)  # type: ignore[misc]
+    page.write_text(text)
+
+
+def _machine(part: str, found: Found) -> str:
+    on = found["machine"]
+    versions = ", ".join(f"{name} {what}" for name, what in on["versions"].items())
+    return (f"`{found['command']} --only {part}`, {found['megabytes']:,.0f} MB of parquet;"
+            f" {on['cores']} cores, {on['arch']}, Python {on['python']}, {versions}.")  # fmt: skip
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    return ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
+
+
+def engines(found: Found) -> list[str]:
+    """Per hunt: CPU and memory of everyone, beside merely decoding."""
+    lines = []
+    for hunt, one in found["hunts"].items():
+        rows = []
+        for name, label in _NAMES.items():
+            if name in one["missing"]:
+                rows.append([label, "not run: not installed", "", "", ""])
+                continue
+            taken = one["taken"][name]
+            rows.append([label, one["forms"].get(name, ""), f"{taken['cpu']:.2f}",
+                         f"{taken['ratio']:.2f}", f"{taken['peak_mb']:,.0f}"])  # fmt: skip
+        lines += ["", f"**{HUNTS[hunt]}**: {one['rows']:,} rows, the same from everyone.", ""]
+        lines += _table(["what", "form", "CPU s", "x decode", "peak MB"], rows)
+    return lines[1:]
+
+
+def memory(found: Found) -> list[str]:
+    """Peak memory by memory limit."""
+    rows = [[limit, f"{one['rss_mb']:,.0f}", f"{one['cpu']:.1f}", str(len(one["result"]))]
+            for limit, one in found["taken"].items()]  # fmt: skip
+    return _table(["memoryLimit", "peak MB", "CPU s", "problems"], rows)
+
+
+def without_scoring(night: Found) -> float:
+    """CPU seconds of a night without its scores."""
+    return float(night["whole"] - night.get("score", 0))
+
+
+def around(night: Found) -> float:
+    """CPU seconds of a night that are neither listing, staging nor hunting."""
+    return float(night["whole"] - sum(night.get(name, 0) for name in ("list", "stage", "hunt")))
+
+
+def middle(nights: Sequence[Found]) -> dict[str, float]:
+    """Medians over nights of what each part takes; `hunt` without scoring, `store` is the rest."""
+    parts = {name: [night.get(name, 0) for night in nights] for name in (*_STEPS, "score")}
+    parts["hunt"] = [night.get("hunt", 0) - night.get("score", 0) for night in nights]
+    parts["store"] = [night["whole"] - sum(night.get(name, 0) for name in _STEPS)
+                      for night in nights]  # fmt: skip
+    parts["around"] = [around(night) for night in nights]
+    parts["whole"] = [without_scoring(night) for night in nights]
+    for name in ("warehouse", "published"):
+        parts[name] = [night[name] / 1e6 for night in nights if name in night]
+    return {name: statistics.median(values) for name, values in parts.items() if values}
+
+
+def lookback(found: Found) -> list[str]:
+    """A night of the series hunt by its training span."""
+    spans = {span: middle([night[span] for night in found["nights"]]) for span in ("28d", "1d")}
+    names = ("stage", "hunt", "store", "publish", "whole", "score")
+    rows = [[f"{span} of training", *(f"{one[name]:.2f}" for name in names)]
+            for span, one in spans.items()]  # fmt: skip
+    ratio = {
+        name: statistics.median(pick(n["28d"]) / pick(n["1d"]) for n in found["nights"])
+        for name, pick in (("stage and hunt", _stage_and_hunt), ("night", without_scoring))
+    }
+    said = (
+        f"28 days cost {ratio['stage and hunt']:.2f} x 1 day in staging and hunting,"
+        f" {ratio['night']:.2f} x over the whole night: target at most 1.15,"
+        f" {_met(ratio['night'], 1.15)}. {found['mailboxes']:,} mailboxes;"
+        " medians of the last 5 of 33 nights."
+    )
+    head = ["a night", "stage", "hunt", "store", "publish", "all but scoring", "scoring"]
+    return [*_table(head, rows), "", said]
+
+
+def _stage_and_hunt(night: Found) -> float:
+    return float(night["stage"] + night["hunt"] - night["score"])
+
+
+def _met(value: float, target: float) -> str:
+    return "met" if value <= target else "**missed**"
+
+
+def backfill(found: Found) -> list[str]:
+    """Sixty nights beside one pass."""
+    nights, together, once = found["nights"], found["together"], found["once"]
+    base = once["stage"] + once["hunt"]
+    rows = []
+    for label, sums in (
+        (f"{len(nights)} nights, one by one", _sums(nights)),
+        ("the same days in one backfill", _sums([together])),
+        ("one pass: stage all, each hunt's SQL once", {**once, "whole": base}),
+    ):
+        rest = sums["whole"] - sums["stage"] - sums["hunt"]
+        rows.append([label, f"{sums['stage']:.1f}", f"{sums['hunt']:.1f}", f"{rest:.1f}",
+                     f"{sums['whole']:.1f}", f"{sums['whole'] / base:.2f}"])  # fmt: skip
+    last = middle(nights[-10:])
+    ratio, fixed = _sums(nights)["whole"] / base, (_sums(nights)["whole"] - base) / len(nights)
+    per_gb = base / found["megabytes"] * 1000
+    said = (
+        f"Target at most 1.2: {_met(ratio, 1.2)}. A day of this lake is"
+        f" {found['megabytes'] / len(nights):.0f} MB, {found['mailboxes']:,} mailboxes. A night"
+        " adds"
+        f" {fixed:.1f} CPU s to its share of the pass; one pass takes {per_gb:.0f} CPU s a GB, so"
+        f" 1.2 holds from {fixed / 0.2 / per_gb:.1f} GB a day on. In the last 10 nights a night's"
+        f" staging takes {last['stage']:.2f}, hunting {last['hunt']:.2f}, storing and the ledger"
+        f" {last['store']:.2f}, publishing {last['publish']:.2f} CPU s; scoring, left out,"
+        f" {last['score']:.2f}. Both found the same {found['findings']:,} findings."
+    )
+    head = ["CPU s, scoring left out", "stage", "hunt", "rest", "all", "x one pass"]
+    return [*_table(head, rows), "", said]
+
+
+def _sums(nights: Sequence[Found]) -> dict[str, float]:
+    score = sum(night.get("score", 0) for night in nights)
+    return {
+        "stage": sum(night.get("stage", 0) for night in nights),
+        "hunt": sum(night.get("hunt", 0) for night in nights) - score,
+        "whole": sum(night["whole"] for night in nights) - score,
+    }
+
+
+def months(found: Found) -> dict[int, dict[str, float]]:
+    """Medians of the nights at the end of each month, by the number of the last of them."""
+    nights = found["nights"]
+    groups = [nights[low : low + NIGHTS] for low in range(0, len(nights), NIGHTS)]
+    return {int(group[-1]["night"]): middle(group) for group in groups}
+
+
+def year(found: Found) -> list[str]:
+    """What a night takes as its history grows."""
+    names = ("list", "stage", "hunt", "score", "store", "publish", "notify", "around", "whole")
+    rows = [[str(night), *(f"{one[name]:.2f}" for name in names),
+             f"{one['warehouse']:.1f}", f"{one['published']:.1f}"]
+            for night, one in months(found).items()]  # fmt: skip
+    by_night = months(found)
+    first, last = by_night[min(by_night)], by_night[max(by_night)]
+    growth = last["whole"] / first["whole"] - 1
+    said = (
+        f"Night {max(by_night)} costs {growth:+.0%} of night {min(by_night)}: target within 10 %,"
+        f" {_met(growth, 0.1)}. Storing, ledger, publishing and notifying take"
+        f" {last['around']:.2f} CPU s: target at most 1, {_met(last['around'], 1)}."
+        f" {found['mailboxes']} mailboxes, {found['findings']:,} findings."
+    )
+    head = ["night", *names[:-2], "around", "all but scoring", "warehouse MB", "findings MB"]
+    return [*_table(head, rows), "", said]
+
+
+TABLES = {
+    "engines": engines,
+    "memory": memory,
+    "lookback": lookback,
+    "backfill": backfill,
+    "year": year,
+}
