@@ -583,10 +583,8 @@ def test_series_counts_and_points_are_replaced_where_they_were_hunted(
                 "detection_id": [series.detection.id],
                 "detection_hash": [series.hash],
                 "series_key": ["/a"],
-                "by_values": ['["","a"]'],
                 "hour": pa.array([day.start], pa.timestamp("us", tz="UTC")),
                 "observed": [n],
-                "measures": ["{}"],
                 "throttled": [False],
             }
         )

@@ -146,7 +146,8 @@ MUTANTS = [
     Mutant(PAIR, PAIR, "or has_exposed", "",
            "a file on an administrative share or in a web folder makes it high"),
     # What the staged rows are.
-    Mutant(PAIR, "stage/shell_commands", "when is_shell then normalise", "when false then normalise",
+    Mutant(PAIR, "stage/shell_commands", "when is_shell then normalise",
+           "when false then normalise",
            "carets, an en dash and base64 are undone and make it high"),
     Mutant(PAIR, "stage/shell_commands", "[^\\x00-\\x7f]", "[\\x01]",
            "carets, an en dash and base64 are undone and make it high"),

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock
 
-from gundog import retention, tables, warehouse
+from gundog import counts, retention, tables, warehouse
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -122,16 +122,16 @@ def _purge_evidence(con: duckdb.DuckDBPyConnection, whom: Whom) -> int:
 
 
 def _purge_series(con: duckdb.DuckDBPyConnection, whom: Whom) -> int:
-    count = 0
+    gone = 0
     for table in ("series_counts", "series_points"):
-        count += len(
+        gone += len(
             con.execute(
                 f"""delete from {table}
                     where list_contains(string_split(lower(series_key), '/'), ?) returning 1""",
-                [whom.name],
+                [counts.escape(whom.name).lower()],
             ).fetchall()
         )
-    return count
+    return gone
 
 
 def _forget_lines(path: Path, ids: set[str]) -> None:

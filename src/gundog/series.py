@@ -1,53 +1,26 @@
-"""Hourly counts per series turned into points, scores, and one finding per series and night.
-
-Counts are taken from staged rows once per interval and kept, so that a night's cost does not grow
-with the history it trains on. An hour that was not observed is missing, never zero.
-"""
+"""Hourly counts per series turned into points, scores, and one finding per series and night."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from gundog import content, findings, published, query
+from gundog import counts, findings, published
 from gundog.content import Hunt
+from gundog.counts import HOUR, OBSERVED, STATES, TOTAL, Counted, Counts, is_total, series_key
 from gundog.findings import Hit
-from gundog.interval import Interval, hull, split
+from gundog.interval import Interval, hull
 
-HOUR = timedelta(hours=1)
-OUTAGE_ROWS = 20
-THROTTLED_HOURS = 24
-TOTAL = "*"
+if TYPE_CHECKING:
+    from gundog.scoring import Scores
+
 _CONTRIBUTORS = ("app_id", "ip_address", "access_type")
-_STATES = np.array(["observed", "no_data", "outage", "throttled"])
-_OBSERVED, _NO_DATA, _OUTAGE, _THROTTLED = range(4)
-
-
-@dataclass(frozen=True)
-class Counts:
-    """Counts of every series on one hourly axis.
-
-    `values` is (n_series, n_hours), zero where nothing was counted; `states` has the same shape
-    and says which hours were observed at all. `keys` are the values of the `by` columns.
-    """
-
-    start: datetime
-    keys: tuple[tuple[str, ...], ...]
-    values: np.ndarray
-    states: np.ndarray
-
-    @property
-    def observed(self) -> np.ndarray:
-        """Values with NaN where an hour was not observed."""
-        return np.where(self.states == _OBSERVED, self.values, np.nan)
 
 
 @dataclass(frozen=True)
@@ -79,19 +52,16 @@ def hunt(
     if settings is None:
         raise ValueError(f"{hunt.detection.stem} is no series")
     training = Interval(interval.start - settings.training, interval.end)
-    counted = _uncounted(con, hunt, interval, training)
-    fresh = [_count(con, hunt, span, staged_from) for span in _merged(counted)]
-    kept = _kept(con, hunt, training, counted)
-    rows = pa.concat_tables([kept, *fresh])
+    counted = counts.count(con, hunt, interval, training, staged_from)
     if settings.method == "kql":
-        hits, note = _as_kusto(con, hunt, interval, staged_from, rows)
-        return Scored(hits, None, pa.concat_tables(fresh), counted, note)
-    counts = _arrange(con, hunt, training, rows)
-    scored_hours = interval.length // HOUR
-    points, nights, note = _score(hunt, counts, scored_hours)
+        hits, note = _as_kusto(con, hunt, interval, staged_from, counted)
+        return Scored(hits, None, counted.rows, counted.intervals, note)
+    judged = _score(con, hunt, interval, counts.arrange(con, hunt, training, counted))
+    nights = [night for one in judged for night in _nights(one)]
     hits = tuple(_hits(con, hunt, interval, nights))
-    table = _points_table(hunt, interval, points)
-    return Scored(hits, table, pa.concat_tables(fresh), counted, note)
+    points = _points_table(hunt, interval, judged)
+    note = next((one.note for one in judged if one.note), "")
+    return Scored(hits, points, counted.rows, counted.intervals, note)
 
 
 def _as_kusto(
@@ -99,271 +69,34 @@ def _as_kusto(
     hunt: Hunt,
     interval: Interval,
     staged_from: datetime,
-    rows: pa.Table,
+    counted: Counted,
 ) -> tuple[tuple[Hit, ...], str]:
     """Findings of a series of method kql, and how much of its axis holds no data."""
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     axis = published.axis(settings, interval.end)
-    inside = pc.and_(
-        pc.greater_equal(rows["hour"], pa.scalar(axis.start, rows["hour"].type)),
-        pc.less(rows["hour"], pa.scalar(axis.end, rows["hour"].type)),
-    )
-    counts = _arrange(con, hunt, axis, rows.filter(inside))
-    flagged = published.flag(settings, counts.keys, counts.values, axis.start)
-    unseen = int((_hour_states(con, hunt.sources, axis) != _OBSERVED).sum())
+    series = counts.arrange(con, hunt, axis, counted)
+    flagged = published.flag(settings, series.keys, series.values, axis.start)
+    unseen = int((counts.hour_states(con, hunt.sources, axis) != OBSERVED).sum())
     note = f"{unseen} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
     hits = published.hits(con, hunt, interval, staged_from, flagged)
     return hits, note if unseen else ""
 
 
-def _uncounted(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, training: Interval
-) -> tuple[Interval, ...]:
-    """Grid intervals of the training span whose rows changed since they were counted, if ever."""
-    detection = hunt.detection
-    names = [stage.name for stage in hunt.stages]
-    stale = con.execute(
-        """select s.interval_start, s.interval_end,
-                  exists (select 1 from stage_changes as c
-                          where c.stage in (select unnest(?::varchar[])) and c.seq > s.seq
-                          and c.max_time >= s.interval_start and c.min_time < s.interval_end)
-           from series_spans as s
-           where s.detection_id = ? and s.detection_hash = ?
-           and s.interval_end > ? and s.interval_start < ?""",
-        [names, detection.id, hunt.hash, training.start, training.end],
-    ).fetchall()
-    fresh = {Interval(start, end) for start, end, changed in stale if not changed}
-    grid = split(Interval(_grid_start(interval, training.start, detection.frequency), interval.end),
-                 detection.frequency)  # fmt: skip
-    return tuple(one for one in grid if one not in fresh or one.overlaps(interval))
-
-
-def _grid_start(interval: Interval, at: datetime, frequency: timedelta) -> datetime:
-    """The grid point at or before `at`, counted back from the interval."""
-    steps = -((at - interval.start) // frequency)
-    return interval.start - steps * frequency
-
-
-def _merged(spans: Sequence[Interval]) -> list[Interval]:
-    """Adjacent spans as one, so that a first night counts its history in one query."""
-    merged: list[Interval] = []
-    for span in spans:
-        if merged and merged[-1].end == span.start:
-            merged[-1] = Interval(merged[-1].start, span.end)
-        else:
-            merged.append(span)
-    return merged
-
-
-_COUNTS_SCHEMA = pa.schema(
-    [
-        ("detection_id", pa.string()),
-        ("detection_hash", pa.string()),
-        ("series_key", pa.string()),
-        ("by_values", pa.string()),
-        ("hour", pa.timestamp("us", tz="UTC")),
-        ("observed", pa.float64()),
-        ("measures", pa.string()),
-        ("throttled", pa.bool_()),
-    ]
-)
-
-
-def _count(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, staged_from: datetime
-) -> pa.Table:
-    """The hunt's hourly rows for a span, in the shape they are kept in."""
-    detection, settings = hunt.detection, hunt.detection.series
-    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
-    params = content.bind_params(detection.params, span.start, span.end, staged_from)
-    rows = query.arrow(con, hunt.sql, params)
-    rows = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
-    n = rows.num_rows
-    throttled = _flags(rows)
-    by = [rows[name].to_pylist() for name in settings.by]
-    keys = [json.dumps([_text(one) for one in values]) for values in zip(*by, strict=True)]
-    others = [name for name in rows.column_names if name not in (*settings.by, "hour", "throttled")]
-    measures = zip(*(rows[name].to_pylist() for name in others), strict=True)
-    texts = [findings.canonical(dict(zip(others, one, strict=True))) for one in measures]
-    return pa.table(
-        [
-            pa.array([detection.id] * n, pa.string()),
-            pa.array([hunt.hash] * n, pa.string()),
-            pa.array([series_key(json.loads(key)) for key in keys], pa.string()),
-            pa.array(keys, pa.string()),
-            rows["hour"].cast(_COUNTS_SCHEMA.field("hour").type),
-            rows[settings.measure].cast(pa.float64()),
-            pa.array(texts, pa.string()),
-            throttled,
-        ],
-        schema=_COUNTS_SCHEMA,
-    )
-
-
-def _flags(rows: pa.Table) -> pa.Array:
-    """The reserved column `throttled`; false where the hunt returns none."""
-    if "throttled" not in rows.column_names:
-        return pa.array([False] * rows.num_rows, pa.bool_())
-    return rows["throttled"].combine_chunks().cast(pa.bool_())
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else str(value)
-
-
-def series_key(values: Iterable[str]) -> str:
-    """How a series is named: its `by` values joined by a slash, which none of them keeps.
-
-    >>> series_key(["", "ana@example.com"]), series_key(["a/b", "5%"])
-    ('/ana@example.com', 'a%2Fb/5%25')
-    """
-    return "/".join(value.replace("%", "%25").replace("/", "%2F") for value in values)
-
-
-def _kept(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, training: Interval, counted: Sequence[Interval]
-) -> pa.Table:
-    """Counts that were taken before and still hold."""
-    spans = [[span.start, span.end] for span in _merged(counted)]
-    rows = con.sql(
-        """with renewed as (
-               select span[1] as low, span[2] as high
-               from (select unnest(?::timestamptz[][]) as span))
-           select detection_id::varchar as detection_id, detection_hash, series_key,
-                  by_values::varchar as by_values, hour, observed, measures::varchar as measures,
-                  throttled
-           from series_counts as c
-           where detection_id = ? and detection_hash = ? and hour >= ? and hour < ?
-           and not exists (select 1 from renewed where c.hour >= low and c.hour < high)""",
-        params=[spans, hunt.detection.id, hunt.hash, training.start, training.end],
-    ).to_arrow_table()
-    return rows.cast(_COUNTS_SCHEMA)
-
-
-def _arrange(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, training: Interval, rows: pa.Table
-) -> Counts:
-    """Rows on a dense axis, with the tenant's own series, and which hours were observed."""
-    hours = training.length // HOUR
-    # The first interval that was counted may begin before the training span does.
-    rows = rows.filter(pc.field("hour") >= training.start)
-    encoded = rows["by_values"].combine_chunks().dictionary_encode()
-    names = encoded.dictionary.to_pylist()
-    order = sorted(range(len(names)), key=lambda i: names[i])
-    rank = np.empty(len(names), dtype=np.int64)
-    rank[order] = np.arange(len(names))
-    index = rank[encoded.indices.to_numpy(zero_copy_only=False)] if names else np.array([], int)
-    seconds = rows["hour"].cast(pa.int64()).to_numpy() // 1_000_000
-    column = (seconds - int(training.start.timestamp())) // 3600
-    values = np.zeros((len(names), hours))
-    np.add.at(values, (index, column), rows["observed"].fill_null(0).to_numpy())
-    marks = np.zeros((len(names), hours), dtype=bool)
-    flags = rows["throttled"].fill_null(False).to_numpy(zero_copy_only=False)
-    np.logical_or.at(marks, (index, column), flags)
-    common = _hour_states(con, hunt.sources, training)
-    states = np.where(_after(marks), _THROTTLED, _OBSERVED)
-    states = np.where(common[None, :] != _OBSERVED, common[None, :], states)
-    keys = tuple(tuple(json.loads(names[i])) for i in order)
-    counts = Counts(training.start, keys, values, states)
-    settings = hunt.detection.series
-    return counts if settings and settings.method == "kql" else _with_totals(counts, common)
-
-
-def _after(marks: np.ndarray) -> np.ndarray:
-    """True in the 24 hours after a mark: recording was cut off there."""
-    hidden = np.zeros_like(marks)
-    for lag in range(1, min(THROTTLED_HOURS, marks.shape[1] - 1) + 1):
-        hidden[:, lag:] |= marks[:, :-lag]
-    return hidden
-
-
-def _with_totals(counts: Counts, common: np.ndarray) -> Counts:
-    """The same with one series per tenant added, the sum of its own; none for a single column."""
-    if not counts.keys or len(counts.keys[0]) < 2:
-        return counts
-    # A mailbox that somebody named like the tenant's own series has none of its own.
-    own = np.array([not is_total(key) for key in counts.keys])
-    tenants = sorted({key[0] for key in counts.keys})
-    keys = tuple((tenant, *[TOTAL] * (len(counts.keys[0]) - 1)) for tenant in tenants)
-    owner = np.array([key[0] for key in counts.keys])
-    sums = np.array([counts.values[owner == tenant].sum(axis=0) for tenant in tenants])
-    states = np.repeat(common[None, :], len(tenants), axis=0)
-    return Counts(
-        counts.start,
-        tuple(key for key in counts.keys if not is_total(key)) + keys,
-        np.vstack([counts.values[own], sums]),
-        np.vstack([counts.states[own], states]),
-    )
-
-
-def is_total(key: Sequence[str]) -> bool:
-    """True for a tenant's own series."""
-    return len(key) > 1 and all(one == TOTAL for one in key[1:])
-
-
-def _hour_states(
-    con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval
-) -> np.ndarray:
-    """Per hour of the span: observed, no_data (no file covers it) or outage; shape (n_hours,)."""
-    states = np.full(span.length // HOUR, _OBSERVED)
-    for source in sources:
-        counts = _source_counts(con, source, span)
-        covered = _covered(con, source, span)
-        usual = _usual(counts, covered)
-        states[(counts == 0) & (usual >= OUTAGE_ROWS) & (states == _OBSERVED)] = _OUTAGE
-        states[~covered & (counts == 0)] = _NO_DATA
-    return states
-
-
-def _source_counts(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
-    found = con.execute(
-        """select date_diff('hour', ?::timestamptz, hour) as place, sum(rows)::bigint
-           from source_hours where source_table = ? and hour >= ? and hour < ? group by place""",
-        [span.start, source, span.start, span.end],
-    ).fetchall()
-    counts = np.zeros(span.length // HOUR, dtype=np.int64)
-    for place, rows in found:
-        counts[place] = rows
-    return counts
-
-
-def _covered(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
-    """True where a file's path stands for the hour."""
-    found = con.execute(
-        """select distinct covers_start, covers_end from source_files
-           where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?""",
-        [source, span.start, span.end],
-    ).fetchall()
-    covered = np.zeros(span.length // HOUR, dtype=bool)
-    for start, end in found:
-        low = max((start - span.start) // HOUR, 0)
-        covered[low : max(-((span.start - end) // HOUR), 0)] = True
-    return covered
-
-
-def _usual(counts: np.ndarray, covered: np.ndarray) -> np.ndarray:
-    """Per hour, the median of the same hour of the week in the weeks before it; 0 before any."""
-    usual = np.zeros(len(counts))
-    known = np.where(covered | (counts > 0), counts, np.nan)
-    for place in range(168, len(counts)):
-        weeks = known[place % 168 : place : 168]
-        weeks = weeks[~np.isnan(weeks)]
-        usual[place] = np.median(weeks) if len(weeks) else 0
-    return usual
-
-
 @dataclass(frozen=True)
-class _Point:
-    """Scored hours of one series, arrays of shape (scored,)."""
+class _Judged:
+    """Series scored together: what each scored hour counted, and how it stands.
 
-    key: tuple[str, ...]
+    `observed`, `states` and `flagged` are (n_series, scored); `start` is the first scored hour.
+    """
+
+    start: datetime
+    keys: tuple[tuple[str, ...], ...]
     observed: np.ndarray
     states: np.ndarray
-    expected: np.ndarray
-    upper: np.ndarray
-    score: np.ndarray
     flagged: np.ndarray
+    scores: Scores
+    note: str
 
 
 @dataclass(frozen=True)
@@ -379,109 +112,126 @@ class _Night:
     n_train: int
 
 
-def _score(hunt: Hunt, counts: Counts, scored: int) -> tuple[list[_Point], list[_Night], str]:
+def _score(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, series: Counts
+) -> list[_Judged]:
     """Scores mailboxes against each other's history, and each tenant's own series alone."""
-    if not counts.keys:
-        return [], [], ""
-    total = np.array([is_total(key) for key in counts.keys])
-    points, nights, notes = [], [], []
-    for member, pool in ((~total, True), (total, False)):
-        rows = np.flatnonzero(member)
-        if not len(rows):
-            continue
-        group_points, group_nights, note = _score_group(hunt, counts, rows, scored, pool)
-        points += group_points
-        nights += group_nights
-        notes.append(note)
-    return points, nights, next((note for note in notes if note), "")
+    attacks = _confirmed(con, hunt, interval)
+    own, totals = counts.with_totals(series)
+    judged = [_score_group(hunt, interval, own, attacks, pool=True)] if own.keys else []
+    if totals:
+        judged.append(_score_group(hunt, interval, totals, attacks, pool=False))
+    return judged
+
+
+def _confirmed(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval
+) -> list[tuple[str, Interval]]:
+    """Nights before the interval that people called attacks, by series key: they teach nothing."""
+    found = con.execute(
+        """select details ->> '$.series_key', interval_start, interval_end from findings
+           where detection_id = ? and interval_end <= ?
+           and finding_id in (select finding_id from triage group by finding_id
+                              having last(verdict order by "at") = 'true_positive')""",
+        [hunt.detection.id, interval.start],
+    ).fetchall()
+    return [(key, Interval(start, end)) for key, start, end in found if key]
 
 
 def _score_group(
-    hunt: Hunt, counts: Counts, rows: np.ndarray, scored: int, pool: bool
-) -> tuple[list[_Point], list[_Night], str]:
+    hunt: Hunt,
+    interval: Interval,
+    series: Counts,
+    attacks: Sequence[tuple[str, Interval]],
+    *,
+    pool: bool,
+) -> _Judged:
     from gundog import scoring  # statsforecast takes seconds to import
 
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
-    observed = counts.observed[rows]
+    observed, scored = counts.observed(series), interval.length // HOUR
+    _forget(observed, series, attacks)
     # More than one false finding a night per thousand series is no budget anybody can work with.
-    budget = (
-        min(settings.alert_budget, len(rows) / 1000) if pool and settings.alert_budget else None
-    )
+    budget = None
+    if pool and settings.alert_budget:
+        budget = min(settings.alert_budget, len(series.keys) / 1000)
     found = scoring.score(
         observed,
-        counts.start,
+        series.start,
         scored,
         budget=budget,
         threshold=settings.threshold,
         pool=pool,
         time_zone=settings.time_zone,
     )
-    first = counts.start + (observed.shape[1] - scored) * HOUR
-    points, nights = [], []
-    for place, row in enumerate(rows):
-        flagged = found.flagged[place] & _enough(observed[place, -scored:], settings.min_count)
-        point = _Point(
-            counts.keys[row],
-            observed[place, -scored:],
-            counts.states[row, -scored:],
-            found.expected[place],
-            found.upper[place],
-            found.score[place],
-            flagged,
-        )
-        points.append(point)
-        nights += _nights(point, found.window_h[place], found.night_score[place], first,
-                          int(found.n_train[place]))  # fmt: skip
-    learning = int(found.learning.sum())
+    recent = observed[:, -scored:]
+    return _Judged(
+        interval.start,
+        series.keys,
+        recent,
+        series.states[:, -scored:],
+        found.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
+        found,
+        _said(found) if pool else "",
+    )
+
+
+def _forget(observed: np.ndarray, series: Counts, attacks: Sequence[tuple[str, Interval]]) -> None:
+    """Takes the hours of confirmed attacks out of the history."""
+    place = {series_key(key): row for row, key in enumerate(series.keys)} if attacks else {}
+    for key, span in attacks:
+        if key in place:
+            low, high = ((one - series.start) // HOUR for one in (span.start, span.end))
+            observed[place[key], max(low, 0) : max(high, 0)] = np.nan
+
+
+def _said(found: Scores) -> str:
+    """The threshold, what to expect of it, and who is too new to be judged."""
     said = [f"threshold {found.threshold:.2f}, {found.expected_false:.2g} false findings expected"]
+    learning = int(found.learning.sum())
     if learning:
-        said.append(f"learning: {learning} of {len(rows)} series have under 14 days")
-    return points, nights, "; ".join(said) if pool else ""
+        said.append(f"learning: {learning} of {len(found.learning)} series have under 14 days")
+    return "; ".join(said)
 
 
-def _enough(observed: np.ndarray, least: float | None) -> np.ndarray:
-    enough: np.ndarray = np.nan_to_num(observed) >= (least or 0)
-    return enough
+def _nights(judged: _Judged) -> Iterator[_Night]:
+    """One entry per series and 24 scored hours that hold a flagged one."""
+    for row in np.flatnonzero(judged.flagged.any(axis=1)).tolist():
+        for night, low in enumerate(range(0, judged.flagged.shape[1], 24)):
+            places = np.flatnonzero(judged.flagged[row, low : low + 24]) + low
+            if len(places):
+                yield _night(judged, row, night, places.tolist())
 
 
-def _nights(
-    point: _Point, window_h: np.ndarray, night_score: np.ndarray, first: datetime, n_train: int
-) -> list[_Night]:
-    """One entry per 24 scored hours that hold a flagged one."""
-    nights = []
-    for night, low in enumerate(range(0, len(point.flagged), 24)):
-        places = [int(p) for p in np.flatnonzero(point.flagged[low : low + 24]) + low]
-        if not places:
-            continue
-        reach = {
-            back
-            for place in places
-            for back in range(max(place - int(window_h[place]) + 1, 0), place + 1)
-            if point.observed[back] > 0
+def _night(judged: _Judged, row: int, night: int, places: Sequence[int]) -> _Night:
+    observed, found = judged.observed[row], judged.scores
+    window_h = found.window_h[row].tolist()
+    reach = {
+        back
+        for place in places
+        for back in range(max(place - window_h[place] + 1, 0), place + 1)
+        if observed[back] > 0
+    }
+    figures = tuple(
+        {
+            "observed": float(observed[place]),
+            "expected": round(float(found.expected[row, place]), 3),
+            "upper": round(float(found.upper[row, place]), 3),
+            "score": round(float(found.score[row, place]), 3),
+            "window_h": window_h[place],
         }
-        figures = tuple(
-            {
-                "observed": float(point.observed[place]),
-                "expected": round(float(point.expected[place]), 3),
-                "upper": round(float(point.upper[place]), 3),
-                "score": round(float(point.score[place]), 3),
-                "window_h": int(window_h[place]),
-            }
-            for place in places
-        )
-        nights.append(
-            _Night(
-                point.key,
-                first + low * HOUR,
-                tuple(first + place * HOUR for place in places),
-                tuple(first + place * HOUR for place in sorted(reach)),
-                round(float(night_score[night]), 3),
-                figures,
-                n_train,
-            )
-        )
-    return nights
+        for place in places
+    )
+    return _Night(
+        judged.keys[row],
+        judged.start + night * 24 * HOUR,
+        tuple(judged.start + place * HOUR for place in places),
+        tuple(judged.start + place * HOUR for place in sorted(reach)),
+        round(float(found.night_score[row, night]), 3),
+        figures,
+        int(found.n_train[row]),
+    )
 
 
 def _hits(
@@ -585,34 +335,39 @@ def _top(con: duckdb.DuckDBPyConnection, hunt: Hunt, night: _Night) -> dict[str,
     return top
 
 
-def _points_table(hunt: Hunt, interval: Interval, points: Sequence[_Point]) -> pa.Table:
-    """Scored hours as rows of `series_points`."""
-    n = interval.length // HOUR
-    hours = [interval.start + place * HOUR for place in range(n)]
+def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> pa.Table:
+    """Scored hours as rows of `series_points`, series by series."""
+    scored = interval.length // HOUR
+    keys = [series_key(key) for one in judged for key in one.keys]
+    n = len(keys) * scored
+    hours = np.arange(scored) * 3_600_000_000 + int(interval.start.timestamp()) * 1_000_000
+    time = pa.timestamp("us", tz="UTC")
 
-    def flat(name: str) -> pa.Array:
-        arrays = [getattr(point, name) for point in points]
-        joined = np.concatenate(arrays) if arrays else np.array([])
-        return pa.array(joined, from_pandas=joined.dtype.kind == "f")
+    def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.zeros(0), *(one.ravel() for one in arrays)])
 
-    keys = [series_key(point.key) for point in points]
-    states = np.concatenate([p.states for p in points]) if points else np.array([], int)
+    def numbers(name: str) -> pa.Array:
+        return pa.array(flat(getattr(one.scores, name) for one in judged), from_pandas=True)
+
     return pa.table(
         {
-            "detection_id": pa.array([hunt.detection.id] * (n * len(points)), pa.string()),
-            "series_key": pa.array(np.repeat(np.array(keys, dtype=object), n), pa.string()),
-            "hour": pa.array(hours * len(points), pa.timestamp("us", tz="UTC")),
-            "observed": flat("observed").cast(pa.float64()),
-            "expected": flat("expected").cast(pa.float64()),
-            "upper": flat("upper").cast(pa.float64()),
-            "score": flat("score").cast(pa.float64()),
-            "flagged": flat("flagged").cast(pa.bool_()),
-            "data_state": pa.array(_STATES[states].tolist(), pa.string()),
-            "interval_start": pa.array(
-                [interval.start] * (n * len(points)), pa.timestamp("us", tz="UTC")
-            ),
-            "interval_end": pa.array(
-                [interval.end] * (n * len(points)), pa.timestamp("us", tz="UTC")
-            ),
+            "detection_id": _coded(np.zeros(n), [hunt.detection.id]),
+            "series_key": _coded(np.repeat(np.arange(len(keys)), scored), keys),
+            "hour": pa.array(np.tile(hours, len(keys)), pa.int64()).cast(time),
+            "observed": pa.array(flat(one.observed for one in judged), from_pandas=True),
+            "expected": numbers("expected"),
+            "upper": numbers("upper"),
+            "score": numbers("score"),
+            "flagged": pa.array(flat(one.flagged for one in judged).astype(bool)),
+            "data_state": _coded(flat(one.states for one in judged), STATES),
+            "interval_start": pa.repeat(pa.scalar(interval.start, time), n),
+            "interval_end": pa.repeat(pa.scalar(interval.end, time), n),
         }
+    )
+
+
+def _coded(places: np.ndarray, words: Sequence[str]) -> pa.DictionaryArray:
+    """Texts that are few among rows that are many."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places.astype(np.int32)), pa.array(words, pa.string())
     )

@@ -172,10 +172,8 @@ SERIES_COUNTS = _table(
     detection_id UUID: the detection
     detection_hash VARCHAR: hash of the detection
     series_key VARCHAR: tenant/mailbox
-    by_values JSON: the values of the series' by columns
     hour TIMESTAMPTZ: start of the hour
     observed DOUBLE: the measure
-    measures JSON: every measure the hunt returned
     throttled BOOLEAN: recording was cut off in this hour
     """,
     published=False,

@@ -1,0 +1,390 @@
+"""Hourly counts of series: taken from staged rows once per interval, kept, and put on one axis.
+
+A night's cost does not grow with the history it trains on, and memory grows with series times
+hours alone. An hour that was not observed is missing, never zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from gundog import content, query
+from gundog.content import Hunt
+from gundog.interval import Interval, split
+
+HOUR = timedelta(hours=1)
+OUTAGE_ROWS = 20
+THROTTLED_HOURS = 24
+TOTAL = "*"
+STATES = ("observed", "no_data", "outage", "throttled")
+OBSERVED, _NO_DATA, _OUTAGE, _THROTTLED = range(4)
+# A first night counts weeks; the rows of so long a span are in memory at a time.
+_SPAN = timedelta(days=7)
+_ROWS_AT_A_TIME = 122_880
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Counts of every series on one hourly axis.
+
+    Attributes:
+        start: the first hour.
+        keys: the values of the `by` columns of each series, in the order of their series keys.
+        values: (n_series, n_hours), zero where nothing was counted.
+        states: (n_series, n_hours), which of `STATES` each hour is.
+    """
+
+    start: datetime
+    keys: tuple[tuple[str, ...], ...]
+    values: np.ndarray
+    states: np.ndarray
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What was counted anew, and the intervals that it replaces."""
+
+    rows: pa.Table
+    intervals: tuple[Interval, ...]
+
+
+SCHEMA = pa.schema(
+    [
+        ("detection_id", pa.string()),
+        ("detection_hash", pa.string()),
+        ("series_key", pa.dictionary(pa.int32(), pa.string())),
+        ("hour", pa.timestamp("us", tz="UTC")),
+        ("observed", pa.float64()),
+        ("throttled", pa.bool_()),
+    ]
+)
+
+
+def count(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    interval: Interval,
+    training: Interval,
+    staged_from: datetime,
+) -> Counted:
+    """Counts the interval, and what of its training span was never counted or changed since.
+
+    Args:
+        con: a connection to the warehouse that sees the staged views.
+        hunt: a detection of kind series.
+        interval: the scored span, whole hours.
+        training: what comes before it, and it.
+        staged_from: what `$staged_from` is.
+
+    Raises:
+        QueryError: when the SQL fails.
+    """
+    wanted = _uncounted(con, hunt, interval, training)
+    rows = [_rows(con, hunt, span, staged_from) for span in _merged(wanted)]
+    return Counted(pa.concat_tables(rows).unify_dictionaries(), wanted)
+
+
+def _uncounted(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, training: Interval
+) -> tuple[Interval, ...]:
+    """Grid intervals of the training span whose rows changed since they were counted, if ever."""
+    detection = hunt.detection
+    names = [stage.name for stage in hunt.stages]
+    stale = con.execute(
+        """select s.interval_start, s.interval_end,
+                  exists (select 1 from stage_changes as c
+                          where c.stage in (select unnest(?::varchar[])) and c.seq > s.seq
+                          and c.max_time >= s.interval_start and c.min_time < s.interval_end)
+           from series_spans as s
+           where s.detection_id = ? and s.detection_hash = ?
+           and s.interval_end > ? and s.interval_start < ?""",
+        [names, detection.id, hunt.hash, training.start, training.end],
+    ).fetchall()
+    fresh = {Interval(start, end) for start, end, changed in stale if not changed}
+    grid = split(Interval(_grid_start(interval, training.start, detection.frequency), interval.end),
+                 detection.frequency)  # fmt: skip
+    return tuple(one for one in grid if one not in fresh or one.overlaps(interval))
+
+
+def _grid_start(interval: Interval, at: datetime, frequency: timedelta) -> datetime:
+    """The grid point at or before `at`, counted back from the interval."""
+    steps = -((at - interval.start) // frequency)
+    return interval.start - steps * frequency
+
+
+def _merged(spans: Sequence[Interval]) -> list[Interval]:
+    """Adjacent spans as one, up to a week, so that a first night takes few queries."""
+    merged: list[Interval] = []
+    for span in spans:
+        if merged and merged[-1].end == span.start and merged[-1].length < _SPAN:
+            merged[-1] = Interval(merged[-1].start, span.end)
+        else:
+            merged.append(span)
+    return merged
+
+
+def _rows(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, staged_from: datetime
+) -> pa.Table:
+    """The hunt's hourly rows for a span, in the shape they are kept in."""
+    detection, settings = hunt.detection, hunt.detection.series
+    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
+    params = content.bind_params(detection.params, span.start, span.end, staged_from)
+    rows = query.arrow(con, hunt.sql, params)
+    rows = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
+    n = rows.num_rows
+    return pa.table(
+        [
+            pa.array([detection.id] * n, pa.string()),
+            pa.array([hunt.hash] * n, pa.string()),
+            _keys([rows[name] for name in settings.by]),
+            rows["hour"].cast(SCHEMA.field("hour").type),
+            rows[settings.measure].cast(pa.float64()),
+            _flags(rows),
+        ],
+        schema=SCHEMA,
+    )
+
+
+def _keys(columns: Sequence[pa.ChunkedArray]) -> pa.DictionaryArray:
+    """The series key of each row; each combination of values is put into words once."""
+    codes: np.ndarray = np.zeros(len(columns[0]), dtype=np.int64)
+    words = []
+    for column in columns:
+        plain = column.cast(column.type.value_type) if _is_coded(column) else column
+        encoded = pc.dictionary_encode(plain, null_encoding="encode").unify_dictionaries()
+        encoded = encoded.combine_chunks()
+        words.append([_text(one) for one in encoded.dictionary.to_pylist()])
+        codes = codes * len(words[-1]) + encoded.indices.to_numpy(zero_copy_only=False)
+    found, places = np.unique(codes, return_inverse=True)
+    keys = []
+    for code in found.tolist():
+        values = []
+        for mine in reversed(words):
+            code, place = divmod(code, len(mine))
+            values.append(mine[place])
+        keys.append(series_key(reversed(values)))
+    return pa.DictionaryArray.from_arrays(pa.array(places, pa.int32()), pa.array(keys, pa.string()))
+
+
+def _is_coded(column: pa.ChunkedArray) -> bool:
+    coded: bool = pa.types.is_dictionary(column.type)
+    return coded
+
+
+def _flags(rows: pa.Table) -> pa.Array:
+    """The reserved column `throttled`; false where the hunt returns none."""
+    if "throttled" not in rows.column_names:
+        return pa.array(np.zeros(rows.num_rows, dtype=bool))
+    return rows["throttled"].cast(pa.bool_())
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def series_key(values: Iterable[str]) -> str:
+    """How a series is named: its `by` values joined by a slash, which none of them keeps.
+
+    >>> series_key(["", "ana@example.com"]), series_key(["a/b", "5%"])
+    ('/ana@example.com', 'a%2Fb/5%25')
+    """
+    return "/".join(escape(value) for value in values)
+
+
+def escape(value: str) -> str:
+    """A `by` value as it stands in a series key."""
+    return value.replace("%", "%25").replace("/", "%2F")
+
+
+def by_values(key: str) -> tuple[str, ...]:
+    """The `by` values of a series key.
+
+    >>> by_values("a%2Fb/5%25"), by_values("/")
+    (('a/b', '5%'), ('', ''))
+    """
+    return tuple(one.replace("%2F", "/").replace("%25", "%") for one in key.split("/"))
+
+
+def is_total(key: Sequence[str]) -> bool:
+    """True for a tenant's own series."""
+    return len(key) > 1 and all(one == TOTAL for one in key[1:])
+
+
+def arrange(con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted) -> Counts:
+    """Counts that were kept and those just taken on a dense axis, with what is known of each hour.
+
+    Args:
+        con: as for `count`.
+        hunt: the detection.
+        span: the axis, whole hours.
+        counted: what stands for its intervals in place of what was kept.
+    """
+    names = sorted(_names(con, hunt, span, counted))
+    place = {name: row for row, name in enumerate(names)}
+    hours = span.length // HOUR
+    values = np.zeros((len(names), hours))
+    states = np.empty(values.shape, dtype=np.uint8)
+    states[:] = hour_states(con, hunt.sources, span)
+    for batch in _batches(con, hunt, span, counted):
+        encoded = batch["series_key"].combine_chunks()
+        rows = np.array([place[name] for name in encoded.dictionary.to_pylist()], dtype=np.int64)
+        rows = rows[encoded.indices.to_numpy(zero_copy_only=False)]
+        since = batch["hour"].cast(pa.int64()).to_numpy() - _microseconds(span.start)
+        columns = since // _HOUR_US
+        np.add.at(values, (rows, columns), batch["observed"].fill_null(0).to_numpy())
+        marks = batch["throttled"].fill_null(False).to_numpy()
+        for row, column in zip(rows[marks].tolist(), columns[marks].tolist(), strict=True):
+            hidden = states[row, column + 1 : column + 1 + THROTTLED_HOURS]
+            hidden[hidden == OBSERVED] = _THROTTLED
+    return Counts(span.start, tuple(by_values(name) for name in names), values, states)
+
+
+def _microseconds(moment: datetime) -> int:
+    return int(moment.timestamp()) * 1_000_000
+
+
+_KEPT = """from series_counts as c
+    where detection_id = $detection and detection_hash = $hash
+    and hour >= $start and hour < $end
+    and not exists (
+        select 1 from (select unnest($renewed::timestamptz[][]) as span)
+        where c.hour >= span[1] and c.hour < span[2])"""
+
+
+def _kept(hunt: Hunt, span: Interval, counted: Counted) -> dict[str, Any]:
+    return {
+        "detection": hunt.detection.id,
+        "hash": hunt.hash,
+        "start": span.start,
+        "end": span.end,
+        "renewed": [[one.start, one.end] for one in _merged(counted.intervals)],
+    }
+
+
+def _names(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted
+) -> set[str]:
+    """The keys of all series that have a count on the axis."""
+    kept = con.sql(
+        f"select distinct series_key {_KEPT}", params=_kept(hunt, span, counted)
+    ).to_arrow_table()
+    fresh = _inside(counted.rows, span)["series_key"].unique()
+    return {*kept["series_key"].to_pylist(), *fresh.to_pylist()}
+
+
+def _batches(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted
+) -> Iterator[pa.Table]:
+    """Rows of the axis a batch at a time, each with its series keys encoded."""
+    kept = con.sql(
+        f"select series_key, hour, observed, throttled {_KEPT}", params=_kept(hunt, span, counted)
+    ).to_arrow_reader(_ROWS_AT_A_TIME)
+    kind = SCHEMA.field("series_key").type
+    for batch in kept:
+        rows = pa.Table.from_batches([batch])
+        yield rows.set_column(0, "series_key", rows["series_key"].dictionary_encode().cast(kind))
+    fresh = _inside(counted.rows, span)
+    if fresh.num_rows:
+        yield fresh
+
+
+def _inside(rows: pa.Table, span: Interval) -> pa.Table:
+    """The first interval that was counted may begin before the axis does."""
+    hour = pc.field("hour")
+    return rows.filter((hour >= span.start) & (hour < span.end)).unify_dictionaries()
+
+
+def with_totals(counts: Counts) -> tuple[Counts, Counts | None]:
+    """The series and each tenant's own, the sum of its series; none for a single `by` column.
+
+    Takes `counts` over: its arrays go on in what is returned.
+    """
+    if not counts.keys or len(counts.keys[0]) < 2:
+        return counts, None
+    tenants = [key[0] for key in counts.keys]
+    first = [row for row in range(len(tenants)) if not row or tenants[row] != tenants[row - 1]]
+    totals = Counts(
+        counts.start,
+        tuple((tenants[row], *[TOTAL] * (len(counts.keys[0]) - 1)) for row in first),
+        np.add.reduceat(counts.values, first, axis=0),
+        # Throttling is one mailbox's; every series shares the rest.
+        _shared(counts.states[first]),
+    )
+    # A mailbox that somebody named like the tenant's own series has none of its own.
+    own = np.array([not is_total(key) for key in counts.keys])
+    if own.all():
+        return counts, totals
+    keys = tuple(key for key in counts.keys if not is_total(key))
+    return Counts(counts.start, keys, counts.values[own], counts.states[own]), totals
+
+
+def _shared(states: np.ndarray) -> np.ndarray:
+    return np.where(states == _THROTTLED, np.uint8(OBSERVED), states)
+
+
+def observed(counts: Counts) -> np.ndarray:
+    """The values with NaN where an hour was not observed; they are changed in their place."""
+    values = counts.values
+    values[counts.states != OBSERVED] = np.nan
+    return values
+
+
+def hour_states(
+    con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval
+) -> np.ndarray:
+    """Per hour of the span: observed, no_data (no file covers it) or outage; shape (n_hours,)."""
+    states = np.full(span.length // HOUR, OBSERVED, dtype=np.uint8)
+    for source in sources:
+        counts = _source_counts(con, source, span)
+        covered = _covered(con, source, span)
+        usual = _usual(counts, covered)
+        states[(counts == 0) & (usual >= OUTAGE_ROWS) & (states == OBSERVED)] = _OUTAGE
+        states[~covered & (counts == 0)] = _NO_DATA
+    return states
+
+
+def _source_counts(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
+    found = con.execute(
+        """select date_diff('hour', ?::timestamptz, hour) as place, sum(rows)::bigint
+           from source_hours where source_table = ? and hour >= ? and hour < ? group by place""",
+        [span.start, source, span.start, span.end],
+    ).fetchall()
+    counts = np.zeros(span.length // HOUR, dtype=np.int64)
+    for place, rows in found:
+        counts[place] = rows
+    return counts
+
+
+def _covered(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
+    """True where a file's path stands for the hour."""
+    found = con.execute(
+        """select distinct covers_start, covers_end from source_files
+           where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?""",
+        [source, span.start, span.end],
+    ).fetchall()
+    covered = np.zeros(span.length // HOUR, dtype=bool)
+    for start, end in found:
+        low = max((start - span.start) // HOUR, 0)
+        covered[low : max(-((span.start - end) // HOUR), 0)] = True
+    return covered
+
+
+def _usual(counts: np.ndarray, covered: np.ndarray) -> np.ndarray:
+    """Per hour, the median of the same hour of the week in the weeks before it; 0 before any."""
+    usual = np.zeros(len(counts))
+    known = np.where(covered | (counts > 0), counts, np.nan)
+    for place in range(168, len(counts)):
+        weeks = known[place % 168 : place : 168]
+        weeks = weeks[~np.isnan(weeks)]
+        usual[place] = np.median(weeks) if len(weeks) else 0
+    return usual
