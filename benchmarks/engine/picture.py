@@ -10,6 +10,7 @@ from benchmarks.engine import page
 
 _PARTS = ("stage", "hunt", "store", "publish")
 _COLOURS = ("#4c78a8", "#f58518", "#54a24b", "#b279a2")
+_TITLES = {"pairs": "Pairs", "hours": "Mail per hour"}
 _GUNDOG, _OTHER = "#4c78a8", "#bab0ac"
 _LABELS = {
     "decode": "decode only", "gundog": "gundog, stage + hunt", "duckdb": "DuckDB, core",
@@ -21,7 +22,7 @@ def draw(path: Path, results: Mapping[str, Any]) -> None:
     """Draws the engines and the year; needs matplotlib and both parts."""
     import matplotlib as mpl
 
-    mpl.use("svg")
+    mpl.use("agg")
     mpl.rcParams.update({"svg.hashsalt": "gundog", "font.size": 9})
     from matplotlib import pyplot as plt
 
@@ -32,7 +33,8 @@ def draw(path: Path, results: Mapping[str, Any]) -> None:
     _sizes(axes[1][1], page.months(results["year"]))
     for axis in axes.flat:
         axis.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, metadata={"Date": None})
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
     plt.close(figure)
 
 
@@ -42,7 +44,7 @@ def _bars(axis: Any, hunt: str, one: Mapping[str, Any]) -> None:
     colours = [_GUNDOG if name == "gundog" else _OTHER for name in names]
     bars = axis.barh([_LABELS[name] for name in names], values, color=colours)
     axis.bar_label(bars, fmt="%.1f", padding=3)
-    axis.set_title(f"{page.HUNTS[hunt].capitalize()}: CPU, decoding = 1", loc="left")
+    axis.set_title(f"{_TITLES[hunt]}, CPU x decoding", loc="left")
     axis.set_xlim(0, max(values) * 1.12)
     axis.xaxis.set_visible(False)
     axis.spines["bottom"].set_visible(False)
@@ -51,12 +53,11 @@ def _bars(axis: Any, hunt: str, one: Mapping[str, Any]) -> None:
 def _nights(axis: Any, months: Mapping[int, Mapping[str, float]]) -> None:
     values = [[one[part] for one in months.values()] for part in _PARTS]
     axis.stackplot(list(months), values, labels=_PARTS, colors=_COLOURS)
-    axis.set_title("A night in a year: CPU seconds, scoring left out", loc="left")
+    axis.set_title("A night in a year, CPU seconds without scoring", loc="left")
     axis.set_xlabel("night")
-    axis.set_ylim(0)
     axis.set_xlim(min(months), max(months))
-    axis.legend(loc="upper left", frameon=False, ncols=4)
-    axis.set_ylim(0, max(one["whole"] for one in months.values()) * 1.25)
+    axis.legend(loc="upper left", frameon=False, ncols=2)
+    axis.set_ylim(0, max(one["whole"] for one in months.values()) * 1.35)
 
 
 def _sizes(axis: Any, months: Mapping[int, Mapping[str, float]]) -> None:
@@ -69,5 +70,5 @@ def _sizes(axis: Any, months: Mapping[int, Mapping[str, float]]) -> None:
     axis.set_title("File sizes in the year, MB", loc="left")
     axis.set_xlabel("night")
     axis.set_xlim(min(months), max(months))
-    axis.set_ylim(0)
+    axis.set_ylim(0, max(one["warehouse"] for one in months.values()) * 1.35)
     axis.legend(loc="upper left", frameon=False)
