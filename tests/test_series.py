@@ -444,6 +444,47 @@ def test_season_follows_the_time_zone(desk: Make, zone: str, busy: bool) -> None
     assert (opening["expected"] > 20) == busy
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "teaches"),
+    [
+        ([], True),
+        (["true_positive"], False),
+        (["false_positive"], True),
+        (["true_positive", "benign"], True),
+        (["benign", "true_positive"], False),
+    ],
+)
+def test_confirmed_attack_teaches_nothing(desk: Make, verdicts: list[str], teaches: bool) -> None:
+    """A night that people call an attack is as one that was never observed, by its last verdict."""
+    burst = NIGHT.start - 2 * DAY + 3 * HOUR
+    usual = [*steady("a"), *steady("b"), (burst, "count", "a", 400)]
+    night = Interval(NIGHT.start - 2 * DAY, NIGHT.start - DAY)
+    made = covered(desk().put(usual))
+    [found] = [hit for hit in made.night(night).hits if hit.row["series_key"] == "/a"]
+    warehouse.insert(
+        made.con,
+        "findings",
+        [
+            {
+                "finding_id": str(found.finding_id),
+                "detection_id": made.hunt.detection.id,
+                "details": json.dumps({"series_key": "/a"}),
+                "interval_start": night.start,
+                "interval_end": night.end,
+            }
+        ],
+    )
+    said = [
+        {"finding_id": str(found.finding_id), "at": NIGHT.end + n * HOUR, "verdict": verdict}
+        for n, verdict in enumerate(verdicts)
+    ]
+    warehouse.insert(made.con, "triage", said)
+    points = made.points()
+
+    taught = points["/a", NIGHT.start]["expected"] - points["/b", NIGHT.start]["expected"]
+    assert taught > 0.2 if teaches else abs(taught) < 0.02
+
+
 def test_silent_day_does_not_make_the_next_one_odd(desk: Make) -> None:
     """A day of zeros among ordinary days leaves what is expected after it."""
     silent = [NIGHT.start - (place + 1) * HOUR for place in range(24)]

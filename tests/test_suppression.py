@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -252,6 +253,65 @@ def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
         )
         suppression.apply(con, [a_detection()], [HIDE])
         assert decisions(con) == expected([have[name] for name in have if name not in gone])
+
+
+def a_series(budget: float | None = 1, threshold: float | None = None) -> Detection:
+    """A detection that scores hourly counts."""
+    found = detection.load(Path("detections/mail_items_accessed.yaml"), "x", [])
+    assert found is not None
+    assert found.series is not None
+    scored = replace(found.series, alert_budget=budget, threshold=threshold)
+    return replace(found, series=scored, suppression=None)
+
+
+@pytest.mark.parametrize(
+    ("rule", "sent"),
+    [
+        (a_series(), 10),
+        (a_series(None), 10),
+        (a_series(0.25), 3),
+        (a_series(0.01), 1),
+        (a_series(2), 20),
+        (a_series(None, threshold=4), 25),
+    ],
+    ids=["1", "unsaid", "a quarter", "a hundredth", "2", "threshold"],
+)
+def test_budget_limits_what_is_sent_of_a_night(
+    con: duckdb.DuckDBPyConnection, rule: Detection, sent: int
+) -> None:
+    """The highest scores of each night are sent, the rest is kept, and the tenant's is no part."""
+    nights = [START, START + 24 * HOUR]
+    warehouse.insert(
+        con,
+        "findings",
+        [
+            {
+                "finding_id": str(uuid5(SPACE, f"{night} {n}")),
+                "detection_id": rule.id,
+                "severity": "medium",
+                "score": 0.1 if n == 0 else float(n),
+                "start_time": night,
+                "interval_start": night,
+                "details": json.dumps({"series_key": "/*" if n == 0 else f"/m{n}"}),
+                "suppressed_count": 0,
+            }
+            for night in nights
+            for n in range(26)
+        ],
+    )
+
+    suppression.apply(con, [rule], [])
+
+    rows = con.execute(
+        """select interval_start, score, suppressed_by from findings
+           order by interval_start, score desc"""
+    ).fetchall()
+    assert len(rows) == 52
+    for night in nights:
+        mine = [(score, by) for start, score, by in rows if start == night]
+        assert [by for _, by in mine[:sent]] == [None] * sent
+        assert {by for _, by in mine[sent:-1]} <= {"alertBudget"}
+        assert mine[-1] == (0.1, None)
 
 
 TWO = [One("a", 0, 1, "x"), One("b", 1, 1, "x"), One("c", 2, 1, "x", excepted=True)]

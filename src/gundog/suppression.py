@@ -7,6 +7,7 @@ in which order, by which run or how late they were stored.
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,11 +20,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gundog import exceptions, warehouse
+from gundog.counts import by_values, is_total
 from gundog.detection import SEVERITIES, Detection
 from gundog.exceptions import Entry
 from gundog.findings import FILLED
 
 ALERT_BUDGET = "alertBudget"
+SENT_PER_BUDGET = 10
+DEFAULT_BUDGET = 1.0
 _TICK = timedelta(microseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Ints = npt.NDArray[np.int64]
@@ -160,9 +164,15 @@ def _rules(detection: Detection, entries: Sequence[Entry]) -> str:
 
 
 def _limit(detection: Detection) -> int | None:
-    """How many findings of one interval are sent at most; None for all of them."""
-    del detection  # no key of a detection limits it yet
-    return None
+    """How many findings of one interval are sent at most; None for all of them.
+
+    A clean night has about `alertBudget` of them; ten times that is more than chance, and more
+    than anybody reads.
+    """
+    series = detection.series
+    if series is None or series.method != "forecast" or series.threshold is not None:
+        return None
+    return max(math.ceil(SENT_PER_BUDGET * (series.alert_budget or DEFAULT_BUDGET)), 1)
 
 
 def _known(con: duckdb.DuckDBPyConnection, detection_id: str) -> tuple[str, str] | None:
@@ -206,7 +216,10 @@ def _judge_stored(
         [row["interval_start"] for row in rows],
         [row["score"] or 0.0 for row in rows],
         ids,
-        [one is not None for one in excepted],
+        [
+            hidden is not None or _is_total(one)
+            for hidden, one in zip(excepted, columns, strict=True)
+        ],
     )
     judged = judge(
         ids,
@@ -223,6 +236,12 @@ def _judge_stored(
         if (row["suppressed_by"], row["suppressed_count"]) != (by, count)
     ]
     _update(con, changes)
+
+
+def _is_total(columns: Mapping[str, Any]) -> bool:
+    """True for a tenant's own series, which has a scale of its own and is no part of the budget."""
+    key = columns.get("series_key")
+    return isinstance(key, str) and is_total(by_values(key))
 
 
 def hidden_by(
