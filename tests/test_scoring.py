@@ -530,17 +530,18 @@ def test_surprise_is_the_tail_of_the_negative_binomial(
 @laws
 @given(st.lists(st.floats(0, 300), min_size=1, max_size=60))
 def test_windows_are_sums_of_what_came_before(hours: list[float]) -> None:
-    """Each channel is the plain sum over its trailing hours, damped or not."""
-    damped = [one if one <= 1 else 1 + math.log(one) for one in hours]
+    """Windows are plain sums over their trailing hours, of counts and of damped surprise."""
+    threes = [sum(hours[max(at - 2, 0) : at + 1]) for at in range(len(hours))]
+    days = [sum(hours[max(at - DAY + 1, 0) : at + 1]) for at in range(len(hours))]
+    damped = [one if one <= 1 else 1 + math.log(one) for one in threes]
 
-    sums = surprise.channels(np.array([hours]))[0]
+    sums = surprise.over_windows(np.array([hours]))[0]
+    channels = surprise.channels(np.array([threes]))[0]
 
     for at in range(len(hours)):
-        expected = [
-            sum(values[max(at - length + 1, 0) : at + 1])
-            for values, length in ((hours, 3), (damped, DAY))
-        ]
-        assert sums[at] == pytest.approx(expected)
+        day = sum(damped[max(at - DAY + 1, 0) : at + 1])
+        assert sums[at] == pytest.approx([threes[at], days[at]])
+        assert channels[at] == pytest.approx([threes[at], day])
 
 
 @laws

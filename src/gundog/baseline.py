@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 DAY, WEEK = 24, 168
-GROUP_EDGES = np.array([0.3, 3.0, 30.0])
+GROUP_EDGES = np.array([0.03, 0.3, 3.0, 30.0])
 
 _EPOCH = datetime(1, 1, 1)  # a Monday
 _HOUR = timedelta(hours=1)
@@ -30,8 +30,9 @@ _NOISE = 0.3
 _LEVEL_PRIOR, _LEVEL_KEPT, _LEVEL_NOISE = 25.0, 0.8, 0.03
 _LEVEL_BOUNDS = 0.3, 3.0
 _SERIES_PRIOR = 60.0
-_MIN_EXPECTED = 0.001
 _A_BOUNDS, _B_BOUNDS = (0.02, 200.0), (1 / 300, 1.5)
+
+MIN_EXPECTED = 0.001
 
 # Clumping and day-to-day noise of a series nothing else is known about.
 PRIOR_A, PRIOR_B = 1.0, 0.2
@@ -156,8 +157,8 @@ def usual(placed: Floats, when: Calendar) -> tuple[Usual, Floats]:
     lag = (len(when.scored) - 1) // DAY
     days = line.shape[1] // DAY
     past = levels[:, np.maximum(np.arange(days) - lag, 0)]
-    history = np.maximum(_in_line(left_out) * np.repeat(past, DAY, axis=1), _MIN_EXPECTED)
-    scored = np.maximum(expected[:, when.scored] * levels[:, -1:], _MIN_EXPECTED)
+    history = np.maximum(_in_line(left_out) * np.repeat(past, DAY, axis=1), MIN_EXPECTED)
+    scored = np.maximum(expected[:, when.scored] * levels[:, -1:], MIN_EXPECTED)
     return Usual(history, scored, _mean_rate(phases, seen_phases)[:, 0]), line
 
 

@@ -10,18 +10,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gundog.baseline import GROUP_EDGES, Floats, Ints
+from gundog.baseline import DAY, GROUP_EDGES, WEEK, Floats, Ints
 
 _QUANTILES = (0.6, 0.9)
 _MIN_SLOPE = 0.6
 _MIN_NIGHTS = 800
 _TAIL = 50
+_COMMON = 0.5  # one night in three
+_FAINT = 9.0  # from here on chances of nights just add up
 _MIN_EXCESS = 1 / np.log(10)  # a tail that loses a factor 10 a unit, which the scale aims at
 
 # Without a pool: the quantiles of each group's clean nights, by channel, on the benchmark's
 # generator with other seeds than the benchmark's.
-_ALONE_MIDDLE = np.array([[0.99, 2.17], [2.71, 7.69], [2.51, 10.1], [2.39, 10.21]])
-_ALONE_SLOPE = np.array([[3.93, 6.07], [2.54, 6.89], [2.73, 8.11], [2.58, 9.59]])
+_ALONE_MIDDLE = np.array([[0.0, 0.0], [1.05, 6.44], [1.29, 9.95], [1.1, 11.22], [0.93, 10.68]])
+_ALONE_SLOPE = np.array([[2.67, 11.06], [1.51, 8.26], [1.32, 9.66], [1.51, 12.67], [1.28, 13.3]])
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Scale:
 
 @dataclass(frozen=True)
 class Tail:
-    """The share of clean nights at or above a value: counted, and an exponential tail beyond.
+    """The share of values at or above one: counted, and an exponential tail beyond.
 
     `values` are sorted; from `edge` on, which `many` of them reach, the tail takes over.
     """
@@ -58,7 +60,7 @@ class Tail:
     excess: float
 
     def rarity(self, value: Floats) -> Floats:
-        """-log10 of the share of nights at or above each value, never below 0."""
+        """-log10 of the share of values at or above each value, never below 0."""
         total = len(self.values)
         reached = total - np.searchsorted(self.values, value.ravel(), side="left")
         counted = -np.log10(np.maximum(reached, 1) / total).reshape(value.shape)
@@ -77,11 +79,38 @@ class Tail:
 
 
 @dataclass(frozen=True)
+class Clean:
+    """How rare a value is among clean nights: by the highest nights of weeks of `a_week` nights.
+
+    An attack that went on for some nights before it is hunted would otherwise make nights as high
+    look several times as common as they are. What is common is counted by nights, as nearly every
+    week has some such night.
+    """
+
+    nights: Tail
+    weeks: Tail
+    a_week: float
+
+    def rarity(self, value: Floats) -> Floats:
+        """-log10 of the share of nights at or above each value, never below 0."""
+        by_night = self.nights.rarity(value)
+        by_week = _in_nights(self.weeks.rarity(value), 1 / self.a_week)
+        return np.where(by_night <= _COMMON, by_night, np.maximum(by_week, _COMMON))
+
+    def value_at(self, rarity: float) -> float:
+        """The smallest value that is at least so rare."""
+        if rarity <= _COMMON:
+            return self.nights.value_at(rarity)
+        by_week = float(_in_nights(np.array([rarity]), self.a_week)[0])
+        return max(self.weeks.value_at(by_week), self.nights.value_at(np.nextafter(_COMMON, 1)))
+
+
+@dataclass(frozen=True)
 class Judge:
     """What makes scores of windows of surprise; without tails a score is the value itself."""
 
     scale: Scale
-    tails: tuple[Tail, ...]
+    tails: tuple[Clean, ...]
 
     def value(self, surprise: Floats, group: Ints) -> Floats:
         """The highest channel of each (series, ..., channels), standardised, at least 0."""
@@ -170,13 +199,29 @@ def scale(peaks: Floats, group: Ints) -> Scale:
     return Scale(middle, slope)
 
 
-def tail(nights: Floats) -> Tail:
-    """The tail of clean nights' values, NaN where not usable."""
-    values = usable(nights)
+def tail(values: Floats) -> Tail:
+    """The tail of values, NaN where not usable."""
+    values = usable(values)
     many = min(_TAIL, max(len(values) // 10, 1))
     edge = values[-many]
     above = values[np.searchsorted(values, edge, side="left") :]
     return Tail(values, float(edge), len(above), max(float((above - edge).mean()), _MIN_EXCESS))
+
+
+def clean(nights: Floats) -> Clean:
+    """How rare values are among nights, (series, weeks * 7), NaN where not usable."""
+    weekly = nights.reshape(-1, WEEK // DAY)
+    there = np.isfinite(weekly).sum(axis=1)
+    weeks = tail(np.fmax.reduce(weekly, axis=1))
+    return Clean(tail(nights), weeks, float(there[there > 0].mean()))
+
+
+def _in_nights(rarity: Floats, nights: float) -> Floats:
+    """-log10 of the chance in so many nights of what has a chance of 10 ** -rarity in one."""
+    share = 10.0 ** -np.minimum(rarity, _FAINT)
+    with np.errstate(divide="ignore"):
+        found = -np.log10(-np.expm1(nights * np.log1p(-share)))
+    return np.where(rarity > _FAINT, rarity - np.log10(nights), found)
 
 
 def usable(nights: Floats) -> Floats:

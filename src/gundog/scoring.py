@@ -1,8 +1,8 @@
 """Scores hourly counts of many series: how rarely is a clean night of such a series so high.
 
-What is usual comes from `baseline`; an hour above it has a surprise, -log10 of its negative
-binomial tail. Surprises are summed over windows, made alike across series, and calibrated on the
-pool's own nights (`calibration`). Scored hours never enter what they are judged by.
+What is usual comes from `baseline`; three hours above it have a surprise, -log10 of their negative
+binomial tail. It is taken as it is and summed over a day, made alike across series, and calibrated
+on the pool's own nights (`calibration`). Scored hours never enter what they are judged by.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from datetime import datetime
 import numpy as np
 
 from gundog import baseline, calibration, surprise
-from gundog.baseline import DAY, PRIOR_A, PRIOR_B, WEEK, Bools, Calendar, Floats, Ints, Spread
-from gundog.calibration import Judge, Tail
+from gundog.baseline import DAY, PRIOR_A, PRIOR_B, WEEK, Bools, Calendar, Floats, Ints, Spread, Usual
+from gundog.calibration import Clean, Judge
 from gundog.surprise import WINDOWS_H
 
 LEARNING_DAYS = 14
@@ -63,7 +63,10 @@ class Scores:
 
 @dataclass(frozen=True)
 class _Fit:
-    """What the first pass learns of each series; `nights` are usable for calibration."""
+    """What the first pass learns of each series; `nights` are usable for calibration.
+
+    `own` is the variance of three hours' count.
+    """
 
     rate: Floats
     own: Spread
@@ -208,10 +211,25 @@ def _fit(history: Floats, when: Calendar, learning: Bools) -> _Fit:
         placed = baseline.grid(history[rows], when)
         normal, guarded = baseline.usual(placed, when)
         rate[rows] = normal.rate
-        mine = baseline.spread(placed, guarded, normal, when)
+        mine = baseline.spread(*_in_threes(placed, guarded, normal), when)
         own.a[:, rows], own.b[:, rows], own.busy[:, rows] = mine.a, mine.b, mine.busy
         nights[rows] = _usable(placed, warm_up) & ~learning[rows, None]
     return _Fit(rate, own, nights)
+
+
+def _in_threes(placed: Floats, learned: Floats, normal: Usual) -> tuple[Floats, Floats, Usual]:
+    """History as `baseline.spread` takes it, each hour with the two before it."""
+    seen = np.isfinite(placed)
+    had, due = _threes(np.where(seen, learned, np.nan), normal.history)
+    any_seen = surprise.over_3(seen.astype(float)) > 0
+    return np.where(any_seen, had, np.nan), had, Usual(due, normal.scored, 3 * normal.rate)
+
+
+def _threes(y: Floats, mu: Floats) -> tuple[Floats, Floats]:
+    """Counts of each hour with the two before it, and what is expected of those observed."""
+    seen = np.isfinite(y)
+    due = surprise.over_3(np.where(seen, mu, 0.0))
+    return surprise.over_3(np.where(seen, y, 0.0)), np.maximum(due, baseline.MIN_EXPECTED)
 
 
 def _usable(placed: Floats, warm_up: int) -> Bools:
@@ -251,13 +269,13 @@ def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Sp
         y = np.concatenate([placed, counts[rows, -scored:]], axis=1)
         mu = np.concatenate([normal.history, normal.scored], axis=1)
         a, b = _by_hour(spread, rows, scored)
-        sums = surprise.channels(surprise.surprise(y, mu, a, b))
+        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
         sums = np.where(surprise.passes(y, mu), sums, -np.inf)
         nights[rows] = _nightly(sums[:, :-scored], usable[rows])
         windows[rows], expected[rows] = sums[:, -scored:], normal.scored
         due[rows] = surprise.over_windows(mu)[:, -scored:]
         y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
-        sums = surprise.channels(surprise.surprise(y, mu, a, b))
+        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
         plain[rows] = _nightly(sums[:, :-scored], usable[rows])
     return _Spans(plain, nights, windows, expected, due)
 
@@ -277,17 +295,17 @@ def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
     )
 
 
-def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Tail]:
+def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
     plain = Judge(calibration.scale(spans.plain, group), ())
     nights = plain.value(spans.nights, group)
-    tails = tuple(calibration.tail(nights[group == one]) for one in range(group.max() + 1))
+    tails = tuple(calibration.clean(nights[group == one]) for one in range(group.max() + 1))
     judge = replace(plain, tails=tails)
-    return judge, calibration.tail(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
+    return judge, calibration.clean(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
 
 
 def _threshold(
-    clean: Tail | None, budget: float | None, threshold: float | None, n_series: int
+    clean: Clean | None, budget: float | None, threshold: float | None, n_series: int
 ) -> tuple[float, float]:
     """The threshold, and how many clean series reach it in a night."""
     if clean is None:

@@ -1,6 +1,7 @@
-"""How surprising an hour is, and how much of it comes together over a few hours or a day.
+"""How surprising three hours are, and how much of it comes together over a day.
 
-Windows are sums of surprise and not of counts, so that no variance of a window is estimated.
+Counts are judged by three hours as one: a session lasts for hours, and its events are no more
+surprising for being spread over them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from scipy.special import betainc
 
 from gundog.baseline import Bools, Floats
 
-# Each channel's window: 3 h as it is, 24 h damped.
+# Each channel's window: three hours' surprise as it is, and damped over a day.
 WINDOWS_H = np.array([3, 24])
 
 _LIFT, _EXCESS, _TOUCH = 1.5, 5.0, 1.2
@@ -24,7 +25,7 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
     a float, Chernoff's bound takes over, which like the tail only rises with y.
 
     Args:
-        y: counts, NaN where not observed.
+        y: counts.
         mu, a, b: above 0, of the same shape.
     """
     found = np.zeros_like(mu)
@@ -41,25 +42,26 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
     return found
 
 
-def channels(hourly: Floats) -> Floats:
-    """Trailing sums of surprise: 3 h as it is and 24 h damped, on a last axis.
+def channels(threes: Floats) -> Floats:
+    """Surprise of three hours as it is, and damped and summed over 24 hours, on a last axis.
 
     Damped, one huge hour cannot carry a day and several odd hours can.
     """
-    return np.stack([_over_3(hourly), _over_24(_over_3(damp(hourly)))], axis=-1)
+    return np.stack([threes, _over_24(over_3(damp(threes)))], axis=-1)
 
 
-def damp(hourly: Floats) -> Floats:
-    return np.where(hourly > 1, 1 + np.log(np.maximum(hourly, 1)), hourly)
+def damp(surprise: Floats) -> Floats:
+    return np.where(surprise > 1, 1 + np.log(np.maximum(surprise, 1)), surprise)
 
 
 def over_windows(hourly: Floats) -> Floats:
     """Trailing sums over each channel's window, on a last axis."""
-    three = _over_3(hourly)
+    three = over_3(hourly)
     return np.stack([three, _over_24(three)], axis=-1)
 
 
-def _over_3(hourly: Floats) -> Floats:
+def over_3(hourly: Floats) -> Floats:
+    """Trailing sums over three hours, (series, hours)."""
     total = hourly.copy()
     total[:, 1:] += hourly[:, :-1]
     total[:, 2:] += hourly[:, :-2]
@@ -88,14 +90,15 @@ def alone(y: Floats, mu: Floats, a: Floats, b: Floats, due: Floats) -> Floats:
     """The windows (hours, channels) of single hours, all other hours being as expected.
 
     Args:
-        y, mu, a, b: counts of the hours, what is expected of them and their variance, (hours,).
+        y, mu: counts of the hours and what is expected of them, (hours,).
+        a, b: the variance of three hours' count, (hours,).
         due: expected over each channel's window, (hours, channels).
     """
-    hourly = surprise(y, mu, a, b)
-    more = (y - mu)[:, None]
-    lifted = (more >= (_LIFT - 1) * due) & (more >= _EXCESS)
+    more = y - mu
+    threes = surprise(due[:, 0] + more, due[:, 0], a, b)
+    lifted = (more[:, None] >= (_LIFT - 1) * due) & (more >= _EXCESS)[:, None]
     passed = lifted & (y >= _TOUCH * mu)[:, None]
-    return np.where(passed, np.stack([hourly, damp(hourly)], axis=-1), -np.inf)
+    return np.where(passed, np.stack([threes, damp(threes)], axis=-1), -np.inf)
 
 
 def fewest(mu: Floats, due: Floats) -> Floats:
