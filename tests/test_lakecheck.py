@@ -156,6 +156,9 @@ def test_column_is_suggested_once_and_the_best_name_wins() -> None:
     found = suggest(["ProcessId", "ProcessIds", "Timestamp"], held)
 
     assert found == {"ProcessId": "process_idd", "Timestamp": "timestamp_"}
+    assert suggest(["Timestamp"], {"Timestampp": TIME, "EventTime": TIME}) == {
+        "Timestamp": "EventTime"
+    }
 
 
 @pytest.mark.parametrize(
@@ -419,6 +422,7 @@ def answering() -> Iterator[Any]:
         (403, "SignatureDoesNotMatch", "It does not match", "check the credentials in the"),
         (403, "AccessDenied", "Access Denied", "check the credentials in the environment"),
         (403, "RequestTimeTooSkewed", "Too far apart", "set this machine's clock"),
+        (409, "OperationAborted", "Conflict", "Conflict"),
         (503, "SlowDown", "Slow down", "the store is busy or ill: try again later"),
     ],
 )
@@ -490,6 +494,28 @@ def test_azure_key_that_is_no_key_is_an_error_of_ours() -> None:
 
     with pytest.raises(StoreError, match=r"no Base64 text: correct the credentials in the env"):
         lake.newest_files("Things", [path], Path(), {"AZURE_STORAGE_KEY": "no base64!"})
+
+
+@pytest.mark.parametrize(
+    ("template", "older", "newer"),
+    [
+        ("h=%H/%Y-%m-%d/*", "h=23/2026-01-01/a", "h=05/2026-03-01/a"),
+        ("%m/%Y/*", "12/2024/a", "03/2026/a"),
+        ("%d.%m.%Y/*", "31.12.2024/a", "01.03.2026/a"),
+        ("%y/%j/*", "24/366/a", "26/001/a"),
+        ("*/%Y-%m-%d.x", "b/2026-02-28.x", "a/2026-03-01.x"),
+    ],
+)
+def test_order_of_the_fields_does_not_matter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, older: str, newer: str
+) -> None:
+    """An hour or month before the year says nothing of what is newest."""
+    monkeypatch.setattr(lake, "_DISK_FACTOR", 1)
+    monkeypatch.setattr(lake, "ENOUGH_FILES", 1)
+    put(tmp_path, older, newer)
+    found, _ = lake.newest_files("Things", [LakePath(template)], tmp_path, {})
+
+    assert found[0].path == newer
 
 
 def age(file: lake.FileVersion) -> tuple[float, int, str]:

@@ -205,15 +205,15 @@ def _newest_of_path(
     source: str, index: int, path: LakePath, root: Path, environ: Mapping[str, str]
 ) -> tuple[list[FileVersion], bool]:
     layout, store = parse_layout(path, root), filesystem(path, environ, is_hasty=True)
-    end = datetime.max.replace(tzinfo=UTC)
-    # Folders that wait to be opened, with their depths, by the latest time that they can hold.
-    waiting = {end: [_past_plain_names(layout, layout.base.rstrip("/"), 0)]}
+    start = _past_plain_names(layout, layout.base.rstrip("/"), 0)
+    # Folders that wait to be opened, with their depths, by the latest time that they can hold:
+    # those of one time are of one depth.
+    waiting = {datetime.max.replace(tzinfo=UTC): [start]}
     files, opened, more = list[FileVersion](), 0, _DISK_FACTOR if layout.is_local else 1
     while waiting:
-        before, end = end, max(waiting)
-        is_enough = len(files) >= ENOUGH_FILES * more or opened >= ENOUGH_FOLDERS * more
-        if is_enough and end < before:
+        if len(files) >= ENOUGH_FILES * more or opened >= ENOUGH_FOLDERS * more:
             return files, False
+        end = max(waiting)
         batch = waiting.pop(end)
         opened += sum(depth == len(layout.segments) - 1 for _, depth in batch)
         for info, location, depth, covers in _opened(store, layout, batch):
