@@ -596,6 +596,47 @@ def test_rarity_is_counted_where_there_are_nights(nights: list[float], value: fl
     assert np.all(np.diff(tail.rarity(values)) >= 0)
 
 
+@laws
+@given(st.integers(0, 2**32 - 1), st.integers(1, 60), st.integers(1, 4), st.floats(0.01, 6))
+def test_clean_nights_say_where_a_night_becomes_so_rare(
+    seed: int, n_series: int, weeks: int, rarity: float
+) -> None:
+    """Rarity never falls with the value, and the value found for a rarity is its smallest."""
+    rng = np.random.default_rng(seed)
+    nights = np.maximum(rng.normal(0, 1, (n_series, weeks * 7)), 0)
+    nights[rng.random(nights.shape) < 0.2] = np.nan
+    nights[0, 0] = 1
+    clean = calibration.clean(nights)
+
+    at = clean.value_at(rarity)
+
+    assert clean.rarity(np.array([at]))[0] >= rarity - 1e-9
+    assert clean.rarity(np.array([at * (1 - 1e-9) - 1e-9]))[0] <= rarity + 1e-6
+    assert np.all(np.diff(clean.rarity(np.linspace(-1, 20, 500))) >= 0)
+
+
+def test_rarity_among_nights_is_their_share() -> None:
+    """Where nights do not hang together, weeks and nights say the same."""
+    nights = np.random.default_rng(1).exponential(1, (5000, 21))
+
+    clean = calibration.clean(nights)
+
+    for value in (0.1, 0.7, 2, 4, 6, 9):
+        assert clean.rarity(np.array([value]))[0] == pytest.approx(value / np.log(10), abs=0.05)
+
+
+def test_odd_nights_in_a_row_count_about_once() -> None:
+    """Five polluted nights of a tenth of the series cost others a third of what they did."""
+    nights = np.random.default_rng(2).exponential(1, (1000, 21))
+    nights[:100, -6:-1] = 12
+
+    clean = calibration.clean(nights)
+
+    by_night = clean.nights.rarity(np.array([10.0]))[0]
+    assert by_night == pytest.approx(-np.log10(500 / 21000), abs=0.01)
+    assert clean.rarity(np.array([10.0]))[0] > by_night + 0.5
+
+
 def by_hand(counts: np.ndarray, history: int, hour: int) -> float:
     """Expected count of a scored hour, in loops, without levels and guard; weeks start Monday."""
     cells: dict[tuple[bool, int], list[float]] = {}

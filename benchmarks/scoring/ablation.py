@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from gundog import baseline, calibration, surprise
+from gundog import baseline, calibration, scoring, surprise
 
 
 def _without_channel(channel: int) -> Any:
@@ -26,6 +27,16 @@ def _unguarded(y: np.ndarray, _: np.ndarray) -> np.ndarray:
     return np.repeat((y > 0)[..., None], len(surprise.WINDOWS_H), axis=-1)
 
 
+def _hourly(y: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return np.nan_to_num(y), np.where(np.isfinite(y), mu, baseline.MIN_EXPECTED)
+
+
+def _nightly(nights: np.ndarray) -> calibration.Clean:
+    return replace(_clean(nights), weeks=calibration.tail(nights), a_week=1.0)
+
+
+_clean = calibration.clean
+
 # A part's name, the module it lives in, and what stands in its place.
 PARTS: dict[str, tuple[Any, str, Any]] = {
     "level": (baseline, "_levels", lambda y, *_: np.ones((len(y), y.shape[1] // 24 + 1))),
@@ -35,10 +46,13 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "variance drawn to the group's": (baseline, "_SERIES_PRIOR", 1e-6),
     "leaving the week out": (baseline, "_without_each", lambda total, weekly: total + 0 * weekly),
     "rate groups": (calibration, "_MIN_NIGHTS", 10**9),
+    "group of the rarest": (calibration, "GROUP_EDGES", np.array([0.0, 0.3, 3, 30])),
+    "three hours as one": (scoring, "_threes", _hourly),
     "3 h window": (surprise, "channels", _without_channel(0)),
     "24 h window": (surprise, "channels", _without_channel(1)),
     "damping of the 24 h window": (surprise, "damp", lambda hourly: hourly),
     "lift guard": (surprise, "passes", _unguarded),
+    "weeks in place of nights": (calibration, "clean", _nightly),
     "own scale of the tail": (calibration.Judge, "score", lambda _, value, *__: value),
 }
 
