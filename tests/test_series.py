@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,8 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import content, counts, series, tables, warehouse
+from gundog import content, contributors, counts, series, tables, warehouse
 from gundog.content import Content
+from gundog.contributors import Excess
 from gundog.interval import Interval, parse_time
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
@@ -328,6 +331,46 @@ def test_evidence_is_the_records_of_the_hours_that_triggered(desk: Make) -> None
     assert records == sorted(records, reverse=True)
     assert records[0] > records[-1]
     assert sum(records) == hit.evidence_count
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_contributors_are_those_of_a_plain_loop(desk: Make, seed: int) -> None:
+    """Each app's count above its part of the history, as a share of all that lies above."""
+    rng = random.Random(seed)  # noqa: S311 - no secrets
+    history = Interval(NIGHT.start - 21 * DAY, NIGHT.start)
+    rows = [
+        (history.start + rng.random() * 22 * DAY, "count", rng.choice("ab"), rng.choice([0, 1, 50]))
+        for _ in range(400)
+    ]
+    hours = tuple(NIGHT.start + n * HOUR for n in (1, 2, 5, 6, 7, 8))
+    found = [Excess(("", "a"), hours, 20.0), Excess(("", "*"), hours[:4], 1.0),
+             Excess(("", "b"), hours[2:], 0.0), Excess(("", "nobody"), hours, 1.0)]  # fmt: skip
+    made = desk().put(rows)
+
+    said = contributors.explain(made.con, made.hunt, history, found)
+
+    for one, parts in zip(found, said, strict=True):
+        mine = [
+            (at, f"app-{place % 3}", n)
+            for place, (at, _, who, n) in enumerate(rows)
+            if one.key[1] in ("*", who)
+        ]
+        usual, seen = Counter[str](), Counter[str]()
+        for at, app, n in mine:
+            if history.start <= at < history.end:
+                usual[app] += n
+            elif any(hour <= at < hour + HOUR for hour in one.hours):
+                seen[app] += n
+        part = {app: usual[app] / (usual.total() or 1) for app in {*usual, *seen}}
+        above = {app: max(seen[app] - one.expected * part[app], 0) for app in part}
+        whole = sum(above.values()) or 1
+        shares = {each["value"]: each["share"] for each in parts.get("app_id", ())}
+        assert shares == {app: pytest.approx(above[app] / whole, abs=1e-3) for app in shares}
+        assert set(shares) == {
+            app for at, app, _ in mine if any(hour <= at < hour + HOUR for hour in one.hours)
+        }
+        assert list(shares.values()) == sorted(shares.values(), reverse=True)
+    assert said[3] == {}
 
 
 def test_tenants_own_finding_holds_everybodys_records(desk: Make) -> None:

@@ -265,14 +265,17 @@ def test_withdrawn_finding_still_has_its_story(
 
 
 def test_shares_read_as_words(tmp_path: Path) -> None:
-    """A list of values with their counts, and a plain list, are no JSON."""
-    details = {"top_app": [{"value": "a", "records": 3}, {"value": "b", "records": 1}],
+    """Parts of an excess, and a plain list, are no JSON."""
+    details = {"top_app": [{"value": "a", "records": 3, "share": 0.876},
+                           {"value": "b", "records": 1, "share": 0.0}],
                "steps": ["x", "y"], "deep": {"n": 1}}  # fmt: skip
     path = published(tmp_path / "f.duckdb", findings=[finding(1, details=json.dumps(details))])
 
     assert part(story(path), "Details") == [
-        "  top_app: a (3), b (1)", "  steps: x, y", '  deep: {"n": 1}'
-    ]  # fmt: skip
+        "  top_app: a (88% of the excess, 3 records), b (0% of the excess, 1 records)",
+        "  steps: x, y",
+        '  deep: {"n": 1}',
+    ]
 
 
 def test_story_fits_any_width(tmp_path: Path) -> None:

@@ -26,8 +26,8 @@ THROTTLED_HOURS = 24
 TOTAL = "*"
 STATES = ("observed", "no_data", "outage", "throttled")
 OBSERVED, _NO_DATA, _OUTAGE, _THROTTLED = range(4)
-# A first night counts weeks; the rows of so long a span are in memory at a time.
-_SPAN = timedelta(days=7)
+# A first night counts weeks; what its SQL returns for so long a span is in memory at a time.
+_SPAN = timedelta(days=2)
 _ROWS_AT_A_TIME = 122_880
 _HOUR_US = 3_600_000_000
 
@@ -59,8 +59,8 @@ class Counted:
 
 SCHEMA = pa.schema(
     [
-        ("detection_id", pa.string()),
-        ("detection_hash", pa.string()),
+        ("detection_id", pa.dictionary(pa.int8(), pa.string())),
+        ("detection_hash", pa.dictionary(pa.int8(), pa.string())),
         ("series_key", pa.dictionary(pa.int32(), pa.string())),
         ("hour", pa.timestamp("us", tz="UTC")),
         ("observed", pa.float64()),
@@ -90,7 +90,7 @@ def count(
     """
     wanted = _uncounted(con, hunt, interval, training)
     rows = [_rows(con, hunt, span, staged_from) for span in _merged(wanted)]
-    return Counted(pa.concat_tables(rows).unify_dictionaries(), wanted)
+    return Counted(pa.concat_tables(rows), wanted)
 
 
 def _uncounted(
@@ -122,7 +122,7 @@ def _grid_start(interval: Interval, at: datetime, frequency: timedelta) -> datet
 
 
 def _merged(spans: Sequence[Interval]) -> list[Interval]:
-    """Adjacent spans as one, up to a week, so that a first night takes few queries."""
+    """Adjacent spans as one, up to two days, so that a first night takes few queries."""
     merged: list[Interval] = []
     for span in spans:
         if merged and merged[-1].end == span.start and merged[-1].length < _SPAN:
@@ -144,8 +144,8 @@ def _rows(
     n = rows.num_rows
     return pa.table(
         [
-            pa.array([detection.id] * n, pa.string()),
-            pa.array([hunt.hash] * n, pa.string()),
+            _same(detection.id, n),
+            _same(hunt.hash, n),
             _keys([rows[name] for name in settings.by]),
             rows["hour"].cast(SCHEMA.field("hour").type),
             rows[settings.measure].cast(pa.float64()),
@@ -153,6 +153,10 @@ def _rows(
         ],
         schema=SCHEMA,
     )
+
+
+def _same(text: str, n: int) -> pa.DictionaryArray:
+    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(n, np.int8)), pa.array([text]))
 
 
 def _keys(columns: Sequence[pa.ChunkedArray]) -> pa.DictionaryArray:
@@ -278,8 +282,8 @@ def _names(
     kept = con.sql(
         f"select distinct series_key {_KEPT}", params=_kept(hunt, span, counted)
     ).to_arrow_table()
-    fresh = _inside(counted.rows, span)["series_key"].unique()
-    return {*kept["series_key"].to_pylist(), *fresh.to_pylist()}
+    fresh = (batch["series_key"].unique() for batch in _inside(counted.rows, span))
+    return {*kept["series_key"].to_pylist(), *(key for some in fresh for key in some.to_pylist())}
 
 
 def _batches(
@@ -293,15 +297,16 @@ def _batches(
     for batch in kept:
         rows = pa.Table.from_batches([batch])
         yield rows.set_column(0, "series_key", rows["series_key"].dictionary_encode().cast(kind))
-    fresh = _inside(counted.rows, span)
-    if fresh.num_rows:
-        yield fresh
+    yield from _inside(counted.rows, span)
 
 
-def _inside(rows: pa.Table, span: Interval) -> pa.Table:
-    """The first interval that was counted may begin before the axis does."""
+def _inside(rows: pa.Table, span: Interval) -> Iterator[pa.Table]:
+    """Rows span by span; the first interval that was counted may begin before the axis does."""
     hour = pc.field("hour")
-    return rows.filter((hour >= span.start) & (hour < span.end)).unify_dictionaries()
+    for batch in rows.to_batches():
+        inside = pa.Table.from_batches([batch]).filter((hour >= span.start) & (hour < span.end))
+        if inside.num_rows:
+            yield inside
 
 
 def with_totals(counts: Counts) -> tuple[Counts, Counts | None]:

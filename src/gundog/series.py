@@ -11,16 +11,15 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from gundog import counts, findings, published
+from gundog import contributors, counts, findings, published
 from gundog.content import Hunt
+from gundog.contributors import Excess
 from gundog.counts import HOUR, OBSERVED, STATES, TOTAL, Counted, Counts, is_total, series_key
 from gundog.findings import Hit
 from gundog.interval import Interval, hull
 
 if TYPE_CHECKING:
     from gundog.scoring import Scores
-
-_CONTRIBUTORS = ("app_id", "ip_address", "access_type")
 
 
 @dataclass(frozen=True)
@@ -101,12 +100,16 @@ class _Judged:
 
 @dataclass(frozen=True)
 class _Night:
-    """A flagged night of a series: the hours that triggered, and their figures."""
+    """A flagged night of a series: the hours that triggered, and their figures.
+
+    `window_hours` are those whose counts made them trigger; `expected` is what they should hold.
+    """
 
     key: tuple[str, ...]
     start: datetime
     hours: tuple[datetime, ...]
     window_hours: tuple[datetime, ...]
+    expected: float
     score: float
     figures: tuple[dict[str, float], ...]
     n_train: int
@@ -228,6 +231,7 @@ def _night(judged: _Judged, row: int, night: int, places: Sequence[int]) -> _Nig
         judged.start + night * 24 * HOUR,
         tuple(judged.start + place * HOUR for place in places),
         tuple(judged.start + place * HOUR for place in sorted(reach)),
+        float(found.expected[row, sorted(reach or places)].sum()),
         round(float(found.night_score[row, night]), 3),
         figures,
         int(found.n_train[row]),
@@ -237,14 +241,22 @@ def _night(judged: _Judged, row: int, night: int, places: Sequence[int]) -> _Nig
 def _hits(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, nights: Sequence[_Night]
 ) -> Iterable[Hit]:
-    for night in nights:
+    known = [
+        Excess(night.key, night.window_hours or night.hours, night.expected) for night in nights
+    ]
+    settings = hunt.detection.series
+    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
+    history = Interval(interval.start - settings.training, interval.start)
+    reasons = contributors.explain(con, hunt, history, known) if nights else []
+    for night, parts in zip(nights, reasons, strict=True):
         span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
         events, evidence_count = _evidence(con, hunt, night)
         observed = sum(one["observed"] for one in night.figures)
         expected = sum(one["expected"] for one in night.figures)
         row: dict[str, Any] = {
             **_columns(hunt, night.key),
-            **_top(con, hunt, night),
+            **{name: shares[0]["value"] for name, shares in parts.items() if shares},
+            **{f"top_{name}": shares for name, shares in parts.items() if shares},
             "start_time": span.start if span else night.start,
             "end_time": span.end if span else interval.end,
             "score": night.score,
@@ -315,24 +327,6 @@ def _evidence(
     span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
     found = findings.lookup(con, hunt.stages[:1], span, refs) if span else {}
     return tuple(found.values()), len(ids)
-
-
-def _top(con: duckdb.DuckDBPyConnection, hunt: Hunt, night: _Night) -> dict[str, Any]:
-    """The commonest client app, address and access type in the hours that triggered."""
-    stage = hunt.stages[0]
-    have = [name for name, _ in stage.columns if name in _CONTRIBUTORS]
-    where, values = _evidence_filter(hunt, night)
-    top: dict[str, Any] = {}
-    for name in have:
-        rows = con.execute(
-            f"""select "{name}", count(*) as n from {stage.name} where {where}
-                group by 1 order by n desc, 1 limit 3""",
-            values,
-        ).fetchall()
-        if rows:
-            top[name] = rows[0][0]
-            top[f"top_{name}"] = [{"value": value, "records": n} for value, n in rows]
-    return top
 
 
 def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> pa.Table:

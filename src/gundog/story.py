@@ -125,14 +125,17 @@ def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -
 
 
 def _in_words(value: Any) -> str:
-    """A detail as people read it: the shares of a whole as `app (51), other (10)`."""
+    """A detail as people read it: parts as `app (98% of the excess, 51 records)`."""
     if isinstance(value, str):
         return value
     shares = isinstance(value, list) and all(
-        isinstance(one, dict) and one.keys() == {"value", "records"} for one in value
+        isinstance(one, dict) and one.keys() == {"value", "records", "share"} for one in value
     )
     if shares:
-        return ", ".join(f"{one['value']} ({one['records']})" for one in value)
+        return ", ".join(
+            f"{one['value']} ({one['share']:.0%} of the excess, {one['records']} records)"
+            for one in value
+        )
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
         return ", ".join(value)
     return json.dumps(value, ensure_ascii=False)
@@ -140,7 +143,7 @@ def _in_words(value: Any) -> str:
 
 def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("  hour (UTC)", "observed", "expected", "needs", "score"):
+    for name in ("  hour (UTC)", "observed", "expected", "needs alone", "score", "over"):
         table.add_column(name, justify="left" if "hour" in name else "right")
     for one in hours:
         table.add_row(
@@ -149,6 +152,7 @@ def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
             f"{one['expected']:,.1f}",
             f"{one['upper']:,.0f}",
             f"{one['score']:.1f}",
+            f"{one['window_h']} h",
         )
     console.print(table)
 
