@@ -46,7 +46,6 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "variance drawn to the group's": (baseline, "_SERIES_PRIOR", 1e-6),
     "leaving the week out": (baseline, "_without_each", lambda total, weekly: total + 0 * weekly),
     "rate groups": (calibration, "_MIN_NIGHTS", 10**9),
-    "group of the rarest": (calibration, "GROUP_EDGES", np.array([0.0, 0.3, 3, 30])),
     "three hours as one": (scoring, "_threes", _hourly),
     "3 h window": (surprise, "channels", _without_channel(0)),
     "24 h window": (surprise, "channels", _without_channel(1)),

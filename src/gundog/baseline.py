@@ -19,7 +19,7 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 DAY, WEEK = 24, 168
-GROUP_EDGES = np.array([0.03, 0.3, 3.0, 30.0])
+GROUP_EDGES = np.array([0.3, 3.0, 30.0])
 
 _EPOCH = datetime(1, 1, 1)  # a Monday
 _HOUR = timedelta(hours=1)
