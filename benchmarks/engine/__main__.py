@@ -20,12 +20,11 @@ def main() -> None:
     """Measures, one part after the other; what was measured before stays for the others."""
     given = _options()
     kept = given.keep / "results.json" if given.keep else _RESULTS
-    results = json.loads(kept.read_text()) if kept.exists() else {}
     for part in given.only:
         began = time.monotonic()
         found = measure.PARTS[part](given.lake.absolute(), given.megabytes, given.rounds)
-        found |= {"machine": measure.machine(), "command": _command(given)}
-        results[part] = _rounded(found)
+        found |= {"machine": measure.machine(), "command": f"{_command(given)} --only {part}"}
+        results = _known(kept) | {part: _rounded(found)}
         kept.write_text(json.dumps(results, indent=1) + "\n")
         if not given.keep:
             _publish(results)
@@ -34,7 +33,11 @@ def main() -> None:
         sys.stdout.write("\n".join([f"## {part} ({minutes:.1f} minutes)", "", *lines, "", ""]))
         sys.stdout.flush()
     if not given.only:
-        _publish(results)
+        _publish(_known(kept))
+
+
+def _known(kept: Path) -> dict[str, Any]:
+    return json.loads(kept.read_text()) if kept.exists() else {}  # type: ignore[no-any-return]
 
 
 def _publish(results: dict[str, Any]) -> None:

@@ -161,7 +161,7 @@ def _findings(project: run.Project) -> int:
 
 
 def lookback(events: Path, count: str, template: str, scratch: Path) -> Any:
-    """Nights of the series hunt alone, with 28 days of training and with 1, in turn."""
+    """Nights of the series hunt alone, with 28 days of training and 1; each goes first in turn."""
     meter = Meter()
     _measure_scoring(meter)
     projects = {}
@@ -172,8 +172,8 @@ def lookback(events: Path, count: str, template: str, scratch: Path) -> Any:
     stem = (HUNTS["CloudAppEvents"],)
     return {
         "result": [
-            {training: _night(project, meter, number, stem)
-             for training, project in projects.items()}
+            {training: _night(projects[training], meter, number, stem)
+             for training in sorted(projects, reverse=number % 2 == 0)}
             for number in range(int(count))
         ]
     }  # fmt: skip

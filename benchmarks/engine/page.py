@@ -28,16 +28,16 @@ def write(page: Path, results: Found) -> None:
     """Puts the tables of what was measured into the page; other text stays."""
     text = page.read_text()
     for part, found in results.items():
-        body = "\n".join([*TABLES[part](found), "", _machine(part, found)])
+        body = "\n".join([*TABLES[part](found), "", _machine(found)])
         mark = re.compile(f"(<!-- {part} -->\n).*?(\n<!-- end -->)", re.DOTALL)
         text = mark.sub(lambda match, body=body: match[1] + body + match[2], text)  # type: ignore[misc]
     page.write_text(text)
 
 
-def _machine(part: str, found: Found) -> str:
+def _machine(found: Found) -> str:
     on = found["machine"]
     versions = ", ".join(f"{name} {what}" for name, what in on["versions"].items())
-    return (f"`{found['command']} --only {part}`, {found['megabytes']:,.0f} MB of parquet;"
+    return (f"`{found['command']}`, {found['megabytes']:,.0f} MB of parquet;"
             f" {on['cores']} cores, {on['arch']}, Python {on['python']}, {versions}.")  # fmt: skip
 
 
@@ -103,10 +103,11 @@ def lookback(found: Found) -> list[str]:
         for name, pick in (("stage and hunt", _stage_and_hunt), ("night", without_scoring))
     }
     said = (
-        f"28 days cost {ratio['stage and hunt']:.2f} x 1 day in staging and hunting,"
-        f" {ratio['night']:.2f} x over the whole night: target at most 1.15,"
-        f" {_met(ratio['night'], 1.15)}. {found['mailboxes']:,} mailboxes;"
-        " medians of the last 5 of 33 nights."
+        f"In staging and hunting 28 days cost {ratio['stage and hunt']:.2f} x 1 day: target at most"
+        f" 1.15, {_met(ratio['stage and hunt'], 1.15)}. Over the whole night, with its fixed cost,"
+        f" it is {ratio['night']:.2f} x. {found['mailboxes']:,} mailboxes, a day of"
+        f" {found['megabytes'] / 60:.0f} MB; medians of the last"
+        f" {len(found['nights'])} nights."
     )
     head = ["a night", "stage", "hunt", "store", "publish", "all but scoring", "scoring"]
     return [*_table(head, rows), "", said]
