@@ -14,7 +14,18 @@ from datetime import datetime
 import numpy as np
 
 from gundog import baseline, calibration, surprise
-from gundog.baseline import DAY, PRIOR_A, PRIOR_B, WEEK, Bools, Calendar, Floats, Ints, Spread, Usual
+from gundog.baseline import (
+    DAY,
+    PRIOR_A,
+    PRIOR_B,
+    WEEK,
+    Bools,
+    Calendar,
+    Floats,
+    Ints,
+    Spread,
+    Usual,
+)
 from gundog.calibration import Clean, Judge
 from gundog.surprise import WINDOWS_H
 
