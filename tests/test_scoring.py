@@ -637,6 +637,14 @@ def test_odd_nights_in_a_row_count_about_once() -> None:
     assert clean.rarity(np.array([10.0]))[0] > by_night + 0.5
 
 
+def test_last_night_hides_nothing_in_a_tame_pool() -> None:
+    """Where hardly a week stands out, attacks of one night do not make the next one common."""
+    nights = np.zeros((40, 21))
+    nights[:4, -1] = 600, 60, 10, 3
+
+    assert calibration.clean(nights).rarity(np.array([10.0]))[0] > 4
+
+
 def by_hand(counts: np.ndarray, history: int, hour: int) -> float:
     """Expected count of a scored hour, in loops, without levels and guard; weeks start Monday."""
     cells: dict[tuple[bool, int], list[float]] = {}

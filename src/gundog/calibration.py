@@ -209,11 +209,17 @@ def tail(values: Floats) -> Tail:
 
 
 def clean(nights: Floats) -> Clean:
-    """How rare values are among nights, (series, weeks * 7), NaN where not usable."""
+    """How rare values are among nights, (series, weeks * 7), NaN where not usable.
+
+    Where hardly a week stands out from the lowest, as in a small and tame pool, weeks have no tail
+    to speak of and nights stand for them.
+    """
     weekly = nights.reshape(-1, WEEK // DAY)
     there = np.isfinite(weekly).sum(axis=1)
-    weeks = tail(np.fmax.reduce(weekly, axis=1))
-    return Clean(tail(nights), weeks, float(there[there > 0].mean()))
+    by_night, by_week = tail(nights), tail(np.fmax.reduce(weekly, axis=1))
+    if by_week.edge <= by_week.values[0]:
+        return Clean(by_night, by_night, 1.0)
+    return Clean(by_night, by_week, float(there[there > 0].mean()))
 
 
 def _in_nights(rarity: Floats, nights: float) -> Floats:
