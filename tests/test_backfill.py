@@ -7,12 +7,14 @@ import pty
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gundog import pace, progress, run
+from gundog import pace, progress, run, warehouse
 from gundog.errors import InputError
 from gundog.interval import parse_range
 from tests import kit
@@ -65,12 +67,7 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
         [*COMMAND, "--project", str(project)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
     )  # fmt: skip
-    assert process.stderr is not None
-    said = ""
-    while "1 hunt" not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
+    _wait_for("1 hunt", process)
     process.send_signal(signal.SIGINT)
     out, rest = process.communicate(timeout=60)
     done = table(project, "select count(*) from run_intervals")[0][0]
@@ -80,6 +77,53 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     assert "run the same command again to go on" in out
     assert 1 <= done < 9
     assert hunt(project, WEEK).hunted == 9 - done
+
+
+def test_second_ctrl_c_stops_at_once(project: Path) -> None:
+    """Wherever it falls, in a query that never ends too, and it fails no detection."""
+    sql = project / "sql/pair.sql"
+    fast = sql.read_text()
+    slow = "where (select sum(sin(i)) from range(1000000000000) as r(i)) is not null and "
+    sql.write_text(fast.replace("where ", slow, 1))
+    process = subprocess.Popen(
+        [*COMMAND, "--project", str(project)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
+    )  # fmt: skip
+    _wait_for("staging", process)
+    time.sleep(1)  # by then the first query of the hunt has begun
+    process.send_signal(signal.SIGINT)
+    _wait_for("Ctrl-C again stops at once", process)
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=10)
+    sql.write_text(fast)
+
+    assert process.returncode == -signal.SIGINT  # which a shell shows as 130
+    assert rest == ""
+    assert hunt(project, WEEK).hunted == 9
+    assert table(project, "select count(error) from run_intervals") == [(0,)]
+
+
+def _wait_for(what: str, process: subprocess.Popen[str]) -> None:
+    assert process.stderr is not None
+    said = ""
+    while what not in said:
+        line = process.stderr.readline()
+        assert line, said
+        said += line
+
+
+def test_ctrl_c_in_a_query_is_no_failure() -> None:
+    """Whoever calls a run from Python gets KeyboardInterrupt, not a detection that failed."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
+    try:
+        timer.start()
+        with warehouse.connect(threads=1) as con, pytest.raises(RuntimeError) as raised:
+            con.execute("select sum(sin(i)) from range(1000000000000) as r(i)")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert warehouse.is_interrupt(raised.value)
+    assert not warehouse.is_interrupt(RuntimeError("another"))
 
 
 def test_bar_on_a_terminal(project: Path) -> None:

@@ -44,8 +44,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        _complain("stopped; what was hunted is kept, run the same command again to go on")
-        return _INTERRUPTED
+        return _stopped()
+    except RuntimeError as error:
+        from gundog import warehouse
+
+        if not warehouse.is_interrupt(error):
+            raise
+        return _stopped()
+
+
+def _stopped() -> int:
+    _complain("stopped; what was hunted is kept, run the same command again to go on")
+    return _INTERRUPTED
 
 
 def _complain(what: object) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gundog import text
 
@@ -94,14 +94,16 @@ def _in_lines(say: Callable[[str], None]) -> Callable[[int, int], None]:
 
 @contextmanager
 def _interruptible(stopped: threading.Event) -> Iterator[None]:
-    """Makes the first Ctrl-C ask the run to end, and only the second one break it off."""
+    """Makes the first Ctrl-C ask the run to end; the second one kills it, which loses nothing.
 
-    def ask(number: int, frame: FrameType | None) -> Any:
-        if stopped.is_set():
-            return signal.default_int_handler(number, frame)
+    No handler of ours could do that always: DuckDB may run for long without asking Python.
+    """
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        del frame
         stopped.set()
+        signal.signal(number, signal.SIG_DFL)
         _line("stopping after this day; Ctrl-C again stops at once")
-        return None
 
     if threading.current_thread() is not threading.main_thread():
         yield

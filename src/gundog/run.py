@@ -591,6 +591,8 @@ def _guarded(due: _Due, part: Callable[[], Any]) -> Hunted:
     try:
         hunted: Hunted = part()
     except Exception as error:  # a time limit around one hunt must never stop the others
+        if warehouse.is_interrupt(error):
+            raise KeyboardInterrupt from error
         text = f"{type(error).__name__}: {error}"
         return Hunted(due.hunt, due.interval, due.seq, ledger.FAILED, error=text)
     return hunted
@@ -619,6 +621,8 @@ def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
     except (GundogError, duckdb.Error) as failure:
         state, error = ledger.FAILED, str(failure)
     except Exception as failure:  # one detection must never stop the others
+        if warehouse.is_interrupt(failure):
+            raise KeyboardInterrupt from failure
         state, error = ledger.FAILED, f"{type(failure).__name__}: {failure}"
     seconds = round(time.perf_counter() - began, 3)
     return Hunted(

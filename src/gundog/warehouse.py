@@ -130,6 +130,11 @@ def _create(con: duckdb.DuckDBPyConnection) -> None:
                 con.execute(statement)
 
 
+def is_interrupt(error: BaseException) -> bool:
+    """True for what DuckDB raises when Ctrl-C falls into one of its queries."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
+
+
 @contextmanager
 def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """All of it or none of it."""
