@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import numpy as np
+import numpy.typing as npt
 
 from gundog.content import Hunt
-from gundog.interval import Interval, ceil, floor, format_time, last_complete, split
+from gundog.interval import Interval, ceil, floor, format_time, hull, last_complete, split
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,7 @@ def states(
     """The state of each interval: missing, stale, failed, no_data or done."""
     if not intervals:
         return {}
+    wanted = set(intervals)
     rows = con.execute(
         """select interval_start, interval_end, state, seq from run_intervals
            where detection_id = ? and detection_hash = ?
@@ -70,45 +75,62 @@ def states(
         [hunt.detection.id, hunt.hash, intervals[0].start, intervals[-1].end],
     ).fetchall()
     known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
-    changes = _changes(con, hunt, min((seq for _, seq in known.values()), default=0))
+    done = {one: seq for one, (state, seq) in known.items() if state == DONE and one in wanted}
+    changes = _changes(con, hunt, done)
     found = {}
     for interval in intervals:
-        state, seq = known.get(interval, (MISSING, 0))
-        stale = state == DONE and _stale(hunt, interval, seq, changes, clock)
-        found[interval] = STALE if stale else state
+        stale = interval in done and changes.reach(_read(hunt, interval, clock), done[interval])
+        found[interval] = STALE if stale else known.get(interval, (MISSING, 0))[0]
     return found
 
 
-@dataclass(frozen=True)
-class _Change:
-    stage: str
-    first: datetime
-    last: datetime
-    seq: int
-
-
-def _changes(con: duckdb.DuckDBPyConnection, hunt: Hunt, since: int) -> list[_Change]:
-    names = [stage.name for stage in hunt.stages]
-    names += list(hunt.sources) if hunt.detection.series else []
-    rows = con.execute(
-        """select stage, min_time, max_time, seq from stage_changes
-           where seq > ? and stage in (select unnest(?::varchar[]))""",
-        [since, names],
-    ).fetchall()
-    return [_Change(*row) for row in rows]
-
-
-def _stale(
-    hunt: Hunt, interval: Interval, seq: int, changes: Sequence[_Change], clock: Clock
-) -> bool:
-    """True when a row this interval reads was staged or removed since it was hunted.
+def _read(hunt: Hunt, interval: Interval, clock: Clock) -> Interval:
+    """What may make the interval stale.
 
     The training span of a series counts only while the interval is provisional.
     """
     detection = hunt.detection
     back = detection.reach if clock.provisional(interval) else detection.lookback
-    low = interval.start - back
-    return any(c.seq > seq and c.last >= low and c.first < interval.end for c in changes)
+    return interval.widen(back, timedelta())
+
+
+@dataclass(frozen=True)
+class _Changes:
+    """First and last of the rows that a step staged or removed, in us, ordered by the first."""
+
+    first: npt.NDArray[np.int64]
+    last: npt.NDArray[np.int64]
+    seq: npt.NDArray[np.int64]
+
+    def reach(self, span: Interval, seq: int) -> bool:
+        """True when a row in the span was staged or removed after the step `seq`."""
+        start, end = _microseconds(span.start), _microseconds(span.end)
+        longest = (self.last - self.first).max(initial=0)
+        low, high = np.searchsorted(self.first, [start - longest, end])
+        near = slice(low, high)
+        return bool(((self.seq[near] > seq) & (self.last[near] >= start)).any())
+
+
+def _changes(con: duckdb.DuckDBPyConnection, hunt: Hunt, done: Mapping[Interval, int]) -> _Changes:
+    """The changes that any of these intervals, hunted at a step each, may not have seen."""
+    span = hull(done)
+    if span is None:
+        nothing = np.zeros(0, dtype=np.int64)
+        return _Changes(nothing, nothing, nothing)
+    names = [stage.name for stage in hunt.stages]
+    names += list(hunt.sources) if hunt.detection.series else []
+    found = con.execute(
+        """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq
+           from stage_changes
+           where seq > ? and stage in (select unnest(?::varchar[]))
+           and max_time >= ? and min_time < ? order by first""",
+        [min(done.values()), names, span.start - hunt.detection.reach, span.end],
+    ).fetchnumpy()
+    return _Changes(found["first"], found["last"], found["seq"])
+
+
+def _microseconds(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def no_data(

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -44,7 +45,7 @@ from gundog.interval import Interval, ceil, check_on_grid, format_time, hull, sp
 from gundog.lake import FileVersion
 from gundog.ledger import Clock
 from gundog.purging import Purged, Whom
-from gundog.reading import Limits
+from gundog.reading import Limits, Task
 from gundog.settings import Settings
 
 LARGE_BYTES = 50_000_000_000
@@ -187,6 +188,7 @@ class _Run:
     went: Callable[[int, int], None] = _unseen
     stop: Callable[[], bool] = _never
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
+    waiting: dict[str, list[Task]] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
     began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
@@ -287,6 +289,7 @@ def _steps(state: _Run) -> None:
     state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
     state.step("list lake", partial(_list_lake, state, wanted))
     with _open(state) as con:
+        _await(con, state)
         _announce(con, state)
     for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
         if not _hunt_all(state, wanted) or state.outcome.stopped:
@@ -295,17 +298,21 @@ def _steps(state: _Run) -> None:
         _finish(con, state)
 
 
+def _await(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+    """Finds out which of the listed files wait to be staged."""
+    state.waiting = {
+        source: stage.pending(con, files, _stages_of(state.hunts, source))
+        for source, files in state.files.items()
+    }
+
+
 def _announce(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     """Says what a large staging will read; a very large one of a backfill wants a yes.
 
     Raises:
         InputError: when it was not given; nothing was done.
     """
-    tasks = [
-        task
-        for source, files in state.files.items()
-        for task in stage.pending(con, files, _stages_of(state.hunts, source))
-    ]
+    tasks = [task for some in state.waiting.values() for task in some]
     size = sum(task.file.size for task in tasks)
     much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
     if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
@@ -388,29 +395,32 @@ def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
 
 
 def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
-    """Goes through the days oldest first; returns how many intervals were hunted."""
+    """Goes through the days oldest first; returns how many intervals were hunted.
+
+    The warehouse is open from day to day, but for hunts: they read it as files that nobody writes.
+    """
     count = 0
-    finished: list[Hunted] = []
     days = _by_day(state.hunts, wanted)
-    for turn, (day, intervals) in enumerate(days.items()):
-        state.went(turn, len(days))
-        if state.stop():
-            state.outcome.stopped = True
-            state.outcome.notes.append(
-                f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
-            )
-            break
-        with _open(state) as con:
-            _store(con, state, finished)
-            state.step(f"stage {day:%Y-%m-%d}", partial(_stage, con, state, intervals))
+    with ExitStack() as opened:
+        con = opened.enter_context(_open(state))
+        for turn, (day, intervals) in enumerate(days.items()):
+            state.went(turn, len(days))
+            if state.stop():
+                state.outcome.stopped = True
+                state.outcome.notes.append(
+                    f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
+                )
+                break
+            _stage(con, state, day, intervals)
             due = _due(con, state, intervals)
-        finished = _hunt_day(state, due) if due else []
-        count += len(finished)
-        if finished:
-            state.say(f"{format_time(day)[:10]}  {_day_line(finished)}")
-    if finished:
-        with _open(state) as con:
-            _store(con, state, finished)
+            if not due:
+                continue
+            opened.close()
+            hunted = _hunt_day(state, due)
+            con = opened.enter_context(_open(state))
+            _store(con, state, hunted)
+            count += len(hunted)
+            state.say(f"{format_time(day)[:10]}  {_day_line(hunted)}")
     return count
 
 
@@ -425,23 +435,26 @@ def _by_day(
 
 
 def _stage(
-    con: duckdb.DuckDBPyConnection, state: _Run, intervals: Sequence[tuple[Hunt, Interval]]
+    con: duckdb.DuckDBPyConnection,
+    state: _Run,
+    day: datetime,
+    intervals: Sequence[tuple[Hunt, Interval]],
 ) -> None:
-    """Stages the files that the day's hunts can read and that were not staged as they are."""
-    options = state.project.settings
+    """Stages what waits of the files that the day's hunts can read."""
     tasks = []
-    for source, files in list(state.files.items()):
-        stages = _stages_of(state.hunts, source)
-        near = [
-            file
-            for file in files
-            if any(
-                _needed(file, hunt, interval, state) for hunt, interval in _hulls(intervals, source)
-            )
+    for source, waiting in state.waiting.items():
+        spans = _hulls(intervals, source)
+        tasks += [
+            task
+            for task in waiting
+            if any(_needed(task.file, hunt, span, state) for hunt, span in spans)
         ]
-        tasks += stage.pending(con, near, stages)
-    if not tasks:
-        return
+    if tasks:
+        state.step(f"stage {day:%Y-%m-%d}", partial(_stage_tasks, con, state, tasks))
+
+
+def _stage_tasks(con: duckdb.DuckDBPyConnection, state: _Run, tasks: Sequence[Task]) -> None:
+    options = state.project.settings
     size = sum(task.file.size for task in tasks)
     state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
     began = time.perf_counter()
@@ -458,11 +471,17 @@ def _stage(
     day = f"{state.author.at:%Y-%m-%d}"
     for source, error in done.dead.items():  # its hunts fail, the others go on
         state.unlisted[source] = error
-        state.files.pop(source)
         outcome.trouble(f"lake:{source}:{day}", source, error)
     for path, error in done.unread:
         if error not in done.dead.values():
             outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
+    unread = {path for path, _ in done.unread}
+    tried = {task.file_id for task in tasks if task.file.path not in unread}
+    state.waiting = {
+        source: [task for task in waiting if task.file_id not in tried]
+        for source, waiting in state.waiting.items()
+        if source not in done.dead
+    }
 
 
 def reading_limits(options: Settings) -> Limits:
@@ -544,8 +563,9 @@ def _due(
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
                 )
             )
-    for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
-        content.create_stage(con, one)
+    if found:
+        for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
+            content.create_stage(con, one)
     return found
 
 
