@@ -225,7 +225,7 @@ def test_status_shows_text_and_obeys_none(tmp_path: Path, name: str) -> None:
 def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
     """A published file with a few findings of different kinds."""
     hours = [{"hour": "2026-03-09T02:00:00Z", "observed": 600.0, "expected": 1.5, "upper": 40.0,
-              "score": 9.25}]  # fmt: skip
+              "score": 9.25, "window_h": 3}]  # fmt: skip
     found = [
         finding(1, severity="low", account_name="ana", details='{"gap": "1h", "none": null}'),
         finding(2, kind="series", severity="medium", mailbox="m@example.com", score=9.25,
@@ -319,7 +319,7 @@ def test_story_of_a_series_has_its_hours_and_its_evidence(con: duckdb.DuckDBPyCo
         "Found (found)",
         "score       9.2",
         "600 where 1.5 was expected",
-        "2026-03-09 02:00       600       1.5     40    9.2",
+        "2026-03-09 02:00       600       1.5           40    9.2   3 h",
         "Evidence (25 events)",
         "… and 5 more: gundog sql",
         "who m",

@@ -101,7 +101,7 @@ found = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
 @given(st.lists(found, max_size=12))
 def test_sums_are_those_of_a_plain_loop(tmp_path: Path, drawn: list[dict[str, Any]]) -> None:
     """Whatever findings there are, each entity has the risk of its own, over 7 and 30 days."""

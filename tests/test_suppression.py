@@ -233,7 +233,7 @@ def expected(ones: Sequence[One], duration: int = 6) -> dict[str, tuple[str | No
 parts = st.lists(findings, min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
 @given(parts)
 def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
     """Late, changed and withdrawn findings: afterwards all is as if it had come at once."""

@@ -23,6 +23,7 @@ from gundog.interval import Interval, split
 HOUR = timedelta(hours=1)
 OUTAGE_ROWS = 20
 THROTTLED_HOURS = 24
+WEEK_H = 168
 TOTAL = "*"
 STATES = ("observed", "no_data", "outage", "throttled")
 OBSERVED, _NO_DATA, _OUTAGE, _THROTTLED = range(4)
@@ -388,8 +389,21 @@ def _usual(counts: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Per hour, the median of the same hour of the week in the weeks before it; 0 before any."""
     usual = np.zeros(len(counts))
     known = np.where(covered | (counts > 0), counts, np.nan)
-    for place in range(168, len(counts)):
-        weeks = known[place % 168 : place : 168]
-        weeks = weeks[~np.isnan(weeks)]
-        usual[place] = np.median(weeks) if len(weeks) else 0
+    for week in range(1, -(-len(counts) // WEEK_H)):
+        place = week * WEEK_H
+        before = _medians(known[:place].reshape(week, WEEK_H))
+        usual[place : place + WEEK_H] = before[: len(counts) - place]
     return usual
+
+
+def _medians(rows: np.ndarray) -> np.ndarray:
+    """Per column the median of what is no NaN; 0 where all is.
+
+    >>> _medians(np.array([[1.0, np.nan, 7.0], [4.0, np.nan, np.nan]])).tolist()
+    [2.5, 0.0, 7.0]
+    """
+    ordered = np.sort(rows, axis=0)  # NaN last
+    many = (~np.isnan(rows)).sum(axis=0)
+    columns = np.arange(rows.shape[1])
+    low, high = ordered[np.maximum(many - 1, 0) // 2, columns], ordered[many // 2, columns]
+    return np.where(many > 0, (low + high) / 2, 0)

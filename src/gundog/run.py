@@ -6,7 +6,6 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
@@ -46,6 +45,7 @@ from gundog.lake import FileVersion
 from gundog.ledger import Clock
 from gundog.purging import Purged, Whom
 from gundog.reading import Limits, Task
+from gundog.sending import Sent
 from gundog.settings import Settings
 
 LARGE_BYTES = 50_000_000_000
@@ -271,9 +271,9 @@ def _check_range(state: _Run) -> None:
     state.say(f"{state.request.command} {within}")
 
 
-def _open(state: _Run) -> Any:
+def _held(state: _Run) -> warehouse.Held:
     options = state.project.settings
-    return warehouse.writable(
+    return warehouse.Held(
         options.warehouse, memory_limit=options.memory_limit, threads=options.threads
     )
 
@@ -281,21 +281,25 @@ def _open(state: _Run) -> Any:
 def _steps(state: _Run) -> None:
     # What a killed run was reading; no other run is at work.
     shutil.rmtree(state.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
-    with _open(state) as con:
-        publish.write_detections(con, state.project.content.hunts)
-        notify.start(con, state.project.settings.notify, state.author.at)
-        _start(con, state)
-        wanted = _wanted(con, state)
-    state.outcome.within = state.request.within or hull(i for one in wanted.values() for i in one)
-    state.step("list lake", partial(_list_lake, state, wanted))
-    with _open(state) as con:
-        _await(con, state)
-        _announce(con, state)
-    for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
-        if not _hunt_all(state, wanted) or state.outcome.stopped:
-            break
-    with _open(state) as con:
-        _finish(con, state)
+    with _held(state) as held:
+        wanted = _begin(held.con(), state)
+        within = state.request.within or hull(i for one in wanted.values() for i in one)
+        state.outcome.within = within
+        state.step("list lake", partial(_list_lake, state, wanted))
+        _await(held.con(), state)
+        _announce(held.con(), state)
+        for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
+            if not _hunt_all(held, state, wanted) or state.outcome.stopped:
+                break
+        _finish(held.con(), state)
+
+
+def _begin(con: duckdb.DuckDBPyConnection, state: _Run) -> dict[str, list[Interval]]:
+    """Writes down that the run began; returns the intervals to look at, by detection id."""
+    publish.write_detections(con, state.project.content.hunts)
+    notify.start(con, state.project.settings.notify, state.author.at)
+    _start(con, state)
+    return _wanted(con, state)
 
 
 def _await(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
@@ -394,34 +398,54 @@ def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
     return {kind: span for kind, span in spans.items() if span}
 
 
-def _hunt_all(state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
-    """Goes through the days oldest first; returns how many intervals were hunted.
-
-    The warehouse is open from day to day, but for hunts: they read it as files that nobody writes.
-    """
+def _hunt_all(held: warehouse.Held, state: _Run, wanted: Mapping[str, Sequence[Interval]]) -> int:
+    """Goes through the days oldest first; returns how many intervals were hunted."""
     count = 0
     days = _by_day(state.hunts, wanted)
-    with ExitStack() as opened:
-        con = opened.enter_context(_open(state))
-        for turn, (day, intervals) in enumerate(days.items()):
-            state.went(turn, len(days))
-            if state.stop():
-                state.outcome.stopped = True
-                state.outcome.notes.append(
-                    f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
-                )
-                break
-            _stage(con, state, day, intervals)
-            due = _due(con, state, intervals)
-            if not due:
-                continue
-            opened.close()
-            hunted = _hunt_day(state, due)
-            con = opened.enter_context(_open(state))
-            _store(con, state, hunted)
-            count += len(hunted)
-            state.say(f"{format_time(day)[:10]}  {_day_line(hunted)}")
+    known = _states(held.con(), state, wanted)
+    for turn, (day, intervals) in enumerate(days.items()):
+        state.went(turn, len(days))
+        if state.stop():
+            state.outcome.stopped = True
+            state.outcome.notes.append(
+                f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
+            )
+            break
+        if _stage(held.con(), state, day, intervals):
+            known = {}
+        mine = _by_hunt(intervals)
+        due = _due(held.con(), state, known or _states(held.con(), state, mine), mine)
+        if not due:
+            continue
+        held.let_go()  # hunts read the file through a connection that cannot write
+        hunted = _hunt_day(state, due)
+        _store(held.con(), state, hunted)
+        count += len(hunted)
+        state.say(f"{format_time(day)[:10]}  {_day_line(hunted)}")
     return count
+
+
+_Known = Mapping[tuple[str, Interval], str]
+
+
+def _states(
+    con: duckdb.DuckDBPyConnection, state: _Run, intervals: Mapping[str, Sequence[Interval]]
+) -> _Known:
+    """The state of each interval, by detection id and interval."""
+    return {
+        (hunt.detection.id, interval): known
+        for hunt in state.hunts
+        for interval, known in ledger.states(
+            con, hunt, intervals.get(hunt.detection.id, ()), state.clock
+        ).items()
+    }
+
+
+def _by_hunt(intervals: Iterable[tuple[Hunt, Interval]]) -> dict[str, list[Interval]]:
+    by_hunt = defaultdict[str, list[Interval]](list)
+    for hunt, interval in intervals:
+        by_hunt[hunt.detection.id].append(interval)
+    return {key: sorted(mine) for key, mine in by_hunt.items()}
 
 
 def _by_day(
@@ -439,8 +463,8 @@ def _stage(
     state: _Run,
     day: datetime,
     intervals: Sequence[tuple[Hunt, Interval]],
-) -> None:
-    """Stages what waits of the files that the day's hunts can read."""
+) -> bool:
+    """Stages what waits of the files that the day's hunts can read; False where nothing does."""
     tasks = []
     for source, waiting in state.waiting.items():
         spans = _hulls(intervals, source)
@@ -451,6 +475,7 @@ def _stage(
         ]
     if tasks:
         state.step(f"stage {day:%Y-%m-%d}", partial(_stage_tasks, con, state, tasks))
+    return bool(tasks)
 
 
 def _stage_tasks(con: duckdb.DuckDBPyConnection, state: _Run, tasks: Sequence[Task]) -> None:
@@ -529,23 +554,23 @@ class _Due:
 
 
 def _due(
-    con: duckdb.DuckDBPyConnection, state: _Run, intervals: Sequence[tuple[Hunt, Interval]]
+    con: duckdb.DuckDBPyConnection,
+    state: _Run,
+    known: _Known,
+    intervals: Mapping[str, Sequence[Interval]],
 ) -> list[_Due]:
-    by_hunt = defaultdict[str, list[Interval]](list)
-    for hunt, interval in intervals:
-        by_hunt[hunt.detection.id].append(interval)
     seq = warehouse.current_seq(con)
     found = []
     for hunt in state.hunts:
-        mine = sorted(by_hunt[hunt.detection.id])
-        for interval, known in ledger.states(con, hunt, mine, state.clock).items():
+        for interval in intervals.get(hunt.detection.id, ()):
+            at = known[hunt.detection.id, interval]
             tried = (hunt.detection.id, interval) in state.attempted
-            if not _to_hunt(state, known, tried):
+            if not _to_hunt(state, at, tried):
                 _leave(state, hunt, interval, tried)
                 continue
             gone = ledger.expired(con, hunt, interval)
             state.attempted.add((hunt.detection.id, interval))
-            if gone and known in (ledger.DONE, ledger.STALE):  # what it found then, holds
+            if gone and at in (ledger.DONE, ledger.STALE):  # what it found then, holds
                 if not tried:
                     state.outcome.notes.append(
                         f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
@@ -694,14 +719,16 @@ def _finish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     retention.apply(
         con, state.project.content, options.retention, options.late_arrival, state.clock.now
     )
+    gaps = coverage_gaps(con, state.project.content.hunts, state.clock)
     _close(con, state)
-    state.step("publish", partial(_publish, con, state))
+    state.step("publish", partial(_publish, con, state, gaps))
     if options.notify:
         sent = state.step("notify", partial(sending.send, con, options.notify, state.author.at))
         for error in sent.errors:
             state.outcome.problems.append(error)
-        _close(con, state)
-        _publish(con, state)
+        if sent != Sent():
+            _close(con, state)
+            _publish(con, state, gaps)
     if options.heartbeat and not state.outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:
@@ -759,14 +786,14 @@ def _close(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
     )
 
 
-def _publish(con: duckdb.DuckDBPyConnection, state: _Run) -> None:
+def _publish(con: duckdb.DuckDBPyConnection, state: _Run, gaps: Sequence[dict[str, Any]]) -> None:
     options = state.project.settings
     publish.publish(
         con,
         options.findings,
         now=state.clock.now,
         late_arrival=options.late_arrival,
-        due=coverage_gaps(con, state.project.content.hunts, state.clock),
+        due=gaps,
     )
 
 
@@ -830,7 +857,8 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
         outcome, _silent,
     )  # fmt: skip
     _check_range(state)
-    with warehouse.lock(project.settings.warehouse, request.wait, now), _open(state) as con:
+    with warehouse.lock(project.settings.warehouse, request.wait, now), _held(state) as held:
+        con = held.con()
         wanted = _wanted(con, state)
         _list_lake(state, wanted)
         lines, total, count = list[str](), 0, dict[str, int]()

@@ -6,9 +6,11 @@ import json
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import duckdb
@@ -90,6 +92,41 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     finally:
         with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
             con.close()
+
+
+class Held:
+    """A warehouse for writing that is opened when it is needed and let go while others read it."""
+
+    def __init__(self, path: Path, *, memory_limit: int, threads: int) -> None:
+        self._open = partial(writable, path, memory_limit=memory_limit, threads=threads)
+        self._stack = ExitStack()
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection.
+
+        Raises:
+            StoreError: when the file is no warehouse or cannot be written.
+        """
+        if self._con is None:
+            self._con = self._stack.enter_context(self._open())
+        return self._con
+
+    def let_go(self) -> None:
+        """Closes it until it is needed again."""
+        self._con = None
+        self._stack.close()
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
 
 def _lacking(error: duckdb.Error) -> str:
