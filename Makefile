@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+EXTRA := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 
 .PHONY: hunt test check serve bench torture bench-scoring samples docs format clean
 
@@ -26,13 +27,14 @@ serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve
 
 bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/README.md (25 minutes)
-	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
+	@$(EXTRA)
 	$(BIN)/python -m benchmarks.engine
 
 torture: $(READY)  ## kill a run 200 times and compare every table with an undisturbed one
 	$(BIN)/python -m tests.crash 200
 
 bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md
+	@$(EXTRA)
 	$(BIN)/python -m benchmarks.scoring
 
 samples: $(READY)  ## write parquet_samples/ again
