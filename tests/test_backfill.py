@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from gundog import pace, progress, run, warehouse
+from gundog import intake, pace, progress, run, warehouse
 from gundog.errors import InputError
 from gundog.interval import parse_range
 from tests import kit
@@ -189,13 +189,13 @@ def test_very_large_first_staging_wants_a_yes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backfill that must read a great deal does nothing until --yes; a night goes on."""
-    monkeypatch.setattr(run, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(intake, "LARGE_BYTES", 1000)
 
     with pytest.raises(InputError, match=r"would read 9 files, .* GB: say --yes"):
         backfill(project)
     assert not (project / ".gundog/findings.duckdb").exists()
     said: list[str] = []
-    monkeypatch.setattr(run, "_ANNOUNCED_BYTES", 1000)
+    monkeypatch.setattr(intake, "ANNOUNCED_BYTES", 1000)
 
     outcome = backfill(project, yes=True, say=said.append)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gundog import run
+from gundog import hunting, run
 from gundog.errors import InputError, LockError
 from gundog.interval import parse_range
 from tests import kit
@@ -501,7 +501,7 @@ def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(
         "pair.sql", "endless.sql"
     )
     kit.write_text(project / "detections/endless.yaml", yaml + kit.HEAD)
-    monkeypatch.setattr(run, "_HUNT_LIMIT_S", 0.5)
+    monkeypatch.setattr(hunting, "HUNT_LIMIT_S", 0.5)
 
     outcome = hunt(project)
 

@@ -16,7 +16,7 @@ from uuid import UUID
 import duckdb
 
 from benchmarks.engine.project import DAY, FIRST, HUNTS, write_project
-from gundog import content, findings, lake, query, run, scoring, stage, warehouse
+from gundog import content, findings, intake, lake, query, run, scoring, stage, warehouse
 from gundog.interval import Interval
 from gundog.reading import Limits
 
@@ -184,7 +184,7 @@ def one_pass(events: Path, count: str, template: str, scratch: Path) -> Any:
     write_project(scratch, events, template=template)
     project = run.load_project(scratch, {})
     span = Interval(FIRST, FIRST + int(count) * DAY)
-    limits = run.reading_limits(project.settings)
+    limits = intake.reading_limits(project.settings)
     meter = Meter()
     with meter.measured("stage"):
         _stage_all(project, span, limits)

@@ -1,0 +1,130 @@
+"""What is asked of a run, how it goes, and what its steps share."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from gundog import warehouse
+from gundog.content import Hunt
+from gundog.findings import Author, Changes
+from gundog.interval import Interval
+from gundog.lake import FileVersion
+from gundog.ledger import Clock
+from gundog.project import Project
+from gundog.reading import Task
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a run is asked for; without `within` it is the nightly run."""
+
+    command: str
+    within: Interval | None = None
+    detections: tuple[str, ...] = ()
+    again: bool = False
+    wait: timedelta = timedelta()
+    origin: str = "nightly"
+    notify: str | None = None
+    # A backfill that must read more than `intake.LARGE_BYTES` for the first time wants it said.
+    yes: bool = False
+    # When a nightly run was scheduled, if not now: a late one hunts the night it was meant for.
+    due: datetime | None = None
+
+
+@dataclass
+class Health:
+    """Something that needs a person: `key` is the same for the same trouble on later runs."""
+
+    key: str
+    title: str
+    text: str
+
+
+@dataclass
+class Outcome:
+    """How a run went."""
+
+    run_id: UUID
+    started: datetime
+    within: Interval | None = None
+    files: int = 0
+    bytes: int = 0
+    rows: int = 0
+    hunted: int = 0
+    done: int = 0
+    changes: Changes = field(default_factory=Changes)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    health: list[Health] = field(default_factory=list)
+    stage_seconds: float = 0.0
+    stopped: bool = False
+
+    @property
+    def exit_status(self) -> int:
+        return 1 if self.problems else 0
+
+    def trouble(self, key: str, title: str, text: str) -> None:
+        """Names something that failed or had no data; the run exits 1."""
+        self.problems.append(f"{title}: {text}")
+        self.health.append(Health(key, title, text))
+
+
+Say = Callable[[str], None]
+# Runs one named part of a run and gives back what it returns: a seam for whoever wants to see,
+# time or retry the parts, as the Prefect flows do.
+Step = Callable[[str, Callable[[], Any]], Any]
+
+
+def directly(name: str, part: Callable[[], Any]) -> Any:
+    """Runs a part as it is."""
+    del name
+    return part()
+
+
+def silent(line: str) -> None:
+    """Says nothing."""
+    del line
+
+
+def unseen(done: int, total: int) -> None:
+    """Tells nobody how far it is."""
+    del done, total
+
+
+def never() -> bool:
+    """Nobody asks to stop."""
+    return False
+
+
+@dataclass
+class Course:
+    """What the steps of one run share."""
+
+    project: Project
+    request: Request
+    clock: Clock
+    author: Author
+    hunts: tuple[Hunt, ...]
+    outcome: Outcome
+    say: Say
+    step: Step = directly
+    went: Callable[[int, int], None] = unseen
+    stop: Callable[[], bool] = never
+    files: dict[str, list[FileVersion]] = field(default_factory=dict)
+    waiting: dict[str, list[Task]] = field(default_factory=dict)
+    unlisted: dict[str, str] = field(default_factory=dict)
+    began: float = field(default_factory=time.perf_counter)
+    attempted: set[tuple[str, Interval]] = field(default_factory=set)
+    left: set[tuple[str, Interval]] = field(default_factory=set)
+
+
+def hold(state: Course) -> warehouse.Held:
+    options = state.project.settings
+    return warehouse.Held(
+        options.warehouse, memory_limit=options.memory_limit, threads=options.threads
+    )

@@ -1,0 +1,176 @@
+"""The first step of a run: which files of the lake it may need, and staging those that wait."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+import duckdb
+
+from gundog import lake, pace, stage
+from gundog.content import Hunt, Stage
+from gundog.course import Course
+from gundog.errors import InputError, StoreError
+from gundog.interval import Interval, hull
+from gundog.lake import FileVersion
+from gundog.reading import Limits, Task
+from gundog.settings import Settings
+
+_DAY = timedelta(days=1)
+LARGE_BYTES = 50_000_000_000
+ANNOUNCED_BYTES = 1_000_000_000
+
+
+_SLACK = timedelta(hours=1)
+
+
+def find_waiting(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Finds out which of the listed files wait to be staged."""
+    state.waiting = {
+        source: stage.pending(con, files, stages_of(state.hunts, source))
+        for source, files in state.files.items()
+    }
+
+
+def announce(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Says what a large staging will read; a very large one of a backfill wants a yes.
+
+    Raises:
+        InputError: when it was not given; nothing was done.
+    """
+    tasks = [task for some in state.waiting.values() for task in some]
+    size = sum(task.file.size for task in tasks)
+    much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
+    if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
+        con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
+        raise InputError(f"this would read {much}: say --yes to begin, or --plan to see more")
+    if size > ANNOUNCED_BYTES:
+        state.say(f"to stage in all: {much}, {pace.known(con).words(size, {})}")
+
+
+def reading(hunt: Hunt, span: Interval, late: timedelta, partition_by: str) -> Interval:
+    """The partitions whose files can hold rows that the hunt reads for `span`."""
+    if partition_by == "event":
+        return span.widen(hunt.detection.reach + _DAY, _DAY)
+    return span.widen(hunt.detection.reach + _SLACK, late)
+
+
+def list_lake(state: Course, wanted: Mapping[str, Sequence[Interval]]) -> None:
+    """Lists every source that a hunt reads, once, over all that the run may need of it."""
+    spans = defaultdict[str, list[tuple[Hunt, Interval]]](list)
+    for hunt in state.hunts:
+        span = hull(wanted[hunt.detection.id])
+        for source in hunt.sources if span else ():
+            assert span is not None  # noqa: S101 - the loop is empty otherwise
+            spans[source].append((hunt, span))
+    late = state.clock.late_arrival
+    for source, needs in sorted(spans.items()):
+        parts = {
+            kind: hull(reading(hunt, one, late, kind) for hunt, one in needs)
+            for kind in ("ingest", "event")
+        }
+        try:
+            state.files[source] = _list_source(state, source, _known(parts))
+        except StoreError as error:  # its hunts fail, the others go on
+            state.unlisted[source] = str(error)
+            day = f"{state.author.at:%Y-%m-%d}"
+            state.outcome.trouble(f"lake:{source}:{day}", source, str(error))
+
+
+def _list_source(state: Course, source: str, spans: Mapping[str, Interval]) -> list[FileVersion]:
+    options = state.project.settings
+    paths, environ = options.lake[source], state.project.environ
+    files = lake.list_files(source, paths, spans, options.root, environ)
+    if not files:
+        text = lake.explain_no_match(source, paths, options.root, environ)
+        state.outcome.trouble(f"lake:{source}:{state.author.at:%Y-%m-%d}", source, text)
+    return files
+
+
+def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
+    return {kind: span for kind, span in spans.items() if span}
+
+
+def stage_day(
+    con: duckdb.DuckDBPyConnection,
+    state: Course,
+    day: datetime,
+    intervals: Sequence[tuple[Hunt, Interval]],
+) -> bool:
+    """Stages what waits of the files that the day's hunts can read; False where nothing does."""
+    tasks = []
+    for source, waiting in state.waiting.items():
+        spans = _hulls(intervals, source)
+        tasks += [
+            task
+            for task in waiting
+            if any(_needed(task.file, hunt, span, state) for hunt, span in spans)
+        ]
+    if tasks:
+        state.step(f"stage {day:%Y-%m-%d}", partial(_stage_tasks, con, state, tasks))
+    return bool(tasks)
+
+
+def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[Task]) -> None:
+    options = state.project.settings
+    size = sum(task.file.size for task in tasks)
+    state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
+    began = time.perf_counter()
+    done = stage.run(
+        con, tasks, state.project.content.sources, options.lake, state.project.environ,
+        state.author.at, reading_limits(options),
+    )  # fmt: skip
+    outcome = state.outcome
+    outcome.stage_seconds += time.perf_counter() - began
+    outcome.files += done.files
+    outcome.bytes += done.bytes
+    for path, error in done.rejected:
+        outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}")
+    day = f"{state.author.at:%Y-%m-%d}"
+    for source, error in done.dead.items():  # its hunts fail, the others go on
+        state.unlisted[source] = error
+        outcome.trouble(f"lake:{source}:{day}", source, error)
+    for path, error in done.unread:
+        if error not in done.dead.values():
+            outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
+    unread = {path for path, _ in done.unread}
+    tried = {task.file_id for task in tasks if task.file.path not in unread}
+    state.waiting = {
+        source: [task for task in waiting if task.file_id not in tried]
+        for source, waiting in state.waiting.items()
+        if source not in done.dead
+    }
+
+
+def reading_limits(options: Settings) -> Limits:
+    """What reading lake files may use; copies and spills lie beside the warehouse."""
+    folder = options.warehouse.with_suffix(".tmp")
+    return Limits(options.memory_limit, options.threads, folder)
+
+
+def _hulls(intervals: Iterable[tuple[Hunt, Interval]], source: str) -> list[tuple[Hunt, Interval]]:
+    """Per hunt that reads the source, the span of its intervals of the day."""
+    by_hunt = defaultdict[str, list[tuple[Hunt, Interval]]](list)
+    for hunt, interval in intervals:
+        if source in hunt.sources:
+            by_hunt[hunt.detection.id].append((hunt, interval))
+    found = []
+    for pairs in by_hunt.values():
+        span = hull(interval for _, interval in pairs)
+        if span:
+            found.append((pairs[0][0], span))
+    return found
+
+
+def _needed(file: FileVersion, hunt: Hunt, span: Interval, state: Course) -> bool:
+    if file.covers is None:
+        return True
+    return file.covers.overlaps(reading(hunt, span, state.clock.late_arrival, file.partition_by))
+
+
+def stages_of(hunts: Sequence[Hunt], source: str) -> list[Stage]:
+    stages = {one.name: one for hunt in hunts for one in hunt.stages if one.source == source}
+    return list(stages.values())

@@ -1,0 +1,58 @@
+"""A project folder read: its settings and its content."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gundog import channels, content, exceptions, settings
+from gundog.content import Content
+from gundog.errors import ContentError, Problem
+from gundog.settings import Settings
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project folder read: its settings and its content."""
+
+    settings: Settings
+    content: Content
+    environ: Mapping[str, str] = field(repr=False)
+    exceptions: tuple[exceptions.Entry, ...] = ()
+
+
+def load_project(root: Path, environ: Mapping[str, str]) -> Project:
+    """A project folder's settings and content.
+
+    Raises:
+        ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
+            of the content.
+    """
+    loaded = settings.load(root, environ)
+    problems = [
+        Problem(settings.FILE, f"notify.{channel.name}.url", what)
+        for channel in loaded.notify
+        if (what := channels.url_problem(channel.url))
+    ]
+    if problems:
+        raise ContentError(problems)
+    excepted = exceptions.load(loaded.root)
+    where = content.folders(loaded.content, loaded.root)
+    found = content.load(where, loaded.overrides, loaded.root)
+    names = [(one.id, one.stem) for one in found.detections]
+    # A detection that does not load may be the one that an exception names.
+    if not found.problems and (unknown := exceptions.check_names(excepted, names)):
+        raise ContentError(unknown)
+    return Project(loaded, found, environ, excepted)
+
+
+def without_lake(project: Project) -> dict[str, str]:
+    """Why a hunt cannot run, by its stem: gundog.yaml has no path for a source that it reads."""
+    idle = {}
+    for hunt in project.content.hunts:
+        lacking = [source for source in hunt.sources if source not in project.settings.lake]
+        if lacking:
+            names = " and ".join(f"lake.{source}" for source in lacking)
+            idle[hunt.detection.stem] = f"gundog.yaml has no {names}"
+    return idle
