@@ -124,6 +124,7 @@ class Course:
 
 
 def hold(state: Course) -> warehouse.Held:
+    """The run's warehouse, to be opened as its settings say."""
     options = state.project.settings
     return warehouse.Held(
         options.warehouse, memory_limit=options.memory_limit, threads=options.threads

@@ -19,12 +19,10 @@ from gundog.lake import FileVersion
 from gundog.reading import Limits, Task
 from gundog.settings import Settings
 
-_DAY = timedelta(days=1)
 LARGE_BYTES = 50_000_000_000
 ANNOUNCED_BYTES = 1_000_000_000
-
-
 _SLACK = timedelta(hours=1)
+_DAY = timedelta(days=1)
 
 
 def find_waiting(con: duckdb.DuckDBPyConnection, state: Course) -> None:
@@ -172,5 +170,6 @@ def _needed(file: FileVersion, hunt: Hunt, span: Interval, state: Course) -> boo
 
 
 def stages_of(hunts: Sequence[Hunt], source: str) -> list[Stage]:
+    """The stages of a source that these hunts read, each once."""
     stages = {one.name: one for hunt in hunts for one in hunt.stages if one.source == source}
     return list(stages.values())
