@@ -142,7 +142,7 @@ def backfill(found: Found) -> list[str]:
         f" {found['megabytes'] / len(nights):.0f} MB, {found['mailboxes']:,} mailboxes. A night"
         " adds"
         f" {fixed:.1f} CPU s to its share of the pass; one pass takes {per_gb:.0f} CPU s a GB, so"
-        f" 1.2 holds from {fixed / 0.2 / per_gb:.1f} GB a day on. In nights 41 to 50 a night's"
+        f" by arithmetic 1.2 would hold from {fixed / 0.2 / per_gb:.1f} GB a day on. In nights 41 to 50 a night's"
         f" staging takes {last['stage']:.2f}, hunting {last['hunt']:.2f}, storing and the ledger"
         f" {last['store']:.2f}, publishing {last['publish']:.2f} CPU s; scoring, left out,"
         f" {last['score']:.2f}. Both found the same {found['findings']:,} findings."
