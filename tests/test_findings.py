@@ -596,7 +596,7 @@ def test_series_counts_and_points_are_replaced_where_they_were_hunted(
     for day, n, run in ((FIRST, 1.0, 1), (SECOND, 2.0, 2), (FIRST, 3.0, 3)):
         findings.store(
             con,
-            Hunted(series, day, run, "done", counts=counts(day, n), counted=(day,),
+            Hunted(series, day, run, "done", counts=counts(day, n), counted={day: "d"},
                    points=points(day, n)),
             author(run),
         )  # fmt: skip

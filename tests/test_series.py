@@ -17,7 +17,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import content, contributors, counts, series, tables, warehouse
+from gundog import content, contributors, counts, scoring, series, tables, warehouse
 from gundog.content import Content
 from gundog.contributors import Excess
 from gundog.interval import Interval, parse_time
@@ -680,3 +680,94 @@ def test_counts_of_a_changed_detection_are_its_own(lake: Path) -> None:
     assert len(rows) == 3 * 24
     expected = table(lake, "select min(expected), max(expected) from series_points")
     assert expected[0] == pytest.approx((100, 100), rel=0.05)
+
+
+def scorings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by the number of series at every scoring."""
+    seen: list[int] = []
+    real = scoring.score
+
+    def counting(counts: Any, *args: Any, **options: Any) -> scoring.Scores:
+        seen.append(len(counts))
+        return real(counts, *args, **options)
+
+    monkeypatch.setattr(scoring, "score", counting)
+    return seen
+
+
+BURST = event("2026-03-09T03:10", "count", "a", 7, n=900)
+LATE = {
+    "rows of another kind": ("2026-03-09", event("2026-03-09T05:00", "other", "a", 999), False),
+    "the same row once more": ("2026-03-09", BURST, False),
+    "a count of the night": ("2026-03-09", event("2026-03-09T05:00", "count", "b", 999, 3), True),
+    "a count of its history": ("2026-03-01", event("2026-03-01T05:00", "count", "b", 9, 3), True),
+    "a day that had no file": ("2026-02-20", event("2026-02-20T05:00", "other", "a", 999), True),
+}
+
+
+@pytest.mark.parametrize(("day", "row", "scored"), LATE.values(), ids=LATE.keys())
+def test_night_is_scored_again_only_where_counts_or_hours_changed(
+    lake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    day: str,
+    row: dict[str, Any],
+    scored: bool,
+) -> None:
+    """Whatever a late file holds, the night stands as one that saw all files at once."""
+    for path in (lake / "lake/date=2026-02-20").iterdir():
+        path.unlink()
+    write_file(lake, "2026-03-09", [BURST], "burst")
+    within = ("2026-03-09", "2026-03-09")
+    hunt(lake, within, detections=("count",))
+    os.utime(write_file(lake, day, [row], "a-late"), ns=(1, 1))  # before all others by its name
+    seen = scorings(monkeypatch)
+
+    outcome = hunt(lake, within, detections=("count",))
+
+    assert outcome.hunted == 1
+    assert seen == ([2, 1] if scored else [])
+    monkeypatch.undo()
+    alone = kit.make_project(tmp_path / "alone", series=True)
+    (alone / "lake").symlink_to(lake / "lake")
+    hunt(alone, within, detections=("count",))
+    assert points(lake, "2026-03-09") == points(alone, "2026-03-09")
+    for told in (
+        "select * exclude (is_late, run_id, created_at, updated_at) from findings order by all",
+        "select * replace (parse_filename(source_file) as source_file) from evidence order by all",
+        "select note from run_intervals",
+    ):
+        assert table(lake, told) == table(alone, told)
+    assert len(table(lake, "from findings")) == 2
+
+
+def test_hunting_again_scores_what_did_not_change(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`--again` means all of it."""
+    within = ("2026-03-09", "2026-03-09")
+    hunt(lake, within, detections=("count",))
+    seen = scorings(monkeypatch)
+
+    hunt(lake, within, detections=("count",), again=True)
+
+    assert seen == [2, 1]
+
+
+def test_night_whose_points_were_removed_is_scored_again(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What cannot be told from what is stored is worked out anew."""
+    write_file(lake, "2026-03-09", [BURST], "burst")
+    within = ("2026-03-09", "2026-03-09")
+    hunt(lake, within, detections=("count",))
+    before = points(lake, "2026-03-09")
+    with duckdb.connect(str(lake / ".gundog/warehouse.duckdb")) as con:
+        con.execute("delete from series_points")
+    write_file(lake, "2026-03-09", [event("2026-03-09T05:00", "other", "a", 999)], "late")
+    seen = scorings(monkeypatch)
+
+    hunt(lake, within, detections=("count",))
+
+    assert seen == [2, 1]
+    assert points(lake, "2026-03-09") == before

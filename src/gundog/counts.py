@@ -6,7 +6,7 @@ hours alone. An hour that was not observed is missing, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -52,10 +52,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted anew, and the intervals that it replaces."""
+    """What was counted anew: its rows, and the intervals that it replaces with a digest of each."""
 
     rows: pa.Table
-    intervals: tuple[Interval, ...]
+    spans: Mapping[Interval, str]
 
 
 SCHEMA = pa.schema(
@@ -90,8 +90,42 @@ def count(
         QueryError: when the SQL fails.
     """
     wanted = _uncounted(con, hunt, interval, training)
-    rows = [_rows(con, hunt, span, staged_from) for span in _merged(wanted)]
-    return Counted(pa.concat_tables(rows), wanted)
+    rows: list[pa.Table] = []
+    spans: dict[Interval, str] = {}
+    for span in _merged(wanted):
+        rows.append(_rows(con, hunt, span, staged_from))
+        inside = (one for one in wanted if one.overlaps(span))
+        spans |= {one: _digest(con, rows[-1], one) for one in inside}
+    return Counted(pa.concat_tables(rows), spans)
+
+
+def _digest(con: duckdb.DuckDBPyConnection, rows: pa.Table, span: Interval) -> str:
+    """The same for the same counts of a span, in whatever order they come."""
+    mine = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
+    each = con.from_arrow(mine.select(["series_key", "hour", "observed", "throttled"]))
+    found = each.aggregate("count(*), sum(hash(series_key, hour, observed, throttled))").fetchall()
+    return " ".join(str(one) for one in found[0])
+
+
+def digests(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, training: Interval, counted: Counted
+) -> list[tuple[Interval, str]]:
+    """A digest of the counts of each interval that reaches into the training span, in order.
+
+    Args:
+        con: as for `count`.
+        hunt: the detection.
+        training: as for `count`.
+        counted: what stands for its intervals in place of what was kept.
+    """
+    kept = con.execute(
+        """select interval_start, interval_end, digest from series_spans
+           where detection_id = ? and detection_hash = ?
+           and interval_end > ? and interval_start < ?""",
+        [hunt.detection.id, hunt.hash, training.start, training.end],
+    ).fetchall()
+    known = {Interval(start, end): digest for start, end, digest in kept} | {**counted.spans}
+    return sorted(known.items())
 
 
 def _uncounted(
@@ -272,7 +306,7 @@ def _kept(hunt: Hunt, span: Interval, counted: Counted) -> dict[str, Any]:
         "hash": hunt.hash,
         "start": span.start,
         "end": span.end,
-        "renewed": [[one.start, one.end] for one in _merged(counted.intervals)],
+        "renewed": [[one.start, one.end] for one in _merged(list(counted.spans))],
     }
 
 

@@ -8,7 +8,7 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -56,7 +56,11 @@ class Hit:
 
 @dataclass(frozen=True)
 class Hunted:
-    """One detection hunted over one interval; `state` is done, failed or no_data."""
+    """One detection hunted over one interval; `state` is done, failed or no_data.
+
+    Of a series: `points` to store, None where those of before stand; `counts` and, as `counted`,
+    the intervals that they replace with a digest of each; `basis`, what scores followed from.
+    """
 
     hunt: Hunt
     interval: Interval
@@ -69,7 +73,8 @@ class Hunted:
     fingerprint: str = ""
     points: pa.Table | None = None
     counts: pa.Table | None = None
-    counted: tuple[Interval, ...] = ()
+    counted: Mapping[Interval, str] = field(default_factory=dict)
+    basis: str = ""
 
 
 @dataclass
@@ -482,8 +487,8 @@ def _store_series(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> None:
         )
     spans = [
         {"detection_id": detection_id, "detection_hash": digest, "interval_start": span.start,
-         "interval_end": span.end, "seq": hunted.seq}
-        for span in hunted.counted
+         "interval_end": span.end, "seq": hunted.seq, "digest": counts}
+        for span, counts in hunted.counted.items()
     ]  # fmt: skip
     warehouse.insert(con, "series_spans", spans)
     _insert_arrow(con, "series_counts", hunted.counts)
@@ -534,6 +539,7 @@ def _store_ledger(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author
                 "run_id": str(author.run_id),
                 "updated_at": author.at,
                 "seq": hunted.seq,
+                "basis": hunted.basis or None,
             }
         ],
     )

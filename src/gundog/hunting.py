@@ -95,6 +95,7 @@ class _Due:
     staged_from: datetime
     fingerprint: str
     unlisted: str
+    again: bool
 
 
 def _due(
@@ -130,6 +131,7 @@ def _due(
                     ledger.staged_from(con, hunt),
                     ledger.fingerprint(con, hunt, interval),
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
+                    state.request.again,
                 )
             )
     if found:
@@ -201,9 +203,10 @@ def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
     kept: dict[str, Any] = {"note": note, "fingerprint": due.fingerprint}
     try:
         if due.hunt.detection.kind == "series":
-            scored = series.hunt(con, due.hunt, due.interval, due.staged_from)
-            kept |= {"points": scored.points, "counts": scored.counts}
-            kept |= {"counted": scored.counted, "hits": scored.hits, "note": scored.note}
+            scored = series.hunt(con, due.hunt, due.interval, due.staged_from, again=due.again)
+            kept |= {"hits": scored.hits, "points": scored.points, "note": scored.note}
+            kept |= {"counts": scored.counted.rows, "counted": scored.counted.spans}
+            kept |= {"basis": scored.basis}
         else:
             kept["hits"] = findings.match(con, due.hunt, due.interval, due.staged_from)
         state, error = ledger.DONE, ""

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
-from gundog import contributors, counts, findings, published
+from gundog import counts, nights, published
 from gundog.content import Hunt
-from gundog.contributors import Excess
-from gundog.counts import HOUR, OBSERVED, STATES, TOTAL, Counted, Counts, is_total, series_key
+from gundog.counts import HOUR, OBSERVED, STATES, Counted, Counts, series_key
 from gundog.findings import Hit
-from gundog.interval import Interval, hull
+from gundog.interval import Interval
+from gundog.nights import Night
 
 if TYPE_CHECKING:
     from gundog.scoring import Scores
@@ -24,25 +25,37 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """What hunting a series over one interval gives."""
+    """What hunting a series over one interval gives.
+
+    `points` is None where those of before stand; `basis` is a hash of what scores followed from.
+    """
 
     hits: tuple[Hit, ...]
     points: pa.Table | None
-    counts: pa.Table
-    counted: tuple[Interval, ...]
+    counted: Counted
+    basis: str
     note: str
 
 
 def hunt(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, staged_from: datetime
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    interval: Interval,
+    staged_from: datetime,
+    *,
+    again: bool = False,
 ) -> Scored:
     """Counts what was not counted yet, scores the interval's hours, and gathers what is flagged.
+
+    An interval that was scored from the very same counts keeps its scores; only what proves its
+    findings is gathered anew.
 
     Args:
         con: a connection to the warehouse that sees the staged views.
         hunt: a detection of kind series.
         interval: the scored span, whole hours.
         staged_from: what `$staged_from` is.
+        again: scores although nothing changed.
 
     Raises:
         QueryError: when the SQL fails.
@@ -54,13 +67,48 @@ def hunt(
     counted = counts.count(con, hunt, interval, training, staged_from)
     if settings.method == "kql":
         hits, note = _as_kusto(con, hunt, interval, staged_from, counted)
-        return Scored(hits, None, counted.rows, counted.intervals, note)
-    judged = _score(con, hunt, interval, counts.arrange(con, hunt, training, counted))
-    nights = [night for one in judged for night in _nights(one)]
-    hits = tuple(_hits(con, hunt, interval, nights))
-    points = _points_table(hunt, interval, judged)
-    note = next((one.note for one in judged if one.note), "")
-    return Scored(hits, points, counted.rows, counted.intervals, note)
+        return Scored(hits, None, counted, "", note)
+    attacks = _confirmed(con, hunt, interval)
+    basis = _basis(con, hunt, training, counted, attacks)
+    kept = None if again else _kept(con, hunt, interval, basis)
+    if kept:
+        known, note = kept
+        points = None
+    else:
+        judged = _score(hunt, interval, counts.arrange(con, hunt, training, counted), attacks)
+        known = [night for one in judged for night in _nights(one)]
+        note = next((one.note for one in judged if one.note), "")
+        points = _points_table(hunt, interval, judged)
+    return Scored(tuple(nights.hits(con, hunt, interval, known)), points, counted, basis, note)
+
+
+def _basis(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    training: Interval,
+    counted: Counted,
+    attacks: Sequence[tuple[str, Interval]],
+) -> str:
+    """A hash of all that scores follow from: counts, what is known of each hour, and attacks."""
+    digests = counts.digests(con, hunt, training, counted)
+    named = [(str(span), one) for span, one in digests]
+    named += sorted((key, str(span)) for key, span in attacks)
+    states = counts.hour_states(con, hunt.sources, training)
+    digest = hashlib.sha256(repr(named).encode() + states.tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _kept(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, basis: str
+) -> tuple[list[Night], str] | None:
+    """The flagged nights and the note of an interval that was scored from the same; else None."""
+    found = con.execute(
+        """select note from run_intervals where detection_id = ? and detection_hash = ?
+           and interval_start = ? and interval_end = ? and state = 'done' and basis = ?""",
+        [hunt.detection.id, hunt.hash, interval.start, interval.end, basis],
+    ).fetchall()
+    known = nights.kept(con, hunt, interval) if found else None
+    return None if known is None else (known, found[0][0] or "")
 
 
 def _as_kusto(
@@ -98,28 +146,10 @@ class _Judged:
     note: str
 
 
-@dataclass(frozen=True)
-class _Night:
-    """A flagged night of a series: the hours that triggered, and their figures.
-
-    `window_hours` are those whose counts made them trigger; `expected` is what they should hold.
-    """
-
-    key: tuple[str, ...]
-    start: datetime
-    hours: tuple[datetime, ...]
-    window_hours: tuple[datetime, ...]
-    expected: float
-    score: float
-    figures: tuple[dict[str, float], ...]
-    n_train: int
-
-
 def _score(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, series: Counts
+    hunt: Hunt, interval: Interval, series: Counts, attacks: Sequence[tuple[str, Interval]]
 ) -> list[_Judged]:
     """Scores mailboxes against each other's history, and each tenant's own series alone."""
-    attacks = _confirmed(con, hunt, interval)
     own, totals = counts.with_totals(series)
     judged = [_score_group(hunt, interval, own, attacks, pool=True)] if own.keys else []
     if totals:
@@ -198,135 +228,34 @@ def _said(found: Scores) -> str:
     return "; ".join(said)
 
 
-def _nights(judged: _Judged) -> Iterator[_Night]:
+def _nights(judged: _Judged) -> Iterator[Night]:
     """One entry per series and 24 scored hours that hold a flagged one."""
+    found = judged.scores
     for row in np.flatnonzero(judged.flagged.any(axis=1)).tolist():
-        for night, low in enumerate(range(0, judged.flagged.shape[1], 24)):
+        for turn, low in enumerate(range(0, judged.flagged.shape[1], 24)):
             places = np.flatnonzero(judged.flagged[row, low : low + 24]) + low
             if len(places):
-                yield _night(judged, row, night, places.tolist())
+                yield nights.of(
+                    judged.keys[row],
+                    judged.start,
+                    {place: _figures(judged, row, place) for place in places.tolist()},
+                    judged.observed[row],
+                    found.expected[row],
+                    score=round(float(found.night_score[row, turn]), 3),
+                    n_train=int(found.n_train[row]),
+                )
 
 
-def _night(judged: _Judged, row: int, night: int, places: Sequence[int]) -> _Night:
-    observed, found = judged.observed[row], judged.scores
-    window_h = found.window_h[row].tolist()
-    reach = {
-        back
-        for place in places
-        for back in range(max(place - window_h[place] + 1, 0), place + 1)
-        if observed[back] > 0
+def _figures(judged: _Judged, row: int, place: int) -> dict[str, float]:
+    """What a finding says of one hour."""
+    found = judged.scores
+    return {
+        "observed": float(judged.observed[row, place]),
+        "expected": round(float(found.expected[row, place]), 3),
+        "upper": round(float(found.upper[row, place]), 3),
+        "score": round(float(found.score[row, place]), 3),
+        "window_h": int(found.window_h[row, place]),
     }
-    figures = tuple(
-        {
-            "observed": float(observed[place]),
-            "expected": round(float(found.expected[row, place]), 3),
-            "upper": round(float(found.upper[row, place]), 3),
-            "score": round(float(found.score[row, place]), 3),
-            "window_h": window_h[place],
-        }
-        for place in places
-    )
-    return _Night(
-        judged.keys[row],
-        judged.start + night * 24 * HOUR,
-        tuple(judged.start + place * HOUR for place in places),
-        tuple(judged.start + place * HOUR for place in sorted(reach)),
-        float(found.expected[row, sorted(reach or places)].sum()),
-        round(float(found.night_score[row, night]), 3),
-        figures,
-        int(found.n_train[row]),
-    )
-
-
-def _hits(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, nights: Sequence[_Night]
-) -> Iterable[Hit]:
-    known = [
-        Excess(night.key, night.window_hours or night.hours, night.expected) for night in nights
-    ]
-    settings = hunt.detection.series
-    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
-    history = Interval(interval.start - settings.training, interval.start)
-    reasons = contributors.explain(con, hunt, history, known) if nights else []
-    for night, parts in zip(nights, reasons, strict=True):
-        span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
-        events, evidence_count = _evidence(con, hunt, night)
-        observed = sum(one["observed"] for one in night.figures)
-        expected = sum(one["expected"] for one in night.figures)
-        row: dict[str, Any] = {
-            **_columns(hunt, night.key),
-            **{name: shares[0]["value"] for name, shares in parts.items() if shares},
-            **{f"top_{name}": shares for name, shares in parts.items() if shares},
-            "start_time": span.start if span else night.start,
-            "end_time": span.end if span else interval.end,
-            "score": night.score,
-            "observed": observed,
-            "expected": round(expected, 3),
-            "series_key": series_key(night.key),
-            "n_train": night.n_train,
-            "hours": [
-                {"hour": hour, **figures}
-                for hour, figures in zip(night.hours, night.figures, strict=True)
-            ],
-        }
-        row["reason"] = _reason(hunt, night, observed, expected)
-        yield Hit(
-            findings.identify(hunt.detection, [series_key(night.key), night.start]),
-            row,
-            events,
-            evidence_count,
-        )
-
-
-def _columns(hunt: Hunt, key: Sequence[str]) -> dict[str, str]:
-    settings = hunt.detection.series
-    return dict(zip(settings.by, key, strict=True)) if settings else {}
-
-
-def _reason(hunt: Hunt, night: _Night, observed: float, expected: float) -> str:
-    settings = hunt.detection.series
-    measure = settings.measure if settings else "events"
-    who = "the whole tenant" if is_total(night.key) else night.key[-1]
-    count = len(night.hours)
-    hours = "hour" if count == 1 else "hours"
-    return (
-        f"{observed:,.0f} {measure} of {who} in {count} {hours}"
-        f" where its history says {expected:,.1f}"
-    )
-
-
-def _evidence_filter(hunt: Hunt, night: _Night) -> tuple[str, list[Any]]:
-    """The condition that selects a night's staged rows, and its values."""
-    parts, values = ["event_time >= ? and event_time < ?"], list[Any]()
-    span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
-    values += [span.start, span.end] if span else [night.start, night.start]
-    parts.append("date_trunc('hour', event_time) in (select unnest(?::timestamptz[]))")
-    values.append(list(night.window_hours or night.hours))
-    for name, value in _columns(hunt, night.key).items():
-        if value != TOTAL or not is_total(night.key):
-            parts.append(f"coalesce(\"{name}\"::varchar, '') = ?")
-            values.append(value)
-    return " and ".join(parts), values
-
-
-def _evidence(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, night: _Night
-) -> tuple[tuple[findings.Event, ...], int]:
-    """The records of the hours that triggered: up to the limit, and how many there are."""
-    where, values = _evidence_filter(hunt, night)
-    stage = hunt.stages[0]
-    ids = con.execute(
-        f"""select event_id from {stage.name} where {where}
-            order by event_time, event_id""",
-        values,
-    ).fetchall()
-    refs = [
-        {"role": "record", "source_table": stage.source, "event_id": row[0]}
-        for row in ids[: findings.EVIDENCE_LIMIT]
-    ]
-    span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
-    found = findings.lookup(con, hunt.stages[:1], span, refs) if span else {}
-    return tuple(found.values()), len(ids)
 
 
 def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> pa.Table:

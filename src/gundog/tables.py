@@ -161,8 +161,9 @@ RUN_INTERVALS = _table(
     run_id UUID: the run that hunted it last
     updated_at TIMESTAMPTZ: when it was hunted last
     seq BIGINT: the staging step whose rows it saw
+    basis VARCHAR: hash of the counts that its scores followed from; null when it has none
     """,
-    private=("seq",),
+    private=("seq", "basis"),
 )
 
 SERIES_COUNTS = _table(
@@ -188,6 +189,7 @@ SERIES_SPANS = _table(
     interval_start TIMESTAMPTZ: start
     interval_end TIMESTAMPTZ: end
     seq BIGINT: the staging step whose rows were counted
+    digest VARCHAR: the same while its counts are the same
     """,
     published=False,
 )
