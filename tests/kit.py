@@ -197,11 +197,14 @@ def write_file(root: Path, day: str, rows: Iterable[Mapping[str, Any]], name: st
 
 
 def fill_days(root: Path, first: str, days: int) -> None:
-    """A quiet file for every day, so that no day is without data."""
+    """A quiet file for every day, so that no day is without data.
+
+    Its ids are below zero: no event of a test is a second copy of one of them.
+    """
     start = parse_time(first)
     for turn in range(days):
         day = start + turn * DAY
-        rows = [{**event("2026-01-01", "other", number=turn), "Timestamp": day + timedelta(hours=h)}
+        rows = [{**event("2026-01-01", "other", number=-1 - turn), "Timestamp": day + timedelta(hours=h)}
                 for h in range(24)]  # fmt: skip
         write_file(root, f"{day:%Y-%m-%d}", rows, "quiet")
 
