@@ -70,7 +70,7 @@ class Desk:
         )
         columns_sql = ", ".join(f'"{name}"' for name, _ in self.stage.columns)
         self.con.execute(
-            f"insert into {self.stage.table} select {columns_sql} from ({self.stage.sql})"
+            f"insert into {self.stage.table} by name select {columns_sql} from ({self.stage.sql})"
         )
         self.con.execute(
             """insert into source_hours

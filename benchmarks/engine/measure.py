@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,13 +18,16 @@ from typing import Any
 
 from benchmarks.engine import generator
 from benchmarks.engine.peers import ENGINES, SOURCES
-from benchmarks.engine.project import HOURLY
+from benchmarks.engine.project import DAILY, DAY, FIRST, HOURLY
 
 PACKAGES = ("duckdb", "pyarrow", "polars", "chdb", "datafusion")
 LIMITS = ("600MB", "4GB")
 NIGHTS = 60
 LOOKBACK_NIGHTS = 34
 YEAR = 365
+# A mailbox has about ten records a day, in hours of its own.
+TENANT = generator.Size(30, processes=20_000, records=1_000_000, mailboxes=100_008, bare=True,
+                        hourly=False)  # fmt: skip
 # Nights whose ratio counts, once 28 days of training are there.
 _LAST = 6
 Found = dict[str, Any]
@@ -160,10 +165,37 @@ def year(root: Path, megabytes: int, rounds: int) -> Found:
             "mailboxes": size.mailboxes, "findings": found["findings"]}  # fmt: skip
 
 
+def tenant(root: Path, megabytes: int, rounds: int) -> Found:
+    """The first night of a large tenant, which counts 28 days, and the one after it."""
+    del megabytes, rounds
+    lake = generator.write(root / "tenant", TENANT)
+    shutil.rmtree(lake / "project", ignore_errors=True)
+    last = TENANT.days - 1
+    with _hidden(lake, f"date={FIRST + last * DAY:%Y-%m-%d}"):
+        first = task("tenant", lake, str(last - 1), DAILY)
+    steady = task("tenant", lake, str(last), DAILY)
+    shutil.rmtree(lake / "project")
+    return {"megabytes": generator.megabytes(lake), "nights": {"first": first, "steady": steady}}
+
+
+@contextmanager
+def _hidden(lake: Path, day: str) -> Iterator[None]:
+    """A day that has not come yet."""
+    there = [lake / source / day for source in SOURCES.values()]
+    for folder in there:
+        folder.rename(lake / f"{folder.parent.name} {day}")
+    try:
+        yield
+    finally:
+        for folder in there:
+            (lake / f"{folder.parent.name} {day}").rename(folder)
+
+
 PARTS: dict[str, Callable[[Path, int, int], Found]] = {
     "engines": engines,
     "memory": memory,
     "lookback": lookback,
     "backfill": backfill,
     "year": year,
+    "tenant": tenant,
 }

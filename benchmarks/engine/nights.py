@@ -179,6 +179,27 @@ def lookback(events: Path, count: str, template: str, scratch: Path) -> Any:
     }  # fmt: skip
 
 
+def tenant(events: Path, night: str, template: str, scratch: Path) -> Any:
+    """A night of a large tenant; its project stays beside the lake, for the night after it."""
+    del scratch
+    number, home = int(night), events / "project"
+    home.mkdir(exist_ok=True)
+    write_project(home, events, template=template)
+    meter = Meter()
+    _measure_scoring(meter)
+    project = run.load_project(home, {})
+    return {"result": _night(project, meter, number), **_counted(project)}
+
+
+def _counted(project: run.Project) -> dict[str, int]:
+    with duckdb.connect(str(project.settings.warehouse), read_only=True) as con:
+        rows = con.execute("select count(*) from mail_access").fetchall()[0][0]
+        hours, series = con.execute(
+            "select count(*), count(distinct series_key) from series_counts"
+        ).fetchall()[0]
+    return {"staged": rows, "hours": hours, "series": series}
+
+
 def one_pass(events: Path, count: str, template: str, scratch: Path) -> Any:
     """All files staged in one go, and each hunt's SQL once over all days; nothing is kept of it."""
     write_project(scratch, events, template=template)

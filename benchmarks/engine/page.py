@@ -187,10 +187,28 @@ def year(found: Found) -> list[str]:
     return [*_table(head, rows), "", said]
 
 
+def tenant(found: Found) -> list[str]:
+    """Two nights of many mailboxes."""
+    parts = ("list", "stage", "hunt", "score", "store", "publish", "notify")
+    rows = []
+    for label, one in found["nights"].items():
+        night = {**middle([one["result"]]), "whole": one["result"]["whole"]}
+        rows.append([label, *(f"{night[name]:.1f}" for name in (*parts, "whole")),
+                     f"{one['rss_mb']:,.0f}"])  # fmt: skip
+    last = found["nights"]["steady"]
+    said = (
+        f"{last['series']:,} mailboxes; after both nights the warehouse holds {last['staged']:,}"
+        f" records and {last['hours']:,} hourly counts. Problems told:"
+        f" {last['result']['problems']}."
+    )
+    return [*_table(["night", *parts, "all", "peak MB"], rows), "", said]
+
+
 TABLES = {
     "engines": engines,
     "memory": memory,
     "lookback": lookback,
     "backfill": backfill,
     "year": year,
+    "tenant": tenant,
 }

@@ -133,6 +133,7 @@ TASKS: dict[str, Callable[..., Any]] = {
     "lookback": nights.lookback,
     "backfill": nights.backfill,
     "year": nights.year,
+    "tenant": nights.tenant,
     "one_pass": nights.one_pass,
     "profile": nights.profile,
 }

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import commandline, detection, query, tables, warehouse
+from gundog import commandline, detection, query, redelivery, tables, warehouse
 from gundog.detection import Detection
 from gundog.errors import ContentError, Problem
 from gundog.fields import unknown
@@ -302,12 +302,15 @@ def _load_stage(
     for column, kind in STAGE_COLUMNS.items():
         if dict(columns).get(column) != kind:
             problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
+    if redelivery.COLUMN in dict(columns):
+        problems.append(Problem(where, redelivery.COLUMN, "is gundog's own: rename the column"))
     return Stage(name, where, sql, read[0], stage_hash(sql, sources[read[0]]), columns)
 
 
 def stage_hash(sql: str, source: Source) -> str:
     """The hash of everything that can change the rows of a staged table."""
     parts = [canonical(sql), *(f"{name} {kind}" for name, kind in source.columns)]
+    parts.append(redelivery.COLUMN)
     if _NORMALISE in sql:
         parts.append(inspect.getsource(commandline))
     return _digest(parts)
@@ -337,20 +340,19 @@ def _digest(parts: Iterable[str]) -> str:
 def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     """Makes a staged table where it is not, and the view of it that hunts read."""
     columns = ", ".join(f'"{name}" {kind}' for name, kind in stage.columns)
-    con.execute(f"create table if not exists {stage.table} ({columns})")
+    con.execute(
+        f"create table if not exists {stage.table}"
+        f" ({columns}, {redelivery.COLUMN} boolean default false)"
+    )
     con.execute(view_sql(stage))
 
 
 def view_sql(stage: Stage) -> str:
-    """The view hunts read: good rows, each event once.
-
-    Partitioned by time first, so that a hunt's time filter reaches the table below.
-    """
+    """The view hunts read: good rows, each event once."""
     names = ", ".join(f'"{name}"' for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
     return (
         f"create or replace view main.{stage.name} as select {names} from {stage.table}"
-        " where reject_reason is null qualify row_number() over"
-        " (partition by event_time, event_id order by file_id) = 1"
+        f" where reject_reason is null and not {redelivery.COLUMN}"
     )
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import content, findings, series, tables, warehouse
+from gundog import content, findings, redelivery, series, tables, warehouse
 from gundog.content import Content, Hunt, Source
 from gundog.detection import Example, repeated
 from gundog.errors import GundogError, InputError
@@ -130,7 +130,11 @@ def fill(
     for stage in hunt.stages:
         con.execute(f"delete from {stage.table}")
         columns = ", ".join(f'"{column}"' for column, _ in stage.columns)
-        con.execute(f"insert into {stage.table} select {columns} from ({content.strip(stage.sql)})")
+        con.execute(
+            f"insert into {stage.table} ({columns})"
+            f" select {columns} from ({content.strip(stage.sql)})"
+        )
+        redelivery.mark(con, stage.table)
 
 
 def _insert_events(

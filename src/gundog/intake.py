@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -99,14 +99,15 @@ def stage_day(
     intervals: Sequence[tuple[Hunt, Interval]],
 ) -> bool:
     """Stages what waits of the files that the day's hunts can read; False where nothing does."""
+    late = state.clock.late_arrival
     tasks = []
     for source, waiting in state.waiting.items():
         spans = _hulls(intervals, source)
-        tasks += [
-            task
-            for task in waiting
-            if any(_needed(task.file, hunt, span, state) for hunt, span in spans)
-        ]
+        read = {
+            kind: {reading(hunt, span, late, kind) for hunt, span in spans}
+            for kind in ("ingest", "event")
+        }
+        tasks += [task for task in waiting if _needed(task.file, read[task.file.partition_by])]
     if tasks:
         state.step(f"stage {day:%Y-%m-%d}", partial(_stage_tasks, con, state, tasks))
     return bool(tasks)
@@ -163,10 +164,10 @@ def _hulls(intervals: Iterable[tuple[Hunt, Interval]], source: str) -> list[tupl
     return found
 
 
-def _needed(file: FileVersion, hunt: Hunt, span: Interval, state: Course) -> bool:
+def _needed(file: FileVersion, read: Collection[Interval]) -> bool:
     if file.covers is None:
-        return True
-    return file.covers.overlaps(reading(hunt, span, state.clock.late_arrival, file.partition_by))
+        return bool(read)
+    return any(file.covers.overlaps(one) for one in read)
 
 
 def stages_of(hunts: Sequence[Hunt], source: str) -> list[Stage]:

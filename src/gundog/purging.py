@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 from filelock import FileLock
 
-from gundog import counts, retention, tables, warehouse
+from gundog import counts, redelivery, retention, tables, warehouse
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -100,15 +100,17 @@ def _purge_table(con: duckdb.DuckDBPyConnection, table: str, whom: Whom) -> int:
     ).fetchall()
     named = [name for (name,) in have if name in whom.columns]
     mine = " or ".join(f'lower("{name}") = w.name' for name in named) or "false"
-    return len(
-        con.execute(
-            f"""delete from {table} as t using (select ? as name, ? as quoted) as w
-                where {mine} or (reject_reason is not null
-                                 and contains(lower(to_json(t)::varchar), w.quoted))
-                returning 1""",
-            [whom.name, json.dumps(whom.name)[1:-1]],
-        ).fetchall()
-    )
+    gone = con.execute(
+        f"""delete from {table} as t using (select ? as name, ? as quoted) as w
+            where {mine} or (reject_reason is not null
+                             and contains(lower(to_json(t)::varchar), w.quoted))
+            returning event_time""",
+        [whom.name, json.dumps(whom.name)[1:-1]],
+    ).fetchall()
+    times = [at for (at,) in gone if at]
+    if times:
+        redelivery.promote(con, table, min(times), max(times))
+    return len(gone)
 
 
 def _purge_evidence(con: duckdb.DuckDBPyConnection, whom: Whom) -> int:

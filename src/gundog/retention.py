@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from gundog import triage, warehouse
+from gundog import redelivery, triage, warehouse
 from gundog.content import Content, Stage
 from gundog.settings import Retention
 
@@ -73,6 +73,13 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
     if count:
         for table in staged_tables(con):
             con.execute(f"delete from {table} where file_id in (from expiring)")
+            first, last = con.execute(
+                """select min(min_time), max(max_time) from stage_hours
+                   where stage = ? and file_id in (from expiring)""",
+                [_stage_name(table)],
+            ).fetchall()[0]
+            if first:
+                redelivery.promote(con, table, first, last)
         for table in ("stage_hours", "file_stages"):
             con.execute(f"delete from {table} where file_id in (from expiring)")
         con.execute("update source_files set state = 'expired' where file_id in (from expiring)")
@@ -87,6 +94,10 @@ def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [f"staged.{name}" for (name,) in rows]
 
 
+def _stage_name(table: str) -> str:
+    return table.removeprefix("staged.")[:-9]  # without its hash
+
+
 def _drop_old_stages(con: duckdb.DuckDBPyConnection, content: Content) -> int:
     """Removes the rows of stage SQL that is no more; of stages that are gone, if all content loads.
 
@@ -97,7 +108,7 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, content: Content) -> int:
     names = {stage.name for stage in content.stages.values()}
     dropped = 0
     for table in staged_tables(con):
-        name = table.removeprefix("staged.")[:-9]
+        name = _stage_name(table)
         if table in current or (name not in names and content.problems):
             continue
         if name not in names:

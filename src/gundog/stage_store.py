@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import reading, warehouse
+from gundog import reading, redelivery, warehouse
 from gundog.content import Source, Stage
 from gundog.reading import Read, Rows, Task
 
@@ -63,6 +63,7 @@ def _replace_rows(
            where stage = ? and file_id in (from batch)""",
         [stage.name],
     )
+    _mark_copies(con, stage)
     _note_changes(con, stage.name, seq)
 
 
@@ -92,6 +93,16 @@ def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> No
         )
     finally:
         con.unregister("read_rows")
+
+
+def _mark_copies(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Marks copies anew in the hours of the temp table `touched`."""
+    hours = con.execute(
+        """select hour, sum(rows)::bigint from stage_hours
+           where stage = ? and hour in (select hour from touched) group by hour order by hour""",
+        [stage.name],
+    ).fetchall()
+    redelivery.mark(con, stage.table, hours)
 
 
 def _note_changes(con: duckdb.DuckDBPyConnection, name: str, seq: int) -> None:
