@@ -10,7 +10,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from gundog import content, redelivery, warehouse
+from gundog import content, purging, redelivery, warehouse
 from gundog.interval import parse_time
 from tests import kit
 
@@ -117,6 +117,64 @@ def test_hunts_see_a_copy_once_its_first_row_left_the_lake_and_expired(tmp_path:
     kit.hunt(root, now=parse_time("2026-03-22T04:00"))
 
     assert seen(root) == (2, 0)
+
+
+def test_copy_counts_once_the_file_of_the_first_row_changed(tmp_path: Path) -> None:
+    """A file is replaced by one without the event, within the same run that hunts."""
+    root = kit.make_project(tmp_path)
+    kit.fill_days(root, "2026-03-08", 2)
+    pair = [kit.event("2026-03-09T05:00", "open", number=1),
+            kit.event("2026-03-09T06:00", "close", number=2)]  # fmt: skip
+    names = sorted(["one", "two"], key=lambda name: _place(root, name))
+    for name in names:
+        kit.write_file(root, "2026-03-09", pair * 2, name)
+    kit.hunt(root)
+    assert seen(root) == (2, 6)
+
+    other = [kit.event("2026-03-09T07:00", "other", number=3)]
+    kit.write_file(root, "2026-03-09", other, names[0])
+    kit.hunt(root)
+
+    assert seen(root) == (2, 2)
+    assert kit.table(root, "select distinct source_file from evidence") == [
+        (f"lake/date=2026-03-09/{names[1]}.parquet",)
+    ]
+
+
+def test_copy_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
+    """Two records with one id, of two mailboxes: the other one's is not lost with the purged."""
+    with warehouse.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
+        con.execute(
+            f"""create table {TABLE} (
+                file_id bigint, event_id uuid, event_time timestamptz, reject_reason varchar,
+                mailbox varchar, {redelivery.COLUMN} boolean default false)"""
+        )
+        con.executemany(
+            f"insert into {TABLE} values (?, md5('1')::uuid, ?, null, ?, false)",
+            [[1, START, "ana@example.com"], [2, START, "bob@example.com"]],
+        )
+        redelivery.mark(con, TABLE)
+        assert shown(con) == [("ana@example.com",)]
+
+        purging.purge(con, purging.Whom(mailbox="ana@example.com"), tmp_path / "triage.jsonl")
+
+        assert shown(con) == [("bob@example.com",)]
+
+
+def shown(con: duckdb.DuckDBPyConnection) -> list[tuple[str]]:
+    return con.execute(f"select mailbox from {TABLE} where not {redelivery.COLUMN}").fetchall()
+
+
+def test_stage_sql_may_not_return_the_mark(tmp_path: Path) -> None:
+    """It would stand beside gundog's own column of that name."""
+    root = kit.make_project(tmp_path)
+    path = root / "sql/stage/happenings.sql"
+    kit.write_text(path, path.read_text().replace("N as n", "N as n, false as is_copy"))
+
+    told = content.load([root]).problems[0]
+
+    assert (told.path, told.key) == (str(path), "is_copy")
+    assert "gundog's own" in told.what
 
 
 def _place(root: Path, name: str) -> int:
