@@ -122,7 +122,10 @@ def memory(root: Path, megabytes: int, rounds: int) -> Found:
 
 
 def backfill(root: Path, megabytes: int, rounds: int) -> Found:
-    """Sixty nights one by one, the same days in one backfill, and one pass over the files."""
+    """Sixty nights one by one, the same days in one backfill, and one pass over the files.
+
+    The last two also with days that are four times as large.
+    """
     del rounds
     lake = _nights_lake(root, megabytes)
     nights = task("nights", lake, str(NIGHTS), HOURLY)
@@ -133,8 +136,19 @@ def backfill(root: Path, megabytes: int, rounds: int) -> Found:
     return {
         "megabytes": generator.megabytes(lake), "mailboxes": _size(megabytes).mailboxes,
         "nights": nights["result"], "together": together["result"],
-        "once": {"stage": once["stage"], "hunt": once["hunt"]}, "findings": nights["findings"],
+        "once": once, "findings": nights["findings"], "larger": _larger(root, megabytes),
     }  # fmt: skip
+
+
+def _larger(root: Path, megabytes: int) -> Found:
+    size = generator.sized(NIGHTS, megabytes // 2)
+    lake = generator.write(root / "larger", size)
+    return {
+        "megabytes": generator.megabytes(lake),
+        "mailboxes": size.mailboxes,
+        "together": task("backfill", lake, str(NIGHTS), HOURLY)["result"],
+        "once": task("one_pass", lake, str(NIGHTS), HOURLY),
+    }
 
 
 def _size(megabytes: int) -> generator.Size:
