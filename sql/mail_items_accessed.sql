@@ -8,7 +8,7 @@
 -- Params:   $start, $end   timestamptz; the interval [start, end)
 
 select
-    -- Half of the cost of date_trunc, which goes through the calendar.
+    -- What date_trunc gives, without the calendar that makes it several times as dear.
     make_timestamptz(epoch_us(event_time) // 3600000000 * 3600000000) as hour,
     tenant,
     mailbox,

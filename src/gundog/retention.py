@@ -52,10 +52,10 @@ def apply(
     staged = max(retention.staged, reach + late_arrival + 2 * _DAY)
     with warehouse.transaction(con):
         removed = Removed(
+            tables=_drop_old_stages(con, content),
             files=_expire_files(con, now - staged),
             evidence=_drop_evidence(con, now - retention.evidence),
             findings=_drop_findings(con, now - retention.findings),
-            tables=_drop_old_stages(con, content),
         )
         _drop_series(con, content, now - retention.series, reach)
         _forget_hours(con, now - max(staged, retention.series))
