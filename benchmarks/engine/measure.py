@@ -124,7 +124,7 @@ def memory(root: Path, megabytes: int, rounds: int) -> Found:
 def backfill(root: Path, megabytes: int, rounds: int) -> Found:
     """Sixty nights one by one, the same days in one backfill, and one pass over the files.
 
-    The last two also with days that are four times as large.
+    The last two also with larger days.
     """
     del rounds
     lake = _nights_lake(root, megabytes)
