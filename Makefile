@@ -26,7 +26,7 @@ check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve
 
-bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/README.md (25 minutes)
+bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/README.md (an hour)
 	@$(EXTRA)
 	$(BIN)/python -m benchmarks.engine
 
