@@ -8,8 +8,7 @@
 -- Params:   $start, $end   timestamptz; the interval [start, end)
 
 select
-    -- What date_trunc gives, without the calendar that makes it several times as dear.
-    make_timestamptz(epoch_us(event_time) // 3600000000 * 3600000000) as hour,
+    date_trunc('hour', event_time) as hour,
     tenant,
     mailbox,
     cast(coalesce(sum(items), 0) as bigint) as items,

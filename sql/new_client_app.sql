@@ -18,7 +18,7 @@ with days as (
         mailbox,
         app_id,
         event_time >= $start as is_inside,
-        epoch_us(event_time) // 86400000000 as utc_day,
+        cast(event_time as date) as utc_day,
         min(event_time) as first_time,
         max(event_time) as last_time
     from mail_access

@@ -70,7 +70,8 @@ _GOOD = "reject_reason is null and event_time >= $low and event_time < $high"
 def _spans(hours: Iterable[tuple[datetime, int]]) -> Iterator[Interval]:
     """Hours that follow one another as one, up to a number of rows.
 
-    >>> noon = datetime(2026, 3, 1, 12)
+    >>> from gundog.interval import parse_time
+    >>> noon = parse_time("2026-03-01T12:00")
     >>> [one.length // _HOUR for one in _spans((noon + n * _HOUR, 10) for n in (0, 1, 3))]
     [2, 1]
     """
