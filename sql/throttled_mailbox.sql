@@ -7,7 +7,19 @@
 -- Params:   $start, $end   timestamptz; the interval [start, end)
 --           $silence       interval; how long the recording stays off
 
-with records as (
+-- Few mailboxes are ever cut off; only theirs are counted.
+with cut_off as (
+    select distinct
+        tenant,
+        mailbox
+    from mail_access
+    where
+        is_throttled
+        and event_time >= $start
+        and event_time < $end
+),
+
+records as (
     select
         *,
         count(*) over before as records,
@@ -17,6 +29,13 @@ with records as (
     where
         event_time >= $start - $silence
         and event_time < $end
+        and exists (
+            select 1
+            from cut_off
+            where
+                cut_off.tenant = mail_access.tenant
+                and cut_off.mailbox = mail_access.mailbox
+        )
     window
         before as (
             partition by tenant, mailbox order by event_time

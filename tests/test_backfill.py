@@ -9,12 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gundog import intake, pace, progress, run, warehouse
+from gundog import intake, pace, progress, run, stage, warehouse
 from gundog.errors import InputError
 from gundog.interval import parse_range
 from tests import kit
@@ -59,6 +60,29 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     assert between == [(3,)]
     assert (second.hunted, second.done) == (6, 3)
     assert content(project) == content(whole)
+
+
+@pytest.mark.parametrize(("room", "steps"), [(10**9, ["01"]), (1, ["01", "02"])])
+def test_days_are_staged_together_as_far_as_a_batch_goes(
+    project: Path, monkeypatch: pytest.MonkeyPatch, room: int, steps: list[str]
+) -> None:
+    """Small days cost one step; where there is no room, a day brings only what it may read.
+
+    Files may be a week late, so that the first day reads eight of the nine.
+    """
+    monkeypatch.setattr(stage, "BATCH_BYTES", room)
+    taken: list[str] = []
+
+    def step(name: str, work: Callable[[], Any]) -> Any:
+        taken.append(name)
+        return work()
+
+    outcome = backfill(project, step=step)
+
+    assert [name for name in taken if name.startswith("stage")] == [
+        f"stage 2026-03-{day}" for day in steps
+    ]
+    assert (outcome.hunted, outcome.files) == (9, 9)
 
 
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:

@@ -342,7 +342,7 @@ def test_interval_with_files_and_fresh_events_has_data(
     file(con, "09T23:00", "10T00:00")
     rows_in(con, "09T23:00")
 
-    assert ledger.no_data(con, pair, day("09"), FRESH) == ""
+    assert ledger.no_data(con, pair.sources, day("09"), FRESH) == ""
 
 
 @pytest.mark.parametrize(
@@ -357,7 +357,7 @@ def test_no_file_that_covers_it_is_no_data(
     file(con, start, end, state=kind)
     rows_in(con, "09T23:00")
 
-    said = ledger.no_data(con, pair, day("09"), FRESH)
+    said = ledger.no_data(con, pair.sources, day("09"), FRESH)
 
     assert said.startswith("Things: no file covers any part of [2026-03-09T00:00:00Z")
 
@@ -372,7 +372,7 @@ def test_newest_event_is_judged_from_the_end_of_the_interval(
     file(con, "09T00:00", "10T00:00")
     rows_in(con, hour)
 
-    said = ledger.no_data(con, pair, day("09"), FRESH)
+    said = ledger.no_data(con, pair.sources, day("09"), FRESH)
 
     assert (said == "") == has
     assert has or "no event since 2026-03-08T22:00:00Z although files cover" in said
@@ -383,7 +383,7 @@ def test_another_sources_files_do_not_help(con: duckdb.DuckDBPyConnection, pair:
     file(con, "09T00:00", "10T00:00", source="Others")
     rows_in(con, "09T23:00", source="Others")
 
-    assert ledger.no_data(con, pair, day("09"), FRESH).startswith("Things: no file")
+    assert ledger.no_data(con, pair.sources, day("09"), FRESH).startswith("Things: no file")
 
 
 # Learning and history.
@@ -402,7 +402,7 @@ def test_staged_from_is_where_the_oldest_staged_file_begins(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
     """Files of another stage SQL, or rejected ones, hold nothing for it; none is never."""
-    assert ledger.staged_from(con, pair).year == 9999
+    assert ledger.staged_from(con, pair.stages).year == 9999
     file(con, "05T00:00", "06T00:00", number=1)
     file(con, "03T00:00", "04T00:00", number=2, state="rejected")
     file(con, "02T00:00", "03T00:00", number=3)
@@ -410,7 +410,7 @@ def test_staged_from_is_where_the_oldest_staged_file_begins(
         staged(con, pair, number)
     con.execute("insert into file_stages values (3, 'happenings', 'old', 1, 0)")
 
-    assert ledger.staged_from(con, pair) == parse_time("2026-03-05")
+    assert ledger.staged_from(con, pair.stages) == parse_time("2026-03-05")
 
 
 def test_learning_says_until_when(pair: Hunt) -> None:

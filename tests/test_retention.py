@@ -207,6 +207,23 @@ def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
     assert hunt(project, WEEK).hunted == 0
 
 
+def test_purge_of_a_warehouse_from_before_copies_were_marked(project: Path) -> None:
+    """No run of this version has staged anew yet: the rows go all the same."""
+    path = project / "sql/stage/happenings.sql"
+    path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))
+    hunt(project, WEEK)
+    con = duckdb.connect(str(project / ".gundog/warehouse.duckdb"))
+    ((old,),) = con.execute(
+        "select table_name from duckdb_tables() where schema_name = 'staged'"
+    ).fetchall()
+    con.execute("drop view happenings")
+    con.execute(f'alter table staged."{old}" drop column is_copy')
+    con.close()
+
+    assert main(["purge", "--account", "a", "--project", str(project)]) == 0
+    assert kept(project, f"""select count(*) from staged."{old}" where who = 'a'""") == [(0,)]
+
+
 def test_purge_needs_a_name(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty name is an error and removes nothing."""
     hunt(project, WEEK)

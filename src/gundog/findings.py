@@ -346,6 +346,8 @@ def _store_hits(
     if not old and not hunted.hits:
         return
     gone = {key: row for key, row in old.items() if row["here"]}
+    withdrawn = _withdrawn(con, [hit for hit in hunted.hits if str(hit.finding_id) not in old])
+    kept, notes = list[tuple[Hit, dict[str, Any]]](), list[dict[str, Any]]()
     for hit in hunted.hits:
         key = str(hit.finding_id)
         gone.pop(key, None)
@@ -358,14 +360,18 @@ def _store_hits(
         if before and (_same(before, new) or _belongs_earlier(before, new)):
             changes.unchanged += 1
             continue
-        change = _change(con, key, before)
+        change = "changed" if before else "returned" if key in withdrawn else "new"
         setattr(changes, change, getattr(changes, change) + 1)
-        _replace(con, hit, new)
-        _note(con, key, hunted, author, change, _what_changed(before, new), before)
+        kept.append((hit, new))
+        notes.append(_note(key, hunted, author, change, _what_changed(before, new), before))
     for key, before in gone.items():
         changes.withdrawn += 1
-        _delete(con, key)
-        _note(con, key, hunted, author, "withdrawn", "no longer found in its interval", before)
+        reason = "no longer found in its interval"
+        notes.append(_note(key, hunted, author, "withdrawn", reason, before))
+    _delete(con, [*(new["finding_id"] for _, new in kept), *gone])
+    _insert_rows(con, "findings", [new for _, new in kept])
+    _insert_rows(con, "evidence", [row for hit, _ in kept for row in _evidence(hit)])
+    _insert_rows(con, "finding_changes", notes)
 
 
 def _stored(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> dict[str, dict[str, Any]]:
@@ -406,69 +412,58 @@ def _what_changed(before: Mapping[str, Any] | None, new: Mapping[str, Any]) -> s
     return ", ".join(names) or "interval"
 
 
-def _change(con: duckdb.DuckDBPyConnection, key: str, before: Any) -> str:
-    if before:
-        return "changed"
-    last = con.execute(
-        """select change from finding_changes where finding_id = ?
-           order by "at" desc, rowid desc limit 1""",
-        [key],
+def _withdrawn(con: duckdb.DuckDBPyConnection, hits: Iterable[Hit]) -> set[str]:
+    """The hits that were found before and withdrawn since."""
+    found = con.execute(
+        """select finding_id::varchar from finding_changes
+           where finding_id in (select unnest(?::uuid[])) group by finding_id
+           having last(change order by "at", rowid) = 'withdrawn'""",
+        [[str(hit.finding_id) for hit in hits]],
     ).fetchall()
-    return "returned" if last and last[0][0] == "withdrawn" else "new"
+    return {key for (key,) in found}
 
 
-def _delete(con: duckdb.DuckDBPyConnection, key: str) -> None:
-    con.execute("delete from findings where finding_id = ?", [key])
-    con.execute("delete from evidence where finding_id = ?", [key])
+def _delete(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
+    for table in ("findings", "evidence") if keys else ():
+        con.execute(f"delete from {table} where finding_id in (select unnest(?::uuid[]))", [keys])
 
 
-def _replace(con: duckdb.DuckDBPyConnection, hit: Hit, new: dict[str, Any]) -> None:
-    _delete(con, new["finding_id"])
-    warehouse.insert(con, "findings", [new])
-    warehouse.insert(
-        con,
-        "evidence",
-        [
-            {
-                "finding_id": new["finding_id"],
-                "ordinal": ordinal,
-                "role": event.role,
-                "source_table": event.source_table,
-                "event_time": event.event_time,
-                "event_id": str(event.event_id),
-                "source_file": event.source_file,
-                "event": event.event,
-            }
-            for ordinal, event in enumerate(hit.events)
-        ],
-    )
+def _evidence(hit: Hit) -> list[dict[str, Any]]:
+    """The rows of `evidence` of a hit."""
+    return [
+        {
+            "finding_id": str(hit.finding_id),
+            "ordinal": ordinal,
+            "role": event.role,
+            "source_table": event.source_table,
+            "event_time": event.event_time,
+            "event_id": str(event.event_id),
+            "source_file": event.source_file,
+            "event": event.event,
+        }
+        for ordinal, event in enumerate(hit.events)
+    ]
 
 
 def _note(
-    con: duckdb.DuckDBPyConnection,
     key: str,
     hunted: Hunted,
     author: Author,
     change: str,
     reason: str,
     before: Mapping[str, Any] | None,
-) -> None:
+) -> dict[str, Any]:
+    """The row of `finding_changes` that says so."""
     kept = {name: value for name, value in (before or {}).items() if name != "here"}
-    warehouse.insert(
-        con,
-        "finding_changes",
-        [
-            {
-                "finding_id": key,
-                "detection_id": hunted.hunt.detection.id,
-                "run_id": str(author.run_id),
-                "change": change,
-                "reason": reason,
-                "before": json.dumps(plain(kept)) if before else None,
-                "at": author.at,
-            }
-        ],
-    )
+    return {
+        "finding_id": key,
+        "detection_id": hunted.hunt.detection.id,
+        "run_id": str(author.run_id),
+        "change": change,
+        "reason": reason,
+        "before": json.dumps(plain(kept)) if before else None,
+        "at": author.at,
+    }
 
 
 def _store_series(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> None:
@@ -498,6 +493,13 @@ def _store_series(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> None:
             [detection_id, hunted.interval.start, hunted.interval.end],
         )
         _insert_arrow(con, "series_points", hunted.points)
+
+
+def _insert_rows(
+    con: duckdb.DuckDBPyConnection, table: str, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Inserts rows at once; `warehouse.insert` takes a few milliseconds for each."""
+    _insert_arrow(con, table, pa.Table.from_pylist(rows) if rows else None)
 
 
 def _insert_arrow(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | None) -> None:

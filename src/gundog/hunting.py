@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import duckdb
 
-from gundog import content, findings, intake, ledger, query, series, warehouse
+from gundog import findings, intake, ledger, query, series, warehouse
 from gundog.content import Hunt
 from gundog.course import Course
 from gundog.errors import GundogError
@@ -27,9 +27,9 @@ HUNT_LIMIT_S = 3600.0
 def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence[Interval]]) -> int:
     """Goes through the days oldest first; returns how many intervals were hunted."""
     count = 0
-    days = _by_day(state.hunts, wanted)
+    days = list(_by_day(state.hunts, wanted).items())
     known = _states(held.con(), state, wanted)
-    for turn, (day, intervals) in enumerate(days.items()):
+    for turn, (day, intervals) in enumerate(days):
         state.went(turn, len(days))
         if state.stop():
             state.outcome.stopped = True
@@ -37,7 +37,7 @@ def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence
                 f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
             )
             break
-        if intake.stage_day(held.con(), state, day, intervals):
+        if intake.stage_day(held.con(), state, days[turn:]):
             known = {}
         mine = _by_hunt(intervals)
         due = _due(held.con(), state, known or _states(held.con(), state, mine), mine)
@@ -105,6 +105,10 @@ def _due(
     intervals: Mapping[str, Sequence[Interval]],
 ) -> list[_Due]:
     seq = warehouse.current_seq(con)
+    # Hunts of the same sources share the answers.
+    expired = cache(partial(ledger.expired, con))
+    no_data = cache(partial(ledger.no_data, con, freshness=state.project.settings.freshness))
+    staged_from = cache(partial(ledger.staged_from, con))
     found = []
     for hunt in state.hunts:
         for interval in intervals.get(hunt.detection.id, ()):
@@ -113,7 +117,7 @@ def _due(
             if not _to_hunt(state, at, tried):
                 _leave(state, hunt, interval, tried)
                 continue
-            gone = ledger.expired(con, hunt, interval)
+            gone = expired(hunt.sources, interval.widen(hunt.detection.lookback))
             state.attempted.add((hunt.detection.id, interval))
             if gone and at in (ledger.DONE, ledger.STALE):  # what it found then, holds
                 if not tried:
@@ -127,16 +131,13 @@ def _due(
                     hunt,
                     interval,
                     seq,
-                    gone or ledger.no_data(con, hunt, interval, state.project.settings.freshness),
-                    ledger.staged_from(con, hunt),
+                    gone or no_data(hunt.sources, interval),
+                    staged_from(hunt.stages),
                     ledger.fingerprint(con, hunt, interval),
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
                     state.request.again,
                 )
             )
-    if found:
-        for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
-            content.create_stage(con, one)
     return found
 
 

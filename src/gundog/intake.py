@@ -40,7 +40,7 @@ def announce(con: duckdb.DuckDBPyConnection, state: Course) -> None:
         InputError: when it was not given; nothing was done.
     """
     tasks = [task for some in state.waiting.values() for task in some]
-    size = sum(task.file.size for task in tasks)
+    size = _size(tasks)
     much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
     if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
         con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
@@ -92,30 +92,53 @@ def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
     return {kind: span for kind, span in spans.items() if span}
 
 
-def stage_day(
-    con: duckdb.DuckDBPyConnection,
-    state: Course,
-    day: datetime,
-    intervals: Sequence[tuple[Hunt, Interval]],
-) -> bool:
-    """Stages what waits of the files that the day's hunts can read; False where nothing does."""
+_Days = Sequence[tuple[datetime, Sequence[tuple[Hunt, Interval]]]]
+
+
+def stage_day(con: duckdb.DuckDBPyConnection, state: Course, days: _Days) -> bool:
+    """Stages what waits of the files that the first day's hunts can read; False where nothing does.
+
+    What the days after it need is staged with it, up to a batch: small steps cost more than they
+    read.
+    """
+    tasks = _waiting_for(state, days[0][1])
+    if not tasks:
+        return False
+    for _, intervals in days[1:]:
+        more = tasks | _waiting_for(state, intervals)
+        if _size(more.values()) > stage.BATCH_BYTES:
+            break
+        tasks = more
+    work = partial(_stage_tasks, con, state, list(tasks.values()))
+    state.step(f"stage {days[0][0]:%Y-%m-%d}", work)
+    return True
+
+
+def _waiting_for(state: Course, intervals: Sequence[tuple[Hunt, Interval]]) -> dict[int, Task]:
+    """The waiting files that hunts of these intervals can read, by file_id."""
     late = state.clock.late_arrival
-    tasks = []
+    tasks = dict[int, Task]()
     for source, waiting in state.waiting.items():
         spans = _hulls(intervals, source)
         read = {
             kind: {reading(hunt, span, late, kind) for hunt, span in spans}
             for kind in ("ingest", "event")
         }
-        tasks += [task for task in waiting if _needed(task.file, read[task.file.partition_by])]
-    if tasks:
-        state.step(f"stage {day:%Y-%m-%d}", partial(_stage_tasks, con, state, tasks))
-    return bool(tasks)
+        tasks |= {
+            task.file_id: task
+            for task in waiting
+            if _needed(task.file, read[task.file.partition_by])
+        }
+    return tasks
+
+
+def _size(tasks: Iterable[Task]) -> int:
+    return sum(task.file.size for task in tasks)
 
 
 def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[Task]) -> None:
     options = state.project.settings
-    size = sum(task.file.size for task in tasks)
+    size = _size(tasks)
     state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
     began = time.perf_counter()
     done = stage.run(

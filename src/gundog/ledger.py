@@ -11,7 +11,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from gundog.content import Hunt
+from gundog.content import Hunt, Stage
 from gundog.interval import Interval, ceil, floor, format_time, hull, last_complete, split
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
@@ -134,14 +134,17 @@ def _microseconds(moment: datetime) -> int:
 
 
 def no_data(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, freshness: timedelta
+    con: duckdb.DuckDBPyConnection,
+    sources: Sequence[str],
+    interval: Interval,
+    freshness: timedelta,
 ) -> str:
-    """Why a source cannot answer for the interval, in one sentence; empty when all can.
+    """Why one of the sources cannot answer for the interval, in one sentence; empty when all can.
 
     Judged from the interval's end, never from the clock, so that a backfill says what the night
     said.
     """
-    for source in hunt.sources:
+    for source in sources:
         files, newest = con.execute(
             """select
                    (select count(*) from source_files where source_table = $source
@@ -163,8 +166,8 @@ def no_data(
     return ""
 
 
-def expired(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> str:
-    """Why the rows that the interval reads are not all there any more, in one sentence; else empty.
+def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval) -> str:
+    """Why the sources' rows in the span are not all there any more, in one sentence; else empty.
 
     Retention removed them, and no file that the lake still lists brought them again.
     """
@@ -172,17 +175,17 @@ def expired(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> s
         """select count(*) from source_files
            where state = 'expired' and source_table in (select unnest(?::varchar[]))
            and max_time >= ? and min_time < ?""",
-        [list(hunt.sources), interval.start - hunt.detection.lookback, interval.end],
+        [list(sources), span.start, span.end],
     ).fetchall()[0][0]
     if not gone:
         return ""
     return f"the rows of {gone} files it reads were removed by retention and left the lake"
 
 
-def staged_from(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime:
-    """The time from which all of the hunt's staged tables hold what the lake holds."""
+def staged_from(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> datetime:
+    """The time from which all of these staged tables hold what the lake holds."""
     starts = []
-    for stage in hunt.stages:
+    for stage in stages:
         found = con.execute(
             """select min(covers_start) from source_files as f
                inner join file_stages as s using (file_id)

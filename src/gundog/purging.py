@@ -98,7 +98,8 @@ def _purge_table(con: duckdb.DuckDBPyConnection, table: str, whom: Whom) -> int:
            where schema_name || '.' || table_name = ?""",
         [table],
     ).fetchall()
-    named = [name for (name,) in have if name in whom.columns]
+    columns = {name for (name,) in have}
+    named = sorted(columns.intersection(whom.columns))
     mine = " or ".join(f'lower("{name}") = w.name' for name in named) or "false"
     gone = con.execute(
         f"""delete from {table} as t using (select ? as name, ? as quoted) as w
@@ -108,7 +109,7 @@ def _purge_table(con: duckdb.DuckDBPyConnection, table: str, whom: Whom) -> int:
         [whom.name, json.dumps(whom.name)[1:-1]],
     ).fetchall()
     times = [at for (at,) in gone if at]
-    if times:
+    if times and redelivery.COLUMN in columns:  # tables of older versions have no marks
         redelivery.promote(con, table, min(times), max(times))
     return len(gone)
 

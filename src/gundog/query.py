@@ -154,6 +154,10 @@ _LOCKS = (
 )
 
 
+# A hunt's SQL is read again for every interval: what it says is kept for so many texts.
+_TEXTS = 256
+
+
 def _statements(sql: str) -> list[duckdb.Statement]:
     try:
         sql.encode()
@@ -164,6 +168,7 @@ def _statements(sql: str) -> list[duckdb.Statement]:
         raise QueryError(f"does not parse: {_text(error)}: correct the SQL") from error
 
 
+@lru_cache(maxsize=_TEXTS)
 def parameters(sql: str) -> frozenset[str]:
     """The names of the `$name` parameters in the SQL.
 
@@ -193,7 +198,7 @@ def references(sql: str) -> References:
     )
 
 
-@lru_cache(maxsize=256)  # a hunt's SQL is read again for every interval
+@lru_cache(maxsize=_TEXTS)
 def _see(sql: str) -> _Seen:
     """Walks the parse tree; a stack, because SQL may nest deeper than Python can recurse."""
     seen = _Seen()

@@ -14,6 +14,7 @@ import duckdb
 
 import gundog
 from gundog import (
+    content,
     exceptions,
     findings,
     hunting,
@@ -142,6 +143,8 @@ def _steps(state: Course) -> None:
 
 def _begin(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Interval]]:
     """Writes down that the run began; returns the intervals to look at, by detection id."""
+    for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
+        content.create_stage(con, one)  # hunts find their tables there, also where no file is
     publish.write_detections(con, state.project.content.hunts)
     notify.start(con, state.project.settings.notify, state.author.at)
     _start(con, state)
