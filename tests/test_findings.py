@@ -20,6 +20,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import gundog
 from gundog import content, examples, findings, tables, warehouse
 from gundog.content import Content, Hunt
 from gundog.detection import Example
@@ -569,6 +570,25 @@ def test_words_are_stated_anew_without_a_change(con: duckdb.DuckDBPyConnection, 
     assert (row["title"], row["severity"], row["risk_score"]) == ("a: 1", "low", 7)
     assert row["tactics"] == ["Impact"]
     assert len(history(con)) == 1
+
+
+@pytest.mark.parametrize("version", ["0.0.1", None])
+def test_another_gundog_states_words_anew(
+    con: duckdb.DuckDBPyConnection, pair: Hunt, monkeypatch: pytest.MonkeyPatch, version: str | None
+) -> None:
+    """It may put them differently; what one of before wrote says not even by which."""
+    if version:
+        monkeypatch.setattr(gundog, "__version__", version)
+    store(con, pair, [hit("a")])
+    monkeypatch.undo()
+    ((title,),) = con.execute("select title from findings").fetchall()
+    con.execute("update findings set title = 'as it was put then'")
+    if version is None:
+        con.execute("update findings set words_digest = null")
+
+    findings.restate(con, [pair.detection])
+
+    assert [row["title"] for row in rows(con, "findings")] == [title]
 
 
 def test_series_counts_and_points_are_replaced_where_they_were_hunted(

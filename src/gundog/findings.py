@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 
+import gundog
 from gundog import content, query, warehouse
 from gundog.content import Hunt, Stage
 from gundog.detection import SEVERITIES, Detection
@@ -298,6 +299,7 @@ def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:
         "updated_at": author.at,
         "row": canonical(hit.row),
         "evidence_digest": _evidence_digest(hit),
+        "words_digest": _words_digest(detection),
     }
 
 
@@ -554,15 +556,26 @@ def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> 
     again for that.
     """
     for detection in detections:
+        digest = _words_digest(detection)
         stored = warehouse.rows(
-            con, "select * from findings where detection_id = ?", [detection.id]
+            con,
+            "select * from findings where detection_id = ? and words_digest is distinct from ?",
+            [detection.id, digest],
         )
         for row in stored:
-            words = present(detection, json.loads(row["row"]))
+            words = present(detection, json.loads(row["row"])) | {"words_digest": digest}
             changed = {name: value for name, value in words.items() if row[name] != value}
-            if changed:
-                names = ", ".join(f'"{name}" = ?' for name in changed)
-                con.execute(
-                    f"update findings set {names} where finding_id = ?",
-                    [*changed.values(), row["finding_id"]],
-                )
+            names = ", ".join(f'"{name}" = ?' for name in changed)
+            con.execute(
+                f"update findings set {names} where finding_id = ?",
+                [*changed.values(), row["finding_id"]],
+            )
+
+
+def _words_digest(detection: Detection) -> str:
+    """A hash of all that `present` takes from a detection, and of the gundog that does it."""
+    words = (
+        gundog.__version__, detection.name, detection.kind, detection.title, detection.severity,
+        detection.risk_score, detection.tactics, detection.techniques, detection.entities,
+    )  # fmt: skip
+    return hashlib.sha256(repr(words).encode()).hexdigest()[:16]

@@ -76,12 +76,20 @@ def states(
     ).fetchall()
     known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
     done = {one: seq for one, (state, seq) in known.items() if state == DONE and one in wanted}
-    changes = _changes(con, hunt, done)
-    found = {}
-    for interval in intervals:
-        stale = interval in done and changes.reach(_read(hunt, interval, clock), done[interval])
-        found[interval] = STALE if stale else known.get(interval, (MISSING, 0))[0]
-    return found
+    stale = _stale(_changes(con, hunt, done), hunt, done, clock)
+    return {
+        interval: STALE if interval in stale else known.get(interval, (MISSING, 0))[0]
+        for interval in intervals
+    }
+
+
+def _stale(
+    changes: _Changes, hunt: Hunt, done: Mapping[Interval, int], clock: Clock
+) -> set[Interval]:
+    """Those of the intervals, hunted at a step each, that read what changed after it."""
+    spans = [_read(hunt, interval, clock) for interval in done]
+    reached = changes.reach(spans, list(done.values()))
+    return {interval for interval, one in zip(done, reached, strict=True) if one}
 
 
 def _read(hunt: Hunt, interval: Interval, clock: Clock) -> Interval:
@@ -102,12 +110,24 @@ class _Changes:
     last: npt.NDArray[np.int64]
     seq: npt.NDArray[np.int64]
 
-    def reach(self, span: Interval, seq: int) -> bool:
-        """True when a row in the span was staged or removed after the step `seq`."""
-        start, end = _microseconds(span.start), _microseconds(span.end)
+    def reach(self, spans: Sequence[Interval], seqs: Sequence[int]) -> list[bool]:
+        """For each span and step, whether a row in the span was staged or removed after it.
+
+        The newest step near a span rules most of them out, all at once.
+        """
+        start = np.array([_microseconds(span.start) for span in spans], dtype=np.int64)
+        end = np.array([_microseconds(span.end) for span in spans], dtype=np.int64)
         longest = (self.last - self.first).max(initial=0)
-        low, high = np.searchsorted(self.first, [start - longest, end])
-        near = slice(low, high)
+        low = np.searchsorted(self.first, start - longest)
+        high = np.searchsorted(self.first, end)
+        newest = np.maximum.reduceat(np.append(self.seq, 0), np.ravel((low, high), order="F"))
+        maybe = (low < high) & (newest[::2] > np.array(seqs, dtype=np.int64))
+        return [
+            bool(one) and self._touch(slice(low[at], high[at]), start[at], seqs[at])
+            for at, one in enumerate(maybe)
+        ]
+
+    def _touch(self, near: slice, start: np.int64, seq: int) -> bool:
         return bool(((self.seq[near] > seq) & (self.last[near] >= start)).any())
 
 

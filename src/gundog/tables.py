@@ -257,8 +257,9 @@ FINDINGS = _table(
     updated_at TIMESTAMPTZ: when this version was stored
     row JSON: every column the hunt returned, for comparing and for writing prose anew
     evidence_digest VARCHAR: hash of the evidence
+    words_digest VARCHAR: hash of the detection's words that it is stated in
     """,
-    private=("row", "evidence_digest"),
+    private=("row", "evidence_digest", "words_digest"),
 )
 
 EVIDENCE = _table(
