@@ -141,7 +141,7 @@ def backfill(root: Path, megabytes: int, rounds: int) -> Found:
 
 
 def _larger(root: Path, megabytes: int) -> Found:
-    size = generator.sized(NIGHTS, megabytes // 2)
+    size = generator.sized(NIGHTS, megabytes)
     lake = generator.write(root / "larger", size)
     return {
         "megabytes": generator.megabytes(lake),
