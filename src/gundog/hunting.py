@@ -28,7 +28,7 @@ def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence
     """Goes through the days oldest first; returns how many intervals were hunted."""
     count = 0
     days = list(_by_day(state.hunts, wanted).items())
-    known = _states(held.con(), state, wanted)
+    known: _Known | None = None
     for turn, (day, intervals) in enumerate(days):
         state.went(turn, len(days))
         if state.stop():
@@ -37,10 +37,9 @@ def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence
                 f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
             )
             break
-        if intake.stage_day(held.con(), state, days[turn:]):
-            known = {}
-        mine = _by_hunt(intervals)
-        due = _due(held.con(), state, known or _states(held.con(), state, mine), mine)
+        if intake.stage_day(held.con(), state, days[turn:]) or known is None:
+            known = _states(held.con(), state, wanted)  # of all days, until more is staged
+        due = _due(held.con(), state, known, _by_hunt(intervals))
         if not due:
             continue
         held.let_go()  # hunts read the file through a connection that cannot write
@@ -104,8 +103,8 @@ def _due(
     known: _Known,
     intervals: Mapping[str, Sequence[Interval]],
 ) -> list[_Due]:
-    seq = warehouse.current_seq(con)
     # Hunts of the same sources share the answers.
+    seq = cache(partial(warehouse.current_seq, con))
     expired = cache(partial(ledger.expired, con))
     no_data = cache(partial(ledger.no_data, con, freshness=state.project.settings.freshness))
     staged_from = cache(partial(ledger.staged_from, con))
@@ -130,7 +129,7 @@ def _due(
                 _Due(
                     hunt,
                     interval,
-                    seq,
+                    seq(),
                     gone or no_data(hunt.sources, interval),
                     staged_from(hunt.stages),
                     ledger.fingerprint(con, hunt, interval),

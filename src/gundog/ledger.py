@@ -142,7 +142,7 @@ def _changes(con: duckdb.DuckDBPyConnection, hunt: Hunt, done: Mapping[Interval,
     found = con.execute(
         """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq
            from stage_changes
-           where seq > ? and stage in (select unnest(?::varchar[]))
+           where seq > ? and list_contains(?::varchar[], stage)
            and max_time >= ? and min_time < ? order by first""",
         [min(done.values()), names, span.start - hunt.detection.reach, span.end],
     ).fetchnumpy()
@@ -193,7 +193,7 @@ def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interv
     """
     gone = con.execute(
         """select count(*) from source_files
-           where state = 'expired' and source_table in (select unnest(?::varchar[]))
+           where state = 'expired' and list_contains(?::varchar[], source_table)
            and max_time >= ? and min_time < ?""",
         [list(sources), span.start, span.end],
     ).fetchall()[0][0]
@@ -231,7 +231,7 @@ def fingerprint(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) 
     rows = con.execute(
         """select distinct f.path, f.size_bytes, f.mtime_ns
            from stage_hours as h inner join source_files as f using (file_id)
-           where h.stage in (select unnest(?::varchar[])) and h.max_time >= ? and h.min_time < ?
+           where list_contains(?::varchar[], h.stage) and h.max_time >= ? and h.min_time < ?
            order by all""",
         [
             [stage.name for stage in hunt.stages],

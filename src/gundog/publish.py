@@ -215,12 +215,13 @@ def _create_views(path: Path) -> None:
     """Adds the views from inside, so that they name this file's own tables."""
     con = warehouse.connect(path)
     try:
-        for name, (comment, sql) in VIEWS.items():
-            con.execute(f"create view {name} as {sql}")
-            con.execute(f"comment on view {name} is {tables.quote(comment)}")
-            for column, *_ in con.execute(f"describe {name}").fetchall():
-                said = tables.quote(_SAID_OF.get(column, ""))
-                con.execute(f'comment on column {name}."{column}" is {said}')
+        with warehouse.transaction(con):
+            for name, (comment, sql) in VIEWS.items():
+                con.execute(f"create view {name} as {sql}")
+                con.execute(f"comment on view {name} is {tables.quote(comment)}")
+                for column, *_ in con.execute(f"describe {name}").fetchall():
+                    said = tables.quote(_SAID_OF.get(column, ""))
+                    con.execute(f'comment on column {name}."{column}" is {said}')
         con.execute("checkpoint")
     finally:
         con.close()
