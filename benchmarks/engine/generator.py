@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 FIRST_DAY = date(2026, 3, 1)
 # Compressed bytes of a row, measured on what is written here.
-_PROCESS_BYTES = 39
+_PROCESS_BYTES = 38
 _MAIL_BYTES = 275
 _MAIL_SHARE = 0.7
 _RECORDS_OF_MAILBOX = 60
@@ -55,8 +55,28 @@ select
             then 'powershell New-MailboxExportRequest -Mailbox u' || pair || ' -FilePath C:\\x.pst'
         when i % 20000 = 207 and turn <> 3
             then 'powershell Remove-MailboxExportRequest -Identity u' || pair || ' -Confirm:$false'
-        when h % 2 = 0 then 'run --path C:\\Users\\u' || h % 900 || ' --profile ' || h % 300
-        else 'run --id ' || substr(md5(n::varchar), 1, 16) || ' --path C:\\Users\\u' || h % 900
+        when h % 1000 = 0
+            then 'powershell.exe -NonInteractive -EncodedCommand ' || base64(array_to_string(
+                list_transform(string_split('Get-Service S' || h % 5000, ''), lambda one:
+                one || chr(0)), '')::blob)
+        else case i % 5
+            when 0 then 'C:\\Windows\\system32\\svchost.exe -k netsvcs -p -s Service' || h % 300
+            when 1
+                then '"C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe" --type=renderer'
+                || ' --enable-features=Isolation --lang=en-US --renderer-client-id=' || h % 900
+                || ' --field-trial-handle=' || id || ',i,' || h % 100000
+            when 2
+                then 'powershell.exe -NoProfile -ExecutionPolicy Bypass -File "C:\\Users\\u'
+                || h % 900 || '\\AppData\\Local\\Temp\\' || id || '.ps1"'
+            when 3
+                then 'C:\\Windows\\system32\\cmd.exe /c ' || case when h % 3 = 0
+                then 'sc query Service' || h % 300
+                else '"C:\\Users\\u' || h % 900 || '\\run.cmd" > C:\\Temp\\' || id end
+            else case when h % 2 = 0
+                then 'C:\\Windows\\system32\\DllHost.exe /Processid:{' || upper(id) || '}'
+                else '"C:\\Users\\u' || h % 900 || '\\AppData\\Local\\Microsoft\\Teams\\current\\'
+                || 'Teams.exe" --type=utility --session-id=' || upper(id) end
+        end
     end as "ProcessCommandLine",
     'CORP' as "AccountDomain",
     'User' || hash(pair) % 900 as "AccountName",
@@ -65,7 +85,10 @@ select
     'explorer.exe' as "InitiatingProcessFileName",
     'explorer /x ' || h % 5000 as "InitiatingProcessCommandLine"
 from (
-    select *, (hash(pair) + case when i % 20000 = 207 and turn = 5 then 1 else 0 end) % 3000 as host
+    select
+        *,
+        md5(n::varchar) as id,
+        (hash(pair) + case when i % 20000 = 207 and turn = 5 then 1 else 0 end) % 3000 as host
     from numbered
 )
 """
@@ -170,8 +193,8 @@ def sized(days: int, megabytes: int) -> Size:
 
 def write(root: Path, size: Size) -> Path:
     """Writes the lake from 1 March 2026 on; one that is there already is left as it is."""
-    mark = root / ".written"
-    if mark.exists() and mark.read_text() == repr(size):
+    mark, what = root / ".written", repr((size, _PROCESS, _MAIL, _BARE_MAIL))
+    if mark.exists() and mark.read_text() == what:
         return root
     shutil.rmtree(root, ignore_errors=True)
     con = duckdb.connect(config={"threads": 1})
@@ -187,7 +210,7 @@ def write(root: Path, size: Size) -> Path:
                 params["mailboxes"] = size.mailboxes
             _write_day(con, root / source / f"date={day}", sql, params, size.hourly)
     con.close()
-    mark.write_text(repr(size))
+    mark.write_text(what)
     return root
 
 

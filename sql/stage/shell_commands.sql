@@ -6,38 +6,46 @@
 -- Reads:    DeviceProcessEvents
 -- Params:   none
 
-with events as (
-    select
-        *,
-        lower(FileName) in (
-            'cmd.exe', 'powershell.exe', 'pwsh.exe', 'powershell_ise.exe',
-            'cmd', 'powershell', 'pwsh', 'powershell_ise'
-        )
-        or lower(ProcessVersionInfoOriginalFileName) in (
-            'cmd.exe', 'powershell.exe', 'pwsh.exe', 'pwsh.dll', 'powershell_ise.exe'
-        ) as is_shell
+with candidates as (
+    select *
     from DeviceProcessEvents
+    -- Undoing a disguise is dear. It drops no letters but those of `n and `r, so that
+    -- what it can uncover in ASCII shows: the letters of the cmdlet in their order, or
+    -- base64 of UTF-16. That is decoded where four ASCII characters are in a row, which
+    -- hold bytes (0, x, 0) that make four letters: A, one of A-H, one of sixteen, A.
+    where
+        length(ProcessCommandLine) <> strlen(ProcessCommandLine)
+        or (
+            (contains(ProcessCommandLine, 'q') or contains(ProcessCommandLine, 'Q'))
+            and regexp_matches(
+                ProcessCommandLine,
+                '(?i)' || regexp_replace(
+                    'mailboxexportrequest', '(.)', '\1([^a-z]|`[nr])*', 'g'
+                )
+            )
+        )
+        or (
+            ProcessCommandLine like '%A%A%'
+            and regexp_matches(
+                ProcessCommandLine,
+                'A([^0-9A-Za-z]|`[nr])*[A-H]([^0-9A-Za-z]|`[nr])*[AEIMQUYcgkosw048]'
+                || '([^0-9A-Za-z]|`[nr])*A'
+            )
+        )
 ),
 
-candidates as (
-    select *
-    from events
-    where case
-        -- Undoing a disguise is dear. But for base64 and other scripts it only drops
-        -- characters, never letters, so the letters in their order tell whether it can
-        -- uncover a cmdlet.
-        when is_shell
-            then
-                regexp_matches(
-                    ProcessCommandLine,
-                    '[^\x00-\x7f]'
-                    || '|[-/][eE]([cC]|[nN][a-zA-Z]*)?["'']?[\s\v\x1c-\x1f,]'
-                    || '|(?i:m[^a-z]*a[^a-z]*i[^a-z]*l[^a-z]*b[^a-z]*o[^a-z]*x[^a-z]*'
-                    || 'e[^a-z]*x[^a-z]*p[^a-z]*o[^a-z]*r[^a-z]*t[^a-z]*'
-                    || 'r[^a-z]*e[^a-z]*q[^a-z]*u[^a-z]*e[^a-z]*s[^a-z]*t)'
-                )
-        else contains(lower(ProcessCommandLine), '-mailboxexportrequest')
-    end
+events as (
+    select
+        *,
+        -- Not `in`: DuckDB makes a join of a long list, and puts it before the filter.
+        regexp_full_match(
+            lower(FileName), '(cmd|powershell|pwsh|powershell_ise)(\.exe)?'
+        )
+        or regexp_full_match(
+            lower(ProcessVersionInfoOriginalFileName),
+            '(cmd|powershell|pwsh|powershell_ise)\.exe|pwsh\.dll'
+        ) as is_shell
+    from candidates
 ),
 
 undone as (
@@ -46,7 +54,8 @@ undone as (
         case
             when is_shell then normalise_command_line(ProcessCommandLine)
         end as undisguised
-    from candidates
+    from events
+    where is_shell or contains(lower(ProcessCommandLine), '-mailboxexportrequest')
 ),
 
 named as (

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from datetime import UTC, datetime
 
-from gundog import content, warehouse
+from gundog import content, query
 from gundog.content import Source, Stage
 
 TIME = "Timestamp"
 # Times outside are clock faults (1601 is Windows' zero, 9999 a placeholder), not events.
-_PLAUSIBLE = "between timestamptz '1990-01-01 00:00:00+00' and timestamptz '2199-12-31 00:00:00+00'"
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
+_PLAUSIBLE = f"between timestamptz '{EARLIEST}' and timestamptz '{LATEST}'"
 _NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
 _INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER")
 
@@ -41,10 +40,9 @@ def bind(
         aliases: the files' column name by the source's, where they differ.
         files: file id and the tenant its path names, in the order in which they are read.
     """
-    folded = {name.lower(): name for name in held}
     parts, missing, cast, used = [], [], [], set[str]()
     for name, kind in source.columns:
-        column = folded.get(aliases.get(name, name).lower()) or folded.get(name.lower())
+        column = column_of(held, name, aliases)
         used.add(column or "")
         if name == "TenantId" and column is None:
             expression = _per_file([_text(tenant) for _, tenant in files], "varchar")
@@ -62,6 +60,12 @@ def bind(
     parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
     extra = tuple(name for name in held if name not in used)
     return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
+
+
+def column_of(held: Iterable[str], name: str, aliases: Mapping[str, str]) -> str | None:
+    """The files' column that stands for a source's; None when there is none."""
+    folded = {one.lower(): one for one in held}
+    return folded.get(aliases.get(name, name).lower()) or folded.get(name.lower())
 
 
 def _text(value: str | None) -> str:
@@ -110,29 +114,6 @@ def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) 
     """
     named = {TIME.lower()}
     for stage in stages:
-        named |= _named(stage.sql) | {name.lower() for name, _ in stage.columns}
+        named |= query.references(stage.sql).columns | {name.lower() for name, _ in stage.columns}
     columns = [name for name, _ in source.columns if name.lower() in named]
     return frozenset(one.lower() for name in columns for one in {name, aliases.get(name, name)})
-
-
-@lru_cache
-def _named(sql: str) -> frozenset[str]:
-    """All column names in a SELECT's parse tree, in lower case."""
-    con = warehouse.connect(threads=1)
-    try:
-        (text,) = con.execute("select json_serialize_sql(?::varchar)", [sql]).fetchall()[0]
-    finally:
-        con.close()
-    return frozenset(name.lower() for name in _walk(json.loads(text)))
-
-
-def _walk(tree: Any) -> Iterator[str]:
-    stack = [tree]
-    while stack:
-        node = stack.pop()
-        if isinstance(node, dict):
-            yield from node.get("column_names") or ()
-            yield from node.get("using_columns") or ()
-            stack.extend(node.values())
-        elif isinstance(node, list):
-            stack.extend(node)

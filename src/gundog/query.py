@@ -117,9 +117,13 @@ _FILE_TYPE = re.compile(r"\.(csv|tsv|txt|json|jsonl|ndjson|parquet|db|duckdb|arr
 
 @dataclass(frozen=True)
 class References:
-    """What a SELECT names: tables as written (CTEs left out), functions in lower case."""
+    """What a SELECT names: tables as written (CTEs left out), the others in lower case.
+
+    `columns` has the parts of qualified names too, so names of tables may be among them.
+    """
 
     tables: frozenset[str]
+    columns: frozenset[str]
     functions: frozenset[str]
     table_functions: frozenset[str]
 
@@ -129,6 +133,7 @@ class _Seen:
     """Everything in a parse tree that `check_statement` has a rule for."""
 
     tables: set[str] = field(default_factory=set)
+    columns: set[str] = field(default_factory=set)
     functions: set[str] = field(default_factory=set)
     table_functions: set[str] = field(default_factory=set)
     bare: set[str] = field(default_factory=set)
@@ -182,7 +187,7 @@ def parameters(sql: str) -> frozenset[str]:
 
 
 def references(sql: str) -> References:
-    """The tables and functions that one SELECT names, in every clause and subquery.
+    """The tables, columns and functions that one SELECT names, in every clause and subquery.
 
     Names of CTEs are left out where they are in scope; a quoted file name is a table.
 
@@ -194,7 +199,10 @@ def references(sql: str) -> References:
     """
     seen = _see(sql)
     return References(
-        frozenset(seen.tables), frozenset(seen.functions), frozenset(seen.table_functions)
+        frozenset(seen.tables),
+        frozenset(seen.columns),
+        frozenset(seen.functions),
+        frozenset(seen.table_functions),
     )
 
 
@@ -245,6 +253,8 @@ def _children(node: dict[str, Any], ctes: frozenset[str]) -> Iterator[tuple[Any,
 
 def _note(seen: _Seen, node: dict[str, Any], ctes: frozenset[str]) -> None:
     kind = node.get("type")
+    for names in (node.get("column_names"), node.get("using_columns")):
+        seen.columns.update(name.lower() for name in names or ())
     if "cte_map" in node:
         if kind not in _QUERY_NODES:
             seen.shapes.add(str(kind))

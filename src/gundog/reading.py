@@ -14,14 +14,17 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from gundog import binding, content, warehouse
+from gundog import binding, content, footers, warehouse
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.lake import FileVersion
 
 _ROWS_AT_A_TIME = 20_000
-_HOUR_US = 3_600_000_000
+_HOUR_US = footers.HOUR_US
+# Of smaller files, reading the footer once more costs as much as reading all times.
+_LARGE = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -96,15 +99,8 @@ def read_batch(
             stage.name: _collect(con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}")
             for stage in tasks[0].stages
         }
-        # date_trunc of a TIMESTAMPTZ goes through the calendar and takes three times as long.
-        hours = con.sql(
-            f"""select file_id, make_timestamptz(hour * {_HOUR_US}) as hour, rows,
-                       min_time, max_time
-                from (select file_id, epoch_us("Timestamp") // {_HOUR_US} as hour,
-                             count(*) as rows,
-                             min("Timestamp") as min_time, max("Timestamp") as max_time
-                      from "{source.name}" group by all)"""
-        ).to_arrow_table()
+        told = _hours_told(group, aliases)
+        hours = _hours_read(con, source) if told is None else told
     finally:
         con.close()
     return Read(tasks, remarks, rows, hours)
@@ -125,6 +121,50 @@ def _create_view(
     projection, remarks = binding.bind(source, held, aliases, files)
     con.execute(f'create view "{source.name}" as select {projection} from {scan}')
     return remarks
+
+
+def _hours_told(group: Sequence[tuple[Task, Path]], aliases: Mapping[str, str]) -> pa.Table | None:
+    """Rows of any kind per file and hour, when the footers of all these files tell them."""
+    names = pq.read_schema(group[0][1]).names  # the same in all of them
+    column = binding.column_of(names, binding.TIME, aliases)
+    if column is None or any(task.file.size < _LARGE for task, _ in group):
+        return None
+    records = list[tuple[int, int, int, int, int]]()
+    for task, path in group:
+        spans = footers.hours(path, column)
+        if spans is None:
+            return None
+        for hour, one in spans.items():
+            records.append((task.file_id, hour * _HOUR_US, one.rows, one.first, one.last))
+    if not all(first >= _LOW and last <= _HIGH for *_, first, last in records):
+        return None
+    columns = list(zip(*records, strict=True)) or [()] * len(_HOURS)
+    return pa.table(columns, _HOURS)
+
+
+_LOW, _HIGH = (int(one.timestamp()) * 1_000_000 for one in (binding.EARLIEST, binding.LATEST))
+_HOURS = pa.schema(
+    [
+        ("file_id", pa.int64()),
+        ("hour", pa.timestamp("us", "UTC")),
+        ("rows", pa.int64()),
+        ("min_time", pa.timestamp("us", "UTC")),
+        ("max_time", pa.timestamp("us", "UTC")),
+    ]
+)
+
+
+def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
+    """Rows of any kind per file and hour."""
+    # date_trunc of a TIMESTAMPTZ goes through the calendar and takes three times as long.
+    return con.sql(
+        f"""select file_id, make_timestamptz(hour * {_HOUR_US}) as hour, rows,
+                   min_time, max_time
+            from (select file_id, epoch_us("Timestamp") // {_HOUR_US} as hour,
+                         count(*) as rows,
+                         min("Timestamp") as min_time, max("Timestamp") as max_time
+                  from "{source.name}" group by all)"""
+    ).to_arrow_table()
 
 
 def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str) -> Rows:

@@ -1,0 +1,55 @@
+"""What the footer of a parquet file tells of its rows, without reading one of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+HOUR_US = 3_600_000_000
+_UNITS = {"us": 1, "ms": 1000}
+
+
+@dataclass
+class Span:
+    """How many rows lie in an hour, and the first and last of their times in us since 1970."""
+
+    rows: int
+    first: int
+    last: int
+
+
+def hours(path: Path, column: str) -> dict[int, Span] | None:
+    """The rows of a file by hour, counted in hours since 1970.
+
+    Args:
+        path: a file that can be read.
+        column: the name of a top level column of times.
+
+    Returns:
+        None where only the rows can tell: when a row group reaches into a second hour, holds nulls
+        or has no statistics, or when the column is no instant in whole us or ms.
+    """
+    metadata = pq.read_metadata(path)
+    kind = metadata.schema.to_arrow_schema().field(column).type
+    if not pa.types.is_timestamp(kind) or kind.tz is None or kind.unit not in _UNITS:
+        return None
+    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
+    place, unit = paths.index(column), _UNITS[kind.unit]
+    found: dict[int, Span] = {}
+    for number in range(metadata.num_row_groups):
+        group = metadata.row_group(number)
+        if not group.num_rows:
+            continue
+        told = group.column(place).statistics
+        if not (told and told.has_min_max and told.has_null_count) or told.null_count:
+            return None
+        first, last = told.min_raw * unit, told.max_raw * unit
+        if first // HOUR_US != last // HOUR_US:
+            return None
+        one = found.setdefault(first // HOUR_US, Span(0, first, last))
+        one.rows += group.num_rows
+        one.first, one.last = min(one.first, first), max(one.last, last)
+    return found
