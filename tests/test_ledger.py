@@ -324,6 +324,47 @@ def test_states_are_those_of_the_rule_in_words(
         assert found[one] == ("stale" if was == "done" and touched else was)
 
 
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
+)
+@given(
+    steps=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 90), st.integers(2, 6)),
+                   max_size=6),
+    known=st.dictionaries(st.integers(1, 19), st.tuples(st.sampled_from(["done", "failed"]),
+                          st.integers(1, 5)), max_size=9),
+    late=st.integers(0, 9),
+)  # fmt: skip
+def test_gaps_are_the_missing_and_stale_of_all_states(
+    con: duckdb.DuckDBPyConnection,
+    pair: Hunt,
+    count: Hunt,
+    steps: list[tuple[int, int, int]],
+    known: dict[int, tuple[str, int]],
+    late: int,
+) -> None:
+    """Of a match and of a series, whose training counts while an interval is provisional."""
+    con.execute("delete from run_intervals; delete from stage_changes")
+    first = parse_time("2026-02-15")
+    for hour, length, seq in steps:
+        start = first + 9 * hour * HOUR
+        row = {"stage": "happenings", "hour": start, "min_time": start,
+               "max_time": start + length * HOUR, "seq": seq}  # fmt: skip
+        warehouse.insert(con, "stage_changes", [row])
+    for hunt in (pair, count):
+        for number, (was, seq) in known.items():
+            hunted(con, hunt, day(f"{number:02}"), was, seq)
+        spans = [
+            day(f"{number:02}")
+            for number in range(min(known, default=1), max(known, default=0) + 1)
+        ]
+        at = clock(parse_time("2026-03-14"), late * DAY)
+
+        states = ledger.states(con, hunt, spans, at)
+
+        expected = {one: is_ for one, is_ in states.items() if is_ in ("missing", "stale")}
+        assert ledger.gaps(con, hunt, at) == expected
+
+
 def test_provisional_ends_with_late_arrival() -> None:
     """At the end of the interval plus lateArrival it is final, to the instant."""
     end = day("02").end + WEEK
@@ -452,13 +493,20 @@ def test_fingerprint_follows_the_files_that_are_read(
     assert len(set(prints)) == 3
 
 
-def test_covered_spans_what_was_hunted_with_this_hash(
+def test_gaps_lie_between_what_was_hunted_with_this_hash(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
-    """From the first to the last, holes included."""
-    assert ledger.covered(con, pair) is None
+    """Holes and what became stale, oldest first; what failed or has no data is said elsewhere."""
+    assert ledger.gaps(con, pair, clock()) == {}
     hunted(con, pair, day("03"))
-    hunted(con, pair, day("07"))
+    hunted(con, pair, day("04"), "failed")
+    hunted(con, pair, day("07"), seq=9)
     hunted(con, replace(pair, hash="old"), day("09"))
+    changed(con, "03T10:00", seq=8)
+    changed(con, "07T10:00", seq=9)
 
-    assert ledger.covered(con, pair) == Interval(day("03").start, day("07").end)
+    found = ledger.gaps(con, pair, clock())
+
+    assert list(found.items()) == [
+        (day("03"), "stale"), (day("05"), "missing"), (day("06"), "missing"),
+    ]  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gundog.content import Hunt, Stage
-from gundog.interval import Interval, ceil, floor, format_time, hull, last_complete, split
+from gundog.interval import Interval, ceil, floor, format_time, last_complete, split
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -75,78 +76,107 @@ def states(
         [hunt.detection.id, hunt.hash, intervals[0].start, intervals[-1].end],
     ).fetchall()
     known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
-    done = {one: seq for one, (state, seq) in known.items() if state == DONE and one in wanted}
-    stale = _stale(_changes(con, hunt, done), hunt, done, clock)
+    done = [one for one, (state, _) in known.items() if state == DONE and one in wanted]
+    reached = _reached(
+        con,
+        hunt,
+        _array(_microseconds(one.start) for one in done),
+        _array(_microseconds(one.end) for one in done),
+        _array(known[one][1] for one in done),
+        clock,
+    )
+    stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
     return {
         interval: STALE if interval in stale else known.get(interval, (MISSING, 0))[0]
         for interval in intervals
     }
 
 
-def _stale(
-    changes: _Changes, hunt: Hunt, done: Mapping[Interval, int], clock: Clock
-) -> set[Interval]:
-    """Those of the intervals, hunted at a step each, that read what changed after it."""
-    spans = [_read(hunt, interval, clock) for interval in done]
-    reached = changes.reach(spans, list(done.values()))
-    return {interval for interval, one in zip(done, reached, strict=True) if one}
+def gaps(con: duckdb.DuckDBPyConnection, hunt: Hunt, clock: Clock) -> dict[Interval, str]:
+    """The intervals from the first to the last hunted that are missing or stale, oldest first.
+
+    The same as asking `states` for each of them; this does not grow with the years by much.
+    """
+    rows = con.execute(
+        """select epoch_us(interval_start) as first, epoch_us(interval_end) as last, seq,
+                  state = ? as done
+           from run_intervals where detection_id = ? and detection_hash = ? order by first""",
+        [DONE, hunt.detection.id, hunt.hash],
+    ).fetchnumpy()
+    start, end = rows["first"], rows["last"]
+    if not len(start):
+        return {}
+    length = hunt.detection.frequency // _MICROSECOND
+    grid = np.arange(start[0], end.max(), length)
+    fits = (end - start == length) & np.isin(start, grid)
+    done = fits & rows["done"]
+    reached = _reached(con, hunt, start[done], end[done], rows["seq"][done], clock)
+    found = dict.fromkeys(np.setdiff1d(grid, start[fits]).tolist(), MISSING)
+    found |= dict.fromkeys(start[done][reached].tolist(), STALE)
+    moments = ((_EPOCH + first * _MICROSECOND, known) for first, known in sorted(found.items()))
+    return {Interval(first, first + hunt.detection.frequency): known for first, known in moments}
 
 
-def _read(hunt: Hunt, interval: Interval, clock: Clock) -> Interval:
-    """What may make the interval stale.
+def _reached(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, start: _Ints, end: _Ints, seq: _Ints, clock: Clock
+) -> npt.NDArray[np.bool_]:
+    """Whether intervals, each hunted at a step, read what changed after it; times in us.
 
     The training span of a series counts only while the interval is provisional.
     """
+    if not len(start):
+        return np.zeros(0, dtype=np.bool_)
     detection = hunt.detection
-    back = detection.reach if clock.provisional(interval) else detection.lookback
-    return interval.widen(back, timedelta())
+    is_open = end + clock.late_arrival // _MICROSECOND > _microseconds(clock.now)
+    reach = detection.reach // _MICROSECOND
+    back = np.where(is_open, reach, detection.lookback // _MICROSECOND)
+    changes = _changes(con, hunt, seq.min(), start.min() - reach, end.max())
+    return changes.reach(start - back, end, seq)
 
 
 @dataclass(frozen=True)
 class _Changes:
     """First and last of the rows that a step staged or removed, in us, ordered by the first."""
 
-    first: npt.NDArray[np.int64]
-    last: npt.NDArray[np.int64]
-    seq: npt.NDArray[np.int64]
+    first: _Ints
+    last: _Ints
+    seq: _Ints
 
-    def reach(self, spans: Sequence[Interval], seqs: Sequence[int]) -> list[bool]:
+    def reach(self, start: _Ints, end: _Ints, seqs: _Ints) -> npt.NDArray[np.bool_]:
         """For each span and step, whether a row in the span was staged or removed after it.
 
         The newest step near a span rules most of them out, all at once.
         """
-        start = np.array([_microseconds(span.start) for span in spans], dtype=np.int64)
-        end = np.array([_microseconds(span.end) for span in spans], dtype=np.int64)
         longest = (self.last - self.first).max(initial=0)
         low = np.searchsorted(self.first, start - longest)
         high = np.searchsorted(self.first, end)
         newest = np.maximum.reduceat(np.append(self.seq, 0), np.ravel((low, high), order="F"))
-        maybe = (low < high) & (newest[::2] > np.array(seqs, dtype=np.int64))
-        return [
-            bool(one) and self._touch(slice(low[at], high[at]), start[at], seqs[at])
-            for at, one in enumerate(maybe)
-        ]
-
-    def _touch(self, near: slice, start: np.int64, seq: int) -> bool:
-        return bool(((self.seq[near] > seq) & (self.last[near] >= start)).any())
+        found: npt.NDArray[np.bool_] = (low < high) & (newest[::2] > seqs)
+        for at in np.flatnonzero(found):
+            near = slice(low[at], high[at])
+            found[at] = ((self.seq[near] > seqs[at]) & (self.last[near] >= start[at])).any()
+        return found
 
 
-def _changes(con: duckdb.DuckDBPyConnection, hunt: Hunt, done: Mapping[Interval, int]) -> _Changes:
-    """The changes that any of these intervals, hunted at a step each, may not have seen."""
-    span = hull(done)
-    if span is None:
-        nothing = np.zeros(0, dtype=np.int64)
-        return _Changes(nothing, nothing, nothing)
+def _changes(
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, seq: int, first: int, last: int
+) -> _Changes:
+    """The changes after a step of rows in [first, last), in us, that the hunt reads."""
     names = [stage.name for stage in hunt.stages]
     names += list(hunt.sources) if hunt.detection.series else []
     found = con.execute(
         """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq
            from stage_changes
            where seq > ? and list_contains(?::varchar[], stage)
-           and max_time >= ? and min_time < ? order by first""",
-        [min(done.values()), names, span.start - hunt.detection.reach, span.end],
+           and max_time >= make_timestamptz(?::bigint) and min_time < make_timestamptz(?::bigint)
+           order by first""",
+        [int(seq), names, int(first), int(last)],
     ).fetchnumpy()
     return _Changes(found["first"], found["last"], found["seq"])
+
+
+def _array(numbers: Iterable[int]) -> _Ints:
+    return np.fromiter(numbers, dtype=np.int64)
 
 
 def _microseconds(moment: datetime) -> int:
@@ -240,14 +270,3 @@ def fingerprint(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) 
         ],
     ).fetchall()
     return hashlib.sha256(repr(rows).encode()).hexdigest()[:16]
-
-
-def covered(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Interval | None:
-    """From the first to the last interval that was hunted with the present hash."""
-    found = con.execute(
-        """select min(interval_start), max(interval_end) from run_intervals
-           where detection_id = ? and detection_hash = ?""",
-        [hunt.detection.id, hunt.hash],
-    ).fetchall()
-    start, end = found[0]
-    return Interval(start, end) if start else None

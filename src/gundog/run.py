@@ -46,7 +46,7 @@ from gundog.course import (
 )
 from gundog.errors import InputError
 from gundog.findings import Author
-from gundog.interval import Interval, check_on_grid, hull, split
+from gundog.interval import Interval, check_on_grid, hull
 from gundog.ledger import Clock
 from gundog.project import Project, load_project, without_lake
 from gundog.purging import Purged, Whom
@@ -272,24 +272,17 @@ def coverage_gaps(
     con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], clock: Clock
 ) -> list[dict[str, Any]]:
     """Ledger rows of intervals that are missing between hunted ones, or stale."""
-    rows = []
-    for hunt in hunts:
-        span = ledger.covered(con, hunt)
-        if not span:
-            continue
-        intervals = list(split(span, hunt.detection.frequency))
-        for interval, known in ledger.states(con, hunt, intervals, clock).items():
-            if known in (ledger.MISSING, ledger.STALE):
-                rows.append(
-                    {
-                        "detection_id": hunt.detection.id,
-                        "detection_hash": hunt.hash,
-                        "interval_start": interval.start,
-                        "interval_end": interval.end,
-                        "state": known,
-                    }
-                )
-    return rows
+    return [
+        {
+            "detection_id": hunt.detection.id,
+            "detection_hash": hunt.hash,
+            "interval_start": interval.start,
+            "interval_end": interval.end,
+            "state": known,
+        }
+        for hunt in hunts
+        for interval, known in ledger.gaps(con, hunt, clock).items()
+    ]
 
 
 def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purged:
