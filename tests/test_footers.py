@@ -79,6 +79,15 @@ def test_file_without_statistics_tells_nothing(tmp_path: Path) -> None:
     assert footers.hours(tmp_path / "x.parquet", "t") is None
 
 
+def test_name_that_two_columns_have_tells_nothing(tmp_path: Path) -> None:
+    """DuckDB renames the second one; which is meant is for it to say."""
+    times = pa.array([NOON], pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table([times, times], names=["t", "t"]), tmp_path / "x.parquet")
+
+    assert footers.hours(tmp_path / "x.parquet", "t") is None
+    assert footers.hours(tmp_path / "x.parquet", "other") is None
+
+
 LAKES: dict[str, list[Any]] = {
     "an hour each": [[NOON, NOON + HOUR / 2], [NOON + HOUR]],
     "two hours": [[NOON, NOON + HOUR]],

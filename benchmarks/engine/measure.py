@@ -176,7 +176,8 @@ def year(root: Path, megabytes: int, rounds: int) -> Found:
     lake = generator.write(root / "year", size)
     found = task("year", lake, str(YEAR), "date=%Y-%m-%d/*.parquet")
     return {"megabytes": generator.megabytes(lake), "nights": found["result"],
-            "mailboxes": size.mailboxes, "findings": found["findings"]}  # fmt: skip
+            "young": found["young"], "mailboxes": size.mailboxes,
+            "findings": found["findings"]}  # fmt: skip
 
 
 def tenant(root: Path, megabytes: int, rounds: int) -> Found:

@@ -181,11 +181,13 @@ def year(found: Found) -> list[str]:
              f"{one['warehouse']:.1f}", f"{one['published']:.1f}"]
             for night, one in months(found).items()]  # fmt: skip
     by_night = months(found)
-    first, last = by_night[min(by_night)], by_night[max(by_night)]
+    young, old = min(by_night), max(by_night)
+    first, last = middle(found["young"]), by_night[old]
     growth = last["whole"] / first["whole"] - 1
     said = (
-        f"Night {max(by_night)} costs {growth:+.0%} of night {min(by_night)}: target within 10 %,"
-        f" {_met(growth, 0.1)}. Storing, ledger, publishing and notifying take"
+        f"In turn with night {old}, night {young} takes {first['whole']:.2f} CPU s,"
+        f" {first['around']:.2f} of them around. Night {old} costs {growth:+.0%} of that: target"
+        f" within 10 %, {_met(growth, 0.1)}. Storing, ledger, publishing and notifying take"
         f" {last['around']:.2f} CPU s: target at most 1, {_met(last['around'], 1)}."
         f" {found['mailboxes']} mailboxes, {found['findings']:,} findings."
     )

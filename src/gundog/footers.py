@@ -30,10 +30,12 @@ def hours(path: Path, column: str) -> dict[int, Span] | None:
 
     Returns:
         None where only the rows can tell: when a row group reaches into a second hour, holds nulls
-        or has no statistics, or when the column is no instant in whole us or ms.
+        or has no statistics, or when there is no one such column of instants in us or ms.
     """
     metadata = pq.read_metadata(path)
-    kind = metadata.schema.to_arrow_schema().field(column).type
+    schema = metadata.schema.to_arrow_schema()
+    place = schema.get_field_index(column)  # -1 also where two have the name
+    kind = schema.field(place).type if place >= 0 else pa.null()
     if not pa.types.is_timestamp(kind) or kind.tz is None or kind.unit not in _UNITS:
         return None
     paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]

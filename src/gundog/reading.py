@@ -125,9 +125,11 @@ def _create_view(
 
 def _hours_told(group: Sequence[tuple[Task, Path]], aliases: Mapping[str, str]) -> pa.Table | None:
     """Rows of any kind per file and hour, when the footers of all these files tell them."""
+    if any(task.file.size < _LARGE for task, _ in group):
+        return None
     names = pq.read_schema(group[0][1]).names  # the same in all of them
     column = binding.column_of(names, binding.TIME, aliases)
-    if column is None or any(task.file.size < _LARGE for task, _ in group):
+    if column is None:
         return None
     records = list[tuple[int, int, int, int, int]]()
     for task, path in group:
