@@ -260,12 +260,14 @@ def test_final_match_is_stale_by_its_lookback_too(
 def test_training_of_a_series_counts_while_it_is_provisional(
     con: duckdb.DuckDBPyConnection, count: Hunt
 ) -> None:
-    """A final night is not scored again because its history grew."""
+    """A final night is not scored again because its history grew; final it is to the instant."""
     hunted(con, count, day("08"))
     changed(con, "01T10:00")
+    final = day("08").end + WEEK
 
     assert state(con, count, day("08"), clock(NOW)) == "stale"
-    assert state(con, count, day("08"), clock(day("08").end + WEEK)) == "done"
+    assert state(con, count, day("08"), clock(final - timedelta(microseconds=1))) == "stale"
+    assert state(con, count, day("08"), clock(final)) == "done"
     changed(con, "08T10:00", seq=3)
     assert state(con, count, day("08"), clock(day("08").end + WEEK)) == "stale"
 
@@ -363,14 +365,6 @@ def test_gaps_are_the_missing_and_stale_of_all_states(
 
         expected = {one: is_ for one, is_ in states.items() if is_ in ("missing", "stale")}
         assert ledger.gaps(con, hunt, at) == expected
-
-
-def test_provisional_ends_with_late_arrival() -> None:
-    """At the end of the interval plus lateArrival it is final, to the instant."""
-    end = day("02").end + WEEK
-
-    assert clock(end - timedelta(microseconds=1)).provisional(day("02"))
-    assert not clock(end).provisional(day("02"))
 
 
 # No data.

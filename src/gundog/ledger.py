@@ -30,10 +30,6 @@ class Clock:
     late_arrival: timedelta
     due: datetime | None = None
 
-    def provisional(self, interval: Interval) -> bool:
-        """True while late files may still change the interval."""
-        return interval.end + self.late_arrival > self.now
-
 
 def candidates(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, clock: Clock, within: Interval | None
