@@ -34,12 +34,12 @@ def hours(path: Path, column: str) -> dict[int, Span] | None:
     """
     metadata = pq.read_metadata(path)
     schema = metadata.schema.to_arrow_schema()
-    place = schema.get_field_index(column)  # -1 also where two have the name
-    kind = schema.field(place).type if place >= 0 else pa.null()
+    field = schema.get_field_index(column)  # -1 also where two have the name
+    kind = schema.field(field).type if field >= 0 else pa.null()
     if not pa.types.is_timestamp(kind) or kind.tz is None or kind.unit not in _UNITS:
         return None
-    paths = [metadata.schema.column(place).path for place in range(metadata.num_columns)]
-    place, unit = paths.index(column), _UNITS[kind.unit]
+    leaves = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
+    place, unit = leaves.index(column), _UNITS[kind.unit]
     found: dict[int, Span] = {}
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

@@ -23,7 +23,7 @@ from gundog.lake import FileVersion
 
 _ROWS_AT_A_TIME = 20_000
 _HOUR_US = footers.HOUR_US
-# Of smaller files, reading the footer once more costs as much as reading all times.
+# Of smaller files, reading the footer once more saves little over reading all times.
 _LARGE = 4 * 2**20
 
 
