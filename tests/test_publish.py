@@ -309,14 +309,56 @@ def test_publishing_again_replaces_the_file_and_leaves_nothing_beside(press: Pre
     assert [path.name for path in press.target.parent.iterdir()] == ["findings.duckdb"]
 
 
+def everything(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
+    """What a published file holds: rows, columns and comments of its tables, and its views."""
+    names = [row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()]
+    said = con.execute(
+        """select table_name, column_name, data_type, comment from duckdb_columns()
+           where not internal order by all"""
+    ).fetchall()
+    views = con.execute(
+        "select view_name, sql, comment from duckdb_views() where not internal order by all"
+    ).fetchall()
+    comments = con.execute("select table_name, comment from duckdb_tables() order by all")
+    rows = {name: con.execute(f"select * from {name} order by all").fetchall() for name in names}
+    return {"columns": said, "views": views, "comments": comments.fetchall(), **rows}
+
+
+def test_publishing_what_was_sent_is_as_good_as_publishing_all(press: Press) -> None:
+    """After sending, the file that was just published takes over runs and notifications."""
+    press.finding(1)
+    press.finding(2, triage_status="closed")
+    run = {"run_id": UUID(int=7), "command": "hunt", "started_at": NOW}
+    message = {"channel": "soc", "kind": "finding", "attempts": 0}
+    queued = [message | {"notification_id": UUID(int=number)} for number in (1, 2)]
+    warehouse.insert(press.con, "runs", [run])
+    warehouse.insert(press.con, "notifications", queued)
+    reader = press.publish()
+    press.con.execute("update notifications set attempts = 1, sent_at = now()")
+    press.con.execute("update runs set exit_status = 1, problems = ['soc is down']")
+
+    publish.publish_sent(press.con, press.target)
+
+    assert reader.execute("select attempts from notifications").fetchall() == [(0,), (0,)]
+    reader.close()
+    assert [path.name for path in press.target.parent.iterdir()] == ["findings.duckdb"]
+    with warehouse.connect(press.target, read_only=True) as con:
+        after = everything(con)
+        assert con.execute("select distinct attempts from notifications").fetchall() == [(1,)]
+    with press.publish() as con:
+        assert after == everything(con)
+
+
 def test_failed_publish_leaves_the_old_file(press: Press) -> None:
     """Whatever goes wrong while building, readers have what they had."""
     press.publish().close()
     before = press.target.read_bytes()
-    press.con.execute("alter table findings drop column title")
+    press.con.execute("alter table notifications drop column attempts")
 
     with pytest.raises(duckdb.Error):
         publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
+    with pytest.raises(duckdb.Error):
+        publish.publish_sent(press.con, press.target)
 
     assert press.target.read_bytes() == before
     assert "published" not in [

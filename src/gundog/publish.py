@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from gundog.interval import format_duration
 from gundog.tables import Table
 
 STORAGE_VERSION = "v1.5.0"
+SENT = ("runs", "notifications")  # what changes when messages are sent
 VIEWS = {
     "open_findings": (
         "What waits for a person: new or in progress, not suppressed, of stable detections.",
@@ -136,30 +139,61 @@ def publish(
         late_arrival: how long an interval stays provisional after its end.
         due: ledger rows of intervals that are missing or stale.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
     triage.copy_in(con, triage.read(triage.beside(target))[0])
-    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    for left in target.parent.iterdir():
-        if left.name.startswith(f".{target.name}."):  # of a run that was killed; one runs at a time
-            left.unlink()
-    con.execute(
-        f"attach {tables.quote(str(aside))} as published (storage_version '{STORAGE_VERSION}')"
-    )
-    try:
-        with warehouse.transaction(con):
-            for table in tables.TABLES:
-                if not table.published:
-                    continue
+    aside = _aside(target)
+    with _attached(con, aside):
+        for table in tables.TABLES:
+            if table.published:
                 _copy(con, table, now, late_arrival)
-            _mark_due(con, due)
-    finally:
-        con.execute("detach published")
+        _mark_due(con, due)
     _create_views(aside)
     _rename(aside, target)
 
 
+def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
+    """Publishes what sending messages changed, on top of what this run has just published.
+
+    Args:
+        con: the warehouse, writable; since `publish` only `SENT` changed in it.
+        target: findings.duckdb, as `publish` left it.
+    """
+    aside = _aside(target)
+    shutil.copyfile(target, aside)
+    with _attached(con, aside):
+        for table in tables.TABLES:
+            if table.name in SENT:
+                con.execute(f"drop table published.main.{table.name}")
+                _copy(con, table)
+    _rename(aside, target)
+
+
+def _aside(target: Path) -> Path:
+    """Where the next file is built; what a killed run left there is removed."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for left in target.parent.iterdir():
+        if left.name.startswith(f".{target.name}."):  # one run at a time
+            left.unlink()
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
+
+
+@contextmanager
+def _attached(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
+    """A file as the database `published`, in one transaction."""
+    con.execute(
+        f"attach {tables.quote(str(path))} as published (storage_version '{STORAGE_VERSION}')"
+    )
+    try:
+        with warehouse.transaction(con):
+            yield
+    finally:
+        con.execute("detach published")
+
+
 def _copy(
-    con: duckdb.DuckDBPyConnection, table: Table, now: datetime, late_arrival: timedelta
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    now: datetime | None = None,
+    late_arrival: timedelta | None = None,
 ) -> None:
     for statement in tables.create(table, "published.main", published=True):
         con.execute(statement)

@@ -199,7 +199,7 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
             state.outcome.problems.append(error)
         if sent != Sent():
             _close(con, state)
-            _publish(con, state, gaps)
+            publish.publish_sent(con, options.findings)
     if options.heartbeat and not state.outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:
