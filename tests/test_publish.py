@@ -54,6 +54,10 @@ class Press:
         self.opened = warehouse.connect(self.target, read_only=True)
         return self.opened
 
+    def files(self) -> list[str]:
+        """Endings of the files beside the published one, and its own."""
+        return sorted(path.suffix for path in self.target.parent.iterdir())
+
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows of a query on a fresh publication."""
         con = self.publish()
@@ -306,7 +310,7 @@ def test_publishing_again_replaces_the_file_and_leaves_nothing_beside(press: Pre
     press.finding(2)
 
     assert press.ask("select count(*) from findings") == [(2,)]
-    assert [path.name for path in press.target.parent.iterdir()] == ["findings.duckdb"]
+    assert press.files() == [".blank", ".duckdb"]
 
 
 def everything(con: duckdb.DuckDBPyConnection) -> dict[str, object]:
@@ -341,7 +345,7 @@ def test_publishing_what_was_sent_is_as_good_as_publishing_all(press: Press) -> 
 
     assert reader.execute("select attempts from notifications").fetchall() == [(0,), (0,)]
     reader.close()
-    assert [path.name for path in press.target.parent.iterdir()] == ["findings.duckdb"]
+    assert press.files() == [".blank", ".duckdb"]
     with warehouse.connect(press.target, read_only=True) as con:
         after = everything(con)
         assert con.execute("select distinct attempts from notifications").fetchall() == [(1,)]
@@ -388,11 +392,39 @@ def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press
     done = subprocess.run([sys.executable, "-c", code], check=False)
     assert done.returncode == -signal.SIGKILL
     assert press.target.read_bytes() == before
-    assert len(list(press.target.parent.iterdir())) == 2
+    assert press.files() == [".blank", ".duckdb", ".tmp"]
 
     press.publish().close()
 
-    assert [path.name for path in press.target.parent.iterdir()] == ["findings.duckdb"]
+    assert press.files() == [".blank", ".duckdb"]
+
+
+def test_blank_file_of_another_version_goes(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Views and comments are those of the code that publishes, whatever was kept from before."""
+    press.publish().close()
+    [old] = press.target.parent.glob(".*.blank")
+    monkeypatch.setitem(publish.VIEWS, "told", ("said", "select 1 as day"))
+    publish._digest.cache_clear()
+
+    try:
+        assert press.ask("select * from told") == [(1,)]
+    finally:
+        publish._digest.cache_clear()
+
+    assert press.files() == [".blank", ".duckdb"]
+    assert not old.exists()
+
+
+def test_broken_blank_file_is_made_anew(press: Press) -> None:
+    """One publish says so and leaves the old file; the next one is well."""
+    press.publish().close()
+    [blank] = press.target.parent.glob(".*.blank")
+    blank.write_bytes(blank.read_bytes()[:5000])
+
+    with pytest.raises(duckdb.Error):
+        publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
+
+    assert press.ask("select count(*) from findings") == [(0,)]
 
 
 def test_strange_folder_names_are_only_names(press: Press, tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ Readers hold the old file until they open again; none waits, fails, or sees half
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,7 @@ from gundog.interval import format_duration
 from gundog.tables import Table
 
 STORAGE_VERSION = "v1.5.0"
+_TABLES = tuple(one for one in tables.TABLES if one.published)
 SENT = ("runs", "notifications")  # what changes when messages are sent
 VIEWS = {
     "open_findings": (
@@ -140,13 +143,19 @@ def publish(
         due: ledger rows of intervals that are missing or stale.
     """
     triage.copy_in(con, triage.read(triage.beside(target))[0])
-    aside = _aside(target)
-    with _attached(con, aside):
-        for table in tables.TABLES:
-            if table.published:
+    aside, blank = _aside(target), _blank(target)
+    if not blank.exists():
+        _create(con, aside)
+        _rename(aside, blank)
+    shutil.copyfile(blank, aside)
+    try:
+        with _attached(con, aside):
+            for table in _TABLES:
                 _copy(con, table, now, late_arrival)
-        _mark_due(con, due)
-    _create_views(aside)
+            _mark_due(con, due)
+    except duckdb.Error:
+        blank.unlink()  # if it is what is broken, the next publish makes it anew
+        raise
     _rename(aside, target)
 
 
@@ -160,20 +169,44 @@ def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
     aside = _aside(target)
     shutil.copyfile(target, aside)
     with _attached(con, aside):
-        for table in tables.TABLES:
+        for table in _TABLES:
             if table.name in SENT:
-                con.execute(f"drop table published.main.{table.name}")
+                con.execute(f"delete from published.main.{table.name}")
                 _copy(con, table)
     _rename(aside, target)
 
 
 def _aside(target: Path) -> Path:
-    """Where the next file is built; what a killed run left there is removed."""
+    """Where the next file is built; what killed runs and older versions left there is removed."""
     target.parent.mkdir(parents=True, exist_ok=True)
     for left in target.parent.iterdir():
-        if left.name.startswith(f".{target.name}."):  # one run at a time
-            left.unlink()
+        if left.name.startswith(f".{target.name}.") and left != _blank(target):
+            left.unlink()  # one run at a time
     return target.with_name(f".{target.name}.{os.getpid()}.tmp")
+
+
+def _blank(target: Path) -> Path:
+    """The published file before anything is in it, kept for the next publish.
+
+    Its hundreds of comments take longer to write than the rows of a night.
+    """
+    return target.with_name(f".{target.name}.{_digest()}.blank")
+
+
+@cache
+def _digest() -> str:
+    """What a blank file depends on."""
+    made = [list(tables.create(one, published=True)) for one in _TABLES]
+    parts = [STORAGE_VERSION, duckdb.__version__, made, VIEWS, _SAID_OF]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _create(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    with _attached(con, path):
+        for table in _TABLES:
+            for statement in tables.create(table, "published.main", published=True):
+                con.execute(statement)
+    _create_views(path)
 
 
 @contextmanager
@@ -195,8 +228,6 @@ def _copy(
     now: datetime | None = None,
     late_arrival: timedelta | None = None,
 ) -> None:
-    for statement in tables.create(table, "published.main", published=True):
-        con.execute(statement)
     special = {
         "findings": {"interval_state": _FINAL, "triage_status": _STATUS, "verdict": _VERDICT},
         "run_intervals": {"state": f"case when state = 'done' then {_FINAL} else state end"},
