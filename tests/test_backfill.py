@@ -85,6 +85,44 @@ def test_days_are_staged_together_as_far_as_a_batch_goes(
     assert (outcome.hunted, outcome.files) == (9, 9)
 
 
+@pytest.mark.parametrize(("room", "passes"), [(10**9, 1), (1, 2)])
+def test_day_is_looked_at_again_only_when_files_came_after_it(
+    project: Path, monkeypatch: pytest.MonkeyPatch, room: int, passes: int
+) -> None:
+    """A pair of the first day lies in the file of the ninth; either way the same run finds it."""
+    kit.write_file(
+        project,
+        "2026-03-09",
+        [kit.event("2026-03-01T10:00", "open"), kit.event("2026-03-01T10:05", "close", number=1)],
+    )
+    monkeypatch.setattr(stage, "BATCH_BYTES", room)
+    days: list[int] = []
+
+    outcome = backfill(project, went=lambda turn, of: days.append(turn))
+
+    assert days == list(range(9)) * passes
+    assert outcome.hunted == 9 + (passes - 1)
+    found = table(project, "select interval_start::date::varchar from findings")
+    assert found == [("2026-03-01",)]
+
+
+def test_night_after_done_ones_stages_before_it_looks(project: Path) -> None:
+    """Its own day is the last that is looked at, and brings late rows that two done ones read."""
+    hunt(project, WEEK)
+    kit.fill_days(project, "2026-03-10", 1)
+    late = [kit.event("2026-03-08T10:00", "open"), kit.event("2026-03-08T10:05", "close", number=1)]
+    kit.write_file(project, "2026-03-10", late)
+    days: list[int] = []
+
+    night = run.run(
+        run.load_project(project, {}), run.Request("hunt"), NOW + kit.DAY, kit.uuid4(),
+        went=lambda turn, of: days.append(turn),
+    )  # fmt: skip
+
+    assert days == list(range(len(days)))
+    assert (night.hunted, night.changes.new) == (3, 1)
+
+
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     """The first Ctrl-C ends a backfill in good order, with its own exit status."""
     process = subprocess.Popen(

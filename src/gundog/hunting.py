@@ -24,9 +24,11 @@ _DAY = timedelta(days=1)
 HUNT_LIMIT_S = 3600.0
 
 
-def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence[Interval]]) -> int:
-    """Goes through the days oldest first; returns how many intervals were hunted."""
-    count = 0
+def hunt_days(
+    held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence[Interval]]
+) -> bool:
+    """Goes through the days oldest first; True when a day's files came after days before it."""
+    again = False
     days = list(_by_day(state.hunts, wanted).items())
     known: _Known | None = None
     for turn, (day, intervals) in enumerate(days):
@@ -37,7 +39,9 @@ def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence
                 f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
             )
             break
-        if intake.stage_day(held.con(), state, days[turn:]) or known is None:
+        staged = intake.stage_day(held.con(), state, days[turn:], ahead=turn == 0)
+        again |= staged and turn > 0
+        if staged or known is None:
             known = _states(held.con(), state, wanted)  # of all days, until more is staged
         due = _due(held.con(), state, known, _by_hunt(intervals))
         if not due:
@@ -45,9 +49,8 @@ def hunt_days(held: warehouse.Held, state: Course, wanted: Mapping[str, Sequence
         held.let_go()  # hunts read the file through a connection that cannot write
         hunted = _hunt_day(state, due)
         _store(held.con(), state, hunted)
-        count += len(hunted)
         state.say(f"{format_time(day)[:10]}  {_day_line(hunted)}")
-    return count
+    return again
 
 
 _Known = Mapping[tuple[str, Interval], str]

@@ -95,20 +95,22 @@ def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
 _Days = Sequence[tuple[datetime, Sequence[tuple[Hunt, Interval]]]]
 
 
-def stage_day(con: duckdb.DuckDBPyConnection, state: Course, days: _Days) -> bool:
+def stage_day(con: duckdb.DuckDBPyConnection, state: Course, days: _Days, *, ahead: bool) -> bool:
     """Stages what waits of the files that the first day's hunts can read; False where nothing does.
 
     What the days after it need is staged with it, up to a batch: small steps cost more than they
-    read.
+    read. With `ahead` also where the first day needs nothing.
     """
     tasks = _waiting_for(state, days[0][1])
-    if not tasks:
+    if not tasks and not ahead:
         return False
     for _, intervals in days[1:]:
         more = tasks | _waiting_for(state, intervals)
         if _size(more.values()) > stage.BATCH_BYTES:
             break
         tasks = more
+    if not tasks:
+        return False
     work = partial(_stage_tasks, con, state, list(tasks.values()))
     state.step(f"stage {days[0][0]:%Y-%m-%d}", work)
     return True
