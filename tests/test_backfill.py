@@ -98,7 +98,7 @@ def test_day_is_looked_at_again_only_when_files_came_after_it(
     monkeypatch.setattr(stage, "BATCH_BYTES", room)
     days: list[int] = []
 
-    outcome = backfill(project, went=lambda turn, of: days.append(turn))
+    outcome = backfill(project, went=lambda *at: days.append(at[0]))
 
     assert days == list(range(9)) * passes
     assert outcome.hunted == 9 + (passes - 1)
@@ -116,7 +116,7 @@ def test_night_after_done_ones_stages_before_it_looks(project: Path) -> None:
 
     night = run.run(
         run.load_project(project, {}), run.Request("hunt"), NOW + kit.DAY, kit.uuid4(),
-        went=lambda turn, of: days.append(turn),
+        went=lambda *at: days.append(at[0]),
     )  # fmt: skip
 
     assert days == list(range(len(days)))
