@@ -352,6 +352,8 @@ def test_gaps_are_the_missing_and_stale_of_all_states(
         row = {"stage": "happenings", "hour": start, "min_time": start,
                "max_time": start + length * HOUR, "seq": seq}  # fmt: skip
         warehouse.insert(con, "stage_changes", [row])
+    at = clock(parse_time("2026-03-14"), late * DAY)
+    expected = []
     for hunt in (pair, count):
         for number, (was, seq) in known.items():
             hunted(con, hunt, day(f"{number:02}"), was, seq)
@@ -359,12 +361,10 @@ def test_gaps_are_the_missing_and_stale_of_all_states(
             day(f"{number:02}")
             for number in range(min(known, default=1), max(known, default=0) + 1)
         ]
-        at = clock(parse_time("2026-03-14"), late * DAY)
-
         states = ledger.states(con, hunt, spans, at)
 
-        expected = {one: is_ for one, is_ in states.items() if is_ in ("missing", "stale")}
-        assert ledger.gaps(con, hunt, at) == expected
+        expected += [(hunt, one, is_) for one, is_ in states.items() if is_ in ("missing", "stale")]
+    assert list(ledger.gaps(con, [pair, count], at)) == expected
 
 
 # No data.
@@ -491,7 +491,7 @@ def test_gaps_lie_between_what_was_hunted_with_this_hash(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
     """Holes and what became stale, oldest first; what failed or has no data is said elsewhere."""
-    assert ledger.gaps(con, pair, clock()) == {}
+    assert list(ledger.gaps(con, [pair], clock())) == []
     hunted(con, pair, day("03"))
     hunted(con, pair, day("04"), "failed")
     hunted(con, pair, day("07"), seq=9)
@@ -499,8 +499,8 @@ def test_gaps_lie_between_what_was_hunted_with_this_hash(
     changed(con, "03T10:00", seq=8)
     changed(con, "07T10:00", seq=9)
 
-    found = ledger.gaps(con, pair, clock())
+    found = list(ledger.gaps(con, [pair], clock()))
 
-    assert list(found.items()) == [
-        (day("03"), "stale"), (day("05"), "missing"), (day("06"), "missing"),
+    assert found == [
+        (pair, day("03"), "stale"), (pair, day("05"), "missing"), (pair, day("06"), "missing"),
     ]  # fmt: skip

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -73,61 +75,81 @@ def states(
     ).fetchall()
     known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
     done = [one for one, (state, _) in known.items() if state == DONE and one in wanted]
-    reached = _reached(
-        con,
-        hunt,
-        _array(_microseconds(one.start) for one in done),
-        _array(_microseconds(one.end) for one in done),
-        _array(known[one][1] for one in done),
-        clock,
-    )
-    stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
+    start = _array(_microseconds(one.start) for one in done)
+    end = _array(_microseconds(one.end) for one in done)
+    seq = _array(known[one][1] for one in done)
+    stale = set[Interval]()
+    if done:
+        first = start.min() - hunt.detection.reach // _MICROSECOND
+        changes = _changes(con, _read_by(hunt), int(seq.min()), int(first), int(end.max()))
+        reached = _reached(hunt, changes, start, end, seq, clock)
+        stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
     return {
         interval: STALE if interval in stale else known.get(interval, (MISSING, 0))[0]
         for interval in intervals
     }
 
 
-def gaps(con: duckdb.DuckDBPyConnection, hunt: Hunt, clock: Clock) -> dict[Interval, str]:
+def gaps(
+    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], clock: Clock
+) -> Iterator[tuple[Hunt, Interval, str]]:
     """The intervals from the first to the last hunted that are missing or stale, oldest first.
 
     The same as asking `states` for each of them; this does not grow with the years by much.
     """
     rows = con.execute(
-        """select epoch_us(interval_start) as first, epoch_us(interval_end) as last, seq,
+        """with hunts as (
+               select unnest(?::uuid[]) as detection_id, unnest(?::varchar[]) as detection_hash,
+                      generate_subscripts(?::varchar[], 1) as hunt
+           )
+
+           select hunt, epoch_us(interval_start) as first, epoch_us(interval_end) as last, seq,
                   state = ? as done
-           from run_intervals where detection_id = ? and detection_hash = ? order by first""",
-        [DONE, hunt.detection.id, hunt.hash],
+           from run_intervals inner join hunts using (detection_id, detection_hash)
+           order by first""",
+        [[hunt.detection.id for hunt in hunts], *([hunt.hash for hunt in hunts],) * 2, DONE],
     ).fetchnumpy()
+    changes = cache(partial(_changes, con))  # hunts of the same rows share them
+    for number, hunt in enumerate(hunts, 1):
+        mine = {name: column[rows["hunt"] == number] for name, column in rows.items()}
+        if len(mine["first"]):
+            yield from _gaps(hunt, mine, changes(_read_by(hunt)), clock)
+
+
+def _gaps(
+    hunt: Hunt, rows: Mapping[str, npt.NDArray[Any]], changes: _Changes, clock: Clock
+) -> Iterator[tuple[Hunt, Interval, str]]:
     start, end = rows["first"], rows["last"]
-    if not len(start):
-        return {}
     length = hunt.detection.frequency // _MICROSECOND
     grid = np.arange(start[0], end.max(), length)
     fits = (end - start == length) & np.isin(start, grid)
     done = fits & rows["done"]
-    reached = _reached(con, hunt, start[done], end[done], rows["seq"][done], clock)
+    reached = _reached(hunt, changes, start[done], end[done], rows["seq"][done], clock)
     found = dict.fromkeys(np.setdiff1d(grid, start[fits]).tolist(), MISSING)
     found |= dict.fromkeys(start[done][reached].tolist(), STALE)
-    moments = ((_EPOCH + first * _MICROSECOND, known) for first, known in sorted(found.items()))
-    return {Interval(first, first + hunt.detection.frequency): known for first, known in moments}
+    for at, known in sorted(found.items()):
+        first = _EPOCH + at * _MICROSECOND
+        yield hunt, Interval(first, first + hunt.detection.frequency), known
 
 
 def _reached(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, start: _Ints, end: _Ints, seq: _Ints, clock: Clock
+    hunt: Hunt, changes: _Changes, start: _Ints, end: _Ints, seq: _Ints, clock: Clock
 ) -> npt.NDArray[np.bool_]:
     """Whether intervals, each hunted at a step, read what changed after it; times in us.
 
     The training span of a series counts only while the interval is provisional.
     """
-    if not len(start):
-        return np.zeros(0, dtype=np.bool_)
     detection = hunt.detection
     is_open = end + clock.late_arrival // _MICROSECOND > _microseconds(clock.now)
     reach = detection.reach // _MICROSECOND
     back = np.where(is_open, reach, detection.lookback // _MICROSECOND)
-    changes = _changes(con, hunt, seq.min(), start.min() - reach, end.max())
     return changes.reach(start - back, end, seq)
+
+
+def _read_by(hunt: Hunt) -> tuple[str, ...]:
+    """Where the changes lie that reach a hunt: its stages, and the sources that series count in."""
+    stages = tuple(stage.name for stage in hunt.stages)
+    return stages + (tuple(hunt.sources) if hunt.detection.series else ())
 
 
 @dataclass(frozen=True)
@@ -155,18 +177,21 @@ class _Changes:
 
 
 def _changes(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, seq: int, first: int, last: int
+    con: duckdb.DuckDBPyConnection,
+    names: tuple[str, ...],
+    seq: int = 0,
+    first: int | None = None,
+    last: int | None = None,
 ) -> _Changes:
-    """The changes after a step of rows in [first, last), in us, that the hunt reads."""
-    names = [stage.name for stage in hunt.stages]
-    names += list(hunt.sources) if hunt.detection.series else []
+    """The changes after a step of rows in [first, last), in us, of these stages and sources."""
     found = con.execute(
         """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq
            from stage_changes
-           where seq > ? and list_contains(?::varchar[], stage)
-           and max_time >= make_timestamptz(?::bigint) and min_time < make_timestamptz(?::bigint)
+           where seq > $seq and list_contains($names::varchar[], stage)
+           and ($first is null or max_time >= make_timestamptz($first::bigint))
+           and ($last is null or min_time < make_timestamptz($last::bigint))
            order by first""",
-        [int(seq), names, int(first), int(last)],
+        {"seq": seq, "names": list(names), "first": first, "last": last},
     ).fetchnumpy()
     return _Changes(found["first"], found["last"], found["seq"])
 

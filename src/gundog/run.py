@@ -280,8 +280,7 @@ def coverage_gaps(
             "interval_end": interval.end,
             "state": known,
         }
-        for hunt in hunts
-        for interval, known in ledger.gaps(con, hunt, clock).items()
+        for hunt, interval, known in ledger.gaps(con, hunts, clock)
     ]
 
 
