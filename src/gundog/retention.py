@@ -161,12 +161,20 @@ def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
 def _drop_series(
     con: duckdb.DuckDBPyConnection, content: Content, before: datetime, reach: timedelta
 ) -> None:
-    """Points of intervals hunted before, and counts that no interval hunted since trains on."""
+    """Points of intervals hunted before, and counts that no interval hunted since trains on.
+
+    The large tables are read only where something is to go.
+    """
     con.execute(
-        """delete from series_points where (detection_id, interval_start) in (
-               select (detection_id, interval_start) from run_intervals where updated_at < ?)""",
+        """create or replace temp table ended as
+           select detection_id, interval_start from run_intervals where updated_at < ?""",
         [before],
     )
+    if con.execute("select count(*) from ended").fetchall()[0][0]:
+        con.execute(
+            """delete from series_points where (detection_id, interval_start) in (
+                   select (detection_id, interval_start) from ended)"""
+        )
     con.execute(
         """create or replace temp table trained as
            select detection_id, detection_hash, min(interval_start) - $reach as since
@@ -179,6 +187,15 @@ def _drop_series(
             [[hunt.hash for hunt in content.hunts]],
         )
     for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
+        oldest = con.execute(
+            f"""select count(*) from (
+                    select detection_id, detection_hash, min({time}) as oldest
+                    from {table} group by all)
+                left join trained using (detection_id, detection_hash)
+                where since is null or oldest < since"""
+        ).fetchall()[0][0]
+        if not oldest:
+            continue
         con.execute(
             f"""delete from {table} as c where not exists (
                     select 1 from trained as t

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -141,15 +141,16 @@ def apply(
         detections: those that load.
         entries: of exceptions.yaml, in its order; the first that fits a finding hides it.
     """
+    known, states = _known(con), _states(con)
     for detection in detections:
         mine = [one for one in entries if one.names(detection.id, detection.stem)]
         rules = _rules(detection, mine)
-        if _known(con, detection.id) == (rules, _state(con, detection.id)):
+        if known.get(detection.id) == (rules, states.get(detection.id, "")):
             continue
         with warehouse.transaction(con):
             _judge_stored(con, detection, mine)
             con.execute("delete from judged where detection_id = ?", [detection.id])
-            state = _state(con, detection.id)
+            state = _states(con, detection.id).get(detection.id, "")
             row = {"detection_id": detection.id, "rules": rules, "state": state}
             warehouse.insert(con, "judged", [row])
     _write_exceptions(con, entries, detections)
@@ -175,42 +176,45 @@ def _limit(detection: Detection) -> int | None:
     return max(math.ceil(SENT_PER_BUDGET * (series.alert_budget or DEFAULT_BUDGET)), 1)
 
 
-def _known(con: duckdb.DuckDBPyConnection, detection_id: str) -> tuple[str, str] | None:
+def _known(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
+    rows = con.execute("select detection_id::varchar, rules, state from judged").fetchall()
+    return {key: (rules, state) for key, rules, state in rows}
+
+
+def _states(con: duckdb.DuckDBPyConnection, detection_id: str | None = None) -> dict[str, str]:
+    """A fingerprint of each detection's rows; every change of one changes it, in any order."""
     rows = con.execute(
-        "select rules, state from judged where detection_id = ?", [detection_id]
+        """select detection_id::varchar, count(*) || '/' || bit_xor(hash(f)) from findings as f
+           where $only is null or detection_id = $only::uuid group by all""",
+        {"only": detection_id},
     ).fetchall()
-    return rows[0] if rows else None
+    return dict(rows)
 
 
-def _state(con: duckdb.DuckDBPyConnection, detection_id: str) -> str:
-    """A fingerprint of the rows; every change of one changes it, in any order."""
-    [(count, digest)] = con.execute(
-        "select count(*), bit_xor(hash(f)) from findings as f where detection_id = ?",
-        [detection_id],
-    ).fetchall()
-    return f"{count}/{digest}"
-
-
-_STORED = f"""select finding_id::varchar as finding_id, interval_start, details,
-    epoch_us(coalesce(start_time, interval_start)) as begins, suppressed_by, suppressed_count,
-    {", ".join(FILLED)}
-    from findings where detection_id = ?"""
-
-
-def columns_of(row: Mapping[str, Any]) -> dict[str, Any]:
+def columns_of(row: Mapping[str, Any], filled: Iterable[str] = FILLED) -> dict[str, Any]:
     """The columns that a hunt returned for a finding, from its row in `findings`."""
-    return {**json.loads(row["details"] or "{}"), **{name: row[name] for name in FILLED}}
+    return {**json.loads(row["details"] or "{}"), **{name: row[name] for name in filled}}
 
 
 def _judge_stored(
     con: duckdb.DuckDBPyConnection, detection: Detection, entries: Sequence[Entry]
 ) -> None:
-    rows = warehouse.rows(con, _STORED, [detection.id])
-    columns = [columns_of(row) for row in rows]
+    kept = detection.suppression
+    group_by = kept.group_by if kept else ()
+    asked = {*group_by, *(column for entry in entries for column, _ in entry.match)}
+    filled = [name for name in FILLED if name in asked | {"severity", "score"}]
+    rows = warehouse.rows(
+        con,
+        f"""select finding_id::varchar as finding_id, interval_start, details,
+                epoch_us(coalesce(start_time, interval_start)) as begins,
+                suppressed_by, suppressed_count, {", ".join(filled)}
+            from findings where detection_id = ?""",
+        [detection.id],
+    )
+    columns = [columns_of(row, filled) for row in rows]
     ids = [row["finding_id"] for row in rows]
     starts = np.array([row["begins"] for row in rows], dtype=np.int64)
     excepted = hidden_by(entries, starts, columns)
-    kept = detection.suppression
     over = beyond(
         _limit(detection),
         [row["interval_start"] for row in rows],
@@ -225,7 +229,7 @@ def _judge_stored(
         ids,
         starts,
         np.array([SEVERITIES.index(row["severity"]) for row in rows], dtype=np.int64),
-        [_group(one, kept.group_by if kept else ()) for one in columns],
+        [_group(one, group_by) for one in columns],
         excepted,
         over,
         kept.duration // _TICK if kept else 0,
