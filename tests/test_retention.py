@@ -6,17 +6,22 @@ import json
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pytest
 
-from gundog import purging, run
+from gundog import purging, retention, run, warehouse
 from gundog.cli import main
+from gundog.interval import parse_time
+from gundog.settings import Retention
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
 
 WEEK = ("2026-03-05", "2026-03-09")
+OLD_NIGHT = parse_time("2026-01-05")
+TRAINED_FROM = parse_time("2026-02-01")
 
 
 @pytest.fixture
@@ -109,6 +114,47 @@ def test_evidence_goes_and_that_of_true_positives_stays(project: Path) -> None:
     assert status == 0
     assert table(project, "select distinct finding_id::varchar from evidence") == [(true_one,)]
     assert table(project, "select count(*) from findings") == [(2,)]
+
+
+@pytest.mark.parametrize(
+    ("table", "old"),
+    [
+        ("series_points", {"interval_start": OLD_NIGHT}),
+        ("series_counts", {"hour": TRAINED_FROM - DAY / 24}),
+        ("series_counts", {"detection_hash": "of before"}),
+        ("series_counts", {"detection_id": UUID(int=1)}),
+        ("series_spans", {"interval_start": TRAINED_FROM - DAY}),
+        ("series_spans", {"detection_hash": "of before"}),
+    ],
+)
+def test_points_and_counts_go_when_no_interval_needs_them(
+    tmp_path: Path, table: str, old: dict[str, Any]
+) -> None:
+    """Points with the interval that scored them, counts when no kept interval trains on them.
+
+    Of two nights one was hunted too long ago; the other trains on the 21 days before it.
+    """
+    kit.make_project(tmp_path, series=True)
+    loaded = run.load_project(tmp_path, {}).content
+    count = loaded.hunt("count")
+    mine = {"detection_id": count.detection.id, "detection_hash": count.hash}
+    young = {**mine, "interval_start": TRAINED_FROM + 21 * DAY, "updated_at": NOW - 9 * DAY}
+    ended = {**mine, "interval_start": OLD_NIGHT, "updated_at": NOW - 31 * DAY}
+    names = {
+        "series_points": ("detection_id", "interval_start"),
+        "series_counts": ("detection_id", "detection_hash", "hour"),
+        "series_spans": ("detection_id", "detection_hash", "interval_start"),
+    }[table]
+    stays = young | {"hour": TRAINED_FROM, "interval_start": TRAINED_FROM + 21 * DAY}
+    with warehouse.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
+        warehouse.insert(con, "run_intervals", [young, ended])
+        for row in (stays, stays | old):
+            warehouse.insert(con, table, [{name: row[name] for name in names}])
+
+        retention.apply(con, loaded, Retention(*[30 * DAY] * 4), timedelta(), NOW)
+
+        found = con.execute(f"select {', '.join(names)} from {table}").fetchall()
+    assert [tuple(map(str, row)) for row in found] == [tuple(str(stays[name]) for name in names)]
 
 
 def test_findings_go_last(project: Path) -> None:
