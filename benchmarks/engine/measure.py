@@ -176,7 +176,7 @@ def year(root: Path, megabytes: int, rounds: int) -> Found:
     lake = generator.write(root / "year", size)
     found = task("year", lake, str(YEAR), "date=%Y-%m-%d/*.parquet")
     return {"megabytes": generator.megabytes(lake), "nights": found["result"],
-            "young": found["young"], "mailboxes": size.mailboxes,
+            "young": found["young"], "ends": found["ends"], "mailboxes": size.mailboxes,
             "findings": found["findings"]}  # fmt: skip
 
 

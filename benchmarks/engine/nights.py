@@ -25,6 +25,8 @@ from gundog.reading import Limits
 AFTER = timedelta(hours=2)
 # Nights measured at the end of each month of a year.
 NIGHTS = 5
+# How often the last nights of a year and of its first month are measured beside each other.
+ROUNDS = 4
 
 
 class Meter:
@@ -119,13 +121,13 @@ def _night(
 def year(events: Path, count: str, template: str, scratch: Path) -> Any:
     """The last nights of each month one by one, those before them in one backfill.
 
-    The last nights of the year take turns with those of the first month, in a copy of the project
-    as it was then: a machine is not equally fast all the time.
+    The last nights of the year take turns with those of the first month, each in copies of the
+    project as it was then, a few times over: a machine is not equally fast all the time.
     """
     meter = Meter()
     _measure_scoring(meter)
     found, young, done, ends = [], [], 0, _months(int(count))
-    home, copy = scratch / "home", scratch / "young"
+    home, early = scratch / "home", scratch / "early"
     home.mkdir()
     with channel() as url:
         write_project(home, events, template=template, url=url)
@@ -133,15 +135,40 @@ def year(events: Path, count: str, template: str, scratch: Path) -> Any:
         for last in ends:
             _backfill(project, meter, done, last - NIGHTS)
             if not done:
-                shutil.copytree(home, copy)
-            for turn in range(NIGHTS):
-                if last == ends[-1]:
-                    early = run.load_project(copy, {})
-                    young.append(_night(early, meter, ends[0] - NIGHTS + turn))
-                number = last - NIGHTS + turn
-                found.append({"night": number + 1, **_night(project, meter, number)})
+                shutil.copytree(home, early)
+            if last == ends[-1]:
+                break
+            found += _last_nights(project, meter, last)
             done = last
-    return {"result": found, "young": young, "findings": _findings(project)}
+        for _ in range(ROUNDS):
+            pairs = _in_turn({ends[0]: early, ends[-1]: home}, meter, scratch / "copies")
+            young += pairs[ends[0]]
+            found += pairs[ends[-1]]
+        _last_nights(project, meter, ends[-1])
+    return {"result": found, "young": young, "ends": ends, "findings": _findings(project)}
+
+
+def _last_nights(project: run.Project, meter: Meter, last: int) -> list[dict[str, Any]]:
+    """The nights up to the last one."""
+    return [
+        {"night": number + 1, **_night(project, meter, number)}
+        for number in range(last - NIGHTS, last)
+    ]
+
+
+def _in_turn(homes: dict[int, Path], meter: Meter, folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """The nights up to each last one, in copies of their projects; each goes first in turn."""
+    for last, home in homes.items():
+        shutil.copytree(home, folder / str(last))
+    projects = {last: run.load_project(folder / str(last), {}) for last in homes}
+    found = defaultdict[int, list[dict[str, Any]]](list)
+    for turn in range(NIGHTS):
+        for last in sorted(projects, reverse=turn % 2 == 1):
+            number = last - NIGHTS + turn
+            night = {"night": number + 1, **_night(projects[last], meter, number)}
+            found[last].append(night)
+    shutil.rmtree(folder)
+    return found
 
 
 def _months(days: int) -> list[int]:
