@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import duckdb
 import pytest
 
 from gundog import content, publish, tables, warehouse
+from gundog.errors import StoreError
 from tests import kit
 from tests.kit import DAY, NOW
 
@@ -425,6 +427,24 @@ def test_broken_blank_file_is_made_anew(press: Press) -> None:
         publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
 
     assert press.ask("select count(*) from findings") == [(0,)]
+
+
+def test_full_disk_is_said_and_leaves_the_old_file(press: Press) -> None:
+    """No file may grow beyond 100 kB, which is less than the blank file has."""
+    press.publish().close()
+    before = press.target.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(StoreError, match="free disk space"):
+            publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
+        with pytest.raises(StoreError, match="free disk space"):
+            publish.publish_sent(press.con, press.target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert press.target.read_bytes() == before
 
 
 def test_strange_folder_names_are_only_names(press: Press, tmp_path: Path) -> None:

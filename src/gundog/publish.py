@@ -20,6 +20,7 @@ import duckdb
 
 from gundog import tables, triage, warehouse
 from gundog.content import Hunt
+from gundog.errors import StoreError
 from gundog.findings import plain
 from gundog.interval import format_duration
 from gundog.tables import Table
@@ -141,13 +142,16 @@ def publish(
         now: the run's time; decides provisional or final.
         late_arrival: how long an interval stays provisional after its end.
         due: ledger rows of intervals that are missing or stale.
+
+    Raises:
+        StoreError: when the disk is full; the old file stays.
     """
     triage.copy_in(con, triage.read(triage.beside(target))[0])
     aside, blank = _aside(target), _blank(target)
     if not blank.exists():
         _create(con, aside)
         _rename(aside, blank)
-    shutil.copyfile(blank, aside)
+    _copy_file(blank, aside)
     try:
         with _attached(con, aside):
             for table in _TABLES:
@@ -165,9 +169,12 @@ def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
     Args:
         con: the warehouse, writable; since `publish` only `SENT` changed in it.
         target: findings.duckdb, as `publish` left it.
+
+    Raises:
+        StoreError: when the disk is full; the file stays as it was.
     """
     aside = _aside(target)
-    shutil.copyfile(target, aside)
+    _copy_file(target, aside)
     with _attached(con, aside):
         for table in _TABLES:
             if table.name in SENT:
@@ -290,6 +297,16 @@ def _create_views(path: Path) -> None:
         con.execute("checkpoint")
     finally:
         con.close()
+
+
+def _copy_file(source: Path, aside: Path) -> None:
+    try:
+        shutil.copyfile(source, aside)
+    except OSError as error:
+        raise StoreError(
+            f"{aside}: cannot be written ({error.strerror}): free disk space: nothing is half done,"
+            " run again"
+        ) from error
 
 
 def _rename(aside: Path, target: Path) -> None:

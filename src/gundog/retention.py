@@ -163,7 +163,7 @@ def _drop_series(
 ) -> None:
     """Points of intervals hunted before, and counts that no interval hunted since trains on.
 
-    The large tables are read only where something is to go.
+    Smaller questions say first whether anything goes.
     """
     con.execute(
         """create or replace temp table ended as
@@ -187,14 +187,14 @@ def _drop_series(
             [[hunt.hash for hunt in content.hunts]],
         )
     for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
-        oldest = con.execute(
+        ended = con.execute(
             f"""select count(*) from (
                     select detection_id, detection_hash, min({time}) as oldest
                     from {table} group by all)
                 left join trained using (detection_id, detection_hash)
                 where since is null or oldest < since"""
         ).fetchall()[0][0]
-        if not oldest:
+        if not ended:
             continue
         con.execute(
             f"""delete from {table} as c where not exists (
