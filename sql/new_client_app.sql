@@ -11,33 +11,19 @@
 --           $established    interval; how long a mailbox must have been read for
 --           $commonFrom     number; an application in so many mailboxes is common
 
--- From here on days stand for their records, which is exact while $history is longer.
-with days as (
+with uses as (
     select
         tenant,
         mailbox,
         app_id,
-        event_time >= $start as is_inside,
-        cast(event_time as date) as utc_day,
-        min(event_time) as first_time,
-        max(event_time) as last_time
+        min(case when event_time >= $start then event_time end) as first_time,
+        max(case when event_time < $start then event_time end) as last_before
     from mail_access
     where
         event_time >= $start - $history
         and event_time < $end
         and $staged_from <= $start - $history
-    group by all
-),
-
-uses as (
-    select
-        tenant,
-        mailbox,
-        app_id,
-        min(first_time) filter (where is_inside) as first_time,
-        max(last_time) filter (where not is_inside) as last_before
-    from days
-    where app_id is not null
+        and app_id is not null
     group by all
 ),
 
@@ -63,6 +49,10 @@ arrivals as (
         first_time is not null
         and mailbox <> ''
         and coalesce(last_before < first_time - $history, true)
+    -- Behind so many others it is common.
+    qualify rank() over (
+        partition by tenant, app_id order by first_time
+    ) <= $commonFrom
 ),
 
 spread as (
@@ -73,15 +63,13 @@ spread as (
         arrivals.first_time,
         arrivals.first_time - $established as known_until,
         arrivals.first_time - $history as known_from,
-        count(distinct days.mailbox) filter (
-            where days.first_time < arrivals.first_time
+        count(*) filter (
+            where uses.first_time < arrivals.first_time
+            or uses.last_before >= arrivals.first_time - $history
         ) as mailboxes_before
     from arrivals
-    inner join days
-        on
-            arrivals.tenant = days.tenant
-            and arrivals.app_id = days.app_id
-            and arrivals.first_time <= days.last_time + $history
+    inner join uses
+        on arrivals.tenant = uses.tenant and arrivals.app_id = uses.app_id
     group by all
 ),
 
@@ -94,12 +82,14 @@ new_apps as (
             mailboxes_before between 1 and $commonFrom - 1
             and exists (
                 select 1
-                from days
+                from mail_access as mail
                 where
-                    days.tenant = spread.tenant
-                    and days.mailbox = spread.scope
-                    and days.first_time <= spread.known_until
-                    and days.last_time >= spread.known_from
+                    mail.event_time >= $start - $history
+                    and mail.event_time < $end
+                    and mail.tenant = spread.tenant
+                    and mail.mailbox = spread.scope
+                    and mail.event_time <= spread.known_until
+                    and mail.event_time >= spread.known_from
             )
         )
 )
