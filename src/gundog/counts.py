@@ -259,7 +259,13 @@ def is_total(key: Sequence[str]) -> bool:
     return len(key) > 1 and all(one == TOTAL for one in key[1:])
 
 
-def arrange(con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted) -> Counts:
+def arrange(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    span: Interval,
+    counted: Counted,
+    known: np.ndarray,
+) -> Counts:
     """Counts that were kept and those just taken on a dense axis, with what is known of each hour.
 
     Args:
@@ -267,20 +273,23 @@ def arrange(con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted:
         hunt: the detection.
         span: the axis, whole hours.
         counted: what stands for its intervals in place of what was kept.
+        known: the `hour_states` of its sources over the axis.
     """
     names = sorted(_names(con, hunt, span, counted))
     place = {name: row for row, name in enumerate(names)}
     hours = span.length // HOUR
     values = np.zeros((len(names), hours))
     states = np.empty(values.shape, dtype=np.uint8)
-    states[:] = hour_states(con, hunt.sources, span)
+    states[:] = known
     for batch in _batches(con, hunt, span, counted):
         encoded = batch["series_key"].combine_chunks()
         rows = np.array([place[name] for name in encoded.dictionary.to_pylist()], dtype=np.int64)
         rows = rows[encoded.indices.to_numpy(zero_copy_only=False)]
         since = batch["hour"].cast(pa.int64()).to_numpy() - _microseconds(span.start)
         columns = since // _HOUR_US
-        np.add.at(values, (rows, columns), batch["observed"].fill_null(0).to_numpy())
+        observed = batch["observed"].fill_null(0).to_numpy()
+        # One index for both axes: numpy adds several times as fast over it.
+        np.add.at(values.reshape(-1), rows * hours + columns, observed)
         marks = batch["throttled"].fill_null(False).to_numpy()
         for row, column in zip(rows[marks].tolist(), columns[marks].tolist(), strict=True):
             hidden = states[row, column + 1 : column + 1 + THROTTLED_HOURS]
@@ -292,31 +301,28 @@ def _microseconds(moment: datetime) -> int:
     return int(moment.timestamp()) * 1_000_000
 
 
-_KEPT = """from series_counts as c
-    where detection_id = $detection and detection_hash = $hash
-    and hour >= $start and hour < $end
-    and not exists (
-        select 1 from (select unnest($renewed::timestamptz[][]) as span)
-        where c.hour >= span[1] and c.hour < span[2])"""
-
-
-def _kept(hunt: Hunt, span: Interval, counted: Counted) -> dict[str, Any]:
-    return {
+def _kept(hunt: Hunt, span: Interval, counted: Counted) -> tuple[str, dict[str, Any]]:
+    """What follows `select` for the counts that were kept and still hold, and its parameters."""
+    sql = """from series_counts where detection_id = $detection and detection_hash = $hash
+        and hour >= $start and hour < $end"""
+    params = {
         "detection": hunt.detection.id,
         "hash": hunt.hash,
         "start": span.start,
         "end": span.end,
-        "renewed": [[one.start, one.end] for one in _merged(list(counted.spans))],
     }
+    for turn, renewed in enumerate(_merged(list(counted.spans))):
+        sql += f" and not (hour >= $start_{turn} and hour < $end_{turn})"
+        params |= {f"start_{turn}": renewed.start, f"end_{turn}": renewed.end}
+    return sql, params
 
 
 def _names(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted
 ) -> set[str]:
     """The keys of all series that have a count on the axis."""
-    kept = con.sql(
-        f"select distinct series_key {_KEPT}", params=_kept(hunt, span, counted)
-    ).to_arrow_table()
+    sql, params = _kept(hunt, span, counted)
+    kept = con.sql(f"select distinct series_key {sql}", params=params).to_arrow_table()
     fresh = (batch["series_key"].unique() for batch in _inside(counted.rows, span))
     return {*kept["series_key"].to_pylist(), *(key for some in fresh for key in some.to_pylist())}
 
@@ -325,8 +331,9 @@ def _batches(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval, counted: Counted
 ) -> Iterator[pa.Table]:
     """Rows of the axis a batch at a time, each with its series keys encoded."""
+    sql, params = _kept(hunt, span, counted)
     kept = con.sql(
-        f"select series_key, hour, observed, throttled {_KEPT}", params=_kept(hunt, span, counted)
+        f"select series_key, hour, observed, throttled {sql}", params=params
     ).to_arrow_reader(_ROWS_AT_A_TIME)
     kind = SCHEMA.field("series_key").type
     for batch in kept:

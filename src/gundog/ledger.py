@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache, partial
 from typing import Any
 
 import duckdb
@@ -109,11 +108,13 @@ def gaps(
            order by first""",
         [[hunt.detection.id for hunt in hunts], *([hunt.hash for hunt in hunts],) * 2, DONE],
     ).fetchnumpy()
-    changes = cache(partial(_changes, con))  # hunts of the same rows share them
+    names = sorted({name for hunt in hunts for name in _read_by(hunt)})
+    changes = _changes(con, names)
     for number, hunt in enumerate(hunts, 1):
         mine = {name: column[rows["hunt"] == number] for name, column in rows.items()}
         if len(mine["first"]):
-            yield from _gaps(hunt, mine, changes(_read_by(hunt)), clock)
+            read = [names.index(name) for name in _read_by(hunt)]
+            yield from _gaps(hunt, mine, changes.of(read), clock)
 
 
 def _gaps(
@@ -154,11 +155,20 @@ def _read_by(hunt: Hunt) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class _Changes:
-    """First and last of the rows that a step staged or removed, in us, ordered by the first."""
+    """First and last of the rows that a step staged or removed, in us, ordered by the first.
+
+    `place` is that of the stage or source in the names that were asked for.
+    """
 
     first: _Ints
     last: _Ints
     seq: _Ints
+    place: _Ints
+
+    def of(self, places: Sequence[int]) -> _Changes:
+        """Those of some of the names."""
+        mine = np.isin(self.place, places)
+        return _Changes(self.first[mine], self.last[mine], self.seq[mine], self.place[mine])
 
     def reach(self, start: _Ints, end: _Ints, seqs: _Ints) -> npt.NDArray[np.bool_]:
         """For each span and step, whether a row in the span was staged or removed after it.
@@ -178,14 +188,15 @@ class _Changes:
 
 def _changes(
     con: duckdb.DuckDBPyConnection,
-    names: tuple[str, ...],
+    names: Sequence[str],
     seq: int = 0,
     first: int | None = None,
     last: int | None = None,
 ) -> _Changes:
     """The changes after a step of rows in [first, last), in us, of these stages and sources."""
     found = con.execute(
-        """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq
+        """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq,
+                  list_position($names::varchar[], stage) - 1 as place
            from stage_changes
            where seq > $seq and list_contains($names::varchar[], stage)
            and ($first is null or max_time >= make_timestamptz($first::bigint))
@@ -193,7 +204,7 @@ def _changes(
            order by first""",
         {"seq": seq, "names": list(names), "first": first, "last": last},
     ).fetchnumpy()
-    return _Changes(found["first"], found["last"], found["seq"])
+    return _Changes(found["first"], found["last"], found["seq"], found["place"])
 
 
 def _array(numbers: Iterable[int]) -> _Ints:

@@ -222,10 +222,13 @@ def _attached(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
     con.execute(
         f"attach {tables.quote(str(path))} as published (storage_version '{STORAGE_VERSION}')"
     )
+    # The commit writes into the file itself, not into a log that detaching writes there again.
+    con.execute("set checkpoint_threshold = '0 B'")
     try:
         with warehouse.transaction(con):
             yield
     finally:
+        con.execute("reset checkpoint_threshold")
         con.execute("detach published")
 
 

@@ -467,7 +467,7 @@ def arrow(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
     Raises:
         QueryError: when the SQL is refused, fails, takes too long or needs too much memory.
     """
-    if problems := check_statement(sql, None, "the query"):
+    if problems := _problems(sql):
         raise QueryError("; ".join(problems))
     named = parameters(sql)
     if missing := sorted(named - params.keys()):
@@ -477,6 +477,11 @@ def arrow(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
         return _rows(con.sql(sql, params=bound), _memory_limit(con))
     except _FAILURES as error:
         raise _failure(error) from error
+
+
+@lru_cache(maxsize=_TEXTS)
+def _problems(sql: str) -> list[str]:
+    return check_statement(sql, None, "the query")
 
 
 # What goes wrong while rows stream out comes from Arrow, with DuckDB's message inside.

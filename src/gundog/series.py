@@ -69,13 +69,15 @@ def hunt(
         hits, note = _as_kusto(con, hunt, interval, staged_from, counted)
         return Scored(hits, None, counted, "", note)
     attacks = _confirmed(con, hunt, interval)
-    basis = _basis(con, hunt, training, counted, attacks)
+    states = counts.hour_states(con, hunt.sources, training)
+    basis = _basis(counts.digests(con, hunt, training, counted), states, attacks)
     kept = None if again else _kept(con, hunt, interval, basis)
     if kept:
         known, note = kept
         points = None
     else:
-        judged = _score(hunt, interval, counts.arrange(con, hunt, training, counted), attacks)
+        arranged = counts.arrange(con, hunt, training, counted, states)
+        judged = _score(hunt, interval, arranged, attacks)
         known = [night for one in judged for night in _nights(one)]
         note = next((one.note for one in judged if one.note), "")
         points = _points_table(hunt, interval, judged)
@@ -83,17 +85,13 @@ def hunt(
 
 
 def _basis(
-    con: duckdb.DuckDBPyConnection,
-    hunt: Hunt,
-    training: Interval,
-    counted: Counted,
+    digests: Sequence[tuple[Interval, str]],
+    states: np.ndarray,
     attacks: Sequence[tuple[str, Interval]],
 ) -> str:
     """A hash of all that scores follow from: counts, what is known of each hour, and attacks."""
-    digests = counts.digests(con, hunt, training, counted)
     named = [(str(span), one) for span, one in digests]
     named += sorted((key, str(span)) for key, span in attacks)
-    states = counts.hour_states(con, hunt.sources, training)
     digest = hashlib.sha256(repr(named).encode() + states.tobytes())
     return digest.hexdigest()[:16]
 
@@ -122,9 +120,10 @@ def _as_kusto(
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     axis = published.axis(settings, interval.end)
-    series = counts.arrange(con, hunt, axis, counted)
+    states = counts.hour_states(con, hunt.sources, axis)
+    series = counts.arrange(con, hunt, axis, counted, states)
     flagged = published.flag(settings, series.keys, series.values, axis.start)
-    unseen = int((counts.hour_states(con, hunt.sources, axis) != OBSERVED).sum())
+    unseen = int((states != OBSERVED).sum())
     note = f"{unseen} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
     hits = published.hits(con, hunt, interval, staged_from, flagged)
     return hits, note if unseen else ""

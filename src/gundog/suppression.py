@@ -193,7 +193,8 @@ def _states(con: duckdb.DuckDBPyConnection, detection_id: str | None = None) -> 
 
 def columns_of(row: Mapping[str, Any], filled: Iterable[str] = FILLED) -> dict[str, Any]:
     """The columns that a hunt returned for a finding, from its row in `findings`."""
-    return {**json.loads(row["details"] or "{}"), **{name: row[name] for name in filled}}
+    details = json.loads(row["details"]) if row["details"] else {}
+    return {**details, **{name: row[name] for name in filled}}
 
 
 def _judge_stored(
@@ -201,11 +202,15 @@ def _judge_stored(
 ) -> None:
     kept = detection.suppression
     group_by = kept.group_by if kept else ()
+    limit = _limit(detection)
     asked = {*group_by, *(column for entry in entries for column, _ in entry.match)}
     filled = [name for name in FILLED if name in asked | {"severity", "score"}]
+    # Most is known without reading JSON; a series has its key there.
+    details = "details" if limit is not None or asked - set(FILLED) else "null as details"
     rows = warehouse.rows(
         con,
-        f"""select finding_id::varchar as finding_id, interval_start, details,
+        f"""select finding_id::varchar as finding_id, {details},
+                epoch_us(interval_start) as interval,
                 epoch_us(coalesce(start_time, interval_start)) as begins,
                 suppressed_by, suppressed_count, {", ".join(filled)}
             from findings where detection_id = ?""",
@@ -216,8 +221,8 @@ def _judge_stored(
     starts = np.array([row["begins"] for row in rows], dtype=np.int64)
     excepted = hidden_by(entries, starts, columns)
     over = beyond(
-        _limit(detection),
-        [row["interval_start"] for row in rows],
+        limit,
+        [row["interval"] for row in rows],
         [row["score"] or 0.0 for row in rows],
         ids,
         [
@@ -290,7 +295,7 @@ def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
     values = [columns.get(name) for name in names]
     if not values or any(one is None for one in values):
         return None
-    return json.dumps(values, default=str, sort_keys=True)
+    return repr(values)
 
 
 def _microseconds(moment: datetime) -> int:
