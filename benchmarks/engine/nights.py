@@ -121,8 +121,10 @@ def _night(
 def year(events: Path, count: str, template: str, scratch: Path) -> Any:
     """The last nights of each month one by one, those before them in one backfill.
 
-    The last nights of the year take turns with those of the first month, each in copies of the
-    project as it was then, a few times over: a machine is not equally fast all the time.
+    The first month and the last two are nights of their own throughout: what a backfill staged
+    expires in one night. The last nights of the year take turns with those of the first month,
+    each in copies of the project as it was then, a few times over: a machine is not equally fast
+    all the time.
     """
     meter = Meter()
     _measure_scoring(meter)
@@ -133,27 +135,27 @@ def year(events: Path, count: str, template: str, scratch: Path) -> Any:
         write_project(home, events, template=template, url=url)
         project = run.load_project(home, {})
         for last in ends:
-            _backfill(project, meter, done, last - NIGHTS)
+            if last in (ends[0], *ends[-2:]):
+                _nights(project, meter, done, last - NIGHTS)
+            else:
+                _backfill(project, meter, done, last - NIGHTS)
             if not done:
                 shutil.copytree(home, early)
             if last == ends[-1]:
                 break
-            found += _last_nights(project, meter, last)
+            found += _nights(project, meter, last - NIGHTS, last)
             done = last
         for _ in range(ROUNDS):
             pairs = _in_turn({ends[0]: early, ends[-1]: home}, meter, scratch / "copies")
             young += pairs[ends[0]]
             found += pairs[ends[-1]]
-        _last_nights(project, meter, ends[-1])
+        _nights(project, meter, ends[-1] - NIGHTS, ends[-1])
     return {"result": found, "young": young, "ends": ends, "findings": _findings(project)}
 
 
-def _last_nights(project: run.Project, meter: Meter, last: int) -> list[dict[str, Any]]:
-    """The nights up to the last one."""
-    return [
-        {"night": number + 1, **_night(project, meter, number)}
-        for number in range(last - NIGHTS, last)
-    ]
+def _nights(project: run.Project, meter: Meter, low: int, high: int) -> list[dict[str, Any]]:
+    """One night after the other."""
+    return [{"night": number + 1, **_night(project, meter, number)} for number in range(low, high)]
 
 
 def _in_turn(homes: dict[int, Path], meter: Meter, folder: Path) -> dict[int, list[dict[str, Any]]]:
