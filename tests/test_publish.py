@@ -447,6 +447,28 @@ def test_full_disk_is_said_and_leaves_the_old_file(press: Press) -> None:
     assert press.target.read_bytes() == before
 
 
+def test_disk_that_fills_while_rows_are_written_leaves_the_old_file(press: Press) -> None:
+    """No file may grow beyond the blank one; with room again the warehouse publishes as before."""
+    press.publish().close()
+    before = press.target.read_bytes()
+    [blank] = press.target.parent.glob(".*.blank")
+    press.con.execute(
+        "insert into finding_changes by name select uuid() as finding_id, uuid()::text as reason from range(50_000)"
+    )
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (blank.stat().st_size, hard))
+    try:
+        with pytest.raises(duckdb.Error, match="Could not write"):
+            publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+    assert press.target.read_bytes() == before
+    assert press.ask("select count(*) from finding_changes") == [(50_000,)]
+    assert press.files() == [".blank", ".duckdb"]
+
+
 def test_strange_folder_names_are_only_names(press: Press, tmp_path: Path) -> None:
     """A quote or a blank in the path is part of the path."""
     press.target = tmp_path / "o'brien's; drop" / "find ings.duckdb"

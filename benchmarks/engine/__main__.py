@@ -20,6 +20,7 @@ def main() -> None:
     """Measures, one part after the other; what was measured before stays for the others."""
     given = _options()
     kept = given.keep / "results.json" if given.keep else _RESULTS
+    kept.parent.mkdir(parents=True, exist_ok=True)
     for part in given.only:
         began = time.monotonic()
         found = measure.PARTS[part](given.lake.absolute(), given.megabytes, given.rounds)
