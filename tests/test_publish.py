@@ -453,7 +453,8 @@ def test_disk_that_fills_while_rows_are_written_leaves_the_old_file(press: Press
     before = press.target.read_bytes()
     [blank] = press.target.parent.glob(".*.blank")
     press.con.execute(
-        "insert into finding_changes by name select uuid() as finding_id, uuid()::text as reason from range(50_000)"
+        """insert into finding_changes by name
+           select uuid() as finding_id, uuid()::varchar as reason from range(50_000)"""
     )
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
 
