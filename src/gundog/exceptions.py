@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -19,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from filelock import FileLock
 
+from gundog import appending
 from gundog.errors import ContentError, InputError, Problem
 from gundog.fields import Fields, read_list, unknown
 from gundog.interval import format_time, parse_time
@@ -347,11 +345,9 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
     Raises:
         ContentError: when the file has problems already.
         InputError: when it holds such an entry, or is no list that can be added to.
+        StoreError: when it cannot be written; the file stays as it was.
     """
-    path = (root / FILE).resolve()
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(lock):
-        before = path.read_bytes().decode("utf-8") if path.is_file() else ""
+    with appending.locked(lock):
         known = load(root)
         for one in known:
             if one.id == entry.id:
@@ -359,24 +355,9 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
                     f"{FILE}: there is such an exception until {format_time(one.end)}:"
                     " change its expires there"
                 )
-        added = ("" if before.endswith("\n") or not before else "\n") + as_yaml(entry)
-        added = added if before else _HEAD + added
-        aside = path.with_name(f".{FILE}.{os.getpid()}.tmp")
-        _write(aside, before + added)
-        if before:
-            shutil.copymode(path, aside)
-        problems: list[Problem] = []
-        if _read(read_list(aside, FILE, problems), problems) != (*known, entry) or problems:
-            aside.unlink()
-            raise InputError(
-                f"{FILE}: cannot be added to: write it as a list, each entry beginning with '- '"
-            )
-        aside.replace(path)
-    return added
 
+        def holds(path: Path) -> bool:
+            problems: list[Problem] = []
+            return _read(read_list(path, FILE, problems), problems) == (*known, entry)
 
-def _write(path: Path, text: str) -> None:
-    with path.open("wb") as file:
-        file.write(text.encode("utf-8"))
-        file.flush()
-        os.fsync(file.fileno())
+        return appending.append(root / FILE, _HEAD, as_yaml(entry), holds)
