@@ -194,10 +194,10 @@ def test_status_counts_problems_and_exits_1(root: Path, capsys: pytest.CaptureFi
     assert gundog(root, "status") == 1
 
     out = capsys.readouterr().out
-    assert out.splitlines()[0] == "8 PROBLEMS"
+    assert out.splitlines()[0] == "3 PROBLEMS"
     assert "bad.parquet: rejected" in out
-    assert "no data" in out
-    assert "missing" in out
+    assert "Things: no file on 2026-02-28: pair could not hunt" in out
+    assert "pair: never hunted from 2026-03-01 to 2026-03-06 (6 intervals): gundog backfill" in out
 
 
 def test_status_before_the_first_hunt_says_what_to_do(

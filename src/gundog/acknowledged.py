@@ -75,8 +75,17 @@ def days(span: Interval) -> str:
     >>> days(parse_range("2026-09-11", "2026-09-11"))
     'on 2026-09-11'
     """
-    start, end = _ends(span)
+    start, end = ends(span)
     return f"on {start}" if start == end else f"from {start} to {end}"
+
+
+def ends(span: Interval) -> tuple[str, str]:
+    """From and to as written: whole days as dates, the last one included, or exact times."""
+    start, end = format_time(span.start), format_time(span.end)
+    midnight = "T00:00:00Z"
+    if start.endswith(midnight) and end.endswith(midnight):
+        return start.removesuffix(midnight), format_time(span.end - _DAY).removesuffix(midnight)
+    return start, end
 
 
 def covering(
@@ -180,7 +189,7 @@ def check_names(
 def as_yaml(entry: Entry) -> str:
     """The entry as people write it, one item of a list."""
     start, end = (date.fromisoformat(one) if is_plain_date(one) else one
-                  for one in _ends(entry.span))  # fmt: skip
+                  for one in ends(entry.span))  # fmt: skip
     data: dict[str, Any] = {"source": entry.source}
     if entry.tenant is not None:
         data["tenant"] = entry.tenant
@@ -188,15 +197,6 @@ def as_yaml(entry: Entry) -> str:
     if entry.owner:
         data["owner"] = entry.owner
     return yaml.safe_dump([data], sort_keys=False, allow_unicode=False, width=10**6)
-
-
-def _ends(span: Interval) -> tuple[str, str]:
-    """From and to as written: whole days as dates, the last one included."""
-    start, end = format_time(span.start), format_time(span.end)
-    midnight = "T00:00:00Z"
-    if start.endswith(midnight) and end.endswith(midnight):
-        return start.removesuffix(midnight), format_time(span.end - _DAY).removesuffix(midnight)
-    return start, end
 
 
 def append(root: Path, entry: Entry, lock: Path) -> str:

@@ -147,7 +147,10 @@ def _add_runs(add: _Add) -> None:
 
 
 def _add_readers(add: _Add) -> None:
-    add("status", _status, "OK or N PROBLEMS, then coverage, sources, files, unsent messages")
+    state = add(
+        "status", _status, "OK or N PROBLEMS, then coverage, sources, files, unsent messages"
+    )
+    state.add_argument("--json", action="store_true", help="as one JSON object, for programs")
     listing = add("findings", _findings, "list findings, newest first (default: the open ones)")
     listing.add_argument("--since", metavar="D", help="only what ended at or after this time")
     listing.add_argument("--severity", choices=_SEVERITIES, help="only this severity and above")
@@ -187,6 +190,24 @@ def _add_writers(add: _Add) -> None:
     known.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
     known.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
     known.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+
+    hole = add(
+        "acknowledge", _acknowledge,
+        "say that a hole, a drift or rejected files are known: no problem any more",
+    )  # fmt: skip
+    hole.add_argument("source", metavar="SOURCE", help="source table, for a drift a staged table")
+    hole.add_argument("--from", dest="start", metavar="D", required=True, help="first day or time")
+    hole.add_argument(
+        "--to", dest="end", metavar="D", required=True,
+        help="last day (included), or a time (excluded)",
+    )  # fmt: skip
+    hole.add_argument("--reason", required=True, metavar="TEXT", help="why it is as it is")
+    hole.add_argument(
+        "--kind", choices=("hole", "drift", "file"), default="hole",
+        help="no files or events (default), records that changed, or rejected files",
+    )  # fmt: skip
+    hole.add_argument("--tenant", metavar="T", help="only this tenant's (default: everybody's)")
+    hole.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
 
     notify = add("notify", _notify, "send a test message to every channel of gundog.yaml")
     notify.add_argument("--test", action="store_true", required=True, help="do it")
@@ -308,20 +329,34 @@ def _relative(path: Path) -> str:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from gundog import report, run, triage
+    from gundog import health, report, state, state_page, triage
 
-    project = _load(arguments)
-    names = {one.id: one.stem for one in project.content.detections if one.runs}
-    problems = [str(one) for one in project.content.problems]
-    if not project.settings.findings.exists():
-        sys.stdout.write("1 PROBLEM\n  nothing was hunted yet: run gundog hunt\n")
-        return 1
-    with report.published(project.settings.findings) as con:
-        problems += report.status_problems(con)
-        problems += triage.read(triage.beside(project.settings.findings))[1]
-        idle = run.without_lake(project)
-        report.status(_console(), con, names, problems, datetime.now(UTC), idle)
-    return 1 if problems else 0
+    project, now = _load(arguments), datetime.now(UTC)
+    about, findings = state.known(project), project.settings.findings
+    if findings.exists():
+        unread = triage.read(triage.beside(findings))[1]
+        more = [health.Fault(health.TRIAGE, str(one)) for one in unread]
+        with report.published(findings) as con:
+            found = state.read(con, about, now, more)
+    else:
+        found = state.never(about, now)
+    if arguments.json:
+        state_page.as_json(found, sys.stdout)
+    else:
+        state_page.show(_console(), found)
+    return 1 if found.troubles else 0
+
+
+def _acknowledge(arguments: argparse.Namespace) -> int:
+    from gundog import acknowledging
+
+    acknowledging.run(
+        _console(), _load(arguments), arguments.source,
+        parse_range(arguments.start, arguments.end),
+        acknowledging.Said(arguments.kind, arguments.tenant, arguments.reason, arguments.owner),
+        datetime.now(UTC),
+    )  # fmt: skip
+    return 0
 
 
 def _findings(arguments: argparse.Namespace) -> int:
@@ -428,7 +463,7 @@ def _sql(arguments: argparse.Namespace) -> int:
 
 def _check(arguments: argparse.Namespace) -> int:
     project = _load(arguments)
-    problems = list(project.content.problems)
+    problems = [*project.content.problems, *project.problems]
     for problem in problems:
         _complain(problem)
     content = project.content

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from gundog import warehouse
+from gundog.acknowledged import Entry, covering
 from gundog.content import Hunt
 from gundog.findings import Author, Changes
 from gundog.interval import Interval
@@ -45,6 +46,22 @@ class Health:
     text: str
 
 
+@dataclass(frozen=True)
+class About:
+    """What a trouble is about, where it is one that can be acknowledged: see `acknowledged`."""
+
+    kind: str
+    source: str
+    span: Interval | None
+    tenant: str | None = None
+
+    def entry(self, entries: Iterable[Entry]) -> Entry | None:
+        """The entry that says that it is known; None when nobody says so."""
+        if not self.span:
+            return None
+        return covering(entries, self.kind, self.source, self.span, self.tenant)
+
+
 @dataclass
 class Outcome:
     """How a run went."""
@@ -61,6 +78,8 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
+    # What is known to be wrong with the data, and is no trouble.
+    acknowledged: tuple[Entry, ...] = ()
     stage_seconds: float = 0.0
     stopped: bool = False
 
@@ -68,8 +87,14 @@ class Outcome:
     def exit_status(self) -> int:
         return 1 if self.problems else 0
 
-    def trouble(self, key: str, title: str, text: str) -> None:
+    def trouble(self, key: str, title: str, text: str, about: About | None = None) -> None:
         """Names something that failed or had no data; the run exits 1."""
+        entry = about.entry(self.acknowledged) if about else None
+        if entry:
+            note = f"acknowledged: {entry.shown}"
+            if note not in self.notes:
+                self.notes.append(note)
+            return
         self.problems.append(f"{title}: {text}")
         self.health.append(Health(key, title, text))
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import duckdb
 
-from gundog import findings, intake, ledger, query, series, warehouse
+from gundog import acknowledged, findings, health, intake, ledger, query, series, warehouse
 from gundog.content import Hunt
-from gundog.course import Course
+from gundog.course import About, Course
 from gundog.errors import GundogError
 from gundog.findings import Hunted
 from gundog.interval import Interval, ceil, format_time
@@ -243,7 +243,8 @@ def _store(con: duckdb.DuckDBPyConnection, state: Course, finished: Sequence[Hun
         if one.state == ledger.FAILED:
             outcome.trouble(key, f"{stem} {one.interval}", f"failed: {one.error}")
         elif one.state == ledger.NO_DATA:
-            outcome.trouble(key, f"{stem} {one.interval}", f"no data: {one.error}")
+            about = About(acknowledged.HOLE, health.lacking(one.error), one.interval)
+            outcome.trouble(key, f"{stem} {one.interval}", f"no data: {one.error}", about)
         elif one.note:
             outcome.notes.append(f"{stem} {one.interval}: {one.note}")
 

@@ -10,11 +10,11 @@ from functools import partial
 
 import duckdb
 
-from gundog import lake, pace, stage
+from gundog import acknowledged, lake, pace, stage
 from gundog.content import Hunt, Stage
-from gundog.course import Course
+from gundog.course import About, Course
 from gundog.errors import InputError, StoreError
-from gundog.interval import Interval, hull
+from gundog.interval import Interval, floor, hull
 from gundog.lake import FileVersion
 from gundog.reading import Limits, Task
 from gundog.settings import Settings
@@ -147,13 +147,18 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
         con, tasks, state.project.content.sources, options.lake, state.project.environ,
         state.author.at, reading_limits(options),
     )  # fmt: skip
-    outcome = state.outcome
+    outcome, today = state.outcome, floor(state.author.at, _DAY)
     outcome.stage_seconds += time.perf_counter() - began
     outcome.files += done.files
     outcome.bytes += done.bytes
+    of = {task.file.path: task.file for task in tasks}
     for path, error in done.rejected:
-        outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}")
-    day = f"{state.author.at:%Y-%m-%d}"
+        about = None
+        if path in of:
+            span = of[path].covers or Interval(today, today + _DAY)
+            about = About(acknowledged.REJECTED, of[path].source, span)
+        outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}", about)
+    day = f"{today:%Y-%m-%d}"
     for source, error in done.dead.items():  # its hunts fail, the others go on
         state.unlisted[source] = error
         outcome.trouble(f"lake:{source}:{day}", source, error)

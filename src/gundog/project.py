@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gundog import channels, content, exceptions, settings
+from gundog import acknowledged, channels, content, exceptions, settings
 from gundog.content import Content
 from gundog.errors import ContentError, Problem
 from gundog.settings import Settings
@@ -14,12 +14,19 @@ from gundog.settings import Settings
 
 @dataclass(frozen=True)
 class Project:
-    """A project folder read: its settings and its content."""
+    """A project folder read: its settings and its content.
+
+    Attributes:
+        acknowledged: what is known to be wrong with the data.
+        problems: what is wrong with acknowledged.yaml, and stops nothing.
+    """
 
     settings: Settings
     content: Content
     environ: Mapping[str, str] = field(repr=False)
     exceptions: tuple[exceptions.Entry, ...] = ()
+    acknowledged: tuple[acknowledged.Entry, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 def load_project(root: Path, environ: Mapping[str, str]) -> Project:
@@ -44,7 +51,10 @@ def load_project(root: Path, environ: Mapping[str, str]) -> Project:
     # A detection that does not load may be the one that an exception names.
     if not found.problems and (unknown := exceptions.check_names(excepted, names)):
         raise ContentError(unknown)
-    return Project(loaded, found, environ, excepted)
+    known, wrong = acknowledged.load(loaded.root)
+    if not found.problems:  # a source or stage that does not load may be the one that is named
+        wrong += acknowledged.check_names(known, found.sources, found.stages)
+    return Project(loaded, found, environ, excepted, known, wrong)
 
 
 def without_lake(project: Project) -> dict[str, str]:

@@ -147,6 +147,7 @@ def publish(
         StoreError: when the disk is full; the old file stays.
     """
     triage.copy_in(con, triage.read(triage.beside(target))[0])
+    _write_sources(con, now)
     aside, blank = _aside(target), _blank(target)
     if not blank.exists():
         _create(con, aside)
@@ -181,6 +182,35 @@ def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
                 con.execute(f"delete from published.main.{table.name}")
                 _copy(con, table)
     _rename(aside, target)
+
+
+def _write_sources(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
+    """How new each source is; events ahead of the clock make none of them newer."""
+    with warehouse.transaction(con):
+        con.execute("delete from sources")
+        con.execute(
+            """insert into sources by name
+               with files as (
+                   select source_table, max(max_time) filter (max_time <= $now) as newest,
+                          max(max_time) filter (max_time > $now) as ahead_until
+                   from source_files where state = 'staged' group by source_table
+               ),
+
+               hours as (
+                   select source_table, max(hour) filter (hour <= $now) as newest,
+                          coalesce(sum(rows) filter (hour > $now), 0)::bigint as rows_ahead
+                   from source_hours
+                   where file_id in (select file_id from source_files where state = 'staged')
+                   group by source_table
+               )
+
+               select source_table, greatest(f.newest, h.newest) as newest_event,
+                      coalesce(rows_ahead, 0) as rows_ahead,
+                      case when rows_ahead > 0 then ahead_until end as ahead_until
+               from files as f left join hours as h using (source_table)
+               order by source_table""",
+            {"now": now},
+        )
 
 
 def _aside(target: Path) -> Path:

@@ -1,4 +1,4 @@
-"""What people read in a terminal: findings, one finding's story, and the state of everything.
+"""What people read in a terminal: findings, and one finding's story.
 
 Reads findings.duckdb only, so it works while a run goes on. Text from events is shown with its
 control characters as escapes, never acted upon.
@@ -25,12 +25,11 @@ from gundog import story, tables, text, triage, warehouse
 from gundog.errors import InputError
 from gundog.findings import plain
 from gundog.printing import STYLES, console, safe, short_time
-from gundog.state import status, status_problems
 from gundog.story import show
 
 __all__ = [
     "as_json", "console", "find", "findings_table", "published", "safe", "select_findings",
-    "short_time", "show", "status", "status_problems", "stem_of", "withdrawn", "write_rows",
+    "short_time", "show", "stem_of", "withdrawn", "write_rows",
 ]  # fmt: skip
 
 

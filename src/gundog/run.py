@@ -87,9 +87,9 @@ def run(
         LockError: when another run holds the warehouse.
         StoreError: when the lake cannot be listed; nothing was stored.
     """
-    outcome = Outcome(run_id, now)
+    outcome = Outcome(run_id, now, acknowledged=project.acknowledged)
     hunts = _with_lake(project, _selected(project.content, request), outcome)
-    for problem in project.content.problems:
+    for problem in (*project.content.problems, *project.problems):
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
     clock = Clock(now, project.settings.late_arrival, request.due)
@@ -167,6 +167,7 @@ def _start(con: duckdb.DuckDBPyConnection, state: Course) -> None:
                 "started_at": state.author.at,
                 "range_start": within.start if within else None,
                 "range_end": within.end if within else None,
+                "asked_range": within is not None,
             }
         ],
     )

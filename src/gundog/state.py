@@ -1,182 +1,422 @@
-"""The state of everything: what needs a person, coverage, sources, exceptions, files, outbox."""
+"""The state of everything, read from findings.duckdb: what `gundog status` prints.
+
+What is wrong is judged in `health`; how it looks is in `state_page`.
+"""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
-from gundog import exceptions, warehouse
-from gundog.interval import format_duration
-from gundog.printing import listing, safe, short_time
+from gundog import exceptions, health, warehouse
+from gundog.acknowledged import Entry
+from gundog.health import Fault, Schedule, Source, Trouble, Watched
+from gundog.interval import Interval
+from gundog.project import Project, without_lake
 
-
-def status_problems(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """What needs a person, one sentence each."""
-    problems = []
-    for row in warehouse.rows(
-        con,
-        """select coalesce(d.stem, i.detection_id::varchar) as stem, i.*
-           from run_intervals as i left join detections as d using (detection_id)
-           where i.state in ('failed', 'no_data', 'stale', 'missing')
-           and (d.detection_id is null or d.detection_hash = i.detection_hash)
-           order by i.interval_start, stem""",
-    ):
-        what = {"failed": "failed", "no_data": "no data"}.get(row["state"], row["state"])
-        why = f": {row['error']}" if row["error"] else ": gundog backfill hunts it"
-        start, end = short_time(row["interval_start"]), short_time(row["interval_end"])
-        problems.append(f"{row['stem']} {start} to {end}: {what}{why}")
-    problems += [
-        f"{row['path']}: rejected: {row['error']}"
-        for row in warehouse.rows(
-            con, "select path, error from source_files where state = 'rejected' order by path"
-        )
-    ]
-    problems += [
-        f"channel {row['channel']}: {row['n']} messages were given up: {row['error']}"
-        for row in warehouse.rows(
-            con,
-            """select channel, count(*) as n, max(last_error) as error from notifications
-               where dead_at is not null group by channel order by channel""",
-        )
-    ]
-    return problems
+_DAY = timedelta(days=1)
+# For so long a message that was given up is a problem, although later ones arrived.
+_GIVEN_UP = timedelta(days=7)
 
 
-def status(
-    console: Console,
-    con: duckdb.DuckDBPyConnection,
-    names: Mapping[str, str],
-    problems: Sequence[str],
-    now: datetime,
-    idle: Mapping[str, str] | None = None,
-) -> None:
-    """Prints the state: a first line that says it all, then coverage, sources, files, outbox.
+@dataclass(frozen=True)
+class Known:
+    """What the project's files say, as far as it bears on its state.
+
+    Attributes:
+        detections: those that run; `newest` is not known here.
+        ids: their ids, by file stem.
+        hashes: their hashes, by file stem; of those that load.
+        idle: why a detection cannot run, by its stem.
+        entries: of acknowledged.yaml.
+        faults: what is wrong with the files themselves.
+        whole: all content loads, so that what is not there is gone for good.
+    """
+
+    detections: tuple[Watched, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    idle: Mapping[str, str] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    freshness: timedelta = timedelta(hours=26)
+    late_arrival: timedelta = timedelta(days=7)
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was hunted of one detection; `intervals` counts them by state."""
+
+    detection: str
+    detection_id: str
+    span: Interval | None = None
+    intervals: Mapping[str, int] = field(default_factory=dict)
+    findings: int = 0
+    note: str = ""
+    idle: str = ""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Staged files of one source that have the same oddity."""
+
+    source: str
+    text: str
+    files: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Messages that wait for a channel."""
+
+    channel: str
+    messages: int
+    error: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of everything at a moment; it is well when there are no troubles.
+
+    Attributes:
+        now: the moment.
+        nightly: a run without dates was seen, so that nights and sources are judged by the clock.
+        acknowledged: the entries of acknowledged.yaml, and how many faults each covers.
+    """
+
+    now: datetime
+    nightly: bool = False
+    troubles: tuple[Trouble, ...] = ()
+    notes: tuple[str, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    sources: tuple[Source, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    acknowledged: tuple[tuple[Entry, int], ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    unsent: tuple[Unsent, ...] = ()
+
+
+def known(project: Project) -> Known:
+    """What a project's files say of its state."""
+    content, options = project.content, project.settings
+    idle = without_lake(project)
+    running = [one for one in content.detections if one.runs]
+    hunts = {hunt.detection.stem: hunt for hunt in content.hunts}
+    broken = [Fault(health.CONTENT, str(one)) for one in (*content.problems, *project.problems)]
+    return Known(
+        detections=tuple(
+            Watched(
+                one.stem, one.frequency, tuple(hunts[one.stem].sources) if one.stem in hunts else ()
+            )
+            for one in running
+        ),
+        ids={one.stem: one.id for one in running},
+        hashes={stem: hunt.hash for stem, hunt in hunts.items()},
+        idle=idle,
+        entries=project.acknowledged,
+        faults=tuple(broken),
+        freshness=options.freshness,
+        late_arrival=options.late_arrival,
+        whole=not content.problems,
+    )
+
+
+def acknowledging(about: Known, entry: Entry) -> Known:
+    """The same, with one entry more."""
+    return replace(about, entries=(*about.entries, entry))
+
+
+def never(about: Known, now: datetime) -> State:
+    """The state of a project that has no findings.duckdb yet."""
+    first = Fault(health.NEVER, "nothing was hunted yet: run gundog hunt")
+    return State(
+        now,
+        troubles=health.together([first, *about.faults]),
+        coverage=tuple(_unhunted(about, one.stem) for one in _by_stem(about)),
+        acknowledged=tuple((one, 0) for one in about.entries),
+    )
+
+
+def read(
+    con: duckdb.DuckDBPyConnection, about: Known, now: datetime, more: Iterable[Fault] = ()
+) -> State:
+    """The state of everything.
 
     Args:
-        console: where to.
-        con: findings.duckdb.
-        names: detection stems by id, of the detections that run.
-        problems: what needs a person.
-        now: the present, for ages.
-        idle: why a detection cannot run, by its stem.
+        con: findings.duckdb, of this version of gundog or an older one.
+        about: what the project's files say.
+        now: the present.
+        more: faults that others found.
     """
-    count = len(problems)
-    console.print(Text("OK") if not count else Text(f"{count} PROBLEM{'S' if count > 1 else ''}"))
-    for problem in problems:
-        console.print(Text("  ").append_text(safe(problem)))
-    _coverage(console, con, names, idle or {})
-    _sources(console, con, now)
-    _exceptions(console, con, now)
-    _remarks(console, con)
-    _outbox(console, con)
-
-
-def _coverage(
-    console: Console,
-    con: duckdb.DuckDBPyConnection,
-    names: Mapping[str, str],
-    idle: Mapping[str, str],
-) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("detection", "hunted from", "to (UTC)", "intervals", "findings", "note"):
-        table.add_column(name, overflow="fold")
-    ledger = defaultdict[str, list[dict[str, Any]]](list)
-    for row in warehouse.rows(con, "select * from run_intervals order by interval_start"):
-        ledger[str(row["detection_id"])].append(row)
-    for key, stem in sorted(names.items(), key=lambda item: item[1]):
-        rows = ledger[key]
-        if stem in idle and not rows:
-            table.add_row(stem, f"does not run: {idle[stem]}")
-            continue
-        if not rows:
-            table.add_row(
-                stem, "not hunted yet: the next gundog hunt starts it, a backfill adds history"
+    intervals = warehouse.rows(con, "select * from run_intervals order by interval_start")
+    ledger = _ledger(con, about, intervals)
+    sources = _sources(con, now)
+    plan = health.schedule(_nights(con))
+    faults = [*about.faults, *ledger, *more, *_rejected(con), *_channels(con, now)]
+    if plan:
+        holes = [one for one in ledger if one.kind == health.HOLE]
+        watched = _watched(about, intervals)
+        faults += health.judged_by_clock(
+            plan, watched, {one.name: one for one in sources},
+            (about.freshness, about.late_arrival), now, holes,
+        )  # fmt: skip
+    notes = _notes(con, plan, sources, now)
+    faults += [
+        Fault(health.AHEAD, health.ahead(one, now), one.name)
+        for one in sources
+        if health.ahead(one, now) and health.many_ahead(one)
+    ]
+    left, covered = health.unknown(faults, about.entries)
+    return State(
+        now,
+        nightly=plan is not None,
+        troubles=health.together(left),
+        notes=tuple(notes),
+        coverage=tuple(_coverage(about, intervals)),
+        sources=sources,
+        exceptions=tuple(
+            exceptions.attention(
+                warehouse.rows(con, "select * from exceptions order by expires, exception_id"), now
             )
+        ),
+        acknowledged=tuple(covered.items()),
+        remarks=_remarks(con),
+        unsent=_unsent(con),
+    )
+
+
+def _has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
+    """Whether the file knows a column: one that an older gundog wrote may not."""
+    found = con.execute(
+        "select count(*) from duckdb_columns() where table_name = ? and column_name = ?",
+        [table, column],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | None]]:
+    """Start and end of each run without dates.
+
+    Runs of older versions do not say what they were asked for: those count whose range ended
+    shortly before they began.
+    """
+    told = "asked_range" if _has(con, "runs", "asked_range") else "null::boolean"
+    return con.execute(
+        f"""select started_at, finished_at from runs
+            where command = 'hunt'
+            and not coalesce({told}, range_end is null or range_end < started_at - interval 2 day)
+            order by started_at"""
+    ).fetchall()
+
+
+# ---- the ledger ----
+
+
+def _ledger(
+    con: duckdb.DuckDBPyConnection, about: Known, rows: Sequence[Mapping[str, Any]]
+) -> list[Fault]:
+    """The faults of intervals: of detections that are there, as they are there."""
+    published = {
+        str(key): (stem, digest)
+        for key, stem, digest in con.execute(
+            "select detection_id, stem, detection_hash from detections"
+        ).fetchall()
+    }
+    running = set(about.ids.values())
+    found = []
+    for row in rows:
+        key = str(row["detection_id"])
+        stem, digest = published.get(key, (key, row["detection_hash"]))
+        if row["state"] not in ("failed", "no_data", "stale", "missing"):
             continue
-        states = Counter(row["state"] for row in rows)
-        note = rows[-1]["note"] or ""
-        table.add_row(
-            stem,
-            short_time(rows[0]["interval_start"]),
-            short_time(rows[-1]["interval_end"]),
-            ", ".join(f"{n} {state}" for state, n in sorted(states.items())),
-            str(sum(row["findings"] or 0 for row in rows)),
-            safe(f"does not run: {idle[stem]}" if stem in idle else note),
+        if row["detection_hash"] != digest or (about.whole and key not in running):
+            continue
+        span = Interval(row["interval_start"], row["interval_end"])
+        found.append(health.of_interval(stem, span, row["state"], row["error"] or ""))
+    return found
+
+
+def _newest(about: Known, rows: Sequence[Mapping[str, Any]]) -> dict[str, datetime]:
+    """The end of the newest interval of each detection as it is now, by stem."""
+    stems = {key: stem for stem, key in about.ids.items()}
+    found = dict[str, datetime]()
+    for row in rows:
+        stem = stems.get(str(row["detection_id"]), "")
+        if stem and about.hashes.get(stem, row["detection_hash"]) == row["detection_hash"]:
+            found[stem] = max(found.get(stem, row["interval_end"]), row["interval_end"])
+    return found
+
+
+def _watched(about: Known, rows: Sequence[Mapping[str, Any]]) -> list[Watched]:
+    newest = _newest(about, rows)
+    return [
+        Watched(one.stem, one.frequency, one.sources, newest.get(one.stem))
+        for one in about.detections
+        if one.stem not in about.idle
+    ]
+
+
+def _by_stem(about: Known) -> list[Watched]:
+    return sorted(about.detections, key=lambda one: one.stem)
+
+
+def _unhunted(about: Known, stem: str) -> Coverage:
+    return Coverage(stem, about.ids[stem], idle=about.idle.get(stem, ""))
+
+
+def _coverage(about: Known, rows: Sequence[Mapping[str, Any]]) -> Iterable[Coverage]:
+    ledger = defaultdict[str, list[Mapping[str, Any]]](list)
+    for row in rows:
+        ledger[str(row["detection_id"])].append(row)
+    for one in _by_stem(about):
+        mine = ledger[about.ids[one.stem]]
+        if not mine:
+            yield _unhunted(about, one.stem)
+            continue
+        yield Coverage(
+            one.stem,
+            about.ids[one.stem],
+            Interval(mine[0]["interval_start"], max(row["interval_end"] for row in mine)),
+            dict(sorted(Counter(row["state"] for row in mine).items())),
+            sum(row["findings"] or 0 for row in mine),
+            mine[-1]["note"] or "",
+            about.idle.get(one.stem, ""),
         )
-    console.print()
-    console.print(table)
 
 
-def _sources(console: Console, con: duckdb.DuckDBPyConnection, now: datetime) -> None:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("source", "files", "rows", "rejected rows", "newest event (UTC)", "age"):
-        table.add_column(name)
+# ---- sources and files ----
+
+
+def _sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:
+    newest = {row["source_table"]: row for row in _newest_events(con, now)}
+    found = []
     for row in warehouse.rows(
         con,
-        """select source_table, count(*) as files, sum(rows) as rows,
-                  sum(rejected_rows) as rejected, max(max_time) as newest
+        """select source_table, count(*) as files, coalesce(sum(rows), 0) as rows,
+                  coalesce(sum(rejected_rows), 0) as rejected_rows
            from source_files group by source_table order by source_table""",
     ):
-        age = now - row["newest"] if row["newest"] else None
-        table.add_row(
-            safe(row["source_table"]),
-            f"{row['files']:,}",
-            f"{row['rows'] or 0:,}",
-            f"{row['rejected'] or 0:,}",
-            short_time(row["newest"]),
-            _age(age),
-        )
-    console.print()
-    console.print(table)
+        told = newest.get(row["source_table"], {})
+        found.append(
+            Source(
+                row["source_table"], row["files"], int(row["rows"]), int(row["rejected_rows"]),
+                told.get("newest_event"), told.get("rows_ahead") or 0, told.get("ahead_until"),
+            )
+        )  # fmt: skip
+    return tuple(found)
 
 
-def _age(age: timedelta | None) -> str:
-    if age is None:
-        return ""
-    return format_duration(age - age % timedelta(hours=1)) if age >= timedelta(hours=1) else "<1h"
-
-
-def _exceptions(console: Console, con: duckdb.DuckDBPyConnection, now: datetime) -> None:
-    rows = warehouse.rows(con, "select * from exceptions order by expires, exception_id")
-    listing(console, "Exceptions", exceptions.attention(rows, now))
-
-
-def _remarks(console: Console, con: duckdb.DuckDBPyConnection) -> None:
-    rows = warehouse.rows(
+def _newest_events(con: duckdb.DuckDBPyConnection, now: datetime) -> list[dict[str, Any]]:
+    if _has(con, "sources", "newest_event"):
+        return warehouse.rows(con, "select * from sources")
+    return warehouse.rows(
         con,
-        """select path, rejected_rows, missing_columns, cast_columns from source_files
-           where state = 'staged'
-           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0)
-           order by path""",
+        """select source_table,
+                  coalesce(
+                      max(max_time) filter (max_time <= $now),
+                      max(min_time) filter (min_time <= $now)
+                  ) as newest_event
+           from source_files group by source_table""",
+        {"now": now},
     )
-    lines = []
-    for row in rows:
+
+
+def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    """Rejected files; one whose path names no time is placed on the day when it was read."""
+    found = []
+    for row in warehouse.rows(
+        con,
+        """select source_table, path, error, covers_start, covers_end, created_at
+           from source_files where state = 'rejected' order by path""",
+    ):
+        start, end = row["covers_start"], row["covers_end"]
+        if start is None and row["created_at"]:
+            start = row["created_at"].astimezone(UTC).replace(
+                hour=0, minute=0, second=0, microsecond=0
+            )  # fmt: skip
+            end = start + _DAY
+        span = Interval(start, end) if start else None
+        error = row["error"] or ""
+        found.append(Fault(health.FILE, error, row["source_table"], span, path=row["path"]))
+    return found
+
+
+def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
+    """What is odd about staged files, those of a source with the same oddity together."""
+    groups = dict[tuple[str, str], list[Mapping[str, Any]]]()
+    for row in warehouse.rows(
+        con,
+        """select source_table, path, rejected_rows, missing_columns, cast_columns
+           from source_files where state = 'staged'
+           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0)
+           order by source_table, path""",
+    ):
         said = []
-        if row["rejected_rows"]:
-            said.append(f"{row['rejected_rows']} rows rejected")
         if row["missing_columns"]:
             said.append(f"lacks {', '.join(row['missing_columns'])}")
         if row["cast_columns"]:
             said.append(f"cast {', '.join(row['cast_columns'])}")
-        lines.append(f"{row['path']}: {'; '.join(said)}")
-    listing(console, "Files with remarks", lines)
+        groups.setdefault((row["source_table"], "; ".join(said)), []).append(row)
+    found = []
+    for (source, said_of), rows in groups.items():
+        rejected = sum(row["rejected_rows"] or 0 for row in rows)
+        counted = f"{rejected:,} row{'s' if rejected > 1 else ''} rejected" if rejected else ""
+        words = "; ".join(part for part in (counted, said_of) if part)
+        found.append(Remark(source, words, len(rows), rows[-1]["path"]))
+    return tuple(found)
 
 
-def _outbox(console: Console, con: duckdb.DuckDBPyConnection) -> None:
+# ---- messages, and what is worth knowing ----
+
+
+def _channels(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Fault]:
+    return [Fault(health.CHANNEL, text) for text, is_trouble in _given_up(con, now) if is_trouble]
+
+
+def _given_up(con: duckdb.DuckDBPyConnection, now: datetime) -> list[tuple[str, bool]]:
+    """Messages that were given up; no trouble any more once it is long ago and later ones came."""
+    found = []
+    for row in warehouse.rows(
+        con,
+        """select channel, count(dead_at) as n, max(dead_at) as dead, max(sent_at) as sent,
+                  max_by(last_error, dead_at) as error
+           from notifications group by channel having n > 0 order by channel""",
+    ):
+        messages = f"{row['n']} message{'s were' if row['n'] > 1 else ' was'}"
+        text = f"channel {row['channel']}: {messages} given up: {row['error']}"
+        over = row["sent"] and row["sent"] > row["dead"] and row["dead"] < now - _GIVEN_UP
+        found.append((text + ("; later ones arrived" if over else ""), not over))
+    return found
+
+
+def _unsent(con: duckdb.DuckDBPyConnection) -> tuple[Unsent, ...]:
     rows = warehouse.rows(
         con,
         """select channel, count(*) as n, max(last_error) as error from notifications
            where sent_at is null and dead_at is null group by channel order by channel""",
     )
-    listing(
-        console,
-        "Unsent",
-        [f"{r['channel']}: {r['n']} waiting: {r['error'] or 'next run'}" for r in rows],
-    )
+    return tuple(Unsent(row["channel"], row["n"], row["error"] or "") for row in rows)
+
+
+def _notes(
+    con: duckdb.DuckDBPyConnection, plan: Schedule | None, sources: Sequence[Source], now: datetime
+) -> list[str]:
+    notes = []
+    if plan is None:
+        notes.append(
+            "no run without dates yet: nights that are missing and sources that fall silent are"
+            " told from the first gundog hunt without --from and --to on"
+        )
+    notes += [
+        health.ahead(one, now)
+        for one in sources
+        if health.ahead(one, now) and not health.many_ahead(one)
+    ]
+    return notes + [text for text, is_trouble in _given_up(con, now) if not is_trouble]

@@ -61,6 +61,7 @@ RUNS = _table(
     finished_at TIMESTAMPTZ: when it ended; null while it runs or when it was killed
     range_start TIMESTAMPTZ: start of the range it was asked for
     range_end TIMESTAMPTZ: end of the range it was asked for, exclusive
+    asked_range BOOLEAN: false for a run without dates, a night; null for one of an older version
     exit_status INTEGER: 0 done, 1 done but something failed or had no data
     summary JSON: counts of files, intervals and findings
     problems VARCHAR[]: what failed or had no data, one sentence each
@@ -90,6 +91,17 @@ SOURCE_FILES = _table(
     seen_seq BIGINT: the staging step that read it
     """,
     private=("seen_seq",),
+)
+
+SOURCES = _table(
+    "sources",
+    "How new each source is, at the last run.",
+    """
+    source_table VARCHAR: the source table
+    newest_event TIMESTAMPTZ: its newest event that was not ahead of the run's clock
+    rows_ahead BIGINT: rows whose time lay ahead of it: a sender's clock or time zone is wrong
+    ahead_until TIMESTAMPTZ: the latest of them; null when there are none
+    """,
 )
 
 FILE_STAGES = _table(
@@ -398,9 +410,9 @@ NOTIFICATION_STARTS = Table(
 )
 
 TABLES = (
-    RUNS, SOURCE_FILES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES, RUN_INTERVALS,
-    SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE, FINDING_CHANGES, TRIAGE,
-    EXCEPTIONS, JUDGED,    DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
+    RUNS, SOURCE_FILES, SOURCES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES,
+    RUN_INTERVALS, SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE,
+    FINDING_CHANGES, TRIAGE, EXCEPTIONS, JUDGED, DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
 )  # fmt: skip
 
 

@@ -1,0 +1,79 @@
+"""`gundog acknowledge`: an entry added to acknowledged.yaml, and what it covers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from rich.console import Console
+from rich.text import Text
+
+from gundog import acknowledged, report, state, triage
+from gundog.acknowledged import Entry
+from gundog.errors import ContentError, InputError
+from gundog.interval import Interval, ceil, format_time
+from gundog.project import Project
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What somebody says of it: its kind, whose it is, why, and who they are."""
+
+    kind: str
+    tenant: str | None
+    reason: str
+    owner: str | None
+
+
+def run(
+    console: Console, project: Project, source: str, span: Interval, said: Said, now: datetime
+) -> None:
+    """Adds the entry and prints the lines, and how much of what is wrong today it covers.
+
+    Raises:
+        InputError: when an argument is wrong, what it is about has not happened yet, or an entry
+            says so already.
+        ContentError: when the source is not known, or acknowledged.yaml has problems.
+        StoreError: when the file cannot be written.
+    """
+    if not said.reason.strip():
+        raise InputError("--reason is empty: say why it is as it is")
+    if said.tenant is not None and not said.tenant.strip():
+        raise InputError("--tenant is empty: leave it out to speak of every tenant")
+    if span.end > ceil(now, _DAY):
+        raise InputError(
+            f"--to: {format_time(span.end)} is not over: only what has happened can be acknowledged"
+        )
+    tenant = said.tenant.strip() if said.tenant else None
+    owner = said.owner.strip() if said.owner else triage.actor()
+    entry = Entry(said.kind, source, span, said.reason.strip(), owner, tenant)
+    content = project.content
+    problems = acknowledged.check_names([entry], content.sources, content.stages)
+    if problems and not content.problems:
+        raise ContentError(problems)
+    findings = project.settings.findings
+    added = acknowledged.append(
+        project.settings.root, entry, findings.with_name("acknowledged.lock")
+    )
+    console.print(Text(f"{acknowledged.FILE}:", style="bold"))
+    for line in added.splitlines():
+        console.print(Text("+ ", style="green").append_text(report.safe(line)))
+    if findings.exists():
+        console.print(Text(_covers(project, entry, now)))
+
+
+def _covers(project: Project, entry: Entry, now: datetime) -> str:
+    about = state.known(project)
+    with report.published(project.settings.findings) as con:
+        before = state.read(con, about, now)
+        after = state.read(con, state.acknowledging(about, entry), now)
+    count = dict(after.acknowledged)[entry]
+    what = "rejected files" if entry.kind == acknowledged.REJECTED else "intervals"
+    if not count:
+        return "It covers nothing that gundog status names today: check source, kind and days"
+    return (
+        f"It covers {count} {what}; gundog status named {len(before.troubles)} problems, and now"
+        f" {len(after.troubles)}"
+    )
