@@ -96,8 +96,9 @@ def test_clean_state_is_ok(tmp_path: Path) -> None:
     assert out.splitlines()[0] == "OK"
     words = [line.split() for line in out.splitlines()]
     head = ["found", "2026-03-08", "to", "2026-03-09", "2", "provisional", "2"]
-    assert [*head, "learning", "until", "tomorrow"] in words
-    assert any(line[:4] == ["fresh", "not", "hunted", "yet:"] for line in words)
+    assert head in words
+    assert ["found:", "learning", "until", "tomorrow"] in words
+    assert any(line[:4] == ["fresh:", "not", "hunted", "yet:"] for line in words)
     assert ["Things", "1", "1,500", "0", "2026-03-08", "21:55", "1d6h"] in words
 
 
@@ -386,6 +387,34 @@ def test_forty_days_without_files_are_a_page(tmp_path: Path) -> None:
     ]
     assert len(out.splitlines()) < 20
     assert "Things: 90 files, the last of them d9.parquet: 90 rows rejected; lacks Who" in out
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_names_of_detections_stay_whole(width: int) -> None:
+    """On a narrow terminal too; what several of them say is said once."""
+    name = "host_exporting_mailbox_and_removing_export"
+    rows = [state.Coverage(name, "1", parse_range("2026-03-01", "2026-03-31"),
+                           {"final": 24, "no_data": 3, "provisional": 7}, 12)]  # fmt: skip
+    rows += [state.Coverage(stem, stem, idle="gundog.yaml has no lake.X") for stem in "ab"]
+    out = page(State(NOW, coverage=tuple(rows)), width)
+
+    assert name in out
+    joined = " ".join(out.split())
+    for words in ("2026-03-01 to 2026-03-31", "24 final, 3 no data, 7 provisional", "12"):
+        assert words in joined
+    assert max(len(line) for line in out.splitlines()) <= width
+    assert "  a, b: does not run: gundog.yaml has no lake.X\n" in out
+
+
+def test_a_source_without_any_file_can_be_acknowledged(root: Path) -> None:
+    """Neither its intervals nor the empty listing are trouble then."""
+    kit.write_text(root / "gundog.yaml", kit.CONFIG.replace("lake/date", "gone/date"))
+    assert kit.hunt(root, ("2026-03-07", "2026-03-07")).exit_status == 1
+
+    text = "- {source: Things, from: 2026-03-07, to: 2026-03-07, reason: moved}\n"
+    kit.write_text(root / "acknowledged.yaml", text)
+    assert kit.hunt(root, ("2026-03-07", "2026-03-07")).problems == []
+    assert kit.hunt(root, ("2026-03-07", "2026-03-08")).exit_status == 1
 
 
 SHAPE = {

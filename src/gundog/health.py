@@ -367,10 +367,14 @@ def silent(
         if source.newest < end - freshness:
             start = min(ceil(source.newest, min(readers)), end - min(readers))
             what = (
-                f"newest event {format_time(source.newest)}, {age(now - source.newest)} old;"
+                f"newest event {_second(source.newest)}, {age(now - source.newest)} old;"
                 f" freshness is {_hours(freshness)}: silent"
             )
             yield Fault(SILENT, what, source.name, Interval(start, end))
+
+
+def _second(moment: datetime) -> str:
+    return format_time(moment.replace(microsecond=0))
 
 
 def _hours(span: timedelta) -> str:
@@ -393,7 +397,7 @@ def ahead(source: Source, now: datetime) -> str:
         return ""
     rows = f"{source.rows_ahead:,} row{'s lie' if source.rows_ahead > 1 else ' lies'}"
     until = f"{format_time(source.ahead_until)[:16].replace('T', ' ')}"
-    newest = format_time(source.newest) if source.newest else "none"
+    newest = _second(source.newest) if source.newest else "none"
     return (
         f"{source.name}: {rows} ahead of the clock, until {until}: a sender's clock or time zone is"
         f" wrong; freshness counts only events before, the newest of them {newest}"

@@ -71,20 +71,24 @@ def list_lake(state: Course, wanted: Mapping[str, Sequence[Interval]]) -> None:
             for kind in ("ingest", "event")
         }
         try:
-            state.files[source] = _list_source(state, source, _known(parts))
+            asked = hull(one for _, one in needs)
+            state.files[source] = _list_source(state, source, _known(parts), asked)
         except StoreError as error:  # its hunts fail, the others go on
             state.unlisted[source] = str(error)
             day = f"{state.author.at:%Y-%m-%d}"
             state.outcome.trouble(f"lake:{source}:{day}", source, str(error))
 
 
-def _list_source(state: Course, source: str, spans: Mapping[str, Interval]) -> list[FileVersion]:
+def _list_source(
+    state: Course, source: str, spans: Mapping[str, Interval], asked: Interval | None
+) -> list[FileVersion]:
     options = state.project.settings
     paths, environ = options.lake[source], state.project.environ
     files = lake.list_files(source, paths, spans, options.root, environ)
     if not files:
         text = lake.explain_no_match(source, paths, options.root, environ)
-        state.outcome.trouble(f"lake:{source}:{state.author.at:%Y-%m-%d}", source, text)
+        about = About(acknowledged.HOLE, source, asked)
+        state.outcome.trouble(f"lake:{source}:{state.author.at:%Y-%m-%d}", source, text, about)
     return files
 
 

@@ -253,15 +253,17 @@ def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interv
 
     Retention removed them, and no file that the lake still lists brought them again.
     """
-    gone = con.execute(
-        """select count(*) from source_files
+    gone, source = con.execute(
+        """select count(*), min(source_table) from source_files
            where state = 'expired' and list_contains(?::varchar[], source_table)
            and max_time >= ? and min_time < ?""",
         [list(sources), span.start, span.end],
-    ).fetchall()[0][0]
+    ).fetchall()[0]
     if not gone:
         return ""
-    return f"the rows of {gone} files it reads were removed by retention and left the lake"
+    return (
+        f"{source}: the rows of {gone} files it reads were removed by retention and left the lake"
+    )
 
 
 def staged_from(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> datetime:

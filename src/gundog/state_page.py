@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from typing import IO, Any
@@ -69,22 +70,39 @@ def _how_to_acknowledge(console: Console, troubles: Sequence[Trouble]) -> None:
 
 
 def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
+    """A table of what was hunted; beneath it what the detections say, equal words once."""
     if not rows:
         return
     heading(console, "Detections")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("detection", "hunted (UTC)", "intervals", "findings", "note"):
-        table.add_column(name, overflow="fold")
+    _what_was_hunted(console, [(one, one.span) for one in rows if one.span])
+    said = defaultdict[str, list[str]](list)
     for one in rows:
-        note = f"does not run: {one.idle}" if one.idle else one.note
-        if not one.span:
-            table.add_row(safe(one.detection), "", "", "", safe(note or _NOT_YET))
-            continue
+        words = f"does not run: {one.idle}" if one.idle else one.note or ""
+        if words or not one.span:
+            said[words or _NOT_YET].append(one.detection)
+    for words, stems in said.items():
+        console.print(Text("  ").append_text(safe(f"{', '.join(stems)}: {words}")))
+
+
+def _what_was_hunted(console: Console, rows: Sequence[tuple[Coverage, Interval]]) -> None:
+    """A table, or a line each where the terminal is too narrow for whole names in a table."""
+    cells = []
+    for one, span in rows:
         states = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in one.intervals.items())
-        table.add_row(
-            safe(one.detection), _hunted(one.span), states, f"{one.findings:,}", safe(note)
-        )
-    console.print(table)
+        cells.append((one.detection, _hunted(span), states, f"{one.findings:,}"))
+    widest = [max((len(cell) for cell in column), default=0) for column in zip(*cells, strict=True)]
+    if sum(widest[:3]) + len(" findings") + 6 > console.width:
+        for name, span_shown, states, findings in cells:
+            line = f"{name}: {span_shown}: {states}; findings: {findings}"
+            console.print(Text("  ").append_text(safe(line)))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in ("detection", "hunted (UTC)", "intervals", "findings"):
+        table.add_column(name, overflow="fold")
+    for row in cells:
+        table.add_row(*(safe(cell) for cell in row))
+    if cells:
+        console.print(table)
 
 
 def _hunted(span: Interval) -> str:
