@@ -200,6 +200,39 @@ def test_id_follows_from_detection_and_identity_alone(pair: Hunt) -> None:
     assert findings.identify(pair.detection, ["t1", UUID(int=2)]) != found
 
 
+def test_id_holds_the_tenant_whether_the_identity_names_it_or_not(tmp_path: Path) -> None:
+    """One event id in two tenants is two findings; without a tenant the id is as ever."""
+    found = hunt_of(tmp_path, "tenant,")
+
+    hits = hits_of(found, opened(), {**opened(), "TenantId": "t1"}, {**opened(), "TenantId": "t2"})
+
+    ids = {hit.row["tenant"]: hit.finding_id for hit in hits}
+    event = hits[0].row["open_id"]
+    assert {hit.row["open_id"] for hit in hits} == {event}
+    assert ids[""] == uuid5(UUID(PAIR_ID), f'["{event}"]')
+    assert len(set(ids.values())) == 3
+    assert [hit.finding_id for hit in hits_of(found, {**opened(), "TenantId": "t2"})] == [ids["t2"]]
+
+
+def test_evidence_is_of_the_findings_own_tenant(tmp_path: Path) -> None:
+    """An event of the same id and time in another tenant is another event."""
+    found = hunt_of(tmp_path, "tenant,")
+
+    hits = hits_of(
+        found,
+        *(
+            {**opened(), "TenantId": name, "N": place}
+            for place, name in enumerate(["", "t1", "t2"])
+        ),
+    )
+
+    told = {hit.row["tenant"]: [json.loads(one.event) for one in hit.events] for hit in hits}
+    assert {name: [one["tenant"] for one in some] for name, some in told.items()} == {
+        name: [name] for name in ("", "t1", "t2")
+    }
+    assert [one["n"] for (one,) in (told[name] for name in ("", "t1", "t2"))] == [0, 1, 2]
+
+
 # Rows into hits.
 
 

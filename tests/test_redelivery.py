@@ -25,7 +25,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     con.execute("create schema staged")
     con.execute(
         f"""create table {TABLE} (file_id bigint, event_id uuid, event_time timestamptz,
-            reject_reason varchar, {redelivery.COLUMN} boolean default false)"""
+            reject_reason varchar, tenant varchar, {redelivery.COLUMN} boolean default false)"""
     )
     yield con
     con.close()
@@ -34,9 +34,10 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 def add(con: duckdb.DuckDBPyConnection, file_id: int, events: list[tuple[int, int]]) -> None:
     """Rows of a file: the number of an event, and its minute after START."""
     con.executemany(
-        f"""insert into {TABLE} (file_id, event_id, event_time, reject_reason)
+        f"""insert into {TABLE} (file_id, event_id, event_time, reject_reason, tenant)
             select $1, md5($2::varchar)::uuid, $3::timestamptz,
-                   case when $2 % 11 = 0 then 'bad' end""",
+                   case when $2 % 11 = 0 then 'bad' end,
+                   case when $1 % 2 = 0 then 'b' else '' end""",
         [[file_id, number, START + timedelta(minutes=minute)] for number, minute in events],
     )
 
@@ -59,7 +60,8 @@ def counted(con: duckdb.DuckDBPyConnection, where: str) -> list[tuple[object, ..
 
 
 MARKED = f"and not {redelivery.COLUMN}"
-ORACLE = "qualify row_number() over (partition by event_time, event_id order by file_id) = 1"
+ORACLE = """qualify row_number() over (
+    partition by event_time, event_id, tenant order by file_id) = 1"""
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -88,7 +90,7 @@ def test_many_rows_are_looked_through_in_parts(
 ) -> None:
     """Hours are never split, so that copies, which have one time, are always seen together."""
     monkeypatch.setattr(redelivery, "_ROWS_AT_A_TIME", 3)
-    for file_id in (2, 1):
+    for file_id in (3, 1):
         add(con, file_id, [(number, number * 7 % 300) for number in range(1, 11)])
 
     redelivery.mark(con, TABLE)
@@ -147,10 +149,10 @@ def test_copy_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
         con.execute(
             f"""create table {TABLE} (
                 file_id bigint, event_id uuid, event_time timestamptz, reject_reason varchar,
-                mailbox varchar, {redelivery.COLUMN} boolean default false)"""
+                tenant varchar, mailbox varchar, {redelivery.COLUMN} boolean default false)"""
         )
         con.executemany(
-            f"insert into {TABLE} values (?, md5('1')::uuid, ?, null, ?, false)",
+            f"insert into {TABLE} values (?, md5('1')::uuid, ?, null, '', ?, false)",
             [[1, START, "ana@example.com"], [2, START, "bob@example.com"]],
         )
         redelivery.mark(con, TABLE)

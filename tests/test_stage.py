@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import duckdb
 import pyarrow as pa
@@ -19,7 +20,7 @@ from pyarrow.parquet import encryption
 from gundog import binding, reading, stage
 from gundog.reading import Limits
 from gundog.settings import LakePath
-from tests.lab import NOON, STAGE, Lab, good
+from tests.lab import NOON, SOURCE, STAGE, Lab, good
 
 
 @pytest.fixture
@@ -604,7 +605,41 @@ from (
         "timestamp", "raweventdata", "auditdata", "tenantid",
     }  # fmt: skip
     assert "score" in binding.needed(lab.source, lab.stages, {})
-    assert binding.needed(lab.source, [], {}) == {"timestamp"}
+    assert binding.needed(lab.source, [], {}) == {"timestamp", "tenantid"}
+
+
+@pytest.mark.parametrize("kind", ["VARCHAR", "UUID"])
+@pytest.mark.parametrize(
+    ("column", "folder", "tenants"),
+    [
+        (["a", None, ""], "f", ["a", "f", "f"]),
+        ([None, None, None], "f", ["f", "f", "f"]),
+        (None, "f", ["f", "f", "f"]),
+        (["a", None, ""], None, ["a", "", ""]),
+        (None, None, ["", "", ""]),
+    ],
+)
+def test_row_without_a_tenant_has_that_of_its_folder(
+    tmp_path: Path, kind: str, column: list[str | None] | None, folder: str | None,
+    tenants: list[str],
+) -> None:  # fmt: skip
+    """Row by row: two customers whose exporter leaves the column empty are never one."""
+    named = {name: str(uuid5(NAMESPACE_URL, name)) if kind == "UUID" else name for name in "af"}
+    source = SOURCE.replace("TenantId VARCHAR", f"TenantId {kind}")
+    stage = STAGE.replace("coalesce(TenantId, '')", "coalesce(TenantId::varchar, '')")
+    lab = Lab(tmp_path, {"mail": stage}, source)
+    lab.path = LakePath("lake/tenantId=*/date=%Y-%m-%d/*.parquet" if folder else lab.path.template)
+    held = column and [one and named[one] for one in column]
+    extra = {"TenantId": pa.array(held, pa.string())} if held else {}
+    place = f"tenantId={named[folder]}/" if folder else ""
+    path = lab.root / f"lake/{place}date=2026-03-09/a.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(good(1, 2, 3, **extra), path)
+
+    lab.stage()
+
+    expected = [named.get(one, one) for one in tenants]
+    assert [one for (one,) in lab.rows("select tenant from mail order by id")] == expected
 
 
 def test_extra_columns_are_told(lab: Lab) -> None:

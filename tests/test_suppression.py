@@ -203,7 +203,8 @@ def add(con: duckdb.DuckDBPyConnection, ones: Sequence[One]) -> None:
                 "start_time": START + one.hour * HOUR,
                 "interval_start": START,
                 "account_name": one.group,
-                "tenant": "hidden" if one.excepted else "",
+                "host_name": "hidden" if one.excepted else "",
+                "tenant": "",
                 "details": '{"site": "s"}',
                 "suppressed_count": 0,
             }
@@ -212,7 +213,7 @@ def add(con: duckdb.DuckDBPyConnection, ones: Sequence[One]) -> None:
     )
 
 
-HIDE = Entry("pair", (("tenant", ("hidden",)),), START, START + 1000 * HOUR, "known", "kim")
+HIDE = Entry("pair", (("host_name", ("hidden",)),), START, START + 1000 * HOUR, "known", "kim")
 
 
 def decisions(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str | None, int]]:
@@ -312,6 +313,67 @@ def test_budget_limits_what_is_sent_of_a_night(
         assert [by for _, by in mine[:sent]] == [None] * sent
         assert {by for _, by in mine[sent:-1]} <= {"alertBudget"}
         assert mine[-1] == (0.1, None)
+
+
+def test_tenants_keep_nothing_of_each_other_quiet(con: duckdb.DuckDBPyConnection) -> None:
+    """One account and site in three tenants: each is judged as if it were alone."""
+    moments = {"": [0, 3, 9], "t1": [1, 4], "t2": [2, 8]}
+    warehouse.insert(
+        con,
+        "findings",
+        [
+            {
+                "finding_id": str(uuid5(SPACE, f"{tenant} {hour}")),
+                "detection_id": a_detection().id,
+                "severity": "medium",
+                "start_time": START + hour * HOUR,
+                "interval_start": START,
+                "account_name": "ana",
+                "tenant": tenant,
+                "details": '{"site": "s"}',
+                "suppressed_count": 0,
+            }
+            for tenant, hours in moments.items()
+            for hour in hours
+        ],
+    )
+
+    suppression.apply(con, [a_detection()], [])
+
+    hidden = {key for key, (by, _) in decisions(con).items() if by}
+    assert hidden == {str(uuid5(SPACE, one)) for one in (" 3", "t1 4")}
+
+
+def test_budget_is_each_tenants_own(con: duckdb.DuckDBPyConnection) -> None:
+    """The ten highest of a night are sent of every tenant, however high another's are."""
+    rule = a_series()
+    warehouse.insert(
+        con,
+        "findings",
+        [
+            {
+                "finding_id": str(uuid5(SPACE, f"{tenant} {n}")),
+                "detection_id": rule.id,
+                "severity": "medium",
+                "score": float(n + 100 * place),
+                "start_time": START,
+                "interval_start": START,
+                "tenant": tenant,
+                "details": json.dumps({"series_key": f"{tenant}/m{n}"}),
+                "suppressed_count": 0,
+            }
+            for place, tenant in enumerate(["", "t1"])
+            for n in range(15)
+        ],
+    )
+
+    suppression.apply(con, [rule], [])
+
+    sent = con.execute(
+        """select tenant, count(*), min(score) from findings where suppressed_by is null
+           group by tenant order by tenant"""
+    ).fetchall()
+    assert sent == [("", 10, 5.0), ("t1", 10, 105.0)]
 
 
 TWO = [One("a", 0, 1, "x"), One("b", 1, 1, "x"), One("c", 2, 1, "x", excepted=True)]

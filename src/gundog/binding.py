@@ -10,6 +10,7 @@ from gundog import content, query
 from gundog.content import Source, Stage
 
 TIME = "Timestamp"
+TENANT = "TenantId"
 # Times outside are clock faults (1601 is Windows' zero, 9999 a placeholder), not events.
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
 _PLAUSIBLE = f"between timestamptz '{EARLIEST}' and timestamptz '{LATEST}'"
@@ -44,14 +45,14 @@ def bind(
     for name, kind in source.columns:
         column = column_of(held, name, aliases)
         used.add(column or "")
-        if name == "TenantId" and column is None:
-            expression = _per_file([_text(tenant) for _, tenant in files], "varchar")
-        else:
-            expression, remark = _bind_column(column, held.get(column or "", ""), kind)
-            if remark == "missing":
-                missing.append(name)
-            elif remark:
-                cast.append(f"{name} ({held[column or '']})")
+        expression, remark = _bind_column(column, held.get(column or "", ""), kind)
+        if name == TENANT:
+            expression = _or_folder(expression, kind, [tenant for _, tenant in files])
+            remark = "" if remark == "missing" else remark
+        if remark == "missing":
+            missing.append(name)
+        elif remark:
+            cast.append(f"{name} ({held[column or '']})")
         if name == TIME:
             ns = content.nanoseconds(column, held.get(column or "", ""), expression)
             parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
@@ -60,6 +61,15 @@ def bind(
     parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
     extra = tuple(name for name in held if name not in used)
     return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
+
+
+def _or_folder(expression: str, kind: str, folders: Sequence[str | None]) -> str:
+    """A row's own tenant; where it has none, what a `tenantId=` folder of its file's path says."""
+    if not any(folders):
+        return expression
+    told = _per_file([_text(folder) for folder in folders], "varchar")
+    own = f"try_cast(nullif({expression}::varchar, '') as {kind})"
+    return f"coalesce({own}, try_cast({told} as {kind}))"
 
 
 def column_of(held: Iterable[str], name: str, aliases: Mapping[str, str]) -> str | None:
@@ -110,9 +120,10 @@ def _bind_text(quoted: str, held: str, is_nested: bool) -> tuple[str, str]:
 def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) -> frozenset[str]:
     """The names, in lower case, of the file columns that reading these stages can touch.
 
-    Every column that a stage's SQL names, wherever it does, and the time.
+    Every column that a stage's SQL names, wherever it does, the time and the tenant, which rows are
+    counted by.
     """
-    named = {TIME.lower()}
+    named = {TIME.lower(), TENANT.lower()}
     for stage in stages:
         named |= query.references(stage.sql).columns | {name.lower() for name, _ in stage.columns}
     columns = [name for name, _ in source.columns if name.lower() in named]

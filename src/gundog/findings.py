@@ -129,9 +129,16 @@ def canonical(value: Any) -> str:
     return json.dumps(plain(value), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
 
 
-def identify(detection: Detection, values: Sequence[Any]) -> UUID:
-    """The finding's id: UUIDv5 of the detection's id and the identity values as JSON."""
-    return uuid5(UUID(detection.id), canonical(list(values)))
+def identify(detection: Detection, values: Sequence[Any], tenant: str = "") -> UUID:
+    """The finding's id: UUIDv5 of the detection's id and the identity values as JSON.
+
+    Args:
+        detection: what found it.
+        values: of the identity columns, in their order.
+        tenant: whose finding it is, where none of the values says so.
+    """
+    named = {"tenant": tenant, "values": list(values)} if tenant else list(values)
+    return uuid5(UUID(detection.id), canonical(named))
 
 
 def match(
@@ -163,25 +170,40 @@ def to_hits(
     """
     detection = hunt.detection
     reach = interval.widen(detection.lookback)
-    events = lookup(con, hunt.stages, reach, [ref for row in rows for ref in row["evidence"] or ()])
+    # A hunt that tells no tenant is about all of them.
+    wanted = [{**ref, "tenant": row.get("tenant")} for row in rows for ref in row["evidence"] or ()]
+    events = lookup(con, hunt.stages, reach, wanted)
     hits = {}
     for row in rows:
         identity = [row[name] for name in detection.identity]
-        finding_id = identify(detection, identity)
+        tenant = row.get("tenant") or ""
+        finding_id = identify(detection, identity, _untold(detection, tenant))
         if finding_id in hits:
             raise QueryError(
                 f"{detection.shown}: identity: two rows share {plain(identity)}:"
                 " return one row for each, or add a column to identity"
             )
         refs = row["evidence"] or ()
-        found = [events[key] for ref in refs if (key := _key(ref)) in events]
+        found = [
+            events[key]
+            for ref in refs
+            if (key := _key({**ref, "tenant": row.get("tenant")})) in events
+        ]
         kept = {name: value for name, value in row.items() if name != "evidence"}
         hits[finding_id] = Hit(finding_id, kept, tuple(found[:EVIDENCE_LIMIT]), len(refs))
     return tuple(hits.values())
 
 
-def _key(ref: Mapping[str, Any]) -> tuple[str, str, str]:
-    return ref["role"], ref["source_table"], str(ref["event_id"])
+def _untold(detection: Detection, tenant: str) -> str:
+    """The tenant where the identity does not hold it already, else nothing."""
+    return "" if "tenant" in detection.identity else tenant
+
+
+_Key = tuple[str, str, str, str | None]
+
+
+def _key(ref: Mapping[str, Any]) -> _Key:
+    return ref["role"], ref["source_table"], str(ref["event_id"]), ref.get("tenant")
 
 
 def lookup(
@@ -189,23 +211,32 @@ def lookup(
     stages: Iterable[Stage],
     span: Interval,
     refs: Sequence[Mapping[str, Any]],
-) -> dict[tuple[str, str, str], Event]:
-    """The staged rows that evidence refers to, by (role, source table, event id)."""
+) -> dict[_Key, Event]:
+    """The staged rows that evidence refers to, by (role, source table, event id, tenant).
+
+    Args:
+        con: a connection that sees the staged views.
+        stages: where to look, in this order.
+        span: when the events happened.
+        refs: each with role, source_table, event_id and tenant; without a tenant the row of any.
+    """
     wanted = defaultdict[str, dict[str, None]](dict)
     for ref in refs:
         wanted[ref["source_table"]][str(ref["event_id"])] = None
-    rows: dict[tuple[str, str], tuple[Any, ...]] = {}
+    rows: dict[tuple[str, str, str | None], tuple[Any, ...]] = {}
     for stage in stages:
         ids = list(wanted[stage.source]) + list(wanted[stage.name])
         if not ids:
             continue
-        for row in con.execute(_lookup_sql(stage), [ids, span.start, span.end]).fetchall():
+        found = con.execute(_lookup_sql(stage), [ids, span.start, span.end]).fetchall()
+        for tenant, *row in found:
             for name in (stage.source, stage.name):
-                rows.setdefault((name, str(row[0])), row)
+                for whose in (tenant, None):
+                    rows.setdefault((name, str(row[0]), whose), tuple(row))
     return {
         _key(ref): Event(ref["role"], ref["source_table"], *rows[key])
         for ref in refs
-        if (key := (ref["source_table"], str(ref["event_id"]))) in rows
+        if (key := (ref["source_table"], str(ref["event_id"]), ref.get("tenant"))) in rows
     }
 
 
@@ -215,14 +246,15 @@ def _lookup_sql(stage: Stage) -> str:
         with wanted as (select unnest(?::uuid[]) as event_id),
         span as (select ?::timestamptz as low, ?::timestamptz as high),
         places as (
-            select s.event_id, min(f.path) as path, min(f.seen_seq) as seen_seq
+            select s.tenant, s.event_id, min(f.path) as path, min(f.seen_seq) as seen_seq
             from {stage.table} as s inner join source_files as f using (file_id)
             where s.event_id in (from wanted)
             and s.event_time >= (select low from span) and s.event_time < (select high from span)
-            group by s.event_id
+            group by s.tenant, s.event_id
         )
-        select v.event_id, v.event_time, p.path, p.seen_seq, to_json(v)::varchar
-        from {stage.name} as v inner join places as p using (event_id)
+        select v.tenant, v.event_id, v.event_time, p.path, p.seen_seq, to_json(v)::varchar
+        from {stage.name} as v
+        inner join places as p on p.event_id = v.event_id and p.tenant is not distinct from v.tenant
         where v.event_time >= (select low from span) and v.event_time < (select high from span)
         order by v.event_time, v.event_id"""
 

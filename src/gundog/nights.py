@@ -202,13 +202,13 @@ def _evidence(
     where, values = _evidence_filter(hunt, night)
     stage = hunt.stages[0]
     ids = con.execute(
-        f"""select event_id from {stage.name} where {where}
+        f"""select event_id, tenant from {stage.name} where {where}
             order by event_time, event_id""",
         values,
     ).fetchall()
     refs = [
-        {"role": "record", "source_table": stage.source, "event_id": row[0]}
-        for row in ids[: findings.EVIDENCE_LIMIT]
+        {"role": "record", "source_table": stage.source, "event_id": key, "tenant": tenant}
+        for key, tenant in ids[: findings.EVIDENCE_LIMIT]
     ]
     span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
     found = findings.lookup(con, hunt.stages[:1], span, refs) if span else {}

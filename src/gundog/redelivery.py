@@ -27,7 +27,8 @@ def mark(
 ) -> None:
     """Marks the copies among the rows of hours that rows were added to or taken from.
 
-    Of good rows with the same event_time and event_id the one of the smallest file_id counts.
+    Of a tenant's good rows with the same event_time and event_id the one of the smallest file_id
+    counts.
 
     Args:
         con: the warehouse, in the transaction that changed the rows.
@@ -105,7 +106,8 @@ def _settle(
             f"""update {table} as t set {COLUMN} = n.again
                 from (
                     select rowid as place, row_number() over (
-                        partition by event_time, event_id order by file_id, rowid) > 1 as again
+                        partition by event_time, event_id, tenant
+                        order by file_id, rowid) > 1 as again
                     from {table}
                     where {_GOOD} and event_id in (
                         select event_id from {table}

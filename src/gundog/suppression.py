@@ -109,6 +109,8 @@ def beyond(limit: int | None, intervals: Sequence[Any], scores: Sequence[float],
            skipped: Sequence[bool]) -> list[bool]:  # fmt: skip
     """True for findings beyond the `limit` highest scores of their interval; skipped ones apart.
 
+    Intervals are any values that are equal for what shares a budget: an interval and a tenant.
+
     >>> beyond(1, "aab", [2.0, 3.0, 1.0], "xyz", [False] * 3)
     [True, False, False]
     """
@@ -160,7 +162,7 @@ def _rules(detection: Detection, entries: Sequence[Entry]) -> str:
     """Everything but the findings that a decision depends on, in one text."""
     about = [[one.shown, one.match, str(one.start), str(one.end)] for one in entries]
     kept = detection.suppression
-    window = [list(kept.group_by), str(kept.duration)] if kept else []
+    window = [["tenant", *kept.group_by], str(kept.duration)] if kept else ["tenant"]
     return json.dumps([about, window, _limit(detection)])
 
 
@@ -204,7 +206,7 @@ def _judge_stored(
     group_by = kept.group_by if kept else ()
     limit = _limit(detection)
     asked = {*group_by, *(column for entry in entries for column, _ in entry.match)}
-    filled = [name for name in FILLED if name in asked | {"severity", "score"}]
+    filled = [name for name in FILLED if name in asked | {"severity", "score", "tenant"}]
     # Most is known without reading JSON; a series has its key there.
     details = "details" if limit is not None or asked - set(FILLED) else "null as details"
     rows = warehouse.rows(
@@ -222,7 +224,7 @@ def _judge_stored(
     excepted = hidden_by(entries, starts, columns)
     over = beyond(
         limit,
-        [row["interval"] for row in rows],
+        [(row["interval"], row["tenant"]) for row in rows],
         [row["score"] or 0.0 for row in rows],
         ids,
         [
@@ -295,7 +297,8 @@ def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
     values = [columns.get(name) for name in names]
     if not values or any(one is None for one in values):
         return None
-    return repr(values)
+    # What happens to one tenant keeps nothing of another quiet, whatever else is equal.
+    return repr([columns.get("tenant") or "", *values])
 
 
 def _microseconds(moment: datetime) -> int:
