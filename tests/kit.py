@@ -158,6 +158,7 @@ _SCHEMA = pa.schema(
         ("N", pa.int64()),
     ]
 )
+_WITH_TENANT = _SCHEMA.append(pa.field("TenantId", pa.string()))
 
 
 def make_project(root: Path, *, series: bool = False) -> Path:
@@ -188,11 +189,19 @@ def event(at: str, kind: str, who: str = "a", number: int = 0, n: int = 1) -> di
     return {"Timestamp": parse_time(at), "Id": number, "Kind": kind, "Who": who, "N": n}
 
 
-def write_file(root: Path, day: str, rows: Iterable[Mapping[str, Any]], name: str = "a") -> Path:
-    """One lake file of a day."""
+def write_file(
+    root: Path,
+    day: str,
+    rows: Iterable[Mapping[str, Any]],
+    name: str = "a",
+    tenant: str | None = None,
+) -> Path:
+    """One lake file of a day; with `tenant` all its rows are that tenant's."""
     path = root / "lake" / f"date={day}" / f"{name}.parquet"
     path.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(list(rows), _SCHEMA), path)
+    some = list(rows) if tenant is None else [{**row, "TenantId": tenant} for row in rows]
+    schema = _SCHEMA if tenant is None else _WITH_TENANT
+    pq.write_table(pa.Table.from_pylist(some, schema), path)
     return path
 
 

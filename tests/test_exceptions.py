@@ -429,6 +429,38 @@ def test_except_adds_an_entry_and_shows_what_it_hides(
     assert hidden(root) == [("a", False), ("a", True), ("b", False)]
 
 
+def test_except_holds_for_the_findings_own_tenant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It is written down; taken out again, and in older files, an entry is about every tenant."""
+    root = kit.make_project(tmp_path)
+    kit.fill_days(root, "2026-03-08", 2)
+    for place, name in enumerate(("t1", "t2", "")):
+        rows = [kit.event(f"2026-03-09T0{hour}:00", kind, number=10 * place + hour)
+                for hour, kind in ((1, "open"), (2, "close"))]  # fmt: skip
+        kit.write_file(root, "2026-03-09", rows, f"of-{name}", tenant=name)
+    hunt(root, RANGE)
+    [(found,)] = table(root, "select finding_id::varchar from findings where tenant = 't1'")
+
+    assert gundog(root, "except", found, "--on", "account_name", "--days", "9",
+                  "--reason", "x") == 0  # fmt: skip
+    hunt(root, RANGE)
+
+    [item] = yaml.safe_load((root / FILE).read_text())
+    assert item["match"] == {"tenant": "t1", "account_name": "a"}
+    told = "select tenant from findings where suppressed_by is not null order by all"
+    assert table(root, told) == [("t1",)]
+    (root / FILE).write_text((root / FILE).read_text().replace("    tenant: t1\n", ""))
+    hunt(root, RANGE)
+    assert table(root, told) == [("",), ("t1",), ("t2",)]
+    capsys.readouterr()
+    assert gundog(root, "findings", "--all", "--tenant", "T2") == 0
+    out = capsys.readouterr().out
+    assert ("t2" in out, "t1" in out) == (True, False)
+    assert gundog(root, "findings", "--all", "--tenant", "t3") == 0
+    assert capsys.readouterr().out == "no findings\n"
+
+
 def test_except_keeps_what_people_wrote(root: Path) -> None:
     """Comments, order and line ends stay to the byte, with or without a newline at the end."""
     before = (

@@ -37,7 +37,7 @@ SOC = Channel("soc", "http://127.0.0.1:9/hook")
 LEADS = Channel("leads", "http://127.0.0.1:9/leads", mode="digest")
 KEYS = {
     "kind", "finding_id", "detection_id", "detection_name", "severity", "title", "text",
-    "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
+    "tenant", "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
 }  # fmt: skip
 Con = duckdb.DuckDBPyConnection
 
@@ -52,7 +52,8 @@ def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
 def fill(con: Con) -> None:
     """The outbox's tables and three detections: two stable, one experimental."""
     for table in (tables.FINDINGS, tables.DETECTIONS, tables.NOTIFICATIONS,
-                  tables.NOTIFICATION_STARTS, tables.FINDING_CHANGES):  # fmt: skip
+                  tables.NOTIFICATION_STARTS, tables.NOTIFICATION_TENANTS,
+                  tables.FINDING_CHANGES):  # fmt: skip
         con.execute(next(tables.create(table)))
     for stem, status in (("export", "stable"), ("access", "stable"), ("trial", "experimental")):
         warehouse.insert(con, "detections", [
@@ -147,15 +148,34 @@ def test_each_channel_is_told_under_its_own_key(con: Con) -> None:
         ({}, replace(SOC, tags=("Persistence",))),
         ({"tactics": None, "techniques": None}, replace(SOC, tags=("Collection",))),
         ({"origin": "backfill"}, SOC),
+        ({"tenant": "b"}, replace(SOC, tenants=("c", "A"))),
+        ({"tenant": None}, replace(SOC, tenants=("a",))),
     ],
-    ids=["experimental", "suppressed", "severity", "detection", "tag", "no tags", "backfill"],
+    ids=[
+        "experimental",
+        "suppressed",
+        "severity",
+        "detection",
+        "tag",
+        "no tags",
+        "backfill",
+        "tenant",
+        "no tenant",
+    ],
 )
 def test_finding_that_a_channel_does_not_want_is_not_queued(
     con: Con, columns: dict[str, Any], channel: Channel
 ) -> None:
     """Of two findings only the one that the channel admits is told."""
     add(con, "unwanted", **columns)
-    add(con, "wanted", "access", severity="critical", tactics=["Persistence", "Collection"])
+    add(
+        con,
+        "wanted",
+        "access",
+        severity="critical",
+        tactics=["Persistence", "Collection"],
+        tenant="a",
+    )
 
     assert told(con, channel) == 1
     assert [body["detection_name"] for body in bodies(con)] == ["Detection access"]
@@ -325,6 +345,74 @@ def test_findings_of_a_run_that_died_before_queueing_are_told_weeks_later(con: C
     assert told(con, run_id=UUID(int=2), at=later) == 1
 
 
+def test_channel_that_admits_another_tenant_is_not_told_of_years(con: Con) -> None:
+    """A tenant that is named later is news from three days back on; the first ones keep theirs."""
+    narrow, wide = replace(SOC, tenants=("a",)), replace(SOC, tenants=("a", "B"))
+    assert told(con, narrow, at=AT - 100 * DAY) == 0
+    add(con, "old of a", tenant="a", created_at=AT - 50 * DAY)
+    add(con, "old of b", tenant="b", created_at=AT - 50 * DAY)
+    add(con, "old of c", tenant="c", created_at=AT - 50 * DAY)
+    add(con, "new of b", tenant="b", created_at=AT - 2 * DAY)
+    add(con, "new of c", tenant="c", created_at=AT - 2 * DAY)
+
+    assert told(con, wide) == 2
+    assert {body["tenant"] for body in bodies(con)} == {"a", "b"}
+    assert told(con, SOC) == 1
+    assert [body["tenant"] for body in bodies(con)].count("c") == 1
+
+
+def test_channel_known_before_there_were_tenants_goes_on(con: Con) -> None:
+    """After an upgrade a channel is told what it was due, however long ago that was stored."""
+    told(con, at=AT - 100 * DAY)
+    con.execute("delete from notification_tenants")  # as an older gundog left it
+    add(con, "due", created_at=AT - 50 * DAY)
+
+    assert told(con) == 1
+
+
+def test_channel_of_a_tenant_hears_nothing_of_others(con: Con) -> None:
+    """Neither gundog's own problems nor remarks on exceptions, which name whom they like."""
+    mine = replace(LEADS, tenants=("a",))
+    add(con, "mine", tenant="a")
+    add(con, "theirs", tenant="b")
+
+    notify.queue_findings(con, [mine], RUN, AT, coverage="all", notes=["exception of b expired"])
+    notify.queue_health(con, [mine, SOC], RUN, AT, [("k", "b", "b's files are broken")])
+
+    assert [row["channel"] for row in outbox(con, where="kind = 'health'")] == ["soc"]
+    [body] = [json.loads(row["body"]) for row in outbox(con, where="channel = 'leads'")]
+    assert [one["tenant"] for one in body["findings"]] == ["a"]
+    assert "theirs" not in body["text"]
+    assert "exception" not in body["text"]
+
+
+def test_digest_tells_tenant_by_tenant(con: Con) -> None:
+    """Each tenant's findings stand together, the one with the worst first."""
+    add(con, "1", tenant="b", severity="low")
+    add(con, "2", tenant="a", severity="medium")
+    add(con, "3", tenant="b", severity="critical")
+    add(con, "4", tenant=None, severity="low")
+
+    told(con, LEADS)
+
+    [body] = bodies(con)
+    said = [line.split(",")[0].split(": ana")[0] for line in body["text"].splitlines()]
+    assert said == [
+        "b: 2 new", "critical", "low", "a: 1 new", "medium", "no tenant: 1 new", "low",
+    ]  # fmt: skip
+
+
+def test_message_names_its_tenant(con: Con) -> None:
+    """In the text and as a field; without one nothing is said."""
+    add(con, "1", tenant="contoso")
+    add(con, "2", "access", tenant="")
+    told(con)
+
+    first, second = sorted(bodies(con), key=lambda body: body["title"])
+    assert (first["tenant"], "Tenant: contoso" in first["text"]) == ("contoso", True)
+    assert (second["tenant"], "Tenant:" in second["text"]) == (None, False)
+
+
 def test_health_is_queued_once_ever_for_every_channel(con: Con) -> None:
     """Filters do not apply; the same key says nothing new on any later day."""
     strict = replace(SOC, min_severity="critical", detections=("access",), tags=("x",))
@@ -363,6 +451,7 @@ def test_body_has_the_promised_keys_and_values(con: Con) -> None:
             "Why: ana exported ceo and removed the request after 2m\n"
             "First step: Ask about export.\n"
             f"Show: gundog show {finding}",
+            "tenant": None,
             "host_name": "srv1",
             "account_name": "ana",
             "mailbox": "ceo@contoso.com",

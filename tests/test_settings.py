@@ -102,7 +102,8 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
         retention: {staged: 90d, evidence: 30d}
         notify:
           - {name: soc, url: "${HOOK}", minSeverity: Medium, mode: digest,
-             detections: [a, b], tags: [night]}
+             detections: [a, b], tags: [night], tenants: [t]}
+          - {name: rest, url: "https://hook.example/y"}
         heartbeat: "${BEAT}"
         memoryLimit: 1.5 GiB
         workers: tcp://10.0.0.1:8786
@@ -142,7 +143,10 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
             timedelta(days=90), timedelta(days=400), timedelta(days=30), timedelta(days=1100)
         ),
         notify=(
-            Channel("soc", "https://hook.example/x", "medium", "digest", ("a", "b"), ("night",)),
+            Channel(
+                "soc", "https://hook.example/x", "medium", "digest", ("a", "b"), ("night",), ("t",)
+            ),
+            Channel("rest", "https://hook.example/y"),
         ),
         heartbeat="https://beat.example/y",
         memory_limit=1_610_612_736,
@@ -237,6 +241,10 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
         ("notify: [{name: a, url: 'a:b', minSeverity: hi}]", "notify.0.minSeverity: "),
         ("notify: [{name: a, url: 'a:b', mode: all}]", "notify.0.mode: 'all' is no known value"),
         ("notify: [{name: a, url: 'a:b', severity: low}]", "notify.0.severity: is no known key"),
+        (
+            "notify: [{name: a, url: 'a:b', tenants: [x]}]",
+            "notify: names tenants for every channel",
+        ),
         (
             "notify: [{name: a, url: 'a:b'}, {name: a, url: 'c:d'}]",
             "notify.1.name: 'a' stands twice",

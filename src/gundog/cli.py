@@ -154,6 +154,7 @@ def _add_readers(add: _Add) -> None:
     listing = add("findings", _findings, "list findings, newest first (default: the open ones)")
     listing.add_argument("--since", metavar="D", help="only what ended at or after this time")
     listing.add_argument("--severity", choices=_SEVERITIES, help="only this severity and above")
+    listing.add_argument("--tenant", metavar="X", help="only this tenant's")
     listing.add_argument(
         "--all", action="store_true", help="also suppressed, resolved and unstable ones"
     )
@@ -366,7 +367,11 @@ def _findings(arguments: argparse.Namespace) -> int:
     since = parse_time(arguments.since) if arguments.since else None
     with report.published(project.settings.findings) as con:
         rows = report.select_findings(
-            con, since=since, severity=arguments.severity, everything=arguments.all
+            con,
+            since=since,
+            severity=arguments.severity,
+            everything=arguments.all,
+            tenant=arguments.tenant,
         )
     if arguments.json:
         report.as_json(rows, sys.stdout)

@@ -31,7 +31,8 @@ def run(
 ) -> None:
     """Adds the entry that hides what is like a finding, and prints the lines and what they hide.
 
-    It holds from the day of the finding until `days` days from today.
+    It holds from the day of the finding until `days` days from today, and for the finding's tenant
+    alone where it has one.
 
     Raises:
         InputError: when there is no such finding or column, or such an exception already.
@@ -49,7 +50,7 @@ def run(
     entry = exceptions.propose(
         stem,
         suppression.columns_of(row),
-        columns,
+        [*(["tenant"] if row["tenant"] else []), *columns],
         start=floor(row["start_time"], _DAY),
         end=floor(now, _DAY) + days * _DAY,
         reason=reason,

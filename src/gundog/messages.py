@@ -17,15 +17,15 @@ TITLE_LIMIT = 300
 
 _BODY_KEYS = (
     "kind", "finding_id", "detection_id", "detection_name", "severity", "title", "text",
-    "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
+    "tenant", "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
 )  # fmt: skip
 
 
 def message(row: Mapping[str, Any]) -> tuple[str, str]:
     """Title and text that tell one finding to a person; text from events cannot become markup.
 
-    The text has a line each for: what was found, who, when, why, the first triage step, and the
-    command that shows all of it. Long values are cut.
+    The text has a line each for: what was found, the tenant if there is one, who, when, why, the
+    first triage step, and the command that shows all of it. Long values are cut.
 
     Args:
         row: columns of `findings`; `triage_step` is its detection's first triage step, or null.
@@ -33,6 +33,7 @@ def message(row: Mapping[str, Any]) -> tuple[str, str]:
     title = for_message(row["title"] or row["detection_name"] or "", TITLE_LIMIT)
     lines = [
         f"{row['detection_name']} ({row['severity']})",
+        f"Tenant: {cut(row['tenant'], NAME_LIMIT)}" if row.get("tenant") else "",
         f"Who: {_entities(row) or 'not known'}",
         f"When: {_when(row)}",
         f"Why: {row['reason'] or row['detection_name']}",
@@ -82,6 +83,7 @@ def finding_body(row: Mapping[str, Any]) -> dict[str, Any]:
         detection_id=str(row["detection_id"]),
         detection_name=_name(row["detection_name"]),
         severity=row["severity"],
+        tenant=_name(row.get("tenant") or None),
         host_name=_name(row["host_name"]),
         account_name=_name(row["account_name"]),
         mailbox=_name(row["mailbox"]),
@@ -116,15 +118,12 @@ def digest_body(
         title = f"History of {span}: {len(rows)} found"
     title += f" ({split})" if split else ""
     title += f"; {coverage}" if coverage else ""
-    lines = [
-        f"{one['severity']}: {one['title']}, {one['start_time']}, {one['command']}"
-        for one in findings[:DIGEST_LINES]
-    ]
+    lines = _by_tenant(findings)
     if len(findings) > DIGEST_LINES:
         lines.append(f"and {len(findings) - DIGEST_LINES} more")
     gone = [finding_body({"triage_step": None, **row}) for row in withdrawn]
     lines += [
-        f"withdrawn: {one['title']}, {one['start_time']}, {one['command']}"
+        f"withdrawn: {_of(one)}{one['title']}, {one['start_time']}, {one['command']}"
         for one in gone[:DIGEST_LINES]
     ]
     if len(gone) > DIGEST_LINES:
@@ -135,6 +134,26 @@ def digest_body(
     worst = max(counts, key=SEVERITIES.index, default=None)
     body = body_of("digest", title, text, severity=worst, command="gundog findings")
     return {**body, "findings": findings, "withdrawn": gone}
+
+
+def _by_tenant(findings: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for each of the first findings, under its tenant where any has one."""
+    counts = Counter(one["tenant"] for one in findings)
+    by_tenant = dict[str | None, list[str]]()
+    for one in findings[:DIGEST_LINES]:
+        line = f"{one['severity']}: {one['title']}, {one['start_time']}, {one['command']}"
+        by_tenant.setdefault(one["tenant"], []).append(line)
+    if set(counts) <= {None}:
+        return by_tenant.get(None, [])
+    return [
+        line
+        for tenant, lines in by_tenant.items()
+        for line in (f"{tenant or 'no tenant'}: {counts[tenant]} new", *lines)
+    ]
+
+
+def _of(one: Mapping[str, Any]) -> str:
+    return f"{one['tenant']}: " if one["tenant"] else ""
 
 
 def body_of(kind: str, title: str, text: str, **fields: str | None) -> dict[str, Any]:

@@ -29,10 +29,12 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "gundog:notification")
 def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], at: datetime) -> None:
     """Writes down from when each channel is told of what it admits now; call it as a run begins.
 
-    A new channel, a lower minSeverity or a detection that became stable would otherwise be told
-    of years of findings at once; they are told of what was stored up to `NEWS_AGE` before `at`.
+    A new channel, a lower minSeverity, another tenant or a detection that became stable would
+    otherwise be told of years of findings at once; they are told of what was stored up to
+    `NEWS_AGE` before `at`.
     """
     for channel in channels:
+        _start_tenants(con, channel, at)
         con.execute(
             f"""
             insert into notification_starts
@@ -44,6 +46,30 @@ def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], at: datet
             )""",
             {**_admits(channel), "since": at - NEWS_AGE},
         )
+
+
+def _start_tenants(con: duckdb.DuckDBPyConnection, channel: Channel, at: datetime) -> None:
+    """The tenants that a channel admits; those it begins with are bounded by its detections."""
+    con.execute(
+        """
+        insert into notification_tenants
+        select $channel, t.tenant, case
+            when exists (from notification_tenants where channel = $channel)
+            then $since::timestamptz else to_timestamp(0) end
+        from (select unnest($tenants::varchar[]) as tenant) as t
+        where t.tenant not in (select tenant from notification_tenants where channel = $channel)
+        """,
+        {
+            "channel": channel.name,
+            "tenants": _tenants(channel) or ["*"],
+            "since": at - NEWS_AGE,
+        },
+    )
+
+
+def _tenants(channel: Channel) -> list[str]:
+    """The tenants that a channel admits, in lower case; none where it admits every one."""
+    return sorted({name.lower() for name in channel.tenants})
 
 
 # Of `detections as d`: stable, and named by the channel where it names any.
@@ -73,10 +99,10 @@ def queue_findings(
 ) -> int:
     """Queues what each channel has not been told yet; returns the number of messages.
 
-    Told are findings of stable detections, not suppressed, of a severity, detection and tag that
-    the channel admits, when first stored, and again when their severity rose. A digest also tells
-    which findings the channel was told of are withdrawn, and such a finding is told again when it
-    returns.
+    Told are findings of stable detections, not suppressed, of a severity, detection, tag and
+    tenant that the channel admits, when first stored, and again when their severity rose. A digest
+    also tells which findings the channel was told of are withdrawn, and such a finding is told
+    again when it returns.
 
     Args:
         con: the warehouse, its `detections` as they stand.
@@ -89,7 +115,8 @@ def queue_findings(
             it is history. Without it, what backfills found is not told.
         coverage: for a digest: what was hunted, such as `7 detections x 1 day hunted`. A digest
             without findings is queued only when this says something.
-        notes: what else a digest says, a sentence each, such as exceptions that expire.
+        notes: what else a digest says, a sentence each, such as exceptions that expire. They are
+            about all tenants, so a channel of some hears none of them.
     """
     queued = 0
     for channel in channels:
@@ -100,7 +127,7 @@ def queue_findings(
         untold = _untold(con, channel, history)
         if mode == "digest":
             gone = [] if history else _withdrawn(con, channel)
-            body = digest_body(untold, history, coverage, gone, notes)
+            body = digest_body(untold, history, coverage, gone, () if channel.tenants else notes)
             told = _queue_digest(con, channel, run_id, at, untold, gone, body, bool(coverage))
         else:
             told = sum(_queue_one(con, channel, run_id, at, row) for row in untold)
@@ -128,7 +155,7 @@ _UNTOLD = f"""
     )
 
     select f.finding_id, f.detection_id, f.detection_name, f.severity, f.title, f.reason,
-           f.host_name, f.account_name, f.mailbox, f.app_id, f.ip_address,
+           f.tenant, f.host_name, f.account_name, f.mailbox, f.app_id, f.ip_address,
            f.start_time, f.end_time, f.tactics, f.techniques, d.triage[1] as triage_step,
            coalesce(gone.times, 0) as withdrawals
     from findings as f
@@ -146,8 +173,15 @@ _UNTOLD = f"""
     and case
         when $start::timestamptz is not null
         then f.interval_end > $start::timestamptz and f.interval_start < $end::timestamptz
-        else t.rank is not null or (f.origin = 'nightly' and f.created_at >= s.since)
+        else t.rank is not null or (
+            f.origin = 'nightly' and f.created_at >= s.since and f.created_at >= (
+                select min(a.since) from notification_tenants as a
+                where a.channel = $channel and a.tenant in ('*', lower(coalesce(f.tenant, '')))
+            )
+        )
     end
+    and (len($tenants::varchar[]) = 0
+        or list_contains($tenants::varchar[], lower(coalesce(f.tenant, ''))))
     order by list_position($ranked, f.severity) desc, f.start_time, f.finding_id
 """
 
@@ -159,6 +193,7 @@ def _untold(
     params = {
         **_admits(channel),
         "ranked": list(SEVERITIES),
+        "tenants": _tenants(channel),
         "start": history.start if history else None,
         "end": history.end if history else None,
     }
@@ -246,7 +281,8 @@ def queue_health(
 
     Args:
         con: the warehouse.
-        channels: where to; severity and detection filters do not apply.
+        channels: where to; other filters do not apply, but a channel of some tenants hears
+            nothing: such messages may name others.
         run_id: the run.
         at: the run's time.
         items: (key, title, text); a key is queued once per channel ever, so it names the day,
@@ -256,6 +292,8 @@ def queue_health(
     for key, title, text in items:
         body = body_of("health", title, text, command="gundog status")
         for channel in channels:
+            if channel.tenants:
+                continue
             queued += _queue(con, channel, f"health/{key}", run_id, at, body, [])
     return queued
 

@@ -32,6 +32,8 @@ __all__ = [
     "short_time", "show", "stem_of", "withdrawn", "write_rows",
 ]  # fmt: skip
 
+_TENANT_WIDTH = 36  # what a tenant's id takes
+
 
 @contextmanager
 def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -57,8 +59,9 @@ def select_findings(
     severity: str | None = None,
     everything: bool = False,
     run_id: str | None = None,
+    tenant: str | None = None,
 ) -> list[dict[str, Any]]:
-    """Findings, newest first: the open ones, or everything that is kept."""
+    """Findings, newest first: the open ones, or everything that is kept; of one tenant or all."""
     order = ["informational", "low", "medium", "high", "critical"]
     wanted = order[order.index(severity) :] if severity else order
     return warehouse.rows(
@@ -67,19 +70,26 @@ def select_findings(
             where ($since is null or end_time >= $since)
             and severity in (select unnest($wanted))
             and ($run_id is null or run_id = $run_id::uuid)
+            and ($tenant is null or lower(tenant) = lower($tenant))
             order by start_time desc, finding_id""",
-        {"since": since, "wanted": wanted, "run_id": run_id},
+        {"since": since, "wanted": wanted, "run_id": run_id, "tenant": tenant},
     )
 
 
 def findings_table(
     console: Console, rows: Sequence[Mapping[str, Any]], stories: Mapping[str, str] | None = None
 ) -> None:
-    """Prints findings, one a row; with `stories`, by finding id, what each is."""
+    """Prints findings, one a row; with `stories`, by finding id, what each is.
+
+    Their tenants stand beside them where any has one.
+    """
+    with_tenant = any(row["tenant"] for row in rows)
     table = Table(box=None, pad_edge=False, header_style="bold", expand=False)
     table.add_column("id", no_wrap=True, style="dim")
     table.add_column("when (UTC)", no_wrap=True)
     table.add_column("severity", no_wrap=True)
+    if with_tenant:
+        table.add_column("tenant", overflow="fold", max_width=_TENANT_WIDTH)
     table.add_column("what", overflow="fold")
     for row in rows:
         style = STYLES.get(row["severity"], "")
@@ -87,6 +97,7 @@ def findings_table(
             str(row["finding_id"])[:8],
             short_time(row["start_time"])[:16],
             Text(row["severity"], style=style),
+            *([safe(text.cut(row["tenant"] or "", 200))] if with_tenant else []),
             _what(row, stories or {}),
         ]
         table.add_row(*cells)

@@ -25,7 +25,7 @@ _KEYS = frozenset(
 )
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
-_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags".split())
+_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".split())
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
@@ -74,6 +74,7 @@ class Channel:
     mode: str = "each"
     detections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    tenants: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -400,10 +401,17 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             mode=inner.choice("mode", ("each", "digest"), "each"),
             detections=inner.texts("detections"),
             tags=inner.texts("tags"),
+            tenants=inner.texts("tenants"),
         )
         if channel.name and channel.name in [one.name for one in channels]:
             inner.problem("name", f"{channel.name!r} stands twice: name each channel once")
         channels.append(channel)
+    if channels and all(channel.tenants for channel in channels):
+        fields.problem(
+            "notify",
+            "names tenants for every channel, so that nobody would hear of gundog's own problems:"
+            " add a channel without tenants",
+        )
     return tuple(channels)
 
 

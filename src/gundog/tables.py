@@ -408,11 +408,22 @@ NOTIFICATION_STARTS = Table(
     ),
     published=False,
 )
+NOTIFICATION_TENANTS = Table(
+    "notification_tenants",
+    "Since when a channel is told of a tenant's findings: older ones are history.",
+    (
+        Column("channel", "VARCHAR", "name of the channel"),
+        Column("tenant", "VARCHAR", "the tenant in lower case; * for every one"),
+        Column("since", "TIMESTAMPTZ", "findings stored before are not sent"),
+    ),
+    published=False,
+)
 
 TABLES = (
     RUNS, SOURCE_FILES, SOURCES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES,
     RUN_INTERVALS, SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE,
     FINDING_CHANGES, TRIAGE, EXCEPTIONS, JUDGED, DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
+    NOTIFICATION_TENANTS,
 )  # fmt: skip
 
 
