@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import commandline, content, examples, query, redelivery
+from gundog import commandline, content, examples, redelivery, statement
 from gundog.content import Content, Hunt
 from gundog.detection import Example
 
@@ -327,7 +327,7 @@ class Bench:
     def run(self, sql: str, start: datetime, end: datetime, **params: object) -> list[Row]:
         """The rows of a hunt's SQL over [start, end)."""
         given = {"staged_from": start - 999 * DAY, **params, "start": start, "end": end}
-        return self._rows(sql, {name: given[name] for name in query.parameters(sql)})
+        return self._rows(sql, {name: given[name] for name in statement.parameters(sql)})
 
     def reports(self) -> dict[UUID, int]:
         """Which ReportId each event has; the random events below number themselves with it."""
@@ -1021,7 +1021,7 @@ def test_header_names_the_parameters(path: Path) -> None:
     params = header[0].partition("Params:")[2]
     assert set(re.findall(r"^\s*-*\s+\$(\w+)", params, re.M)) | set(
         re.findall(r", \$(\w+)", params)
-    ) == set(query.parameters(text))
+    ) == set(statement.parameters(text))
 
 
 def test_detections_have_ids_of_their_own_and_look_back_far_enough() -> None:

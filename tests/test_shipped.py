@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from gundog import content, examples, query
+from gundog import content, examples, statement
 from gundog.content import Hunt
 from gundog.detection import Example
 from gundog.interval import Interval, parse_time
@@ -62,7 +62,7 @@ def test_header_names_grain_reads_and_params(path: Path) -> None:
     for key in ("Grain:", "Reads:", "Params:"):
         assert key in header
     named = set(re.findall(r"\$(\w+)", header))
-    assert named == set(query.parameters(text))
+    assert named == set(statement.parameters(text))
 
 
 @pytest.mark.parametrize("path", HUNTS, ids=name)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gundog import content, query
+from gundog import content, statement
 from gundog.content import Source, Stage
 
 TIME = "Timestamp"
@@ -125,6 +125,8 @@ def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) 
     """
     named = {TIME.lower(), TENANT.lower()}
     for stage in stages:
-        named |= query.references(stage.sql).columns | {name.lower() for name, _ in stage.columns}
+        named |= statement.references(stage.sql).columns | {
+            name.lower() for name, _ in stage.columns
+        }
     columns = [name for name, _ in source.columns if name.lower() in named]
     return frozenset(one.lower() for name in columns for one in {name, aliases.get(name, name)})

@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import commandline, detection, query, redelivery, tables, warehouse
+from gundog import commandline, detection, redelivery, statement, tables, warehouse
 from gundog.detection import Detection
 from gundog.errors import ContentError, Problem
 from gundog.fields import unknown
@@ -88,7 +88,7 @@ class Hunt:
     @property
     def needs_history(self) -> bool:
         """True when the SQL asks since when its sources are staged, so that it may be learning."""
-        return "staged_from" in query.parameters(self.sql)
+        return "staged_from" in statement.parameters(self.sql)
 
 
 @dataclass(frozen=True)
@@ -282,11 +282,11 @@ def _load_stage(
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
         problems.append(Problem(where, "", f"{name!r} is taken or no table name: rename the file"))
     problems += [
-        Problem(where, "", what) for what in query.check_statement(sql, set(sources), where)
+        Problem(where, "", what) for what in statement.check_statement(sql, set(sources), where)
     ]
     if problems:
         return None
-    read = sorted(query.references(sql).tables)
+    read = sorted(statement.references(sql).tables)
     if len(read) != 1:
         problems.append(
             Problem(
@@ -403,7 +403,9 @@ def _load_hunt(
     join = _read_sql(loaded, "series.join", joined, where, stages, problems) if joined else ""
     if sql is None or join is None:
         return None
-    names = query.references(sql).tables | (query.references(join).tables if join else set())
+    names = statement.references(sql).tables | (
+        statement.references(join).tables if join else set()
+    )
     read = tuple(stages[name] for name in sorted(names))
     problems += _parameter_problems(loaded, sql, join)
     if not problems:
@@ -426,17 +428,17 @@ def _read_sql(
         problems.append(Problem(loaded.shown, key, what))
         return None
     sql = path.read_text(encoding="utf-8")
-    refused = query.check_statement(sql, set(stages), f"sql/{name}")
+    refused = statement.check_statement(sql, set(stages), f"sql/{name}")
     problems += [Problem(f"sql/{name}", "", what) for what in refused]
     return None if refused else sql
 
 
 def _parameter_problems(loaded: Detection, sql: str, join: str) -> list[Problem]:
     file = f"sql/{loaded.sql}"
-    named, used = set(loaded.params), query.parameters(sql)
+    named, used = set(loaded.params), statement.parameters(sql)
     problems = _missing_params(loaded, used - named - _ENGINE_PARAMS, file)
     if join and loaded.series:
-        joined = query.parameters(join)
+        joined = statement.parameters(join)
         used |= joined
         other = f"sql/{loaded.series.join}"
         problems += _missing_params(loaded, joined - named - _JOIN_PARAMS, other)
@@ -451,7 +453,7 @@ def _parameter_problems(loaded: Detection, sql: str, join: str) -> list[Problem]
     problems += [
         Problem(file, f"${name}", "is not used: rows must be limited to [$start, $end)")
         for name in ("start", "end")
-        if name not in query.parameters(sql)
+        if name not in statement.parameters(sql)
     ]
     return problems
 
@@ -507,7 +509,7 @@ def _check_columns(
     if loaded.series:
         one = {**dict.fromkeys(loaded.series.by, ""), "hour": moment, loaded.series.measure: 0.0}
         params["flagged"] = [{**one, "anomalies": 0.0, "score": 0.0, "baseline": 0.0}]
-    params = {name: value for name, value in params.items() if name in query.parameters(sql)}
+    params = {name: value for name, value in params.items() if name in statement.parameters(sql)}
     try:
         columns = dict(_columns(con, f"select * from ({strip(sql)})", params))
     except duckdb.Error as error:
