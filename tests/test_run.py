@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from gundog import hunting, run
+from gundog import run
 from gundog.errors import InputError, LockError
 from gundog.interval import parse_range
 from tests import kit
@@ -487,9 +487,7 @@ def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:
     assert hunt(project, ("2026-03-01", "2026-03-09")).hunted == 9
 
 
-def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(project: Path) -> None:
     """A time limit keeps one hunt from holding up the night."""
     pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
     endless = kit.PAIR.replace(
@@ -501,7 +499,7 @@ def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(
         "pair.sql", "endless.sql"
     )
     kit.write_text(project / "detections/endless.yaml", yaml + kit.HEAD)
-    monkeypatch.setattr(hunting, "HUNT_LIMIT_S", 0.5)
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "huntLimit: 1s\n")
 
     outcome = hunt(project)
 

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gundog import content, contributors, counts, scoring, series, tables, warehouse
+from gundog.child import Child
 from gundog.content import Content
 from gundog.contributors import Excess
 from gundog.interval import Interval, parse_time
@@ -691,7 +692,13 @@ def scorings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         seen.append(len(counts))
         return real(counts, *args, **options)
 
+    def here(child: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
+        return work(*arguments)
+
     monkeypatch.setattr(scoring, "score", counting)
+    # Only what runs in this process can be watched.
+    monkeypatch.setattr(Child, "call", here)
+    monkeypatch.setattr(Child, "pid", 0)
     return seen
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from gundog import warehouse
 from gundog.acknowledged import Entry, covering
+from gundog.child import Child
 from gundog.content import Hunt
 from gundog.findings import Author, Changes
 from gundog.interval import Interval
@@ -146,6 +147,10 @@ class Course:
     began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
     left: set[tuple[str, Interval]] = field(default_factory=set)
+    # Where SQL that others wrote runs; no process until there is something to hunt.
+    child: Child = field(default_factory=Child)
+    # Intervals in a row that reached huntLimit, by detection id.
+    late: dict[str, int] = field(default_factory=dict)
 
 
 def hold(state: Course) -> warehouse.Held:

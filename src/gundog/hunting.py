@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache, partial
@@ -12,16 +14,22 @@ from typing import Any
 
 import duckdb
 
-from gundog import acknowledged, findings, health, intake, ledger, query, series, warehouse
+from gundog import acknowledged, findings, health, intake, ledger, single_hunt, warehouse
+from gundog.child import EndedError, LateError
 from gundog.content import Hunt
 from gundog.course import About, Course
-from gundog.errors import GundogError
 from gundog.findings import Hunted
-from gundog.interval import Interval, ceil, format_time
+from gundog.interval import Interval, ceil, format_duration, format_time
+from gundog.single_hunt import Found, Order, Place
 
 _DAY = timedelta(days=1)
-# A hunt that takes longer reads far too much, and would keep the night from ending.
-HUNT_LIMIT_S = 3600.0
+_LATE_TWICE = 2
+_CLOSING_S = 60.0
+_TOO_LONG = "took longer than it may ({limit}): read fewer rows, or raise huntLimit in gundog.yaml"
+_LEFT_OUT = (
+    "left out of this run, for it reached huntLimit in two intervals running: intervals that it"
+    " did not come to are hunted when they are next asked for"
+)
 
 
 def hunt_days(
@@ -115,6 +123,8 @@ def _due(
     for hunt in state.hunts:
         for interval in intervals.get(hunt.detection.id, ()):
             at = known[hunt.detection.id, interval]
+            if _is_left_out(state, hunt, interval):
+                continue
             tried = (hunt.detection.id, interval) in state.attempted
             if not _to_hunt(state, at, tried):
                 _leave(state, hunt, interval, tried)
@@ -158,22 +168,27 @@ def _to_hunt(state: Course, known: str, tried: bool) -> bool:
 
 def _hunt_day(state: Course, due: Sequence[_Due]) -> list[Hunted]:
     options = state.project.settings
+    place = Place(options.warehouse, options.memory_limit, options.threads)
     hunted = [_not_hunted(one) for one in due if one.no_data or one.unlisted]
-    rest = [one for one in due if not one.no_data and not one.unlisted]
-    if not rest:
-        return hunted
-    with query.sandbox(
-        options.warehouse,
-        memory_limit=options.memory_limit,
-        threads=options.threads,
-        temp_directory=options.warehouse.with_suffix(".tmp"),
-        timeout_s=HUNT_LIMIT_S,
-    ) as con:
-        hunted += [
-            _guarded(one, partial(state.step, _hunt_name(one), partial(_hunt_one, con, one)))
-            for one in rest
-        ]
+    try:
+        for one in due:
+            if one.no_data or one.unlisted or _is_left_out(state, one.hunt, one.interval):
+                continue
+            work = partial(_hunt_one, state, place, one)
+            hunted.append(_guarded(one, partial(state.step, _hunt_name(one), work)))
+    finally:
+        if state.child.pid is not None:
+            with suppress(EndedError, LateError):  # it is gone, and so is its hold on the file
+                state.child.call(single_hunt.close, seconds=_CLOSING_S)
     return hunted
+
+
+def _is_left_out(state: Course, hunt: Hunt, interval: Interval) -> bool:
+    """True for what a detection that reached the limit twice running has left to hunt."""
+    if state.late.get(hunt.detection.id, 0) < _LATE_TWICE:
+        return False
+    state.attempted.discard((hunt.detection.id, interval))
+    return True
 
 
 def _hunt_name(due: _Due) -> str:
@@ -199,31 +214,45 @@ def _not_hunted(due: _Due) -> Hunted:
     return Hunted(due.hunt, due.interval, due.seq, ledger.NO_DATA, error=due.no_data)
 
 
-def _hunt_one(con: duckdb.DuckDBPyConnection, due: _Due) -> Hunted:
+def _hunt_one(state: Course, place: Place, due: _Due) -> Hunted:
     """One detection over one interval; whatever goes wrong stays its own."""
+    limit = state.project.settings.hunt_limit
+    order = Order(due.hunt, due.interval, due.staged_from, due.again)
     began = time.perf_counter()
-    note = ledger.learning(due.hunt, due.interval, due.staged_from)
-    kept: dict[str, Any] = {"note": note, "fingerprint": due.fingerprint}
+    late = False
     try:
-        if due.hunt.detection.kind == "series":
-            scored = series.hunt(con, due.hunt, due.interval, due.staged_from, again=due.again)
-            kept |= {"hits": scored.hits, "points": scored.points, "note": scored.note}
-            kept |= {"counts": scored.counted.rows, "counted": scored.counted.spans}
-            kept |= {"basis": scored.basis}
-        else:
-            kept["hits"] = findings.match(con, due.hunt, due.interval, due.staged_from)
-        state, error = ledger.DONE, ""
-    except (GundogError, duckdb.Error) as failure:
-        state, error = ledger.FAILED, str(failure)
-    except Exception as failure:  # one detection must never stop the others
-        if warehouse.is_interrupt(failure):
-            raise KeyboardInterrupt from failure
-        state, error = ledger.FAILED, f"{type(failure).__name__}: {failure}"
-    seconds = round(time.perf_counter() - began, 3)
-    return Hunted(
-        due.hunt, due.interval, due.seq, state, error=error, seconds=seconds,
-        **(kept if not error else {}),
-    )  # fmt: skip
+        found: Found = state.child.call(
+            single_hunt.hunt, place, order, memory=place.memory, seconds=limit.total_seconds()
+        )
+    except LateError:
+        late = True
+        found = _lost(place, _TOO_LONG.format(limit=format_duration(limit)), began)
+    except EndedError as error:
+        found = _lost(place, str(error), began)
+    _count_late(state, due.hunt, late)
+    if found.error:
+        return Hunted(
+            due.hunt, due.interval, due.seq, ledger.FAILED, error=found.error, seconds=found.seconds
+        )
+    note = ledger.learning(due.hunt, due.interval, due.staged_from)
+    kept = {"note": note, "fingerprint": due.fingerprint, **found.kept}
+    return Hunted(due.hunt, due.interval, due.seq, ledger.DONE, seconds=found.seconds, **kept)
+
+
+def _lost(place: Place, error: str, began: float) -> Found:
+    """What is left of a hunt whose process is gone: the reason, and no spilled rows."""
+    for left in place.scratch.glob("sandbox-*"):
+        shutil.rmtree(left, ignore_errors=True)
+    return Found(error=error, seconds=round(time.perf_counter() - began, 3))
+
+
+def _count_late(state: Course, hunt: Hunt, late: bool) -> None:
+    """Two intervals running that reach the limit: the detection has no more turns in this run."""
+    detection = hunt.detection
+    state.late[detection.id] = state.late.get(detection.id, 0) + 1 if late else 0
+    if state.late[detection.id] == _LATE_TWICE:
+        day = f"{state.author.at:%Y-%m-%d}"
+        state.outcome.trouble(f"limit:{detection.id}:{day}", detection.stem, _LEFT_OUT)
 
 
 def _store(con: duckdb.DuckDBPyConnection, state: Course, finished: Sequence[Hunted]) -> None:

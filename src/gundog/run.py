@@ -128,7 +128,7 @@ def _check_range(state: Course) -> None:
 def _steps(state: Course) -> None:
     # What a killed run was reading; no other run is at work.
     shutil.rmtree(state.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
-    with hold(state) as held:
+    with state.child, hold(state) as held:
         wanted = _begin(held.con(), state)
         within = state.request.within or hull(i for one in wanted.values() for i in one)
         state.outcome.within = within

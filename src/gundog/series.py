@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -44,6 +45,7 @@ def hunt(
     staged_from: datetime,
     *,
     again: bool = False,
+    apart: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Scored:
     """Counts what was not counted yet, scores the interval's hours, and gathers what is flagged.
 
@@ -56,6 +58,7 @@ def hunt(
         interval: the scored span, whole hours.
         staged_from: what `$staged_from` is.
         again: scores although nothing changed.
+        apart: surrounds scoring, which no limit on a query's memory should cut.
 
     Raises:
         QueryError: when the SQL fails.
@@ -77,7 +80,8 @@ def hunt(
         points = None
     else:
         arranged = counts.arrange(con, hunt, training, counted, states)
-        judged = _score(hunt, interval, arranged, attacks)
+        with apart():
+            judged = _score(hunt, interval, arranged, attacks)
         known = [night for one in judged for night in _nights(one)]
         note = next((one.note for one in judged if one.note), "")
         points = _points_table(hunt, interval, judged)

@@ -21,7 +21,7 @@ _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _STATUSES = ("experimental", "test", "stable", "deprecated")
 _KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
-    " memoryLimit workers".split()
+    " memoryLimit workers huntLimit".split()
 )
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
@@ -29,6 +29,8 @@ _CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".sp
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
+# One detection over one interval, scoring included.
+HUNT_LIMIT = timedelta(minutes=10)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
@@ -95,6 +97,7 @@ class Settings:
     memory_limit: int
     threads: int
     workers: str | None
+    hunt_limit: timedelta = HUNT_LIMIT
 
 
 def load(project: Path, environ: Mapping[str, str]) -> Settings:
@@ -238,6 +241,7 @@ def _read(fields: Fields, root: Path) -> Settings:
         memory_limit=memory_limit,
         threads=threads_for(memory_limit, _cores()),
         workers=_workers(fields),
+        hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
     )
 
 

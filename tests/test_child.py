@@ -1,0 +1,198 @@
+"""The process for work that may never end: what comes back, what kills it, what it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from gundog import child
+from gundog.child import Child, EndedError, LateError
+
+MEMORY = 500_000_000
+ENDLESS = "select count(*) from range(10000000) a, range(10000000) b where (a.range*b.range)%7=3"
+HUGE = "select length(repeat('x', 3000000000 + i)) from range(1) r(i)"
+ONE_CALL = "select length(regexp_replace(repeat('x', 60000000), 'x', 'yy', 'g'))"
+
+
+@pytest.fixture
+def helper() -> Iterator[Child]:
+    """A child that is gone after the test."""
+    with Child() as made:
+        yield made
+
+
+def query(sql: str) -> object:
+    """What a child is asked to do here."""
+    return duckdb.connect().execute(sql).fetchall()
+
+
+def environment() -> dict[str, str]:
+    return dict(os.environ)
+
+
+def printed() -> str:
+    sys.stdout.write("noise")
+    sys.stdout.flush()
+    os.write(1, b"more noise")
+    return "value"
+
+
+KEPT: list[bytearray] = []
+
+
+def keep(size: int) -> None:
+    KEPT.append(bytearray(size))
+
+
+def die(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+def alive(pid: int) -> bool:
+    """False for what is gone and for what nobody has reaped."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_child_answers_one_call_after_the_other_in_one_process(helper: Child) -> None:
+    """Values come back as they are, and no process is started for each call."""
+    first, second = (helper.call(os.getpid, seconds=30) for _ in range(2))
+
+    assert first == second == helper.pid
+    assert first != os.getpid()
+    assert helper.call(query, "select 'é', 1::hugeint, {'a': [1.5]}") == [("é", 1, {"a": [1.5]})]
+
+
+def test_what_is_printed_in_the_child_does_not_get_between_its_answers(helper: Child) -> None:
+    """Only answers travel on the pipe."""
+    assert [helper.call(printed) for _ in range(2)] == ["value", "value"]
+
+
+def test_work_that_takes_too_long_is_killed_and_the_next_call_is_answered(helper: Child) -> None:
+    """No call of DuckDB outlives its time."""
+    helper.call(os.getpid)
+    old = helper.pid
+    assert old
+
+    with pytest.raises(LateError):
+        helper.call(query, ENDLESS, seconds=0.3)
+
+    assert not alive(old)
+    assert helper.call(query, "select 1") == [(1,)]
+    assert helper.pid != old
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
+def test_huge_value_is_an_error_and_the_process_goes_on(helper: Child) -> None:
+    """What memory_limit does not count, the process's own limit does."""
+    with pytest.raises(EndedError, match="Memory"):
+        helper.call(query, HUGE, memory=MEMORY, seconds=60)
+
+    assert helper.call(query, "select 1", memory=MEMORY, seconds=60) == [(1,)]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+def test_a_child_that_is_killed_is_named_and_another_takes_over(
+    helper: Child, number: signal.Signals
+) -> None:
+    """As the kernel kills where memory runs out: an error, and the next call is answered."""
+    with pytest.raises(EndedError, match=f"signal {int(number)} "):
+        helper.call(die, int(number))
+
+    assert helper.call(query, "select 1") == [(1,)]
+
+
+def test_a_child_without_room_is_replaced(helper: Child) -> None:
+    """Memory that was freed and still counts must not fail the next honest query."""
+    helper.call(os.getpid, memory=MEMORY)
+    old = helper.pid
+    helper.call(keep, MEMORY + child.SLACK_BYTES // 2, memory=MEMORY)
+
+    assert helper.call(os.getpid, memory=MEMORY) != old
+
+
+def test_the_child_sees_no_secret(helper: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither webhooks nor keys of stores are in its environment."""
+    monkeypatch.setenv("SOC_WEBHOOK", "https://secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    assert "secret" not in repr(helper.call(environment))
+
+
+def test_a_thread_can_use_it_and_end(helper: Child) -> None:
+    """It does not end with the thread that started it."""
+    thread = threading.Thread(target=helper.call, args=(os.getpid,))
+    thread.start()
+    thread.join()
+    first = helper.pid
+
+    assert helper.call(os.getpid) == first
+
+
+def test_nothing_is_left_when_it_is_stopped() -> None:
+    """No process and no open pipe remains."""
+    before = set(Path("/proc/self/fd").iterdir())
+    with Child() as helper:
+        pid = helper.call(os.getpid)
+        assert alive(pid)
+
+    assert not alive(pid)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+PARENT = """\
+import sys
+from gundog.child import Child
+from tests.test_child import query
+helper = Child()
+helper.call(query, "select 1")
+print(helper.pid, flush=True)
+helper.call(query, sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("sql", [ENDLESS, ONE_CALL], ids=["endless", "one call"])
+def test_the_child_ends_with_its_parent(number: signal.Signals, sql: str) -> None:
+    """However the parent ends, in the middle of whatever query."""
+    path = os.pathsep.join(entry for entry in (*sys.path, str(Path(__file__).parents[1])) if entry)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, sql], text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={**os.environ, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert parent.stdout is not None
+    pid = int(parent.stdout.readline())
+    time.sleep(0.2)
+    parent.send_signal(number)
+    parent.wait(60)
+    parent.stdout.close()
+    for _ in range(600):
+        if not alive(pid):
+            break
+        time.sleep(0.05)
+
+    assert not alive(pid)
+
+
+def test_limits_are_lifted_for_scoring_and_come_back(helper: Child) -> None:
+    """`unlimited` holds inside its block only."""
+    assert helper.call(lifted, memory=MEMORY) == (MEMORY + child.SLACK_BYTES, -1)
+
+
+def lifted() -> tuple[int, int]:
+    import resource
+
+    with child.unlimited():
+        inside = resource.getrlimit(resource.RLIMIT_DATA)[0]
+    return resource.getrlimit(resource.RLIMIT_DATA)[0], inside

@@ -1,0 +1,258 @@
+"""Hunts that never end or outgrow memory: they end, are named, and stop nothing else."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from gundog import run
+from gundog.errors import ContentError
+from gundog.interval import parse_range
+from gundog.settings import load
+from tests import kit
+from tests.kit import NOW, event, hunt, table, write_file
+from tests.test_child import alive
+
+DAYS = ("2026-03-05", "2026-03-09")
+ENDLESS = "(select count(*) from range(9000000) a, range(9000000) b where a.range*b.range%7=3)"
+HUGE = "length(repeat('x', 3000000000 + id))"
+
+
+def make(root: Path, limit: str = "1s") -> Path:
+    """Nine days with a finding on the last five, and a time limit."""
+    kit.make_project(root)
+    kit.write_text(root / "gundog.yaml", f"{kit.CONFIG}huntLimit: {limit}\n")
+    kit.fill_days(root, "2026-03-01", 9)
+    for day in range(5, 10):
+        at = f"2026-03-{day:02}"
+        rows = [
+            event(f"{at}T10:00", "open", number=day),
+            event(f"{at}T11:00", "close", number=day + 100),
+        ]
+        write_file(root, at, [*rows, event(f"{at}T12:00", "bomb", number=day)], "pair")
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make(tmp_path)
+
+
+def put_bomb(root: Path, expression: str) -> None:
+    """A detection whose SQL computes the expression; `boom` sorts before the honest one."""
+    pick = "select\n    *,\n    ["
+    sql = kit.PAIR.replace(
+        pick, f"select\n    *,\n    (select max({expression}) from events) as n,\n    ["
+    )
+    kit.write_text(root / "sql/boom.sql", sql)
+    yaml = kit.PAIR_YAML.replace("1111", "3333").replace("pair.sql", "boom.sql")
+    kit.write_text(root / "detections/boom.yaml", yaml + kit.HEAD)
+
+
+def defuse(root: Path) -> None:
+    (root / "detections/boom.yaml").unlink()
+    (root / "sql/boom.sql").unlink()
+
+
+def states(root: Path) -> dict[str, int]:
+    """How many intervals of the bomb are in each state."""
+    return dict(
+        table(
+            root,
+            """select state, count(*) from run_intervals
+               where detection_id::varchar like '3333%' group by all""",
+        )
+    )
+
+
+def watch(root: Path, **options: Any) -> tuple[run.Outcome, set[int]]:
+    """A run over the five days, and the children that were seen at its steps."""
+    seen: set[int] = set()
+    project = run.load_project(root, {})
+
+    def step(name: str, part: Callable[[], Any]) -> Any:
+        found = part()
+        seen.update(children())
+        return found
+
+    outcome = run.run(
+        project, run.Request("hunt", parse_range(*DAYS), **options), NOW, uuid4(), step=step
+    )
+    return outcome, seen
+
+
+def children() -> Iterator[int]:
+    """Processes whose parent is this one."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == os.getpid() and fields[0] != "Z":
+            yield int(path.parent.name)
+
+
+def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(project: Path) -> None:
+    """Two failed, three missing, everything else hunted; a mended detection gets them all."""
+    put_bomb(project, ENDLESS)
+    outcome = hunt(project, DAYS)
+
+    assert outcome.exit_status == 1
+    named = [one for one in outcome.problems if "took longer than it may (1s)" in one]
+    assert [one[:16] for one in named] == ["boom [2026-03-05", "boom [2026-03-06"]
+    (left_out,) = [one for one in outcome.problems if one not in named]
+    assert left_out.startswith("boom: left out of this run, for it reached huntLimit in two")
+    assert outcome.changes.new == 5
+    assert states(project) == {"failed": 2}
+    assert outcome.hunted == 7
+
+    put_bomb(project, "id")
+    again = hunt(project, DAYS)
+
+    assert again.exit_status == 0
+    assert (again.hunted, states(project)) == (5, {"provisional": 5})
+
+
+def test_the_next_run_tries_a_detection_again_that_was_left_out(project: Path) -> None:
+    """What failed and what was missing are due; the limit says when it is enough."""
+    put_bomb(project, ENDLESS)
+    hunt(project, DAYS)
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 5h\n")
+    put_bomb(project, "id")
+
+    assert hunt(project, DAYS).hunted == 5
+
+
+def test_only_intervals_in_a_row_count(project: Path) -> None:
+    """One late interval, a good one and a late one: the detection goes on."""
+    rows = "case when day($start) in (5, 7) then 9000000 else 1 end"
+    put_bomb(project, ENDLESS.replace("where", f"where a.range < {rows} and"))
+
+    outcome = hunt(project, DAYS)
+
+    assert states(project) == {"provisional": 3, "failed": 2}
+    assert len(outcome.problems) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
+def test_a_hunt_that_outgrows_memory_fails_alone(project: Path) -> None:
+    """It is named with what to do, in every interval, and the others are found."""
+    put_bomb(project, HUGE)
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 10m\n")
+
+    outcome = hunt(project, DAYS)
+
+    assert outcome.changes.new == 5
+    assert states(project) == {"failed": 5}
+    assert len(outcome.problems) == 5
+    assert all("memoryLimit" in one for one in outcome.problems)
+
+
+def test_one_child_hunts_a_whole_run_and_none_is_left(project: Path) -> None:
+    """It is started once, and gone at the end."""
+    _, seen = watch(project)
+
+    assert len(seen) == 1
+    assert list(children()) == []
+
+
+def test_a_child_that_is_killed_fails_its_hunt_alone(tmp_path: Path) -> None:
+    """As the kernel does where the machine has no memory: named, and the next run mends it."""
+    project = make(tmp_path, "10m")
+    put_bomb(project, ENDLESS)
+    killed: list[int] = []
+
+    def kill() -> None:
+        killed.extend(children())
+        os.kill(killed[-1], signal.SIGKILL)
+
+    def step(name: str, part: Callable[[], Any]) -> Any:
+        if name.startswith("hunt boom"):
+            threading.Timer(0.5, kill).start()
+        return part()
+
+    loaded = run.load_project(project, {})
+    request = run.Request("hunt", parse_range(*DAYS))
+    outcome = run.run(loaded, request, NOW, uuid4(), step=step)
+    put_bomb(project, "id")
+
+    assert len(outcome.problems) == len(killed) == 5
+    assert all("ended by signal 9" in one for one in outcome.problems)
+    assert outcome.changes.new == 5
+    assert not any(map(alive, killed))
+    assert hunt(project, DAYS).changes.new == 5
+
+
+def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> None:
+    """Another one takes over."""
+    loaded = run.load_project(project, {})
+
+    def step(name: str, part: Callable[[], Any]) -> Any:
+        found = part()
+        if name.startswith("hunt pair"):
+            os.kill(next(children()), signal.SIGKILL)
+            time.sleep(0.1)
+        return found
+
+    request = run.Request("hunt", parse_range(*DAYS))
+    outcome = run.run(loaded, request, NOW, uuid4(), step=step)
+
+    assert (outcome.problems, outcome.changes.new) == ([], 5)
+
+
+def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
+    """The second Ctrl-C ends a run at once; the next one hunts what it left."""
+    loaded = run.load_project(project, {})
+    seen: list[int] = []
+
+    def step(name: str, part: Callable[[], Any]) -> Any:
+        found = part()
+        if name == "hunt pair 2026-03-07":
+            seen.extend(children())
+            raise KeyboardInterrupt
+        return found
+
+    with pytest.raises(KeyboardInterrupt):
+        run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
+
+    assert len(seen) == 1
+    assert list(children()) == []
+    assert not list((project / ".gundog/warehouse.tmp").glob("sandbox-*"))
+    assert hunt(project, DAYS).exit_status == 0
+    assert table(project, "select count(*) from findings") == [(5,)]
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("", 600), ("huntLimit: 90s", 90)])
+def test_hunt_limit_is_ten_minutes_unless_said(tmp_path: Path, text: str, seconds: int) -> None:
+    """A key of gundog.yaml, as a duration."""
+    kit.write_text(
+        tmp_path / "gundog.yaml", f"content: [builtin]\nlake: {{A: x/*.parquet}}\n{text}\n"
+    )
+
+    assert load(tmp_path, {}).hunt_limit.total_seconds() == seconds
+
+
+def test_hunt_limit_that_is_no_duration_is_refused(tmp_path: Path) -> None:
+    """Zero would hunt nothing."""
+    text = "content: [builtin]\nlake: {A: x/*.parquet}\nhuntLimit: 0s\n"
+    kit.write_text(tmp_path / "gundog.yaml", text)
+
+    with pytest.raises(ContentError, match="huntLimit: '0s' is not a duration"):
+        load(tmp_path, {})
+
+
+def test_hunt_limit_changes_no_hash(project: Path) -> None:
+    """Nothing is hunted again for it."""
+    hunt(project, DAYS)
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 2h\n")
+
+    assert hunt(project, DAYS).hunted == 0
