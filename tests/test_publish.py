@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import shutil
 import signal
@@ -18,7 +19,7 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from gundog import content, publish, tables, warehouse
+from gundog import content, identity, publish, tables, warehouse
 from gundog.errors import StoreError
 from tests import kit
 from tests.kit import DAY, NOW
@@ -507,3 +508,63 @@ def test_times_are_in_utc(press: Press) -> None:
     assert press.ask("select end_time, typeof(end_time) from findings") == [
         (NOW, "TIMESTAMP WITH TIME ZONE")
     ]
+
+
+def test_log_of_a_reader_is_never_applied(press: Press) -> None:
+    """A program that opened the file for writing and died takes no finding from later files."""
+    press.finding(1)
+    press.publish().close()
+    leave = (
+        "import duckdb, os, sys; con = duckdb.connect(sys.argv[1]); "
+        "con.execute('delete from findings'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", leave, str(press.target)], check=False)
+    log = press.target.with_name(press.target.name + ".wal")
+    assert log.exists()
+
+    con = press.publish()
+
+    assert con.execute("select count(*) from findings").fetchall() == [(1,)]
+    assert not log.exists()
+
+
+def test_each_published_file_has_an_identity_of_its_own(press: Press) -> None:
+    """After publishing and after sending: a log fits one of them only."""
+    seen = set()
+    for _ in range(2):
+        press.publish().close()
+        seen.add(identity.read(press.target))
+        publish.publish_sent(press.con, press.target)
+        seen.add(identity.read(press.target))
+
+    assert len(seen) == 4
+
+
+def test_mode_of_the_replaced_file_stays(press: Press) -> None:
+    """What an administrator allowed is not undone by a night, whatever the umask."""
+    press.publish().close()
+    press.target.chmod(0o640)
+    before = os.umask(0o077)
+    try:
+        press.publish().close()
+        publish.publish_sent(press.con, press.target)
+    finally:
+        os.umask(before)
+
+    assert press.target.stat().st_mode & 0o7777 == 0o640
+
+
+def test_symlink_of_the_replaced_file_stays(press: Press, tmp_path: Path) -> None:
+    """A link to another folder is followed, and nothing is left beside either end."""
+    press.publish().close()
+    away = tmp_path / "away"
+    away.mkdir()
+    shutil.move(press.target, away / "shared.duckdb")
+    press.target.symlink_to(away / "shared.duckdb")
+    press.finding(1)
+
+    con = press.publish()
+
+    assert con.execute("select count(*) from findings").fetchall() == [(1,)]
+    assert press.target.is_symlink()
+    assert [path.name for path in away.iterdir()] == ["shared.duckdb"]

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import tables, triage, warehouse
+from gundog import identity, tables, triage, warehouse
 from gundog.content import Hunt
 from gundog.errors import StoreError
 from gundog.findings import plain
@@ -161,7 +161,7 @@ def publish(
     except duckdb.Error:
         blank.unlink()  # if it is what is broken, the next publish makes it anew
         raise
-    _rename(aside, target)
+    _put(aside, target)
 
 
 def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
@@ -181,7 +181,34 @@ def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
             if table.name in SENT:
                 con.execute(f"delete from published.main.{table.name}")
                 _copy(con, table)
-    _rename(aside, target)
+    _put(aside, target)
+
+
+def _put(aside: Path, target: Path) -> None:
+    """Puts a finished file in place of the last one, so that no reader's log changes it.
+
+    Mode, group and symlink of the file that it replaces stay.
+    """
+    identity.renew(aside)  # a log that fits the old file does not fit this one
+    place = target.resolve() if target.is_symlink() else target
+    if place.exists():
+        _keep_access(aside, place)
+    if place != target:  # a rename works only inside one file system
+        near = place.with_name(aside.name)
+        shutil.copy2(aside, near)
+        aside.unlink()
+        aside = near
+    _rename(aside, place)
+    # What a reader's program left beside the old file: DuckDB would refuse to open with it there.
+    for beside in {place, target}:
+        beside.with_name(f"{beside.name}.wal").unlink(missing_ok=True)
+
+
+def _keep_access(aside: Path, target: Path) -> None:
+    held = target.stat()
+    with suppress(PermissionError):  # the group is not one of ours
+        os.chown(aside, -1, held.st_gid)
+    aside.chmod(held.st_mode & 0o7777)
 
 
 def _write_sources(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
