@@ -89,7 +89,7 @@ def test_references_cover_every_clause():
         ('from a where exists (with "s.b" as (from a) from s.b)', {"a", "s.b"}),
         ('with "\N{KELVIN SIGN}" as (select 1) from k', {"k"}),
         ('with "\N{LATIN CAPITAL LETTER A WITH DIAERESIS}" as (select 1) from "ä"', {'"ä"'}),
-        ("with recursive r as (select 1 union from recurring.r) from r", {"recurring.r"}),
+        ("with recursive r as (select 1 union from recurring.r) from r", set()),
         ("with csv as (select 1) from recurring.csv", {"recurring.csv"}),
         (
             "with recursive r(a) using key (a) as (select 1 union from r) from recurring.r",

@@ -181,10 +181,9 @@ def _children(
 
 
 def _recursive(node: dict[str, Any]) -> frozenset[Path]:
-    """What names a recursive CTE in its own second part; USING KEY also names the whole of it."""
+    """What names a recursive CTE in its own second part: DuckDB knows it as recurring.name too."""
     name = node["cte_name"]
-    whole = [_folded(["recurring", name])] if node.get("key_targets") else []
-    return frozenset([_folded([name]), *whole])
+    return frozenset([_folded([name]), _folded(["recurring", name])])
 
 
 def _folded(path: Iterable[str]) -> Path:
