@@ -116,6 +116,36 @@ def test_columns_are_told_the_used_ones_first_and_not_too_many(
     ]
 
 
+def test_columns_that_differ_in_case_are_told_by_their_own_names(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The exact one is read; without one the file is no use, and both are named."""
+    write(root, things(KIND=["x"], kind=["y"]))
+    exact = checked(root, capsys)
+    write(root, things(Kind=None, KIND=["x"], kind=["y"]))
+    doubled = checked(root, capsys)
+
+    assert exact[0] == 0
+    assert exact[1][3:] == ["  not known to the source (not read): KIND, kind"]
+    assert doubled[0] == 1
+    assert doubled[1][1] == (
+        "  lake/date=2026-03-09/a.parquet: the file has 2 columns for Kind of Things:"
+        " KIND and kind: have the file written with one of them"
+    )
+
+
+def test_name_that_is_not_utf8_is_told(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The footer of the newest file, damaged."""
+    path = write(root, things(Extra=["x"]))
+    pq.write_table(things(Extra=["x"]), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"Extra", b"E\xfftra"))
+
+    status, lines = checked(root, capsys)
+
+    assert status == 1
+    assert "column name E\\xfftra is not UTF-8" in lines[1]
+
+
 NAMES = [
     ("Timestamp", "TimeGenerated", TIME),
     ("Timestamp", "EventTime", pa.string()),

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.parquet import encryption
 
-from gundog import binding, reading, stage
+from gundog import binding, columns, reading, stage
 from gundog.reading import Limits
 from gundog.settings import LakePath
 from tests.lab import NOON, SOURCE, STAGE, Lab, good
@@ -644,7 +644,7 @@ def test_row_without_a_tenant_has_that_of_its_folder(
 
 def test_extra_columns_are_told(lab: Lab) -> None:
     """What a file holds besides is known to `check --lake`: it may be a column to alias."""
-    held = {"TimeGenerated": "TIMESTAMP", "Id": "BIGINT"}
+    held = columns.named((), [("TimeGenerated", "TIMESTAMP"), ("Id", "BIGINT")])
     _, remarks = binding.bind(lab.source, held, {}, [(1, None)])
 
     assert remarks.extra == ("TimeGenerated",)

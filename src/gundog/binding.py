@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gundog import content, statement
+from gundog import columns, content, statement
+from gundog.columns import Column
 from gundog.content import Source, Stage
 
 TIME = "Timestamp"
@@ -29,7 +30,7 @@ class Remarks:
 
 def bind(
     source: Source,
-    held: Mapping[str, str],
+    held: Sequence[Column],
     aliases: Mapping[str, str],
     files: Sequence[tuple[int, str | None]],
 ) -> tuple[str, Remarks]:
@@ -37,29 +38,34 @@ def bind(
 
     Args:
         source: the source table.
-        held: the files' columns with their DuckDB types.
+        held: the files' columns, in their order.
         aliases: the files' column name by the source's, where they differ.
         files: file id and the tenant its path names, in the order in which they are read.
+
+    Raises:
+        DoubledColumnError: when several of the files' columns may be one of the source's.
     """
-    parts, missing, cast, used = [], [], [], set[str]()
+    parts, missing, cast, used = [], [], [], set[int | None]()
+    names = [column.name for column in held]
     for name, kind in source.columns:
-        column = column_of(held, name, aliases)
-        used.add(column or "")
-        expression, remark = _bind_column(column, held.get(column or "", ""), kind)
+        place = columns.find(names, source.name, name, aliases)
+        column = None if place is None else held[place]
+        used.add(place)
+        expression, remark = _bind_column(column, kind)
         if name == TENANT:
             expression = _or_folder(expression, kind, [tenant for _, tenant in files])
-            remark = "" if remark == "missing" else remark
+            remark = "" if column is None else remark
         if remark == "missing":
             missing.append(name)
-        elif remark:
-            cast.append(f"{name} ({held[column or '']})")
+        elif remark and column:
+            cast.append(f"{name} ({column.kind})")
         if name == TIME:
-            ns = content.nanoseconds(column, held.get(column or "", ""), expression)
+            ns = _nanoseconds(column, expression)
             parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
             expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
         parts.append(f'{expression} as "{name}"')
     parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
-    extra = tuple(name for name in held if name not in used)
+    extra = tuple(name for place, name in enumerate(names) if place not in used)
     return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
 
 
@@ -72,10 +78,9 @@ def _or_folder(expression: str, kind: str, folders: Sequence[str | None]) -> str
     return f"coalesce({own}, try_cast({told} as {kind}))"
 
 
-def column_of(held: Iterable[str], name: str, aliases: Mapping[str, str]) -> str | None:
-    """The files' column that stands for a source's; None when there is none."""
-    folded = {one.lower(): one for one in held}
-    return folded.get(aliases.get(name, name).lower()) or folded.get(name.lower())
+def _nanoseconds(column: Column | None, moment: str) -> str:
+    called, kind = (column.called, column.kind) if column else (None, "")
+    return content.nanoseconds(called, kind, moment)
 
 
 def _text(value: str | None) -> str:
@@ -83,14 +88,16 @@ def _text(value: str | None) -> str:
 
 
 def _per_file(values: Sequence[str], kind: str) -> str:
+    if len(values) == 1:  # a file may have a column file_index of its own
+        return f"{values[0]}::{kind}"
     return f"([{', '.join(values)}]::{kind}[])[file_index::bigint + 1]"
 
 
-def _bind_column(column: str | None, held: str, kind: str) -> tuple[str, str]:
+def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
     """The expression for one column, and whether it is missing or cast."""
     if column is None:
         return f"null::{kind}", "missing"
-    quoted = '"' + column.replace('"', '""') + '"'
+    quoted, held = '"' + column.called.replace('"', '""') + '"', column.kind
     if held == kind:
         return quoted, ""
     is_nested = held.startswith(_NESTED) or held.endswith("]")
@@ -128,5 +135,5 @@ def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) 
         named |= statement.references(stage.sql).columns | {
             name.lower() for name, _ in stage.columns
         }
-    columns = [name for name, _ in source.columns if name.lower() in named]
-    return frozenset(one.lower() for name in columns for one in {name, aliases.get(name, name)})
+    touched = [name for name, _ in source.columns if name.lower() in named]
+    return frozenset(one.lower() for name in touched for one in {name, aliases.get(name, name)})

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from gundog import columns
 
 HOUR_US = 3_600_000_000
 _UNITS = {"us": 1, "ms": 1000}
@@ -32,14 +33,13 @@ def hours(path: Path, column: str) -> dict[int, Span] | None:
         None where only the rows can tell: when a row group reaches into a second hour, holds nulls
         or has no statistics, or when there is no one such column of instants in us or ms.
     """
-    metadata = pq.read_metadata(path)
-    schema = metadata.schema.to_arrow_schema()
+    with columns.footer(path) as file:
+        metadata, schema = file.metadata, file.schema_arrow
     field = schema.get_field_index(column)  # -1 also where two have the name
     kind = schema.field(field).type if field >= 0 else pa.null()
     if not pa.types.is_timestamp(kind) or kind.tz is None or kind.unit not in _UNITS:
         return None
-    leaves = [metadata.schema.column(number).path for number in range(metadata.num_columns)]
-    place, unit = leaves.index(column), _UNITS[kind.unit]
+    place, unit = columns.leaves(schema)[field].start, _UNITS[kind.unit]
     found: dict[int, Span] = {}
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)

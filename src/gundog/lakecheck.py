@@ -10,13 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from rich.console import Console
 
-from gundog import binding, copies, lake, reading, report
+from gundog import binding, columns, copies, lake, reading, report
 from gundog.content import Source
 from gundog.errors import StoreError
 from gundog.lake import FileVersion, LakePath
@@ -89,16 +87,16 @@ def _read(
     """What one file gave, its columns with their types, and why it cannot be read."""
     settings, paths = project.settings, project.settings.lake[source.name]
     aliases = dict(paths[file.lake_path].columns)
-    columns = binding.needed(source, (), aliases)
+    needed = binding.needed(source, (), aliases)
     with tempfile.TemporaryDirectory(prefix="gundog-") as scratch:
         limits = Limits(settings.memory_limit, 1, Path(scratch))
         task, place = Task(file, 0, ()), ""
         try:
-            with copies.local_copy(file, paths, limits.folder, project.environ, columns) as local:
+            with copies.local_copy(file, paths, limits.folder, project.environ, needed) as local:
                 place = str(local)
                 read = reading.read_batch([(task, local)], source, aliases, limits)
-                schema = pq.read_schema(local)
-        except (duckdb.Error, pa.ArrowException) as error:
+                schema = columns.schema(local)
+        except reading.FAILURES as error:
             reason = str(error).splitlines()[0].replace(place or file.path, file.path)
             return Read((task,), binding.Remarks()), {}, reason
     return read, dict(zip(schema.names, schema.types, strict=True)), ""
@@ -114,7 +112,8 @@ def _describe_file(
     paths = project.settings.lake[source.name]
     lines += _alias_problems(source, paths[file.lake_path].columns, held)
     lines += _column_lines(project, source, read)
-    found = suggest(read.remarks.missing, {name: held[name] for name in read.remarks.extra})
+    others = {name: held[name] for name in read.remarks.extra if name in held}
+    found = suggest(read.remarks.missing, others)
     if found:
         lines.append(
             "  it may have them under other names; if so, write under lake: in gundog.yaml"

@@ -14,15 +14,16 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from gundog import binding, content, footers, warehouse
+from gundog import binding, columns, content, footers, warehouse
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.lake import FileVersion
 
 _ROWS_AT_A_TIME = 20_000
 _HOUR_US = footers.HOUR_US
+# What a file can do to whoever reads it; its bytes may be anybody's.
+FAILURES = (duckdb.Error, pa.ArrowException, columns.DoubledColumnError, ValueError, OverflowError)
 # Of smaller files, reading the footer once more saves little over reading all times.
 _LARGE = 4 * 2**20
 
@@ -85,6 +86,8 @@ def read_batch(
 
     Raises:
         duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
+        DoubledColumnError: when several of the files' columns may be one of the source's.
+        pa.ArrowException: when the footer of a file says what no reader understands.
     """
     con = warehouse.connect(
         memory_limit=f"{limits.memory}B",
@@ -99,7 +102,7 @@ def read_batch(
             stage.name: _collect(con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}")
             for stage in tasks[0].stages
         }
-        told = _hours_told(group, aliases)
+        told = _hours_told(group, source, aliases)
         hours = _hours_read(con, source) if told is None else told
     finally:
         con.close()
@@ -116,32 +119,36 @@ def _create_view(
     content.register_functions(con)
     names = ", ".join("'" + str(path).replace("'", "''") + "'" for _, path in group)
     scan = f"read_parquet([{names}], hive_partitioning = false)"
-    held = {row[0]: row[1] for row in con.execute(f"describe from {scan}").fetchall()}
+    own_names = columns.schema(group[0][1]).names  # the same in all of them
+    described = [row[:2] for row in con.execute(f"describe from {scan}").fetchall()]
+    held = columns.named(own_names, described)
     files = [(task.file_id, task.file.tenant) for task, _ in group]
     projection, remarks = binding.bind(source, held, aliases, files)
     con.execute(f'create view "{source.name}" as select {projection} from {scan}')
     return remarks
 
 
-def _hours_told(group: Sequence[tuple[Task, Path]], aliases: Mapping[str, str]) -> pa.Table | None:
+def _hours_told(
+    group: Sequence[tuple[Task, Path]], source: Source, aliases: Mapping[str, str]
+) -> pa.Table | None:
     """Rows of any kind per file and hour, when the footers of all these files tell them."""
     if any(task.file.size < _LARGE for task, _ in group):
         return None
-    names = pq.read_schema(group[0][1]).names  # the same in all of them
-    column = binding.column_of(names, binding.TIME, aliases)
-    if column is None:
+    names = columns.schema(group[0][1]).names
+    place = columns.find(names, source.name, binding.TIME, aliases)
+    if place is None:
         return None
     records = list[tuple[int, int, int, int, int]]()
     for task, path in group:
-        spans = footers.hours(path, column)
+        spans = footers.hours(path, names[place])
         if spans is None:
             return None
         for hour, one in spans.items():
             records.append((task.file_id, hour * _HOUR_US, one.rows, one.first, one.last))
     if not all(first >= _LOW and last <= _HIGH for *_, first, last in records):
         return None
-    columns = list(zip(*records, strict=True)) or [()] * len(_HOURS)
-    return pa.table(columns, _HOURS)
+    values = list(zip(*records, strict=True)) or [()] * len(_HOURS)
+    return pa.table(values, _HOURS)
 
 
 _LOW, _HIGH = (int(one.timestamp()) * 1_000_000 for one in (binding.EARLIEST, binding.LATEST))

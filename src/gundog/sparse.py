@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
+
+from gundog import columns as file_columns
 
 # Nearer ranges than this are fetched as one: a request costs more than the bytes between.
 _GAP_BYTES = 64 * 1024
@@ -40,7 +41,8 @@ def copy(remote: Any, target: Path, columns: Collection[str]) -> None:
     """
     size = remote.size()
     footer = _footer(remote, size)
-    wanted = needed_ranges(_parsed(footer), columns, size - len(footer))
+    parsed = file_columns.footer(pa.BufferReader(_MARK + footer))
+    wanted = needed_ranges(parsed, columns, size - len(footer))
     pieces = [piece for one in _merged(wanted) for piece in _pieces(one)]
     with target.open("wb") as local, ThreadPoolExecutor(_PARALLEL_READS) as pool:
         local.truncate(size)
@@ -61,13 +63,6 @@ def _footer(remote: Any, size: int) -> bytes:
     if length > len(end):
         end = _read_piece(remote, (size - length, size - len(end))) + end
     return end[-length:]
-
-
-def _parsed(footer: bytes) -> Any:
-    try:
-        return pq.ParquetFile(pa.BufferReader(_MARK + footer))
-    except OSError as error:  # what pyarrow calls a footer that is no metadata
-        raise pa.ArrowInvalid(f"not a parquet file that can be read: {error}") from error
 
 
 def _copy_piece(remote: Any, local: int, piece: Range) -> None:
@@ -108,19 +103,8 @@ def needed_ranges(file: Any, columns: Collection[str], end: int) -> list[Range]:
 
 def _leaves(schema: pa.Schema, columns: Collection[str]) -> set[int]:
     """The places of the parquet leaf columns that belong to the named top-level columns."""
-    found, place = set(), 0
-    for field in schema:
-        count = _count_leaves(field.type)
-        if field.name.lower() in columns:
-            found |= set(range(place, place + count))
-        place += count
-    return found
-
-
-def _count_leaves(kind: pa.DataType) -> int:
-    if isinstance(kind, pa.ExtensionType):
-        return _count_leaves(kind.storage_type)
-    return sum(_count_leaves(kind.field(n).type) for n in range(kind.num_fields)) or 1
+    places = zip(schema, file_columns.leaves(schema), strict=True)
+    return {leaf for field, some in places if field.name.lower() in columns for leaf in some}
 
 
 def _merged(ranges: Iterable[Range]) -> list[Range]:

@@ -17,9 +17,8 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from gundog import binding, content, copies, reading, stage_store
+from gundog import binding, columns, content, copies, reading, stage_store
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.copies import FileChangedError
@@ -170,10 +169,10 @@ def _bring(
     """Each file of a batch near, with its schema; or why it is not."""
 
     def bring(task: Task) -> tuple[Task, Path | Exception, str]:
-        columns = binding.needed(source, task.stages, _aliases(place, task))
+        needed = binding.needed(source, task.stages, _aliases(place, task))
         try:
-            near = _copy(task, place, opened, columns)
-            return task, near, str(pq.read_schema(near).remove_metadata())
+            near = _copy(task, place, opened, needed)
+            return task, near, _group_of(task, columns.schema(near))
         except (pa.ArrowException, StoreError, OSError) as error:
             return task, error, ""
 
@@ -187,11 +186,17 @@ def _bring(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
+def _group_of(task: Task, schema: pa.Schema) -> str:
+    """What files have in common that are read together; odd names are read alone."""
+    alone = "" if columns.is_plain(schema.names) else str(task.file_id)
+    return f"{alone}{schema.remove_metadata()}"
+
+
 def _copy(
-    task: Task, place: _Place, opened: ExitStack, columns: Collection[str] | None = None
+    task: Task, place: _Place, opened: ExitStack, needed: Collection[str] | None = None
 ) -> Path:
     return opened.enter_context(
-        copies.local_copy(task.file, place.paths, place.limits.folder, place.environ, columns)
+        copies.local_copy(task.file, place.paths, place.limits.folder, place.environ, needed)
     )
 
 
@@ -237,7 +242,7 @@ def _read_group(
     try:
         with _idle(con, place.limits):
             read = reading.read_batch(group, source, _aliases(place, group[0][0]), place.limits)
-    except duckdb.Error as error:
+    except reading.FAILURES as error:
         if len(group) > 1:
             for one in group:
                 yield from _read_group(con, [one], source, place, opened, done)
@@ -255,7 +260,7 @@ def _read_again(
     place: _Place,
     opened: ExitStack,
     done: Staged,
-    error: duckdb.Error,
+    error: Exception,
 ) -> Iterator[Read]:
     """One file that could not be read: once more whole, and with one thread if memory lacked."""
     lacking = _lacks_memory(error)
@@ -271,7 +276,7 @@ def _read_again(
             yield reading.read_batch([(task, near)], source, _aliases(place, task), limits)
     except StoreError as failure:
         done.unread.append((task.file.path, str(failure)))
-    except duckdb.Error as failure:
+    except reading.FAILURES as failure:
         if _lacks_memory(failure) or _lacks_disk(failure):
             done.unread.append((task.file.path, f"{_reason(failure)}: {_MORE}"))
         else:
