@@ -32,6 +32,7 @@ bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/REA
 
 torture: $(READY)  ## kill a run 200 times and compare every table with an undisturbed one
 	$(BIN)/python -m tests.crash 200
+	$(BIN)/python -m tests.growth
 
 bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md
 	@$(EXTRA)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from string import ascii_letters, ascii_uppercase
 
 import duckdb
@@ -425,3 +426,26 @@ def test_the_pattern_lets_ordinary_lines_pass() -> None:
     lines = [EXPORT, REMOVE, "xcopy a b /e /y", 'x {"a":"b"}', "$a + $b", 'dir "C:\\a b"']
 
     assert in_duckdb(lines) == [False] * len(lines)
+
+
+_QUOTE_RUNS = st.text(st.sampled_from("a-'\""), max_size=12)
+
+
+@given(_QUOTE_RUNS)
+def test_quotes_inside_a_word_are_those_of_the_plain_pattern(text: str) -> None:
+    """The patterns that read a run of quotes once find what the ones find that say it plainly."""
+    for quick, kind in ((commandline._DOUBLE_INSIDE, '"'), (commandline._SINGLE_INSIDE, "'")):
+        plain = re.compile(rf"[\w-][\"']*{kind}[\"']*[\w-]")
+
+        assert (quick.search(text) is None) == (plain.search(text) is None)
+
+
+@given(st.lists(st.sampled_from(["-", "/", "a", " ", "-e", "-e AAAAAA", ",", "e"]), max_size=8))
+def test_dashes_of_flags_go_as_in_the_plain_pattern(parts: list[str]) -> None:
+    """Dashes before an encoded command go; one that ends a word is part of the word."""
+    text = " ".join("".join(parts).split())
+    follows = f"{commandline._FLAG}{commandline._FLAG_GAP}{commandline._VALUE}"
+
+    assert commandline._strip_marks(text) == re.sub(
+        rf"(?<![0-9A-Za-z_])[-/]+(?={follows})", "", text
+    )

@@ -35,7 +35,8 @@ SUSPICIOUS = "|".join(
 """Matches every text on which `normalise` can take a step, and some others."""
 
 _SUSPICIOUS = re.compile(SUSPICIOUS)
-_FLAG_DASHES = rf"(?<![0-9A-Za-z_])[-/]+(?={_FLAG}{_FLAG_GAP}{_VALUE})"
+_FLAG_DASHES = re.compile(rf"(?<![-/])[-/]+(?={_FLAG}{_FLAG_GAP}{_VALUE})")
+_LETTER = re.compile(r"[0-9A-Za-z_]")
 _ENCODED = re.compile(
     rf"(?<![0-9A-Za-z_])[-/]{_FLAG}{_FLAG_GAP}"
     rf"(?:[\"']([0-9A-Za-z+/={_BLANK[1:-1]}]{{6,}})(?=[\"'])|[\"']?([0-9A-Za-z+/]{{6,}}={{0,2}}))"
@@ -59,8 +60,10 @@ _QUOTED_WORD = re.compile(
     r"|(?<=[\w-])(?:\\\"\\\")+(?=[\w-])"
     r"|[\w\"'-]+"
 )
-_DOUBLE_INSIDE = re.compile(r"[\w-][\"']*\"[\"']*[\w-]")
-_SINGLE_INSIDE = re.compile(r"[\w-][\"']*'[\"']*[\w-]")
+# A run of quotes between letters that holds one of the kind; its first one, so that the run is
+# read once.
+_DOUBLE_INSIDE = re.compile(r"[\w-]'*\"[\"']*[\w-]")
+_SINGLE_INSIDE = re.compile(r"[\w-]\"*'[\"']*[\w-]")
 _EMPTY_OPERANDS = r"(?: ?\+ ?(?:''|\"\"|\\\"\\\"))*"
 _CONCATENATION = re.compile(
     rf"(?<=[\w-])(?:['\"]{_EMPTY_OPERANDS} ?\+ ?['\"]|\\\"{_EMPTY_OPERANDS} ?\+ ?\\\")(?=[\w-])"
@@ -104,7 +107,8 @@ def looks_obfuscated(text: str) -> bool:
     >>> looks_obfuscated("net use"), looks_obfuscated("n^et use")
     (False, True)
     """
-    return _SUSPICIOUS.search(text) is not None
+    # Blanks in a row mean what one means, and would be read again and again.
+    return not text.isascii() or _SUSPICIOUS.search(_collapse(text)) is not None
 
 
 def _round(text: str, steps: dict[str, None]) -> str:
@@ -228,7 +232,13 @@ def _strip_marks(text: str) -> str:
     for fold in (_remove_invisible, _fold_lookalikes, _fold_dashes, _fold_quotes):
         text = fold(text)
     text = _collapse(re.sub(r"[\^`\"'+]", "", text))
-    return re.sub(_FLAG_DASHES, "", text)
+    return _FLAG_DASHES.sub(_drop_dashes, text)
+
+
+def _drop_dashes(match: re.Match[str]) -> str:
+    """Nothing; a dash that ends a word stays, and makes the dashes after it no flag's."""
+    start = match.start()
+    return match[0][0] if start and _LETTER.match(match.string, start - 1) else ""
 
 
 _UNDO: dict[str, Callable[[str], str]] = {

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import ipaddress
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gundog import appending
+from gundog import appending, globs
 from gundog.errors import ContentError, InputError, Problem
 from gundog.fields import Fields, read_list, unknown
 from gundog.interval import format_time, parse_time
@@ -241,15 +240,11 @@ def _values(value: Any) -> list[str]:
 
 
 def _pattern(pattern: str) -> Callable[[str], bool]:
-    parts = re.split(r"(\[\*\]|\*)", pattern.casefold())
-    source = "".join({"*": ".*", "[*]": r"\*"}.get(one, re.escape(one)) for one in parts)
-    text = re.compile(source, re.DOTALL)
+    text = globs.matcher(pattern)
     network = _network(pattern)
 
     def fits(value: str) -> bool:
-        if text.fullmatch(value.casefold()):
-            return True
-        return network is not None and _lies_in(value, network)
+        return text(value) or (network is not None and _lies_in(value, network))
 
     return fits
 
