@@ -18,8 +18,9 @@ LIMIT = 2.5
 _SIZES = (8_000, 64_000)  # letters: where measuring begins and ends
 _ENOUGH_S = 0.002
 _TOKENS = (
-    *'\' " \\" + a - / e ^ ` `n [ ( { | = , \'\' "" -e, AAAAAA ZQBjAGgA @ . : // www. < & _ *'.split(),
-    *" |  |\t|-e |/e |\u200b|\uff41|\u2013|\u201c|\n|\x1b|\ufdfa|xn--|1. ".split("|"),
+    *'\' " \\" + a - / e ^ ` `n [ ( { | = , \'\' "" -e, AAAAAA ZQBjAGgA'.split(),
+    *"@ . : // www. < & _ * xn-- 1.".split(),
+    *" |  |\t|-e |/e |\u200b|\uff41|\u2013|\u201c|\n|\x1b|\ufdfa".split("|"),
 )
 _AT = datetime(2026, 1, 5, tzinfo=UTC)
 Reader = Callable[[str], object]

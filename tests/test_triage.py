@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from gundog import cli, triage
-from gundog.errors import InputError
+from gundog.errors import InputError, StoreError
 from gundog.triage import Said
 from tests import kit
 from tests.kit import DAY, NOW, hunt, table
@@ -380,3 +380,172 @@ def test_hostile_note_is_only_shown(root: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert r"\x1b[31m[bold]x\u202e" in out
+
+
+# ---- lines that cannot be used ----
+
+GOOD: dict[str, object] = {
+    "finding_id": ID,
+    "at": "2026-03-10T04:00:00Z",
+    "actor": "ana",
+    "host": "srv",
+    "status": "resolved",
+    "status_id": 4,
+    "verdict": "benign",
+    "verdict_id": 5,
+    "note": "caf\u00e9",
+}
+
+
+def with_value(**values: object) -> bytes:
+    """A good line with other values, as JSON."""
+    return json.dumps({**GOOD, **values}).encode()
+
+
+BAD = {
+    "latin-1": b'{"note": "caf\xe9"}',
+    "no JSON": b"{",
+    "a number": b"7",
+    "a list": b"[1, 2]",
+    "nothing": b"null",
+    "keys missing": b'{"finding_id": "x"}',
+    "nested": b"[" * 10_000,
+    "nested deeper": b"[" * 500_000,
+    "closed nesting": b"[" * 10_000 + b"]" * 10_000,
+    "huge number": b'{"at": ' + b"9" * 10_000 + b"}",
+    "too long": json.dumps({**GOOD, "note": "x" * 2_000_000}).encode(),
+    "id a number": with_value(finding_id=7),
+    "id no uuid": with_value(finding_id="no uuid"),
+    "id a surrogate": with_value(finding_id="\udcff"),
+    "id null": with_value(finding_id=None),
+    "at a number": with_value(at=1.5),
+    "at no time": with_value(at="yesterday"),
+    "at naive": with_value(at="2026-03-10T04:00:00"),
+    "at a day": with_value(at="2026-03-10"),
+    "at too early": with_value(at="0001-01-01T00:00:00Z"),
+    "at before the first year": with_value(at="0001-01-01T00:00:00+14:00"),
+    "at too late": with_value(at="9999-12-31T23:59:59.999999Z"),
+    "at null": with_value(at=None),
+    "actor null": with_value(actor=None),
+    "actor a list": with_value(actor=["a"]),
+    "host a surrogate": with_value(host="\ud800"),
+    "status unknown": with_value(status="done"),
+    "status a list": with_value(status=["new"]),
+    "status null": with_value(status=None),
+    "verdict unknown": with_value(verdict="fine"),
+    "verdict a mapping": with_value(verdict={"a": 1}),
+    "note a number": with_value(note=7),
+    "note a surrogate": with_value(note="\ud800"),
+    "note with NUL": with_value(note="a\0b"),
+}
+
+
+@pytest.mark.parametrize("line", BAD.values(), ids=BAD.keys())
+def test_line_that_cannot_be_used_is_named_and_costs_no_other(path: Path, line: bytes) -> None:
+    """The lines around it are read, and the next one said stands on a line of its own."""
+    triage.append(path, ID, Said("new"), NEW, NOW)
+    with path.open("ab") as file:
+        file.write(line)
+    triage.append(path, OTHER, Said(verdict="benign"), NEW, NOW)
+
+    entries, problems = triage.read(path)
+
+    assert [one.finding_id for one in entries] == [ID, OTHER]
+    assert problems == ["triage.jsonl: line 2: says nothing that can be read: remove it"]
+
+
+def test_good_line_of_the_bad_ones_is_read(path: Path) -> None:
+    """So that each of them is bad for one reason only; also behind a mark of byte order."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xef\xbb\xbf" + with_value() + b"\r\n")
+
+    [entry], problems = triage.read(path)
+
+    assert (entry.note, problems) == ("caf\u00e9", [])
+
+
+def test_same_line_again_is_named(path: Path) -> None:
+    """Two machines whose files were joined say some lines twice."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(with_value() + b"\n" + with_value(note="other") + b"\n")
+
+    entries, problems = triage.read(path)
+
+    assert [one.note for one in entries] == ["caf\u00e9"]
+    assert problems == ["triage.jsonl: line 2: says line 1 again: remove it"]
+
+
+def test_many_bad_lines_are_counted(path: Path) -> None:
+    """A file of something else fills no screen."""
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"x\n" * 1000)
+
+    assert triage.read(path)[1][-1] == "triage.jsonl: 980 more lines cannot be used"
+    assert len(triage.read(path)[1]) == 21
+
+
+def test_folder_in_its_place_is_named(path: Path) -> None:
+    """Readers go on without what was said; saying more is refused in a sentence."""
+    path.mkdir(parents=True)
+
+    entries, [problem] = triage.read(path)
+
+    assert (entries, "cannot be read" in problem) == ([], True)
+    with pytest.raises(StoreError, match="cannot be written"):
+        triage.append(path, ID, Said("new"), NEW, NOW)
+
+
+@pytest.mark.parametrize("note", ["\udce9", "a\0b", "x" * 1_000_001])
+def test_note_that_could_not_be_read_back_is_refused(path: Path, note: str) -> None:
+    """Before anything is written."""
+    with pytest.raises(InputError, match="--note"):
+        triage.append(path, ID, Said(note=note), NEW, NOW)
+
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["latin-1", "id a number", "id a surrogate", "nested deeper", "at too late"]
+)
+def test_bad_line_stops_no_command_and_no_night(
+    root: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status names it; all others skip it."""
+    finding = finding_of(root, "a")
+    assert gundog(root, "triage", finding, "--note", "a note that counts") == 0
+    with (root / ".gundog/triage.jsonl").open("ab") as file:
+        file.write(BAD[name] + b"\n" + with_value(finding_id=finding, at="2199-01-01T00:00:00Z"))
+
+    assert gundog(root, "findings", "--all") == 0
+    assert gundog(root, "show", finding) == 0
+    assert gundog(root, "sql", "select count(*) from triage") == 0
+    assert gundog(root, "triage", finding, "--note", "again") == 0
+    assert gundog(root, "purge", "--account", "nobody") == 0
+    assert hunt(root, RANGE).exit_status == 0
+    capsys.readouterr()
+    assert gundog(root, "status") == 1
+    assert "triage.jsonl: line 2" in capsys.readouterr().out
+    newest = table(root, """select note from triage order by "at" desc limit 1""")
+    assert newest == [("again",)]
+
+
+def test_full_disk_keeps_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
+    """Half a line would be a problem of status for ever."""
+    triage.append(path, ID, Said(note="first"), NEW, NOW)
+    before = path.read_bytes()
+    code = (
+        "import resource, sys; from pathlib import Path; from gundog import triage;"
+        "from gundog.errors import StoreError; from tests.kit import NOW\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 50}, -1))\n"
+        "said = triage.Said(note='x')\n"
+        "try: triage.append(Path(sys.argv[1]), sys.argv[2], said, ('new', None), NOW)\n"
+        "except StoreError as error: print(error)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path), OTHER], capture_output=True, text=True, check=True
+    )
+
+    assert "cannot be written" in done.stdout
+    assert "nothing was changed" in done.stdout
+    assert path.read_bytes() == before

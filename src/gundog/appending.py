@@ -1,7 +1,8 @@
-"""An item added to a YAML list that people keep by hand: what they wrote stays to the byte."""
+"""Lines added to files that people keep: what they wrote stays to the byte, on a full disk too."""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def append(path: Path, head: str, item: str, holds: Callable[[Path], bool]) -> s
         added = added if before else head + added
         aside = target.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            _write(aside, before + added)
+            _write(aside, (before + added).encode())
             if before:
                 shutil.copymode(target, aside)
             if not holds(aside):
@@ -65,6 +66,56 @@ def append(path: Path, head: str, item: str, holds: Callable[[Path], bool]) -> s
     return added
 
 
+def add_line(path: Path, line: bytes) -> None:
+    """Adds a line at the end of a file, on disk when this returns; a cut line above it is ended.
+
+    Raises:
+        StoreError: when it cannot be written, as on a full disk; the file stays as it was.
+    """
+    try:
+        with path.open("a+b", buffering=0) as file:
+            size = file.seek(0, os.SEEK_END)
+            try:
+                _write_all(file, _gap(file, size) + line + b"\n")
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(size)
+                raise
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def replace(path: Path, data: bytes) -> None:
+    """Puts `data` in a file's place, with its mode; a link is followed.
+
+    Raises:
+        StoreError: when it cannot be written; the file stays as it was.
+    """
+    target = path.resolve()
+    aside = target.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        try:
+            _write(aside, data)
+            shutil.copymode(target, aside)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        raise _unwritten(path, error) from error
+
+
+def _gap(file: io.FileIO, size: int) -> bytes:
+    if not size:
+        return b""
+    file.seek(size - 1)
+    return b"" if file.read(1) == b"\n" else b"\n"
+
+
+def _write_all(file: io.FileIO, data: bytes) -> None:
+    while data:
+        data = data[file.write(data) :]
+
+
 def _unwritten(path: Path, error: OSError) -> StoreError:
     why = error.strerror or type(error).__name__
     return StoreError(
@@ -73,8 +124,8 @@ def _unwritten(path: Path, error: OSError) -> StoreError:
     )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, data: bytes) -> None:
     with path.open("wb") as file:
-        file.write(text.encode("utf-8"))
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())

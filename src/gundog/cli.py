@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from gundog import streams
 from gundog.errors import ContentError, GundogError, InputError
 from gundog.interval import parse_duration, parse_range, parse_time
 
@@ -29,20 +30,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done; 1 done but something failed or had no data; 2 the input is wrong and nothing was done;
     3 another run holds the warehouse.
     """
-    arguments = _parser().parse_args(argv)
-    command: Callable[[argparse.Namespace], int] = arguments.run
+    streams.prepare()
+    status = _ended(sys.argv[1:] if argv is None else list(argv))
+    if lost := streams.finish():
+        _complain(f"standard output cannot be written ({lost}): give it a place that can")
+        return status or 1
+    return status
+
+
+def _ended(argv: Sequence[str]) -> int:
+    """The exit status of a command, all that went wrong said."""
     try:
+        _check_words(argv)
+        arguments = _parser().parse_args(argv)
+        command: Callable[[argparse.Namespace], int] = arguments.run
         return command(arguments)
     except ContentError as error:
         _complain(error)
-        _complain(f"{len(error.problems)} problems; nothing was done")
+        _complain(f"{_count(len(error.problems), 'problem')}; nothing was done")
         return error.exit_status
     except GundogError as error:
         _complain(error)
         return error.exit_status
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except KeyboardInterrupt:
         return _stopped()
     except RuntimeError as error:
@@ -51,6 +60,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not warehouse.is_interrupt(error):
             raise
         return _stopped()
+
+
+def _check_words(argv: Sequence[str]) -> None:
+    """Raises InputError for an argument that is not UTF-8: no table and no file could keep it."""
+    for word in argv:
+        if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
+            raise InputError(f"the argument {word} is not UTF-8: write it in UTF-8")
+
+
+def _count(number: int, what: str) -> str:
+    """A number and what it counts, as people say it.
+
+    >>> _count(1, "problem"), _count(2, "problem")
+    ('1 problem', '2 problems')
+    """
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _stopped() -> int:
@@ -451,19 +476,32 @@ def _sql(arguments: argparse.Namespace) -> int:
         raise InputError("give one SQL statement, - for standard input, or -f FILE")
     if arguments.file and not arguments.file.is_file():
         raise InputError(f"{arguments.file}: is not there: give a file that holds one SELECT")
-    sql = arguments.file.read_text(encoding="utf-8") if arguments.file else arguments.sql
     project = _load(arguments)
     findings = project.settings.findings
+    sql = _sql_text(arguments)
     with report.published(findings):
         pass
     said, _ = triage.read(triage.beside(findings))
-    rows = query.user_query(
-        findings,
-        sys.stdin.read() if sql == "-" else sql,
-        prepare=partial(triage.overlay, entries=said),
-    )
+    rows = query.user_query(findings, sql, prepare=partial(triage.overlay, entries=said))
     report.write_rows(rows, arguments.format, sys.stdout, _console())
     return 0
+
+
+def _sql_text(arguments: argparse.Namespace) -> str:
+    """The SQL that was given as an argument, in a file or on standard input."""
+    where = arguments.file or ("standard input" if arguments.sql == "-" else "")
+    try:
+        if arguments.file:
+            data: bytes = arguments.file.read_bytes()
+        elif where:
+            data = sys.stdin.buffer.read() if hasattr(sys.stdin, "buffer") else b""
+        else:
+            return str(arguments.sql)
+        return data.decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{where}: cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: is not UTF-8: save it as UTF-8") from error
 
 
 def _check(arguments: argparse.Namespace) -> int:
@@ -474,7 +512,7 @@ def _check(arguments: argparse.Namespace) -> int:
     content = project.content
     counted = f"{len(content.hunts)} detections, {len(content.stages)} staged tables"
     if problems:
-        _complain(f"{len(problems)} problems; {counted} are fine")
+        _complain(f"{_count(len(problems), 'problem')}; {counted} are fine")
         return 2
     sys.stdout.write(f"OK: {counted}, {len(content.sources)} source tables\n")
     if arguments.lake:

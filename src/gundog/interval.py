@@ -118,7 +118,7 @@ def parse_duration(text: str) -> timedelta:
         elif re.fullmatch(f"(?:{_DURATION.pattern})+", stripped):
             for number, unit in _DURATION.findall(stripped):
                 total += timedelta(**{_UNITS[unit]: int(number)})
-    except OverflowError:
+    except (OverflowError, ValueError):  # ValueError: thousands of digits
         total = timedelta()
     if not total:
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,11 +18,22 @@ from gundog.interval import format_time
 
 STYLES = {"critical": "bold white on red", "high": "bold red", "medium": "yellow", "low": "cyan"}
 
+# A program reads lines, not screens: what is piped is not wrapped, unless COLUMNS says how wide.
+_UNWRAPPED = 100_000
+_SIZE = re.compile(r"[1-9][0-9]{0,4}")
+
 
 def console() -> Console:
     """A console on standard output that takes no text for markup."""
-    width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "120"))
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+    environ = {name: said for name, said in os.environ.items() if not _is_no_size(name, said)}
+    asked = int(environ.get("COLUMNS", "0"))
+    width = None if sys.stdout.isatty() else asked or _UNWRAPPED
+    return Console(width=width, highlight=False, markup=False, emoji=False, _environ=environ)
+
+
+def _is_no_size(name: str, said: str) -> bool:
+    """True for a COLUMNS or LINES that is empty or no number, as under cron."""
+    return name in ("COLUMNS", "LINES") and not _SIZE.fullmatch(said)
 
 
 def safe(value: Any) -> Text:

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock
 
-from gundog import counts, redelivery, retention, tables, warehouse
+from gundog import appending, counts, redelivery, retention, tables, warehouse
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -140,12 +139,14 @@ def _purge_series(con: duckdb.DuckDBPyConnection, whom: Whom) -> int:
 def _forget_lines(path: Path, ids: set[str]) -> None:
     if not path.is_file():
         return
-    with FileLock(path.with_suffix(".lock")):
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if not any(one in line for one in ids)]
-        aside = path.with_suffix(".new")
-        aside.write_text("".join(kept), encoding="utf-8")
-        aside.replace(path)
+    gone = [one.encode() for one in ids]
+    with appending.locked(path.with_suffix(".lock")):
+        kept = [
+            line
+            for line in path.read_bytes().splitlines(keepends=True)
+            if not any(one in line.lower() for one in gone)
+        ]
+        appending.replace(path, b"".join(kept))
 
 
 def compact(path: Path) -> None:

@@ -10,16 +10,16 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+from uuid import UUID
 
 import duckdb
-from filelock import FileLock
 
-from gundog import tables, warehouse
+from gundog import appending, tables, warehouse
 from gundog.errors import InputError
 from gundog.fields import unknown
 from gundog.interval import format_time, parse_time
@@ -38,6 +38,10 @@ VERDICTS = {
 }
 _OPEN = ("new", "in_progress")
 _TICK = timedelta(microseconds=1)
+# What one line may hold, in bytes; a note on the command line cannot become as long.
+_LONGEST = 1_000_000
+_NAMED = 20  # lines that a problem is told of, each
+_FIRST, _LAST = (datetime(year, 1, 1, tzinfo=UTC) for year in (1970, 2200))
 
 
 @dataclass(frozen=True)
@@ -100,19 +104,23 @@ def append(
         now: the present; a line is never older than the one above it.
 
     Raises:
-        InputError: when nothing was said, or the status or verdict is no known one.
+        InputError: when nothing was said, or the status or verdict is no known one, or the note
+            cannot be kept.
+        StoreError: when it cannot be written, as on a full disk; the file stays as it was.
     """
     if not (said.status or said.verdict or said.note):
         raise InputError("nothing was said: give --status, --verdict or --note")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path.with_suffix(".lock")):
+    with appending.locked(path.with_suffix(".lock")):
         entries, _ = read(path)
         mine = [one for one in entries if one.finding_id == finding_id]
         if mine:
             before = mine[-1].status, mine[-1].verdict
         at = max(now, entries[-1].at + _TICK) if entries else now
         entry = _entry(finding_id, said, before, at)
-        _write_line(path, entry)
+        line = _line(entry)
+        if _usable(line) is None:
+            raise InputError("--note cannot be kept: write a shorter one, in UTF-8")
+        appending.add_line(path, line)
     return entry
 
 
@@ -140,52 +148,102 @@ def actor() -> str:
     try:
         import pwd
 
-        return pwd.getpwuid(os.getuid()).pw_name
+        name = pwd.getpwuid(os.getuid()).pw_name
     except (ImportError, KeyError):
         import getpass
 
-        return getpass.getuser()
+        name = getpass.getuser()
+    return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _write_line(path: Path, entry: Entry) -> None:
-    line = json.dumps({**asdict(entry), "at": format_time(entry.at)}, ensure_ascii=True) + "\n"
-    with path.open("a+b") as file:
-        if file.tell() and not _ends_with_newline(file):
-            line = "\n" + line  # after a line that was cut short
-        file.write(line.encode("ascii"))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _ends_with_newline(file: Any) -> bool:
-    file.seek(-1, os.SEEK_END)
-    return bool(file.read(1) == b"\n")
+def _line(entry: Entry) -> bytes:
+    text = json.dumps({**asdict(entry), "at": format_time(entry.at)}, ensure_ascii=True)
+    return text.encode("ascii")
 
 
 def read(path: Path) -> tuple[list[Entry], list[str]]:
-    """Every entry in the order it was said, and what is wrong with lines that hold none."""
-    if not path.is_file():
-        return [], []
+    """Every entry in the order it was said, and what is wrong with lines that hold none.
+
+    Nothing that stands in the file keeps the other lines from being read.
+    """
     entries, problems = list[Entry](), list[str]()
-    for number, line in enumerate(
-        path.read_text(encoding="utf-8", errors="replace").split("\n"), 1
-    ):
-        if not line.strip():
-            continue
-        try:
-            entries.append(_parse(json.loads(line)))
-        except (ValueError, TypeError, KeyError, AttributeError, InputError):
-            problems.append(f"{path.name}: line {number}: says nothing that can be read: remove it")
-    return entries, problems
+    known = dict[tuple[str, datetime], int]()
+    try:
+        with path.open("rb") as file:
+            for number, line in enumerate(_lines(file), 1):
+                entry = _usable(line)
+                key = (entry.finding_id, entry.at) if entry else None
+                if entry is None or key is None:
+                    if line.strip():
+                        problems.append(f"line {number}: says nothing that can be read: remove it")
+                elif key in known:
+                    problems.append(f"line {number}: says line {known[key]} again: remove it")
+                else:
+                    known[key] = number
+                    entries.append(entry)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        problems.append(f"cannot be read ({why}): let this account read it")
+    return entries, [f"{path.name}: {one}" for one in _few(problems)]
 
 
-def _parse(data: dict[str, Any]) -> Entry:
+def _few(problems: Sequence[str]) -> list[str]:
+    more = len(problems) - _NAMED
+    return [*problems[:_NAMED], *([f"{more} more lines cannot be used"] if more > 0 else [])]
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines; of one that is too long only the beginning, itself too long."""
+    while line := file.readline(_LONGEST + 1):
+        yield line
+        while len(line) > _LONGEST and not line.endswith(b"\n"):
+            line = file.readline(_LONGEST + 1)
+
+
+def _usable(line: bytes) -> Entry | None:
+    """What a line says, or None when that cannot be used."""
+    if len(line) > _LONGEST or not line.strip():
+        return None
+    try:
+        return _parse(json.loads(line.decode("utf-8-sig")))
+    except (ValueError, TypeError, KeyError, RecursionError, OverflowError, InputError):
+        return None
+
+
+def _parse(data: Any) -> Entry:
     values = {one.name: data[one.name] for one in fields(Entry)}
-    status, verdict = str(values["status"]), values["verdict"]
-    values["at"] = parse_time(values["at"])
-    values["status_id"] = STATUSES[status]
-    values["verdict_id"] = VERDICTS[verdict] if verdict else None
-    return Entry(**values)
+    status, verdict, note = values["status"], values["verdict"] or None, values["note"]
+    return Entry(
+        finding_id=str(UUID(_text(values["finding_id"]))),
+        at=_moment(_text(values["at"])),
+        actor=_text(values["actor"]),
+        host=_text(values["host"]),
+        status=status,
+        status_id=STATUSES[status],
+        verdict=verdict,
+        verdict_id=VERDICTS[verdict] if verdict else None,
+        note=None if note is None else _text(note),
+    )
+
+
+def _text(value: Any) -> str:
+    """The value, when it is text that every table takes."""
+    if not isinstance(value, str) or "\0" in value:
+        raise ValueError
+    value.encode("utf-8")  # a lone surrogate is none
+    return value
+
+
+def _moment(text: str) -> datetime:
+    """A time with a zone that leaves room for a later one."""
+    if datetime.fromisoformat(text).tzinfo is None:
+        raise ValueError
+    moment = parse_time(text)
+    if not _FIRST <= moment < _LAST:
+        raise ValueError
+    return moment
 
 
 # The newest of what was said of each finding.
