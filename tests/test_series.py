@@ -75,7 +75,8 @@ class Desk:
         )
         self.con.execute(
             """insert into source_hours
-               select 'Things', 1, date_trunc('hour', "Timestamp"), count(*)
+               select 'Things', 1, date_trunc('hour', "Timestamp"), count(*),
+                      coalesce(TenantId, '')
                from Things group by all"""
         )
         return self

@@ -6,7 +6,8 @@ hours alone. An hour that was not observed is missing, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog import content, query
+from gundog import content, query, tenancy
 from gundog.content import Hunt
 from gundog.interval import Interval, split
 
@@ -259,12 +260,21 @@ def is_total(key: Sequence[str]) -> bool:
     return len(key) > 1 and all(one == TOTAL for one in key[1:])
 
 
+def tenant_of(hunt: Hunt, key: Sequence[str]) -> str | None:
+    """Whose series it is; None where the detection's `by` columns do not say."""
+    settings = hunt.detection.series
+    if settings is None or "tenant" not in settings.by:
+        return None
+    return key[settings.by.index("tenant")]
+
+
 def arrange(
     con: duckdb.DuckDBPyConnection,
     hunt: Hunt,
     span: Interval,
     counted: Counted,
-    known: np.ndarray,
+    known: HourStates,
+    left_out: Collection[str] = (),
 ) -> Counts:
     """Counts that were kept and those just taken on a dense axis, with what is known of each hour.
 
@@ -274,17 +284,25 @@ def arrange(
         span: the axis, whole hours.
         counted: what stands for its intervals in place of what was kept.
         known: the `hour_states` of its sources over the axis.
+        left_out: tenants whose series are none of it.
     """
-    names = sorted(_names(con, hunt, span, counted))
+    names = sorted(
+        name
+        for name in _names(con, hunt, span, counted)
+        if tenant_of(hunt, by_values(name)) not in left_out
+    )
     place = {name: row for row, name in enumerate(names)}
     hours = span.length // HOUR
     values = np.zeros((len(names), hours))
     states = np.empty(values.shape, dtype=np.uint8)
-    states[:] = known
+    for row, name in enumerate(names):
+        states[row] = known.of(tenant_of(hunt, by_values(name)))
     for batch in _batches(con, hunt, span, counted):
         encoded = batch["series_key"].combine_chunks()
-        rows = np.array([place[name] for name in encoded.dictionary.to_pylist()], dtype=np.int64)
-        rows = rows[encoded.indices.to_numpy(zero_copy_only=False)]
+        wanted = [place.get(name, -1) for name in encoded.dictionary.to_pylist()]
+        rows = np.array(wanted, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
+        if left_out and -1 in wanted:
+            batch, rows = batch.filter(pa.array(rows >= 0)), rows[rows >= 0]
         since = batch["hour"].cast(pa.int64()).to_numpy() - _microseconds(span.start)
         columns = since // _HOUR_US
         observed = batch["observed"].fill_null(0).to_numpy()
@@ -351,6 +369,19 @@ def _inside(rows: pa.Table, span: Interval) -> Iterator[pa.Table]:
             yield inside
 
 
+def by_tenant(hunt: Hunt, counts: Counts) -> Iterator[tuple[str | None, Counts]]:
+    """Each tenant's series, which are scored apart: what others do must change nothing of them."""
+    places = defaultdict[str | None, list[int]](list)
+    for row, key in enumerate(counts.keys):
+        places[tenant_of(hunt, key)].append(row)
+    for tenant, rows in places.items():
+        if len(places) == 1:
+            yield tenant, counts
+            return
+        keys = tuple(counts.keys[row] for row in rows)
+        yield tenant, Counts(counts.start, keys, counts.values[rows], counts.states[rows])
+
+
 def with_totals(counts: Counts) -> tuple[Counts, Counts | None]:
     """The series and each tenant's own, the sum of its series; none for a single `by` column.
 
@@ -386,43 +417,122 @@ def observed(counts: Counts) -> np.ndarray:
     return values
 
 
+@dataclass(frozen=True)
+class HourStates:
+    """Which of `STATES` each hour of a span is, (n_hours,): for each tenant, and for all as one.
+
+    A tenant whose rows were not counted by tenant has those of all.
+    """
+
+    whole: np.ndarray
+    by_tenant: Mapping[str, np.ndarray]
+
+    def of(self, tenant: str | None) -> np.ndarray:
+        """A tenant's; None stands for nobody's own."""
+        return self.whole if tenant is None else self.by_tenant.get(tenant, self.whole)
+
+    def tobytes(self) -> bytes:
+        """The same for the same states."""
+        named = sorted(self.by_tenant.items())
+        return self.whole.tobytes() + b"".join(name.encode() + one.tobytes() for name, one in named)
+
+
 def hour_states(
     con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval
-) -> np.ndarray:
-    """Per hour of the span: observed, no_data (no file covers it) or outage; shape (n_hours,)."""
+) -> HourStates:
+    """Per hour of the span: observed, no_data (no file covers it) or outage."""
+    told = [_Told.of(con, source, span) for source in sources]
+    tenants = sorted({name for one in told for name in one.tenants})
+    return HourStates(
+        _states(told, None, span), {name: _states(told, name, span) for name in tenants}
+    )
+
+
+def _states(told: Sequence[_Told], tenant: str | None, span: Interval) -> np.ndarray:
     states = np.full(span.length // HOUR, OBSERVED, dtype=np.uint8)
-    for source in sources:
-        counts = _source_counts(con, source, span)
-        covered = _covered(con, source, span)
+    for one in told:
+        counts, covered = one.rows_of(tenant), one.covered(tenant)
         usual = _usual(counts, covered)
         states[(counts == 0) & (usual >= OUTAGE_ROWS) & (states == OBSERVED)] = _OUTAGE
         states[~covered & (counts == 0)] = _NO_DATA
     return states
 
 
-def _source_counts(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
+_Folder = str | None
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What a source's files tell of a span, both (n_hours,).
+
+    `rows` by tenant and by the tenant that the files' path names, None where nobody is named;
+    `covers`, the hours that the path of a file stands for, by what it names.
+    """
+
+    rows: Mapping[tuple[str | None, _Folder], np.ndarray]
+    covers: Mapping[_Folder, np.ndarray]
+    hours: int
+
+    @classmethod
+    def of(cls, con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> _Told:
+        hours = span.length // HOUR
+        return cls(_source_rows(con, source, span), _covers(con, source, span), hours)
+
+    @property
+    def tenants(self) -> set[str]:
+        return {name for name, _ in self.rows if name is not None}
+
+    def rows_of(self, tenant: str | None) -> np.ndarray:
+        wanted = (one for (name, _), one in self.rows.items() if tenant in (name, None) or not name)
+        return sum(wanted, start=np.zeros(self.hours, dtype=np.int64))
+
+    def covered(self, tenant: str | None) -> np.ndarray:
+        """True where a file stands for the hour.
+
+        Files stand for the tenant that their path names, for those whose rows lie in such files,
+        and for everybody where it names none.
+        """
+        near = {folder for name, folder in self.rows if name == tenant} | {tenant, None}
+        wanted = (one for folder, one in self.covers.items() if tenant is None or folder in near)
+        found: np.ndarray = np.logical_or.reduce([np.zeros(self.hours, dtype=bool), *wanted])
+        return found
+
+
+def _source_rows(
+    con: duckdb.DuckDBPyConnection, source: str, span: Interval
+) -> dict[tuple[str | None, _Folder], np.ndarray]:
     found = con.execute(
-        """select date_diff('hour', ?::timestamptz, hour) as place, sum(rows)::bigint
-           from source_hours where source_table = ? and hour >= ? and hour < ? group by place""",
+        f"""with counted as (
+                select file_id, tenant, date_diff('hour', ?::timestamptz, hour) as place, rows
+                from source_hours where source_table = ? and hour >= ? and hour < ?
+            )
+
+            select coalesce(h.tenant, {tenancy.FOLDER}) as tenant, {tenancy.FOLDER} as folder,
+                   place, sum(h.rows)::bigint
+            from counted as h left join source_files as f using (file_id) group by all""",
         [span.start, source, span.start, span.end],
     ).fetchall()
-    counts = np.zeros(span.length // HOUR, dtype=np.int64)
-    for place, rows in found:
-        counts[place] = rows
+    counts = dict[tuple[str | None, _Folder], np.ndarray]()
+    for tenant, folder, place, rows in found:
+        mine = counts.setdefault((tenant, folder), np.zeros(span.length // HOUR, dtype=np.int64))
+        mine[place] = rows
     return counts
 
 
-def _covered(con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> np.ndarray:
-    """True where a file's path stands for the hour."""
+def _covers(
+    con: duckdb.DuckDBPyConnection, source: str, span: Interval
+) -> dict[_Folder, np.ndarray]:
     found = con.execute(
-        """select distinct covers_start, covers_end from source_files
-           where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?""",
+        f"""select distinct {tenancy.FOLDER} as folder, covers_start, covers_end
+            from source_files as f
+            where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?""",
         [source, span.start, span.end],
     ).fetchall()
-    covered = np.zeros(span.length // HOUR, dtype=bool)
-    for start, end in found:
+    covered = dict[_Folder, np.ndarray]()
+    for folder, start, end in found:
+        mine = covered.setdefault(folder, np.zeros(span.length // HOUR, dtype=bool))
         low = max((start - span.start) // HOUR, 0)
-        covered[low : max(-((span.start - end) // HOUR), 0)] = True
+        mine[low : max(-((span.start - end) // HOUR), 0)] = True
     return covered
 
 

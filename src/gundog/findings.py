@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 import gundog
-from gundog import content, query, warehouse
+from gundog import content, query, tenancy, warehouse
 from gundog.content import Hunt, Stage
 from gundog.detection import SEVERITIES, Detection
 from gundog.errors import QueryError
@@ -59,8 +59,9 @@ class Hit:
 class Hunted:
     """One detection hunted over one interval; `state` is done, failed or no_data.
 
-    Of a series: `points` to store, None where those of before stand; `counts` and, as `counted`,
-    the intervals that they replace with a digest of each; `basis`, what scores followed from.
+    Of tenants `left_out` nothing is known: what was stored of them stands. Of a series: `points`
+    to store, None where those of before stand; `counts` and, as `counted`, the intervals that
+    they replace with a digest of each; `basis`, what scores followed from.
     """
 
     hunt: Hunt
@@ -76,6 +77,7 @@ class Hunted:
     counts: pa.Table | None = None
     counted: Mapping[Interval, str] = field(default_factory=dict)
     basis: str = ""
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -142,22 +144,60 @@ def identify(detection: Detection, values: Sequence[Any], tenant: str = "") -> U
 
 
 def match(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, staged_from: datetime
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    interval: Interval,
+    staged_from: datetime,
+    left_out: Collection[str] = (),
 ) -> tuple[Hit, ...]:
-    """The hits of a match detection over one interval.
+    """The hits of a match detection over one interval, each tenant hunted alone.
 
     Args:
         con: a connection that sees the staged views, such as `query.sandbox`.
         hunt: the detection and its SQL.
         interval: what `$start` and `$end` are.
-        staged_from: what `$staged_from` is.
+        staged_from: what `$staged_from` is where rows are not counted by tenant.
+        left_out: tenants that are not hunted.
 
     Raises:
         QueryError: when the SQL fails, or two rows have the same identity.
     """
-    params = content.bind_params(hunt.detection.params, interval.start, interval.end, staged_from)
-    rows = query.arrow(con, hunt.sql, params).to_pylist()
-    return to_hits(con, hunt, interval, rows)
+    return by_part(con, hunt, hunt.sql, interval, staged_from, left_out, {})
+
+
+def by_part(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    sql: str,
+    interval: Interval,
+    staged_from: datetime,
+    left_out: Collection[str],
+    more: Mapping[str, Any],
+) -> tuple[Hit, ...]:
+    """What a SELECT of a detection finds in each tenant's rows.
+
+    Args:
+        con: as for `match`.
+        hunt: the detection.
+        sql: its SELECT.
+        interval, staged_from, left_out: as for `match`.
+        more: what the SELECT may name beside the usual parameters.
+
+    Raises:
+        QueryError: when the SQL fails, or two rows have the same identity.
+    """
+    hits = list[Hit]()
+    reach = interval.widen(hunt.detection.lookback)
+    for part in tenancy.parts(con, hunt, reach, staged_from, left_out):
+        with tenancy.only(con, hunt.stages, part):
+            params = content.bind_params(
+                hunt.detection.params, interval.start, interval.end, part.staged_from
+            )
+            rows = query.arrow(con, sql, {**params, **more}).to_pylist()
+            # A hunt that does not tell whose rows it returns saw nobody else's.
+            whose = {"tenant": part.tenant} if part.tenant else {}
+            hits += to_hits(con, hunt, interval, [{**whose, **row} for row in rows])
+    return tuple(hits)
 
 
 def to_hits(
@@ -170,7 +210,6 @@ def to_hits(
     """
     detection = hunt.detection
     reach = interval.widen(detection.lookback)
-    # A hunt that tells no tenant is about all of them.
     wanted = [{**ref, "tenant": row.get("tenant")} for row in rows for ref in row["evidence"] or ()]
     events = lookup(con, hunt.stages, reach, wanted)
     hits = {}
@@ -379,7 +418,11 @@ def _store_hits(
     old = _stored(con, hunted)
     if not old and not hunted.hits:
         return
-    gone = {key: row for key, row in old.items() if row["here"]}
+    gone = {
+        key: row
+        for key, row in old.items()
+        if row["here"] and (row["tenant"] or "") not in hunted.left_out
+    }
     withdrawn = _withdrawn(con, [hit for hit in hunted.hits if str(hit.finding_id) not in old])
     kept, notes = list[tuple[Hit, dict[str, Any]]](), list[dict[str, Any]]()
     for hit in hunted.hits:
@@ -522,11 +565,21 @@ def _store_series(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> None:
     warehouse.insert(con, "series_spans", spans)
     _insert_arrow(con, "series_counts", hunted.counts)
     if hunted.points is not None:
+        # As in `counts.series_key`: a slash within a name is %2F.
+        kept = [name.replace("%", "%25").replace("/", "%2F") for name in hunted.left_out]
         con.execute(
-            "delete from series_points where detection_id = ? and hour >= ? and hour < ?",
-            [detection_id, hunted.interval.start, hunted.interval.end],
+            """delete from series_points where detection_id = ? and hour >= ? and hour < ?
+               and not list_contains(?::varchar[], split_part(series_key, '/', ?))""",
+            [detection_id, hunted.interval.start, hunted.interval.end, kept, _tenant_place(hunted)],
         )
         _insert_arrow(con, "series_points", hunted.points)
+
+
+def _tenant_place(hunted: Hunted) -> int:
+    """Which part of a series key is the tenant, counted from 1; beyond the last where none is."""
+    settings = hunted.hunt.detection.series
+    by = settings.by if settings else ()
+    return by.index("tenant") + 1 if "tenant" in by else len(by) + 1
 
 
 def _insert_rows(

@@ -14,7 +14,17 @@ from typing import Any
 
 import duckdb
 
-from gundog import acknowledged, findings, health, intake, ledger, single_hunt, warehouse
+from gundog import (
+    acknowledged,
+    findings,
+    health,
+    intake,
+    ledger,
+    left_out,
+    single_hunt,
+    tenancy,
+    warehouse,
+)
 from gundog.child import EndedError, LateError
 from gundog.content import Hunt
 from gundog.course import About, Course
@@ -106,6 +116,9 @@ class _Due:
     fingerprint: str
     unlisted: str
     again: bool
+    left_out: frozenset[str]
+    learning: str
+    remark: str
 
 
 def _due(
@@ -119,6 +132,9 @@ def _due(
     expired = cache(partial(ledger.expired, con))
     no_data = cache(partial(ledger.no_data, con, freshness=state.project.settings.freshness))
     staged_from = cache(partial(ledger.staged_from, con))
+    tenants = cache(partial(tenancy.known, con))
+    started = cache(partial(tenancy.started, con))
+    missing = cache(partial(tenancy.missing, con, freshness=state.project.settings.freshness))
     found = []
     for hunt in state.hunts:
         for interval in intervals.get(hunt.detection.id, ()):
@@ -130,6 +146,10 @@ def _due(
                 _leave(state, hunt, interval, tried)
                 continue
             gone = expired(hunt.sources, interval.widen(hunt.detection.lookback))
+            absent = left_out.of(
+                tenants(hunt.sources), missing(hunt.sources, interval, hunt.detection.lookback)
+            )
+            gone = "" if absent.some else gone
             state.attempted.add((hunt.detection.id, interval))
             if gone and at in (ledger.DONE, ledger.STALE):  # what it found then, holds
                 if not tried:
@@ -143,11 +163,20 @@ def _due(
                     hunt,
                     interval,
                     seq(),
-                    gone or no_data(hunt.sources, interval),
+                    gone or no_data(hunt.sources, interval) or absent.all,
                     staged_from(hunt.stages),
                     ledger.fingerprint(con, hunt, interval),
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
                     state.request.again,
+                    frozenset(absent.some),
+                    left_out.learning(
+                        hunt,
+                        interval,
+                        tenants(hunt.sources),
+                        started(hunt.stages) if hunt.needs_history else {},
+                        staged_from(hunt.stages),
+                    ),
+                    left_out.remark(con, hunt, interval, absent.some),
                 )
             )
     return found
@@ -217,7 +246,7 @@ def _not_hunted(due: _Due) -> Hunted:
 def _hunt_one(state: Course, place: Place, due: _Due) -> Hunted:
     """One detection over one interval; whatever goes wrong stays its own."""
     limit = state.project.settings.hunt_limit
-    order = Order(due.hunt, due.interval, due.staged_from, due.again)
+    order = Order(due.hunt, due.interval, due.staged_from, due.again, due.left_out)
     began = time.perf_counter()
     late = False
     try:
@@ -234,8 +263,9 @@ def _hunt_one(state: Course, place: Place, due: _Due) -> Hunted:
         return Hunted(
             due.hunt, due.interval, due.seq, ledger.FAILED, error=found.error, seconds=found.seconds
         )
-    note = ledger.learning(due.hunt, due.interval, due.staged_from)
-    kept = {"note": note, "fingerprint": due.fingerprint, **found.kept}
+    kept = {"note": due.learning, "fingerprint": due.fingerprint, **found.kept}
+    kept["note"] = left_out.joined(kept["note"], due.remark)
+    kept["left_out"] = due.left_out
     return Hunted(due.hunt, due.interval, due.seq, ledger.DONE, seconds=found.seconds, **kept)
 
 

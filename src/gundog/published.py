@@ -7,14 +7,14 @@ row counts 0.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 import numpy as np
 
-from gundog import content, findings, kql, query
+from gundog import findings, kql
 from gundog.content import Hunt
 from gundog.detection import Series
 from gundog.findings import Hit
@@ -77,14 +77,15 @@ def hits(
     interval: Interval,
     staged_from: datetime,
     flagged: Sequence[dict[str, Any]],
+    left_out: Collection[str] = (),
 ) -> tuple[Hit, ...]:
-    """What the detection's join makes of the flagged hours.
+    """What the detection's join makes of the flagged hours, tenant by tenant.
 
     Raises:
         QueryError: when the SQL fails, or two rows have the same identity.
     """
     if not flagged:  # and DuckDB could not tell the types of an empty list
         return ()
-    params = content.bind_params(hunt.detection.params, interval.start, interval.end, staged_from)
-    rows = query.arrow(con, hunt.join, {**params, "flagged": list(flagged)}).to_pylist()
-    return findings.to_hits(con, hunt, interval, rows)
+    return findings.by_part(
+        con, hunt, hunt.join, interval, staged_from, left_out, {"flagged": list(flagged)}
+    )

@@ -131,24 +131,42 @@ def _create_view(
 def _hours_told(
     group: Sequence[tuple[Task, Path]], source: Source, aliases: Mapping[str, str]
 ) -> pa.Table | None:
-    """Rows of any kind per file and hour, when the footers of all these files tell them."""
+    """Rows of any kind per file and hour, when the footers of all these files tell them.
+
+    They do where a file holds the rows of one tenant.
+    """
     if any(task.file.size < _LARGE for task, _ in group):
         return None
     names = columns.schema(group[0][1]).names
     place = columns.find(names, source.name, binding.TIME, aliases)
     if place is None:
         return None
-    records = list[tuple[int, int, int, int, int]]()
+    records = list[tuple[int, int, int, int, int, str]]()
     for task, path in group:
         spans = footers.hours(path, names[place])
-        if spans is None:
+        tenant = _tenant_told(task, path, names, source, aliases)
+        if spans is None or tenant is None:
             return None
         for hour, one in spans.items():
-            records.append((task.file_id, hour * _HOUR_US, one.rows, one.first, one.last))
-    if not all(first >= _LOW and last <= _HIGH for *_, first, last in records):
+            records.append((task.file_id, hour * _HOUR_US, one.rows, one.first, one.last, tenant))
+    if not all(first >= _LOW and last <= _HIGH for *_, first, last, _ in records):
         return None
     values = list(zip(*records, strict=True)) or [()] * len(_HOURS)
     return pa.table(values, _HOURS)
+
+
+def _tenant_told(
+    task: Task, path: Path, names: Sequence[str], source: Source, aliases: Mapping[str, str]
+) -> str | None:
+    """The one tenant of a file, as its footer tells it; None where only the rows can tell."""
+    kind = dict(source.columns).get(binding.TENANT)
+    if kind is None:
+        return ""
+    if kind != "VARCHAR":
+        return None
+    place = columns.find(names, source.name, binding.TENANT, aliases)
+    own = footers.NOTHING if place is None else footers.single(path, names[place])
+    return None if own is None else own or task.file.tenant or ""
 
 
 _LOW, _HIGH = (int(one.timestamp()) * 1_000_000 for one in (binding.EARLIEST, binding.LATEST))
@@ -159,18 +177,21 @@ _HOURS = pa.schema(
         ("rows", pa.int64()),
         ("min_time", pa.timestamp("us", "UTC")),
         ("max_time", pa.timestamp("us", "UTC")),
+        ("tenant", pa.string()),
     ]
 )
 
 
 def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
-    """Rows of any kind per file and hour."""
+    """Rows of any kind per file, hour and tenant."""
+    has_tenant = binding.TENANT in dict(source.columns)
+    tenant = f"coalesce(\"{binding.TENANT}\"::varchar, '')" if has_tenant else "''"
     # date_trunc of a TIMESTAMPTZ goes through the calendar and takes three times as long.
     return con.sql(
         f"""select file_id, make_timestamptz(hour * {_HOUR_US}) as hour, rows,
-                   min_time, max_time
+                   min_time, max_time, tenant
             from (select file_id, epoch_us("Timestamp") // {_HOUR_US} as hour,
-                         count(*) as rows,
+                         {tenant} as tenant, count(*) as rows,
                          min("Timestamp") as min_time, max("Timestamp") as max_time
                   from "{source.name}" group by all)"""
     ).to_arrow_table()

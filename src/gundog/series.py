@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,9 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from gundog import counts, nights, published
+from gundog import counts, nights, published, tenancy
 from gundog.content import Hunt
-from gundog.counts import HOUR, OBSERVED, STATES, Counted, Counts, series_key
+from gundog.counts import HOUR, OBSERVED, STATES, Counted, Counts, HourStates, series_key
 from gundog.findings import Hit
 from gundog.interval import Interval
 from gundog.nights import Night
@@ -46,6 +46,7 @@ def hunt(
     *,
     again: bool = False,
     apart: Callable[[], AbstractContextManager[None]] = nullcontext,
+    left_out: Collection[str] = (),
 ) -> Scored:
     """Counts what was not counted yet, scores the interval's hours, and gathers what is flagged.
 
@@ -59,6 +60,7 @@ def hunt(
         staged_from: what `$staged_from` is.
         again: scores although nothing changed.
         apart: surrounds scoring, which no limit on a query's memory should cut.
+        left_out: tenants of whom nothing is known of the interval; they are not scored.
 
     Raises:
         QueryError: when the SQL fails.
@@ -69,33 +71,36 @@ def hunt(
     training = Interval(interval.start - settings.training, interval.end)
     counted = counts.count(con, hunt, interval, training, staged_from)
     if settings.method == "kql":
-        hits, note = _as_kusto(con, hunt, interval, staged_from, counted)
+        hits, note = _as_kusto(con, hunt, interval, staged_from, counted, left_out)
         return Scored(hits, None, counted, "", note)
     attacks = _confirmed(con, hunt, interval)
     states = counts.hour_states(con, hunt.sources, training)
-    basis = _basis(counts.digests(con, hunt, training, counted), states, attacks)
+    digests = counts.digests(con, hunt, training, counted)
+    basis = _basis(digests, states, attacks, left_out)
     kept = None if again else _kept(con, hunt, interval, basis)
     if kept:
         known, note = kept
         points = None
     else:
-        arranged = counts.arrange(con, hunt, training, counted, states)
+        arranged = counts.arrange(con, hunt, training, counted, states, left_out)
         with apart():
             judged = _score(hunt, interval, arranged, attacks)
         known = [night for one in judged for night in _nights(one)]
-        note = next((one.note for one in judged if one.note), "")
+        note = _notes({one.tenant: one.note for one in judged if one.note})
         points = _points_table(hunt, interval, judged)
     return Scored(tuple(nights.hits(con, hunt, interval, known)), points, counted, basis, note)
 
 
 def _basis(
     digests: Sequence[tuple[Interval, str]],
-    states: np.ndarray,
+    states: HourStates,
     attacks: Sequence[tuple[str, Interval]],
+    left_out: Collection[str],
 ) -> str:
     """A hash of all that scores follow from: counts, what is known of each hour, and attacks."""
     named = [(str(span), one) for span, one in digests]
     named += sorted((key, str(span)) for key, span in attacks)
+    named += [(name, "left out") for name in sorted(left_out)]
     digest = hashlib.sha256(repr(named).encode() + states.tobytes())
     return digest.hexdigest()[:16]
 
@@ -119,23 +124,37 @@ def _as_kusto(
     interval: Interval,
     staged_from: datetime,
     counted: Counted,
+    left_out: Collection[str],
 ) -> tuple[tuple[Hit, ...], str]:
     """Findings of a series of method kql, and how much of its axis holds no data."""
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     axis = published.axis(settings, interval.end)
     states = counts.hour_states(con, hunt.sources, axis)
-    series = counts.arrange(con, hunt, axis, counted, states)
+    series = counts.arrange(con, hunt, axis, counted, states, left_out)
     flagged = published.flag(settings, series.keys, series.values, axis.start)
-    unseen = int((states != OBSERVED).sum())
-    note = f"{unseen} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
-    hits = published.hits(con, hunt, interval, staged_from, flagged)
-    return hits, note if unseen else ""
+    tenants = {counts.tenant_of(hunt, key) for key in series.keys} or {None}
+    unseen = {name: int((states.of(name) != OBSERVED).sum()) for name in tenants}
+    told = {
+        name: f"{many} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
+        for name, many in unseen.items()
+        if many
+    }
+    hits = published.hits(con, hunt, interval, staged_from, flagged, left_out)
+    return hits, _notes(told, among=len(tenants))
+
+
+def _notes(told: Mapping[str | None, str], among: int = 0) -> str:
+    """What is said of each tenant, one after the other; of one that is alone, without its name."""
+    if max(len(told), among) < 2:
+        return next(iter(told.values()), "")
+    named = sorted((tenancy.named(name or ""), said) for name, said in told.items())
+    return "; ".join(f"{name}: {said}" for name, said in named)
 
 
 @dataclass(frozen=True)
 class _Judged:
-    """Series scored together: what each scored hour counted, and how it stands.
+    """Series of a tenant scored together: what each scored hour counted, and how it stands.
 
     `observed`, `states` and `flagged` are (n_series, scored); `start` is the first scored hour.
     """
@@ -147,16 +166,20 @@ class _Judged:
     flagged: np.ndarray
     scores: Scores
     note: str
+    tenant: str | None
 
 
 def _score(
     hunt: Hunt, interval: Interval, series: Counts, attacks: Sequence[tuple[str, Interval]]
 ) -> list[_Judged]:
-    """Scores mailboxes against each other's history, and each tenant's own series alone."""
-    own, totals = counts.with_totals(series)
-    judged = [_score_group(hunt, interval, own, attacks, pool=True)] if own.keys else []
-    if totals:
-        judged.append(_score_group(hunt, interval, totals, attacks, pool=False))
+    """Scores a tenant's mailboxes against each other's history, and its own series alone."""
+    judged = []
+    for tenant, mine in counts.by_tenant(hunt, series):
+        own, totals = counts.with_totals(mine)
+        if own.keys:
+            judged.append(_score_group(hunt, interval, own, attacks, tenant, pool=True))
+        if totals:
+            judged.append(_score_group(hunt, interval, totals, attacks, tenant, pool=False))
     return judged
 
 
@@ -179,6 +202,7 @@ def _score_group(
     interval: Interval,
     series: Counts,
     attacks: Sequence[tuple[str, Interval]],
+    tenant: str | None,
     *,
     pool: bool,
 ) -> _Judged:
@@ -210,6 +234,7 @@ def _score_group(
         found.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
         found,
         _said(found) if pool else "",
+        tenant,
     )
 
 

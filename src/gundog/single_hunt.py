@@ -58,6 +58,7 @@ class Order:
     interval: Interval
     staged_from: datetime
     again: bool
+    left_out: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -116,10 +117,11 @@ def _connection(place: Place) -> duckdb.DuckDBPyConnection:
 
 def _hunt(con: duckdb.DuckDBPyConnection, order: Order) -> dict[str, Any]:
     if order.hunt.detection.kind != "series":
-        return {"hits": findings.match(con, order.hunt, order.interval, order.staged_from)}
+        hits = findings.match(con, order.hunt, order.interval, order.staged_from, order.left_out)
+        return {"hits": hits}
     scored = series.hunt(
         con, order.hunt, order.interval, order.staged_from,
-        again=order.again, apart=child.unlimited,
+        again=order.again, apart=child.unlimited, left_out=order.left_out,
     )  # fmt: skip
     return {
         "hits": scored.hits,

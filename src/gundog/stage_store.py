@@ -126,29 +126,36 @@ def _note_changes(con: duckdb.DuckDBPyConnection, name: str, seq: int) -> None:
 def _replace_hours(
     con: duckdb.DuckDBPyConnection, source: Source, hours: pa.Table | None, seq: int
 ) -> None:
-    """Rows of any kind per hour; a changed hour of the source is noted under the source's name."""
+    """Rows of any kind per hour; a changed hour of the source is noted under the source's name.
+
+    What was counted before there were tenants is as it was where there are none.
+    """
     con.execute(
         """create or replace temp table old_hours as
-           select file_id, hour, rows from source_hours where file_id in (from batch)"""
+           select file_id, hour, rows, coalesce(tenant, '') as tenant
+           from source_hours where file_id in (from batch)"""
     )
     con.execute("delete from source_hours where file_id in (from batch)")
     if hours is not None:
         con.register("read_hours", hours)
         con.execute(
-            """insert into source_hours
-               select ?, file_id, hour, rows from read_hours
+            """insert into source_hours by name
+               select ? as source_table, file_id, hour, rows, tenant from read_hours
                where hour is not null and file_id in (from batch)""",
             [source.name],
         )
         con.unregister("read_hours")
     con.execute(
+        """create or replace temp table new_hours as
+           select file_id, hour, rows, coalesce(tenant, '') as tenant
+           from source_hours where file_id in (from batch)"""
+    )
+    con.execute(
         """create or replace temp table touched as
            select hour, hour as min_time, hour as max_time from (
-               (select file_id, hour, rows from source_hours where file_id in (from batch)
-                except from old_hours)
+               (from new_hours except from old_hours)
                union
-               (from old_hours
-                except select file_id, hour, rows from source_hours where file_id in (from batch))
+               (from old_hours except from new_hours)
            )"""
     )
     _note_changes(con, source.name, seq)

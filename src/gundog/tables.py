@@ -119,12 +119,13 @@ FILE_STAGES = _table(
 
 SOURCE_HOURS = _table(
     "source_hours",
-    "Rows of any kind per source file and hour: tells a quiet hour from a missing one.",
+    "Rows of any kind per source file, tenant and hour: tells a quiet hour from a missing one.",
     """
     source_table VARCHAR: the source table
     file_id BIGINT: the file
     hour TIMESTAMPTZ: start of the hour
     rows BIGINT: rows whose time lies in it
+    tenant VARCHAR: whose rows they are; null of a file that was read before they were counted so
     """,
     published=False,
 )

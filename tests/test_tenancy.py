@@ -1,0 +1,107 @@
+"""Two tenants in one lake: what is found of each is what would be found of it alone."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests import two_tenants
+from tests.kit import DAY, hunt, table
+from tests.two_tenants import HISTORY, HUNTED, LAYOUTS, NIGHTS, TENANTS, World
+
+# Which run stored a row may differ; the row as it was before holds that too.
+FREE = ("run_id", "before")
+
+
+def hunted(world: World, tenants: tuple[str, ...]) -> Path:
+    """A lake of some of a world's tenants, hunted night by night as its files came."""
+    root = two_tenants.make_project(Path(tempfile.mkdtemp(prefix="tenants-")), world.layout)
+    for day in range(HISTORY):
+        two_tenants.write_arrivals(root, world, day, tenants)
+    for night in range(NIGHTS):
+        two_tenants.write_arrivals(root, world, HISTORY + night, tenants)
+        hunt(root, now=HUNTED + (night + 1) * DAY + timedelta(hours=4))
+    two_tenants.write_arrivals(root, world, HISTORY + NIGHTS, tenants)
+    hunt(root, now=HUNTED + (NIGHTS + 1) * DAY + timedelta(hours=4))
+    return root
+
+
+WHOSE = {
+    "findings": "tenant = $tenant",
+    "evidence": "finding_id in (select finding_id from findings where tenant = $tenant)",
+    "finding_changes": "finding_id in (select finding_id from findings where tenant = $tenant)",
+    "series_points": "split_part(series_key, '/', 1) = $tenant",
+}
+
+
+def told(root: Path, tenant: str) -> dict[str, list[Any]]:
+    """Everything stored of a tenant, scored hours of every mailbox among it."""
+    found = {}
+    with duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True) as con:
+        for name, where in WHOSE.items():
+            columns = [row[0] for row in con.execute(f"describe {name}").fetchall()]
+            shown = ", ".join(f'"{column}"' for column in columns if column not in FREE)
+            rows = con.execute(f"select {shown} from {name} where {where}", {"tenant": tenant})
+            found[name] = sorted(rows.fetchall(), key=repr)
+    return found
+
+
+def notes(root: Path) -> dict[tuple[Any, ...], str]:
+    """What intervals that were hunted say of themselves."""
+    rows = table(
+        root,
+        """select d.stem, interval_start, r.note from run_intervals as r
+           inner join detections as d using (detection_id)
+           where r.state in ('provisional', 'final')""",
+    )
+    return {(stem, start): note or "" for stem, start, note in rows}
+
+
+def check(layout: str, seed: int) -> None:
+    """Holds a world to the law, once it has enough that could break it."""
+    world = two_tenants.build(layout, seed)
+    both = hunted(world, TENANTS)
+    alone = {tenant: hunted(world, (tenant,)) for tenant in TENANTS}
+    for tenant, root in alone.items():
+        expected, found = told(root, tenant), told(both, tenant)
+        for name, rows in expected.items():
+            assert found[name] == rows, (tenant, name)
+        said = notes(both)
+        for key, note in notes(root).items():
+            assert not note or f"tenant {tenant}: {note}" in said[key], (tenant, key)
+        assert_worth_it(root, tenant, expected)
+
+
+def assert_worth_it(root: Path, tenant: str, found: dict[str, list[Any]]) -> None:
+    """What was compared holds findings of every kind, hidden ones among them, and flagged hours."""
+    firing = dict(
+        table(
+            root,
+            """select d.stem, list(distinct coalesce(split_part(f.suppressed_by, ' ', 1), ''))
+               from findings as f inner join detections as d using (detection_id) group by all""",
+        )
+    )
+    assert {"mailbox_export_removed", "throttled_mailbox"} <= firing.keys()
+    assert {"", "finding"} <= set(firing["mailbox_export_removed"])
+    assert len(found["series_points"]) >= 24 * two_tenants.MAILBOXES
+    if tenant == "alpha":  # who joins late is still being learned
+        assert {"new_client_app", "other_users_mailboxes", "mail_items_accessed"} <= firing.keys()
+        assert "alertBudget" in firing["mail_items_accessed"]
+        assert "exception" in firing["mailbox_export_removed"]
+
+
+def test_findings_of_two_tenants_are_those_of_each_alone() -> None:
+    """Findings, evidence, scores, what hides them, their history, points and what is learned."""
+    check("null column", 2)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 22))
+def test_law_of_two_tenants_holds_for_many_lakes(seed: int) -> None:
+    """The same over more worlds, in each layout by turns."""
+    check(LAYOUTS[seed % len(LAYOUTS)], seed)
