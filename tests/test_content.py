@@ -283,3 +283,60 @@ def test_stage_that_calls_normalise_follows_its_code(root: Path) -> None:
 
     assert stage.hash != plain
     assert stage.hash != content.stage_hash("select 1", load(root).sources["Things"])
+
+
+def test_alias_with_a_quote_is_only_a_name(root: Path, tmp_path: Path) -> None:
+    """What an alias of stage SQL holds never runs as SQL, and an innocent quote is a column."""
+    written = tmp_path / "written.txt"
+    injected = f'a"" INTEGER); copy (select 1) to \'{written}\'; create table x (""b'
+    edit(
+        root, "sql/stage/happenings.sql", "N as n\n", f'N as n, 1 as "{injected}", 2 as "in""ch"\n'
+    )
+
+    loaded = load(root)
+
+    assert loaded.problems == ()
+    columns = dict(loaded.stages["happenings"].columns)
+    assert 'in"ch' in columns
+    assert injected.replace('""', '"') in columns
+    assert not written.exists()
+
+
+@pytest.mark.parametrize("place", ["source", "stage", "hunt"])
+def test_loading_cannot_touch_files_even_where_nothing_is_checked(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """The locked connection is a layer of its own: with no check nothing is read or written."""
+    secret, written = tmp_path / "secret.csv", tmp_path / "written.csv"
+    secret.write_text("secret\nhush\n")
+    monkeypatch.setattr(content.statement, "check_statement", lambda *_: [])
+    monkeypatch.setattr(content.source_ddl, "read", lambda text, _: text)
+    peek = f"(select secret from read_csv('{secret}'))"
+    if place == "source":
+        text = f"copy (select 1) to '{written}'; create table Evil (Timestamp timestamptz)"
+        kit.write_text(root / "sql/sources/Evil.sql", text)
+    elif place == "stage":
+        more = kit.STAGE.replace("N as n\n", f"{peek} as n\n")
+        kit.write_text(root / "sql/stage/evil.sql", more)
+    else:
+        edit(root, "sql/pair.sql", "\n    *,", f"\n    {peek} as leaked, *,")
+
+    told = problems(root)
+
+    assert any("disabled" in problem for problem in told)
+    assert not written.exists()
+
+
+def test_source_ddl_that_is_more_than_a_table_never_runs(root: Path, tmp_path: Path) -> None:
+    """Another statement in a file of sql/sources is a problem that names it; the rest loads."""
+    written = tmp_path / "written.csv"
+    kit.write_text(
+        root / "sql/sources/Evil.sql",
+        f"create table Evil (Timestamp timestamptz); copy (select 1) to '{written}'",
+    )
+
+    told = problems(root)
+
+    assert any("sql/sources/Evil.sql" in problem and "'copy'" in problem for problem in told)
+    assert [hunt.detection.stem for hunt in load(root).hunts] == ["count", "pair"]
+    assert not written.exists()

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from gundog import content, examples
@@ -203,3 +204,12 @@ def test_numbers_compare_with_rounding_in_mind(tmp_path: Path) -> None:
 
     assert examples.check(loaded, hunt, example([OPEN, CLOSE], {"share": 0.3333333})) == []
     assert examples.check(loaded, hunt, example([OPEN, CLOSE], {"share": 0.3334}))
+
+
+def test_sql_of_examples_reads_no_file(loaded: Content, pair: Hunt, tmp_path: Path) -> None:
+    """The bench is shut for files, whatever the check of the SQL would have let through."""
+    secret = tmp_path / "secret.csv"
+    secret.write_text("secret\nhush\n")
+
+    with examples.bench(loaded, pair) as con, pytest.raises(duckdb.Error, match="disabled"):
+        con.execute(f"from '{secret}'")

@@ -6,6 +6,7 @@ import base64
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -362,6 +363,29 @@ def test_many_rows_wait_on_disk_and_come_back_whole(lab: Lab) -> None:
         (n, n * (n - 1) // 2, 200 * n)
     ]
     assert list((lab.root / "tmp").iterdir()) == []
+
+
+def test_stage_sql_reads_the_files_of_its_batch_and_no_other(lab: Lab) -> None:
+    """Where nobody checks it, the connection that reads a batch still lets nothing out."""
+    lab.put(good(1))
+    (task,) = stage.pending(lab.con, lab.listed(), lab.stages)
+    secret, folder = lab.root / "secret.csv", lab.root / "spool"
+    secret.write_text("secret\nhush\n")
+    folder.mkdir()
+    near = [(task, lab.root / task.file.path)]
+    limits = Limits(500_000_000, 1, folder)
+    for peek in (
+        f"from '{secret}'",
+        "from duckdb_secrets()",
+        "from read_text('/proc/self/environ')",
+    ):
+        evil = replace(task.stages[0], sql=f"select * from ({peek})")
+        batch = [(replace(task, stages=(evil,)), path) for _, path in near]
+
+        with pytest.raises(duckdb.Error, match="disabled"):
+            reading.read_batch(batch, lab.source, {}, limits)
+
+    assert reading.read_batch(near, lab.source, {}, limits).rows["mail"].open().read_all().num_rows
 
 
 def test_file_without_rows_covers_its_time(lab: Lab) -> None:

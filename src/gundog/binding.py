@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from gundog import columns, content, statement
+from gundog import columns, content, quoting, statement
 from gundog.columns import Column
 from gundog.content import Source, Stage
 
@@ -63,7 +63,7 @@ def bind(
             ns = _nanoseconds(column, expression)
             parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
             expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
-        parts.append(f'{expression} as "{name}"')
+        parts.append(f"{expression} as {quoting.name(name)}")
     parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
     extra = tuple(name for place, name in enumerate(names) if place not in used)
     return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
@@ -84,7 +84,7 @@ def _nanoseconds(column: Column | None, moment: str) -> str:
 
 
 def _text(value: str | None) -> str:
-    return "null" if value is None else "'" + value.replace("'", "''") + "'"
+    return "null" if value is None else quoting.text(value)
 
 
 def _per_file(values: Sequence[str], kind: str) -> str:
@@ -97,7 +97,7 @@ def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
     """The expression for one column, and whether it is missing or cast."""
     if column is None:
         return f"null::{kind}", "missing"
-    quoted, held = '"' + column.called.replace('"', '""') + '"', column.kind
+    quoted, held = quoting.name(column.called), column.kind
     if held == kind:
         return quoted, ""
     is_nested = held.startswith(_NESTED) or held.endswith("]")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-import re
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,9 +18,19 @@ from typing import Any
 
 import duckdb
 
-from gundog import commandline, detection, redelivery, statement, tables, warehouse
+from gundog import (
+    commandline,
+    detection,
+    locks,
+    quoting,
+    redelivery,
+    source_ddl,
+    statement,
+    tables,
+    warehouse,
+)
 from gundog.detection import Detection
-from gundog.errors import ContentError, Problem
+from gundog.errors import ContentError, Problem, QueryError
 from gundog.fields import unknown
 
 STAGE_COLUMNS = {
@@ -64,8 +73,19 @@ class Stage:
 
     @property
     def table(self) -> str:
-        """The physical table; a changed SELECT has another, so that rows of two never mix."""
-        return f"staged.{self.name}_{self.hash[:8]}"
+        """The physical table as SQL writes it; a changed SELECT has another, so that rows of two
+        never mix."""
+        return staged_table(f"{self.name}_{self.hash[:8]}")
+
+    @property
+    def view(self) -> str:
+        """The view of it that hunts read, by its name as SQL writes it."""
+        return f"main.{quoting.name(self.name)}"
+
+
+def staged_table(name: str) -> str:
+    """A table of the schema that holds staged rows, as SQL writes it."""
+    return f"staged.{quoting.name(name)}"
 
 
 @dataclass(frozen=True)
@@ -139,6 +159,7 @@ def load(
     where = tuple(where)
     con = warehouse.connect()
     _register(con)
+    locks.lock(con)  # no SQL of a content folder is trusted, not even to be bound
     sources = _load_sources(con, where, root, problems)
     stages = _load_stages(con, where, root, sources, problems)
     hunts = _load_hunts(con, where, root, stages, overrides or {}, problems)
@@ -198,22 +219,46 @@ def _load_sources(
 ) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for name, path in _files(where, "sql/sources/*.sql").items():
-        ddl = path.read_text(encoding="utf-8")
-        try:
-            con.execute(ddl)
-            columns = _columns(con, f'from "{name}"')
-            add_hidden_columns(con, name)
-        except duckdb.Error as error:
-            what = f"{_first_line(error)}: write one CREATE TABLE {name} (…)"
-            problems.append(Problem(shown(path, root), "", what))
-            continue
-        if "Timestamp" not in dict(columns):
-            problems.append(
-                Problem(shown(path, root), "Timestamp", "is missing: every source has one")
-            )
-            continue
-        sources[name] = Source(name, ddl, columns)
+        found: list[Problem] = []
+        source = _load_source(con, name, path, shown(path, root), found)
+        problems += found
+        if source and not found:
+            sources[name] = source
     return sources
+
+
+def _load_source(
+    con: duckdb.DuckDBPyConnection, name: str, path: Path, where: str, problems: list[Problem]
+) -> Source | None:
+    problems += _name_problems(where, name, ())
+    if problems:
+        return None
+    try:
+        ddl = source_ddl.read(path.read_text(encoding="utf-8"), name)
+        con.execute(ddl)
+        columns = _columns(con, f"from {quoting.name(name)}")
+        add_hidden_columns(con, name)
+    except QueryError as error:
+        problems.append(Problem(where, "", str(error)))
+        return None
+    except duckdb.Error as error:
+        what = f"{_first_line(error)}: write one CREATE TABLE {name} (…)"
+        problems.append(Problem(where, "", what))
+        return None
+    if "Timestamp" not in dict(columns):
+        problems.append(Problem(where, "Timestamp", "is missing: every source has one"))
+    return Source(name, ddl, columns)
+
+
+def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Problem]:
+    """Problems with the name of a source or staged table, which is its file's."""
+    if not quoting.is_word(name):
+        what = f"{name!r} is no table name: rename the file with letters A to Z, digits and _"
+        yield Problem(where, "", what)
+        return
+    taken = {quoting.folded(one) for one in others} | {table.name for table in tables.TABLES}
+    if quoting.folded(name) in taken or statement.is_system((name,)):
+        yield Problem(where, "", f"{name!r} is taken by another table: rename the file")
 
 
 def add_hidden_columns(con: duckdb.DuckDBPyConnection, source: str) -> None:
@@ -223,7 +268,7 @@ def add_hidden_columns(con: duckdb.DuckDBPyConnection, source: str) -> None:
     has no room for Kusto's ticks of 100 ns.
     """
     for column in ("file_id", "timestamp_ns"):
-        con.execute(f'alter table "{source}" add column {column} BIGINT')
+        con.execute(f"alter table {quoting.name(source)} add column {column} BIGINT")
 
 
 def nanoseconds(column: str | None, held: str, moment: str) -> str:
@@ -234,7 +279,7 @@ def nanoseconds(column: str | None, held: str, moment: str) -> str:
         held: that column's DuckDB type.
         moment: the expression for the same time as TIMESTAMPTZ.
     """
-    quoted = '"' + (column or "").replace('"', '""') + '"'
+    quoted = quoting.name(column or "")
     if held.endswith("_NS"):
         return f"epoch_ns({quoted})"
     whole = f"try(epoch_ns({moment}))"
@@ -261,7 +306,8 @@ def _load_stages(
     stages: dict[str, Stage] = {}
     for name, path in _files(where, "sql/stage/*.sql").items():
         found: list[Problem] = []
-        stage = _load_stage(con, name, path, shown(path, root), sources, found)
+        others = {*sources, *stages}
+        stage = _load_stage(con, name, path, shown(path, root), sources, others, found)
         problems += found
         if stage and not found:
             stages[name] = stage
@@ -275,12 +321,11 @@ def _load_stage(
     path: Path,
     where: str,
     sources: Mapping[str, Source],
+    others: Iterable[str],
     problems: list[Problem],
 ) -> Stage | None:
     sql = path.read_text(encoding="utf-8")
-    taken = {one.lower() for one in sources} | {table.name for table in tables.TABLES}
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in taken:
-        problems.append(Problem(where, "", f"{name!r} is taken or no table name: rename the file"))
+    problems += _name_problems(where, name, others)
     problems += [
         Problem(where, "", what) for what in statement.check_statement(sql, set(sources), where)
     ]
@@ -302,9 +347,23 @@ def _load_stage(
     for column, kind in STAGE_COLUMNS.items():
         if dict(columns).get(column) != kind:
             problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
-    if redelivery.COLUMN in dict(columns):
-        problems.append(Problem(where, redelivery.COLUMN, "is gundog's own: rename the column"))
+    problems += _column_name_problems(where, columns)
     return Stage(name, where, sql, read[0], stage_hash(sql, sources[read[0]]), columns)
+
+
+def _column_name_problems(
+    where: str, columns: Iterable[tuple[str, str]], own: str = redelivery.COLUMN
+) -> Iterator[Problem]:
+    """Problems with the names of the columns that a SELECT returns."""
+    seen = set[str]()
+    for name, _ in columns:
+        if what := quoting.column_problem(name):
+            yield Problem(where, "", f"{name[:40]!r} {what}")
+        elif quoting.folded(name) == own:
+            yield Problem(where, name, "is gundog's own: rename the column")
+        elif quoting.folded(name) in seen:
+            yield Problem(where, name, "is returned twice: DuckDB sees no case, rename one of them")
+        seen.add(quoting.folded(name))
 
 
 def stage_hash(sql: str, source: Source) -> str:
@@ -339,7 +398,7 @@ def _digest(parts: Iterable[str]) -> str:
 
 def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     """Makes a staged table where it is not, and the view of it that hunts read."""
-    columns = ", ".join(f'"{name}" {kind}' for name, kind in stage.columns)
+    columns = ", ".join(f"{quoting.name(name)} {kind}" for name, kind in stage.columns)
     con.execute(
         f"create table if not exists {stage.table}"
         f" ({columns}, {redelivery.COLUMN} boolean default false)"
@@ -349,9 +408,9 @@ def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
 
 def view_sql(stage: Stage) -> str:
     """The view hunts read: good rows, each event once."""
-    names = ", ".join(f'"{name}"' for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
+    names = quoting.names(name for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
     return (
-        f"create or replace view main.{stage.name} as select {names} from {stage.table}"
+        f"create or replace view {stage.view} as select {names} from {stage.table}"
         f" where reject_reason is null and not {redelivery.COLUMN}"
     )
 
@@ -422,6 +481,10 @@ def _read_sql(
     problems: list[Problem],
 ) -> str | None:
     """The text of a SQL file that a detection names; None when it is not there or refused."""
+    if not _is_sql_name(name):
+        what = f"{name!r} is no file below sql/: write letters A to Z, digits and _, then .sql"
+        problems.append(Problem(loaded.shown, key, what))
+        return None
     path = next((f / "sql" / name for f in where if (f / "sql" / name).is_file()), None)
     if not path:
         what = f"sql/{name} is not there: write it or correct the name"
@@ -431,6 +494,12 @@ def _read_sql(
     refused = statement.check_statement(sql, set(stages), f"sql/{name}")
     problems += [Problem(f"sql/{name}", "", what) for what in refused]
     return None if refused else sql
+
+
+def _is_sql_name(name: str) -> bool:
+    """True for a name that stays below sql/, in folders or not."""
+    stem, dot, ending = name.rpartition(".")
+    return dot + ending == ".sql" and all(map(quoting.is_word, stem.split("/")))
 
 
 def _parameter_problems(loaded: Detection, sql: str, join: str) -> list[Problem]:
@@ -515,6 +584,7 @@ def _check_columns(
     except duckdb.Error as error:
         problems.append(Problem(file, "", _bind_message(error, read)))
         return set()
+    problems += _column_name_problems(file, columns.items(), own="")
     for name, kind in wanted.items():
         if name not in columns:
             problems.append(

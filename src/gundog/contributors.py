@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from gundog import quoting
 from gundog.content import Hunt, Stage
 from gundog.counts import HOUR, is_total
 from gundog.interval import Interval, hull
@@ -94,7 +95,7 @@ def _shares(parts: Sequence[_Part], expected: float) -> list[dict[str, Any]]:
 _SQL = """
 with wanted as (select unnest($wanted, recursive := true)),
 seen as (
-    select w.place, s."{name}"::varchar as value, count(*) as records,
+    select w.place, s.{name}::varchar as value, count(*) as records,
            sum({weight})::double as weight
     from {stage} as s
     inner join wanted as w on date_trunc('hour', s.event_time) = w.hour and {same}
@@ -102,7 +103,7 @@ seen as (
     group by all
 ),
 usual as (
-    select w.place, s."{name}"::varchar as value, sum({weight})::double as weight
+    select w.place, s.{name}::varchar as value, sum({weight})::double as weight
     from {stage} as s
     inner join (select distinct * exclude (hour) from wanted) as w on {same}
     where s.event_time >= $start and s.event_time < $end
@@ -128,12 +129,14 @@ def _parts(
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     by = settings.by[:1] if any(is_total(one.key) for one in found.values()) else settings.by
     keys = {place: {f"by{n}": one.key[n] for n in range(len(by))} for place, one in found.items()}
-    same = [f"coalesce(s.\"{column}\"::varchar, '') = w.by{n}" for n, column in enumerate(by)]
+    same = [
+        f"coalesce(s.{quoting.name(column)}::varchar, '') = w.by{n}" for n, column in enumerate(by)
+    ]
     span = hull(Interval(hour, hour + HOUR) for one in found.values() for hour in one.hours)
     assert span is not None  # noqa: S101 - an excess has hours, for the type checker
     rows = con.execute(
         _SQL.format(
-            name=name, stage=stage.name, weight=_weight(stage, settings.measure),
+            name=quoting.name(name), stage=stage.view, weight=_weight(stage, settings.measure),
             same=" and ".join(same),
         ),
         {
@@ -157,4 +160,4 @@ def _parts(
 def _weight(stage: Stage, measure: str) -> str:
     """What a record counts: the stage's number of the measure's name, or one."""
     numbers = {column for column, kind in stage.columns if kind.startswith(_NUMBERS)}
-    return f'coalesce(s."{measure}", 0)' if measure in numbers else "1"
+    return f"coalesce(s.{quoting.name(measure)}, 0)" if measure in numbers else "1"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+from gundog import quoting
 from gundog.errors import InputError, Problem
 from gundog.fields import Fields, read_yaml, unknown
 from gundog.interval import Interval, format_duration, parse_duration, parse_time
@@ -255,8 +256,9 @@ def _params(fields: Fields) -> dict[str, Any]:
     """Parameters by name; a text that reads as a duration is one."""
     params = fields.mapping("params")
     for name, value in params.items():
-        if not re.fullmatch(r"[a-zA-Z_]\w*", str(name)):
-            fields.problem(f"params.{name}", "is no SQL parameter name: use letters, digits and _")
+        if not quoting.is_word(str(name)):
+            what = "is no SQL parameter name: use letters A to Z, digits and _"
+            fields.problem(f"params.{name}", what)
         if isinstance(value, str):
             try:
                 params[name] = parse_duration(value)

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import content, findings, redelivery, series, tables, warehouse
+from gundog import content, findings, locks, quoting, redelivery, series, tables, warehouse
 from gundog.content import Content, Hunt, Source
 from gundog.detection import Example, repeated
 from gundog.errors import GundogError, InputError
@@ -92,6 +92,7 @@ def bench(loaded: Content, hunt: Hunt) -> Iterator[duckdb.DuckDBPyConnection]:
             content.add_hidden_columns(con, source.name)
         for stage in hunt.stages:
             content.create_stage(con, stage)
+        locks.lock(con)
         yield con
     finally:
         con.close()
@@ -129,7 +130,7 @@ def fill(
         _cover(con, name, covers, set(files) or {_FILE_ID})
     for stage in hunt.stages:
         con.execute(f"delete from {stage.table}")
-        columns = ", ".join(f'"{column}"' for column, _ in stage.columns)
+        columns = quoting.names(name for name, _ in stage.columns)
         con.execute(
             f"insert into {stage.table} ({columns})"
             f" select {columns} from ({content.strip(stage.sql)})"
@@ -143,7 +144,7 @@ def _insert_events(
     rows: Sequence[Mapping[str, Any]],
     file_ids: Sequence[int],
 ) -> None:
-    con.execute(f'delete from "{source.name}"')
+    con.execute(f"delete from {quoting.name(source.name)}")
     kinds = dict(source.columns)
     names = list(dict.fromkeys(name for row in rows for name in row))
     for name in names:
@@ -154,10 +155,12 @@ def _insert_events(
     texts = {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string())
              for name in ("Timestamp", *names)}  # fmt: skip
     con.register("events", pa.table({**texts, "file_id": pa.array(file_ids, pa.int64())}))
-    casts = ", ".join(f'"{name}"::{kinds[name]} as "{name}"' for name in texts)
+    casts = ", ".join(
+        f"{quoting.name(name)}::{kinds[name]} as {quoting.name(name)}" for name in texts
+    )
     ns = content.nanoseconds("Timestamp", "VARCHAR", '"Timestamp"::timestamptz')
     con.execute(
-        f'insert into "{source.name}" by name'
+        f"insert into {quoting.name(source.name)} by name"
         f" select {casts}, file_id, {ns} as timestamp_ns from events"
     )
     con.unregister("events")

@@ -18,7 +18,7 @@ import duckdb
 import pyarrow as pa
 
 import gundog
-from gundog import content, query, tenancy, warehouse
+from gundog import content, query, quoting, tenancy, warehouse
 from gundog.content import Hunt, Stage
 from gundog.detection import SEVERITIES, Detection
 from gundog.errors import QueryError
@@ -292,7 +292,7 @@ def _lookup_sql(stage: Stage) -> str:
             group by s.tenant, s.event_id
         )
         select v.tenant, v.event_id, v.event_time, p.path, p.seen_seq, to_json(v)::varchar
-        from {stage.name} as v
+        from {stage.view} as v
         inner join places as p on p.event_id = v.event_id and p.tenant is not distinct from v.tenant
         where v.event_time >= (select low from span) and v.event_time < (select high from span)
         order by v.event_time, v.event_id"""
@@ -650,7 +650,7 @@ def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> 
         for row in stored:
             words = present(detection, json.loads(row["row"])) | {"words_digest": digest}
             changed = {name: value for name, value in words.items() if row[name] != value}
-            names = ", ".join(f'"{name}" = ?' for name in changed)
+            names = ", ".join(f"{quoting.name(name)} = ?" for name in changed)
             con.execute(
                 f"update findings set {names} where finding_id = ?",
                 [*changed.values(), row["finding_id"]],

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from gundog import contributors, findings
+from gundog import contributors, findings, quoting
 from gundog.content import Hunt
 from gundog.contributors import Excess
 from gundog.counts import HOUR, TOTAL, by_values, is_total, series_key
@@ -190,7 +190,7 @@ def _evidence_filter(hunt: Hunt, night: Night) -> tuple[str, list[Any]]:
     values.append(list(night.window_hours or night.hours))
     for name, value in _columns(hunt, night.key).items():
         if value != TOTAL or not is_total(night.key):
-            parts.append(f"coalesce(\"{name}\"::varchar, '') = ?")
+            parts.append(f"coalesce({quoting.name(name)}::varchar, '') = ?")
             values.append(value)
     return " and ".join(parts), values
 
@@ -202,7 +202,7 @@ def _evidence(
     where, values = _evidence_filter(hunt, night)
     stage = hunt.stages[0]
     ids = con.execute(
-        f"""select event_id, tenant from {stage.name} where {where}
+        f"""select event_id, tenant from {stage.view} where {where}
             order by event_time, event_id""",
         values,
     ).fetchall()

@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import identity, tables, triage, warehouse
+from gundog import identity, quoting, tables, triage, warehouse
 from gundog.content import Hunt
 from gundog.errors import StoreError
 from gundog.findings import plain
@@ -277,7 +277,7 @@ def _create(con: duckdb.DuckDBPyConnection, path: Path) -> None:
 def _attached(con: duckdb.DuckDBPyConnection, path: Path) -> Iterator[None]:
     """A file as the database `published`, in one transaction."""
     con.execute(
-        f"attach {tables.quote(str(path))} as published (storage_version '{STORAGE_VERSION}')"
+        f"attach {quoting.text(str(path))} as published (storage_version '{STORAGE_VERSION}')"
     )
     # The commit writes into the file itself, not into a log that detaching writes there again.
     con.execute("set checkpoint_threshold = '0 B'")
@@ -300,7 +300,7 @@ def _copy(
         "run_intervals": {"state": f"case when state = 'done' then {_FINAL} else state end"},
     }.get(table.name, {})
     columns = ", ".join(
-        f'{special[c.name]} as "{c.name}"' if c.name in special else f'"{c.name}"'
+        f"{special.get(c.name, quoting.name(c.name))} as {quoting.name(c.name)}"
         for c in table.published_columns
     )
     values = {"now": now, "late": late_arrival} if special else {}
@@ -350,10 +350,10 @@ def _create_views(path: Path) -> None:
         with warehouse.transaction(con):
             for name, (comment, sql) in VIEWS.items():
                 con.execute(f"create view {name} as {sql}")
-                con.execute(f"comment on view {name} is {tables.quote(comment)}")
+                con.execute(f"comment on view {name} is {quoting.text(comment)}")
                 for column, *_ in con.execute(f"describe {name}").fetchall():
-                    said = tables.quote(_SAID_OF.get(column, ""))
-                    con.execute(f'comment on column {name}."{column}" is {said}')
+                    said = quoting.text(_SAID_OF.get(column, ""))
+                    con.execute(f"comment on column {name}.{quoting.name(column)} is {said}")
         con.execute("checkpoint")
     finally:
         con.close()

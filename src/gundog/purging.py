@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from gundog import appending, counts, redelivery, retention, tables, warehouse
+from gundog import appending, content, counts, quoting, redelivery, retention, warehouse
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -90,16 +90,16 @@ def _findings(con: duckdb.DuckDBPyConnection, whom: Whom) -> list[str]:
     return [str(row[0]) for row in rows]
 
 
-def _purge_table(con: duckdb.DuckDBPyConnection, table: str, whom: Whom) -> int:
+def _purge_table(con: duckdb.DuckDBPyConnection, name: str, whom: Whom) -> int:
     """Rows that name it, and rejected rows that mention it anywhere."""
     have = con.execute(
         """select column_name from duckdb_columns()
-           where schema_name || '.' || table_name = ?""",
-        [table],
+           where schema_name = 'staged' and table_name = ?""",
+        [name],
     ).fetchall()
-    columns = {name for (name,) in have}
+    table, columns = content.staged_table(name), {column for (column,) in have}
     named = sorted(columns.intersection(whom.columns))
-    mine = " or ".join(f'lower("{name}") = w.name' for name in named) or "false"
+    mine = " or ".join(f"lower({quoting.name(column)}) = w.name" for column in named) or "false"
     gone = con.execute(
         f"""delete from {table} as t using (select ? as name, ? as quoted) as w
             where {mine} or (reject_reason is not null
@@ -158,8 +158,8 @@ def compact(path: Path) -> None:
     aside.unlink(missing_ok=True)
     con = warehouse.connect()
     try:
-        con.execute(f"attach {tables.quote(str(path))} as old (read_only)")
-        con.execute(f"attach {tables.quote(str(aside))} as new")
+        con.execute(f"attach {quoting.text(str(path))} as old (read_only)")
+        con.execute(f"attach {quoting.text(str(aside))} as new")
         con.execute("copy from database old to new")
         con.execute("checkpoint new")
     finally:

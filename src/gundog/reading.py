@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog import binding, columns, content, footers, warehouse
+from gundog import binding, columns, content, footers, locks, quoting, warehouse
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.lake import FileVersion
@@ -97,6 +97,7 @@ def read_batch(
     )
     try:
         remarks = _create_view(con, group, source, aliases)
+        locks.lock(con, [path for _, path in group])  # stage SQL is checked, and shut in as well
         tasks = tuple(task for task, _ in group)
         rows = {
             stage.name: _collect(con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}")
@@ -117,14 +118,14 @@ def _create_view(
 ) -> Remarks:
     """Makes the source table's name stand for the files of the group."""
     content.register_functions(con)
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for _, path in group)
+    names = ", ".join(quoting.text(str(path)) for _, path in group)
     scan = f"read_parquet([{names}], hive_partitioning = false)"
     own_names = columns.schema(group[0][1]).names  # the same in all of them
     described = [row[:2] for row in con.execute(f"describe from {scan}").fetchall()]
     held = columns.named(own_names, described)
     files = [(task.file_id, task.file.tenant) for task, _ in group]
     projection, remarks = binding.bind(source, held, aliases, files)
-    con.execute(f'create view "{source.name}" as select {projection} from {scan}')
+    con.execute(f"create view {quoting.name(source.name)} as select {projection} from {scan}")
     return remarks
 
 
@@ -193,7 +194,7 @@ def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
             from (select file_id, epoch_us("Timestamp") // {_HOUR_US} as hour,
                          {tenant} as tenant, count(*) as rows,
                          min("Timestamp") as min_time, max("Timestamp") as max_time
-                  from "{source.name}" group by all)"""
+                  from {quoting.name(source.name)} group by all)"""
     ).to_arrow_table()
 
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from gundog import redelivery, triage, warehouse
+from gundog import content, quoting, redelivery, triage, warehouse
 from gundog.content import Content, Stage
 from gundog.settings import Retention
 
@@ -31,7 +31,7 @@ class Removed:
 
 def apply(
     con: duckdb.DuckDBPyConnection,
-    content: Content,
+    loaded: Content,
     retention: Retention,
     late_arrival: timedelta,
     now: datetime,
@@ -43,21 +43,21 @@ def apply(
 
     Args:
         con: the warehouse, writable.
-        content: all content; a stage that fails to load keeps its rows.
+        loaded: all content; a stage that fails to load keeps its rows.
         retention: how long to keep what.
         late_arrival: how far back every run looks.
         now: the run's time.
     """
-    reach = max((hunt.detection.reach for hunt in content.hunts), default=timedelta())
+    reach = max((hunt.detection.reach for hunt in loaded.hunts), default=timedelta())
     staged = max(retention.staged, reach + late_arrival + 2 * _DAY)
     with warehouse.transaction(con):
         removed = Removed(
-            tables=_drop_old_stages(con, content),
+            tables=_drop_old_stages(con, loaded),
             files=_expire_files(con, now - staged),
             evidence=_drop_evidence(con, now - retention.evidence),
             findings=_drop_findings(con, now - retention.findings),
         )
-        _drop_series(con, content, now - retention.series, reach)
+        _drop_series(con, loaded, now - retention.series, reach)
         _forget_hours(con, now - max(staged, retention.series))
         _drop_records(con, now - retention.findings)
     return removed
@@ -71,12 +71,13 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
     )
     count = int(con.execute("select count(*) from expiring").fetchall()[0][0])
     if count:
-        for table in staged_tables(con):
+        for name in staged_tables(con):
+            table = content.staged_table(name)
             con.execute(f"delete from {table} where file_id in (from expiring)")
             first, last = con.execute(
                 """select min(min_time), max(max_time) from stage_hours
                    where stage = ? and file_id in (from expiring)""",
-                [_stage_name(table)],
+                [_stage_name(name)],
             ).fetchall()[0]
             if first:
                 redelivery.promote(con, table, first, last)
@@ -87,34 +88,34 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
 
 
 def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """The staged tables that there are, of every stage SQL."""
+    """The names of the staged tables that there are, of every stage SQL."""
     rows = con.execute(
         "select table_name from duckdb_tables() where schema_name = 'staged' order by all"
     ).fetchall()
-    return [f"staged.{name}" for (name,) in rows]
+    return [name for (name,) in rows]
 
 
 def _stage_name(table: str) -> str:
-    return table.removeprefix("staged.")[:-9]  # without its hash
+    return table[:-9]  # without its hash
 
 
-def _drop_old_stages(con: duckdb.DuckDBPyConnection, content: Content) -> int:
+def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
     """Removes the rows of stage SQL that is no more; of stages that are gone, if all content loads.
 
     Returns:
         How many tables went.
     """
-    current = {stage.table for stage in content.stages.values()}
-    names = {stage.name for stage in content.stages.values()}
+    current = {stage.table for stage in loaded.stages.values()}
+    names = {stage.name for stage in loaded.stages.values()}
     dropped = 0
     for table in staged_tables(con):
-        name = _stage_name(table)
-        if table in current or (name not in names and content.problems):
+        name, where = _stage_name(table), content.staged_table(table)
+        if where in current or (name not in names and loaded.problems):
             continue
         if name not in names:
-            con.execute(f"drop view if exists main.{name}")
-        con.execute(f"drop table {table}")
-        _forget_stage(con, name, content.stages.get(name))
+            con.execute(f"drop view if exists main.{quoting.name(name)}")
+        con.execute(f"drop table {where}")
+        _forget_stage(con, name, loaded.stages.get(name))
         dropped += 1
     return dropped
 
@@ -159,7 +160,7 @@ def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
 
 
 def _drop_series(
-    con: duckdb.DuckDBPyConnection, content: Content, before: datetime, reach: timedelta
+    con: duckdb.DuckDBPyConnection, loaded: Content, before: datetime, reach: timedelta
 ) -> None:
     """Points of intervals hunted before, and counts that no interval hunted since trains on.
 
@@ -181,10 +182,10 @@ def _drop_series(
            from run_intervals where updated_at >= $before group by all""",
         {"before": before, "reach": reach},
     )
-    if not content.problems:
+    if not loaded.problems:
         con.execute(
             "delete from trained where detection_hash not in (select unnest(?::varchar[]))",
-            [[hunt.hash for hunt in content.hunts]],
+            [[hunt.hash for hunt in loaded.hunts]],
         )
     for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
         ended = con.execute(

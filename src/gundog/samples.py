@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog import content, sample_noise, sample_plants
+from gundog import content, quoting, sample_noise, sample_plants
 from gundog.sample_cases import CASES, Case
 from gundog.sample_rows import CLOUD, END, HOURLY_FROM, PROCESSES, START, Event, Row, stream
 
@@ -48,7 +48,7 @@ def schema(table: str) -> pa.Schema:
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
         con.execute(ddl)
-        return con.sql(f'from "{table}" limit 0').to_arrow_table().schema
+        return con.sql(f"from {quoting.name(table)} limit 0").to_arrow_table().schema
 
 
 def path_of(table: str, landed: datetime) -> str:

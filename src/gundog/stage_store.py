@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import reading, redelivery, warehouse
+from gundog import quoting, reading, redelivery, warehouse
 from gundog.content import Source, Stage
 from gundog.reading import Read, Rows, Task
 
@@ -84,7 +84,7 @@ def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
 
 
 def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> None:
-    columns = ", ".join(f'"{name}"' for name, _ in stage.columns)
+    columns = quoting.names(name for name, _ in stage.columns)
     con.register("read_rows", rows.open())
     try:
         con.execute(

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from gundog import quoting
 from gundog.interval import parse_time
 
 
@@ -431,7 +432,7 @@ TABLES = (
 def create(table: Table, schema: str = "main", *, published: bool = False) -> Iterator[str]:
     """The statements that make a table where it is not, with its comments."""
     columns = table.published_columns if published else table.columns
-    inner = ", ".join(f'"{column.name}" {column.type}' for column in columns)
+    inner = ", ".join(f"{quoting.name(column.name)} {column.type}" for column in columns)
     yield f"create table if not exists {schema}.{table.name} ({inner})"
     yield from comments(table, schema, published=published)
 
@@ -439,10 +440,10 @@ def create(table: Table, schema: str = "main", *, published: bool = False) -> It
 def comments(table: Table, schema: str = "main", *, published: bool = False) -> Iterator[str]:
     """The statements that put a table's comments into a database."""
     columns = table.published_columns if published else table.columns
-    yield f"comment on table {schema}.{table.name} is {quote(table.comment)}"
+    yield f"comment on table {schema}.{table.name} is {quoting.text(table.comment)}"
     for column in columns:
-        name = f'{schema}.{table.name}."{column.name}"'
-        yield f"comment on column {name} is {quote(column.comment)}"
+        name = f"{schema}.{table.name}.{quoting.name(column.name)}"
+        yield f"comment on column {name} is {quoting.text(column.comment)}"
 
 
 def revived(table: Table, kept: str) -> dict[str, Any]:
@@ -450,8 +451,3 @@ def revived(table: Table, kept: str) -> dict[str, Any]:
     row: dict[str, Any] = json.loads(kept)
     times = [one.name for one in table.columns if one.type == "TIMESTAMPTZ"]
     return {**row, **{name: parse_time(row[name]) for name in times if row.get(name)}}
-
-
-def quote(text: str) -> str:
-    """A SQL literal of a text of our own."""
-    return "'" + text.replace("'", "''") + "'"

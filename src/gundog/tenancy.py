@@ -14,9 +14,9 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from gundog import quoting
 from gundog.content import Hunt, Stage
 from gundog.interval import Interval, format_time
-from gundog.tables import quote
 
 _HOUR = timedelta(hours=1)
 # A tenant that sent nothing for longer has left; its absence is no news.
@@ -99,14 +99,14 @@ def only(
     try:
         for stage in stages:
             con.execute(
-                f"create or replace temp view {stage.name} as"
-                f" from {_database(con)}.main.{stage.name} where {_rows_of(part)}"
+                f"create or replace temp view {quoting.name(stage.name)} as"
+                f" from {_database(con)}.{stage.view} where {_rows_of(part)}"
             )
             made.append(stage.name)
         yield con
     finally:
         for name in made:
-            con.execute(f"drop view temp.main.{name}")
+            con.execute(f"drop view temp.main.{quoting.name(name)}")
 
 
 def _database(con: duckdb.DuckDBPyConnection) -> str:
@@ -116,10 +116,10 @@ def _database(con: duckdb.DuckDBPyConnection) -> str:
 
 def _rows_of(part: Part) -> str:
     if part.tenant:
-        return f"tenant = {quote(part.tenant)}"
+        return f"tenant = {quoting.text(part.tenant)}"
     if part.tenant is not None:
         return "coalesce(tenant, '') = ''"
-    return f"coalesce(tenant, '') not in ({', '.join(quote(name) for name in part.apart)})"
+    return f"coalesce(tenant, '') not in ({', '.join(quoting.text(name) for name in part.apart)})"
 
 
 def started(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> dict[str, datetime]:

@@ -19,7 +19,7 @@ from uuid import UUID
 
 import duckdb
 
-from gundog import appending, tables, warehouse
+from gundog import appending, quoting, tables, warehouse
 from gundog.errors import InputError
 from gundog.fields import unknown
 from gundog.interval import format_time, parse_time
@@ -270,8 +270,8 @@ def overlay(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
     if not fresh:
         return
     [(catalog,)] = con.execute("select current_database()").fetchall()
-    published = f'"{catalog}".main'
-    inner = ", ".join(f'"{one.name}" {one.type}' for one in tables.TRIAGE.columns)
+    published = f"{quoting.name(catalog)}.main"
+    inner = ", ".join(f"{quoting.name(one.name)} {one.type}" for one in tables.TRIAGE.columns)
     con.execute(f"create temp table triage_since ({inner})")
     warehouse.insert(con, "triage_since", [asdict(one) for one in fresh])
     con.execute(

@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from gundog import tables
+from gundog import quoting, tables
 from gundog.errors import LockError, StoreError
 from gundog.interval import format_time
 
@@ -160,7 +160,7 @@ def _create(con: duckdb.DuckDBPyConnection) -> None:
         for table in dict.fromkeys(table for table, _ in lacking):
             for column in table.columns if table.name in known else ():
                 con.execute(
-                    f'alter table {table.name} add column if not exists "{column.name}"'
+                    f"alter table {table.name} add column if not exists {quoting.name(column.name)}"
                     f" {column.type.split()[0]}"
                 )
             for statement in tables.create(table):
@@ -199,7 +199,7 @@ def insert(
     if not records:
         return
     names = list(records[0])
-    columns = ", ".join(f'"{name}"' for name in names)
+    columns = quoting.names(names)
     marks = ", ".join("?" for _ in names)
     con.executemany(
         f"insert into {table} ({columns}) values ({marks})",
