@@ -101,7 +101,7 @@ def test_findings_of_two_tenants_are_those_of_each_alone() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(10, 22))
+@pytest.mark.parametrize("seed", [14, 15, 21])  # notes of 14 and 21 were wrong once
 def test_law_of_two_tenants_holds_for_many_lakes(seed: int) -> None:
     """The same over more worlds, in each layout by turns."""
     check(LAYOUTS[seed % len(LAYOUTS)], seed)

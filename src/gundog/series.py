@@ -86,7 +86,8 @@ def hunt(
         with apart():
             judged = _score(hunt, interval, arranged, attacks)
         known = [night for one in judged for night in _nights(one)]
-        note = _notes({one.tenant: one.note for one in judged if one.note})
+        told = {one.tenant: one.note for one in judged if one.note}
+        note = _notes(told, {one.tenant for one in judged}, left_out)
         points = _points_table(hunt, interval, judged)
     return Scored(tuple(nights.hits(con, hunt, interval, known)), points, counted, basis, note)
 
@@ -141,12 +142,14 @@ def _as_kusto(
         if many
     }
     hits = published.hits(con, hunt, interval, staged_from, flagged, left_out)
-    return hits, _notes(told, among=len(tenants))
+    return hits, _notes(told, tenants, left_out)
 
 
-def _notes(told: Mapping[str | None, str], among: int = 0) -> str:
-    """What is said of each tenant, one after the other; of one that is alone, without its name."""
-    if max(len(told), among) < 2:
+def _notes(
+    told: Mapping[str | None, str], tenants: Collection[str | None], left_out: Collection[str]
+) -> str:
+    """What is said of each tenant; its name is left out where the lake has no other tenant."""
+    if len({*tenants, *left_out}) < 2:
         return next(iter(told.values()), "")
     named = sorted((tenancy.named(name or ""), said) for name, said in told.items())
     return "; ".join(f"{name}: {said}" for name, said in named)
