@@ -285,10 +285,12 @@ def test_stage_that_calls_normalise_follows_its_code(root: Path) -> None:
     assert stage.hash != content.stage_hash("select 1", load(root).sources["Things"])
 
 
-def test_alias_with_a_quote_is_only_a_name(root: Path, tmp_path: Path) -> None:
+def test_alias_with_a_quote_is_only_a_name(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What an alias of stage SQL holds never runs as SQL, and an innocent quote is a column."""
-    written = tmp_path / "written.txt"
-    injected = f'a"" INTEGER); copy (select 1) to \'{written}\'; create table x (""b'
+    monkeypatch.chdir(tmp_path)
+    injected = 'a"" INTEGER); copy (select 1) to \'written.csv\'; create table x (""b'
     edit(
         root, "sql/stage/happenings.sql", "N as n\n", f'N as n, 1 as "{injected}", 2 as "in""ch"\n'
     )
@@ -299,7 +301,7 @@ def test_alias_with_a_quote_is_only_a_name(root: Path, tmp_path: Path) -> None:
     columns = dict(loaded.stages["happenings"].columns)
     assert 'in"ch' in columns
     assert injected.replace('""', '"') in columns
-    assert not written.exists()
+    assert not (tmp_path / "written.csv").exists()
 
 
 @pytest.mark.parametrize("place", ["source", "stage", "hunt"])

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -36,6 +37,12 @@ class Watch:
 def _line(words: str) -> None:
     sys.stderr.write(text.for_terminal(words) + "\n")
     sys.stderr.flush()
+
+
+def _line_at_once(words: str) -> None:
+    """A line out of a signal's handler, which may have come while a line was being written."""
+    with suppress(OSError, ValueError):  # a stream without a file, as in tests, or a closed one
+        os.write(sys.stderr.fileno(), (text.for_terminal(words) + "\n").encode())
 
 
 @contextmanager
@@ -103,7 +110,7 @@ def _interruptible(stopped: threading.Event) -> Iterator[None]:
         del frame
         stopped.set()
         signal.signal(number, signal.SIG_DFL)
-        _line("stopping after this day; Ctrl-C again stops at once")
+        _line_at_once("stopping after this day; Ctrl-C again stops at once")
 
     if threading.current_thread() is not threading.main_thread():
         yield
