@@ -93,10 +93,10 @@ def read_batch(
         memory_limit=f"{limits.memory}B",
         threads=limits.threads,
         temp_directory=str(limits.folder / "spill"),
-        preserve_insertion_order="false",
     )
     try:
         remarks = _create_view(con, group, source, aliases)
+        con.execute("set preserve_insertion_order = false")  # only now: columns come in order
         locks.lock(con, [path for _, path in group])  # stage SQL is checked, and shut in as well
         tasks = tuple(task for task, _ in group)
         rows = {
