@@ -164,6 +164,11 @@ def _add_runs(add: _Add) -> None:
             "--wait", default="0s", metavar="DURATION",
             help="how long to wait for another run to end, such as 10m",
         )  # fmt: skip
+    for one in (hunt, back):
+        one.add_argument(
+            "--trust-clock", action="store_true",
+            help="the clock is right, however far it is from the last run and from all events",
+        )  # fmt: skip
     back.add_argument("--again", action="store_true", help="also what is done already")
     back.add_argument("--plan", action="store_true", help="say what it would do, and do nothing")
     back.add_argument(
@@ -305,6 +310,7 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         origin=origin,
         yes=getattr(arguments, "yes", False),
         notify=arguments.notify or ("none" if command == "backfill" else None),
+        trust_clock=arguments.trust_clock,
     )
     project = _load(arguments)
     now = datetime.now(UTC)

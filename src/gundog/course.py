@@ -19,6 +19,7 @@ from gundog.lake import FileVersion
 from gundog.ledger import Clock
 from gundog.project import Project
 from gundog.reading import Task
+from gundog.timekeeping import Judged
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Request:
     yes: bool = False
     # When a nightly run was scheduled, if not now: a late one hunts the night it was meant for.
     due: datetime | None = None
+    # A person says that the clock is right, however far it is from what was seen last.
+    trust_clock: bool = False
 
 
 @dataclass
@@ -151,6 +154,7 @@ class Course:
     child: Child = field(default_factory=Child)
     # Intervals in a row that reached huntLimit, by detection id.
     late: dict[str, int] = field(default_factory=dict)
+    judged: Judged = field(default_factory=Judged)
 
 
 def hold(state: Course) -> warehouse.Held:

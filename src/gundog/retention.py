@@ -63,6 +63,25 @@ def apply(
     return removed
 
 
+def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) -> bool:
+    """Whether anything is there that was written longer ago than it is kept."""
+    old = con.execute(
+        """select exists(from source_files where state = 'staged' and created_at < $staged)
+               or exists(from run_intervals where updated_at < $series)
+               or exists(from findings where updated_at < greatest($evidence, $findings))
+               or exists(from finding_changes where "at" < $findings)
+               or exists(from notifications where created_at < $findings)
+               or exists(from runs where started_at < $findings)""",
+        {
+            "staged": now - retention.staged,
+            "series": now - retention.series,
+            "evidence": now - retention.evidence,
+            "findings": now - retention.findings,
+        },
+    ).fetchall()
+    return bool(old[0][0])
+
+
 def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
     con.execute(
         """create or replace temp table expiring as

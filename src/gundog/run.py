@@ -28,6 +28,7 @@ from gundog import (
     sending,
     stage,
     suppression,
+    timekeeping,
     triage,
     warehouse,
 )
@@ -129,6 +130,8 @@ def _steps(state: Course) -> None:
     # What a killed run was reading; no other run is at work.
     shutil.rmtree(state.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
     with state.child, hold(state) as held:
+        if _is_behind(held.con(), state):
+            return
         wanted = _begin(held.con(), state)
         within = state.request.within or hull(i for one in wanted.values() for i in one)
         state.outcome.within = within
@@ -139,6 +142,20 @@ def _steps(state: Course) -> None:
             if not hunting.hunt_days(held, state, wanted) or state.outcome.stopped:
                 break
         _finish(held.con(), state)
+
+
+def _judge(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    state.judged = timekeeping.judge(con, state.clock.now, trusted=state.request.trust_clock)
+
+
+def _is_behind(con: duckdb.DuckDBPyConnection, state: Course) -> bool:
+    """Says that the clock is long before what was seen; then nothing else is done."""
+    _judge(con, state)
+    if state.judged.behind:
+        state.outcome.trouble(state.judged.key, "clock", state.judged.doubt)
+        _queue_health(con, state)
+        _send(con, state)
+    return state.judged.behind
 
 
 def _begin(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Interval]]:
@@ -184,27 +201,47 @@ def _wanted(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Int
 def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     """Re-states prose, closes the run, publishes, and sends what is unsent."""
     options = state.project.settings
+    _keep_time(con, state)
     findings.restate(con, state.project.content.detections)
     suppression.apply(con, state.project.content.detections, state.project.exceptions)
     _queue(con, state)
     triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
-    retention.apply(
-        con, state.project.content, options.retention, options.late_arrival, state.clock.now
-    )
+    if not state.judged.doubt:
+        retention.apply(
+            con, state.project.content, options.retention, options.late_arrival, state.clock.now
+        )
     gaps = coverage_gaps(con, state.project.content.hunts, state.clock)
+    if state.judged.doubt:  # the time up to a clock that is ahead is no gap
+        gaps = [one for one in gaps if one["interval_start"] < state.judged.seen]
     _close(con, state)
     state.step("publish", partial(_publish, con, state, gaps))
-    if options.notify:
-        sent = state.step("notify", partial(sending.send, con, options.notify, state.author.at))
-        for error in sent.errors:
-            state.outcome.problems.append(error)
-        if sent != Sent():
-            _close(con, state)
-            publish.publish_sent(con, options.findings)
+    if options.notify and _send(con, state) != Sent():
+        _close(con, state)
+        publish.publish_sent(con, options.findings)
     if options.heartbeat and not state.outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:
             state.outcome.problems.append(error)
+
+
+def _send(con: duckdb.DuckDBPyConnection, state: Course) -> Sent:
+    channels, doubted = state.project.settings.notify, bool(state.judged.doubt)
+    send = partial(sending.send, con, channels, state.author.at, doubted=doubted)
+    sent: Sent = state.step("notify", send)
+    state.outcome.problems += sent.errors
+    return sent
+
+
+def _keep_time(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Judges the clock by all that was read, and mends what a wrong one left."""
+    _judge(con, state)
+    judged, options, now = state.judged, state.project.settings, state.clock.now
+    if not judged.doubt:
+        timekeeping.mend(con, now, notify.NEWS_AGE)
+    elif timekeeping.keeps_nights(con):
+        state.outcome.trouble(judged.key, "clock", judged.doubt)
+    elif retention.is_due(con, options.retention, now):  # an archive: nothing else hangs on it
+        state.outcome.notes.append(f"clock: {judged.doubt}")
 
 
 def _queue(con: duckdb.DuckDBPyConnection, state: Course) -> None:
@@ -214,10 +251,18 @@ def _queue(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     notify.queue_findings(
         con, told, author.run_id, author.at, state.request.notify,
         history=outcome.within if backfill else None, coverage=_coverage(state),
-        notes=exceptions.attention(known, author.at, news=True),
+        notes=[] if state.judged.doubt else exceptions.attention(known, author.at, news=True),
     )  # fmt: skip
-    items = [(one.key, one.title, one.text) for one in outcome.health]
-    notify.queue_health(con, told, author.run_id, author.at, items)
+    _queue_health(con, state)
+
+
+def _queue_health(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Under a clock that is not believed only that is told: what it says of days may be wrong."""
+    author, told = state.author, state.outcome.health
+    if state.judged.doubt:
+        told = [one for one in told if one.key == state.judged.key]
+    items = [(one.key, one.title, one.text) for one in told]
+    notify.queue_health(con, state.project.settings.notify, author.run_id, author.at, items)
 
 
 def _coverage(state: Course) -> str:
@@ -245,7 +290,8 @@ def _close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     }
     con.execute(
         """update runs set finished_at = ?, exit_status = ?, problems = ?, summary = ?,
-           range_start = ?, range_end = ? where run_id = ?""",
+           range_start = ?, range_end = ?, clock_doubt = nullif(?, ''), clock_proven = ?
+           where run_id = ?""",
         [
             state.author.at + timedelta(seconds=time.perf_counter() - state.began),
             outcome.exit_status,
@@ -253,6 +299,8 @@ def _close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
             findings.canonical(summary),
             outcome.within.start if outcome.within else None,
             outcome.within.end if outcome.within else None,
+            state.judged.doubt,
+            state.judged.proven,
             str(state.author.run_id),
         ],
     )

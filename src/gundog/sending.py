@@ -68,6 +68,7 @@ class _Clock:
 
     now: datetime
     sleep: Callable[[float], None]
+    doubted: bool = False
 
     def wait(self, seconds: float) -> None:
         self.sleep(seconds)
@@ -80,6 +81,8 @@ def send(
     at: datetime,
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: float = TIMEOUT_S,
+    *,
+    doubted: bool = False,
 ) -> Sent:
     """Sends what is due, the least tried and worst first; no channel keeps another from its own.
 
@@ -94,8 +97,9 @@ def send(
         at: the run's time.
         sleep: how to wait, in s.
         timeout_s: the longest that one try takes.
+        doubted: the run's time is not believed, so that no message is given up for its age.
     """
-    clock = _Clock(at, sleep)
+    clock = _Clock(at, sleep, doubted)
     total, idle, given_up = Sent(), list[Channel](), list[Channel]()
     for channel in channels:
         one = _send_due(con, channel, clock, timeout_s)
@@ -144,7 +148,7 @@ def _send_due(
             _hold(con, channel, clock.now + timedelta(seconds=answer.retry_after_s))
             break
         if not answer.reached or refused == MAX_REFUSED:
-            waiting, given_up = _fail_rest(con, channel, letters[number:], answer, clock.now)
+            waiting, given_up = _fail_rest(con, channel, letters[number:], answer, clock)
             failed, dead = failed + waiting, dead + given_up
             break
     return Sent(sent, failed, dead, (f"notify {channel.name}: {error}",) if error else ())
@@ -155,7 +159,7 @@ def _fail_rest(
     channel: Channel,
     letters: Sequence[_Letter],
     answer: Answer,
-    now: datetime,
+    clock: _Clock,
 ) -> tuple[int, int]:
     """Counts a channel that is down as a try of all that is due: (still waiting, given up).
 
@@ -164,15 +168,16 @@ def _fail_rest(
     given_up = 0
     with warehouse.transaction(con):
         for letter in letters:
-            gave_up = _gives_up(letter, letter.attempts + 1, now)
+            gave_up = _gives_up(letter, letter.attempts + 1, clock)
             wait_s = _backoff_s(letter.notification_id, letter.attempts + 1)
-            _record(con, channel, letter, answer, now, wait_s, gave_up=gave_up)
+            _record(con, channel, letter, answer, clock, wait_s, gave_up=gave_up)
             given_up += gave_up
     return len(letters) - given_up, given_up
 
 
-def _gives_up(letter: _Letter, attempts: int, now: datetime) -> bool:
-    return attempts >= MAX_TRIES or now - (letter.first_attempt_at or now) >= MAX_AGE
+def _gives_up(letter: _Letter, attempts: int, clock: _Clock) -> bool:
+    age = clock.now - (letter.first_attempt_at or clock.now)
+    return attempts >= MAX_TRIES or (age >= MAX_AGE and not clock.doubted)
 
 
 def _due(con: duckdb.DuckDBPyConnection, channel: Channel, now: datetime) -> list[_Letter]:
@@ -198,12 +203,12 @@ def _deliver(
     for tries in (1, 2):
         answer = deliver(channel.url, letter.body, letter.notification_id, clock.now, timeout_s)
         attempts = letter.attempts + tries
-        gave_up = answer.error is not None and _gives_up(letter, attempts, clock.now)
+        gave_up = answer.error is not None and _gives_up(letter, attempts, clock)
         wait_s = FIRST_RETRY_S if answer.retry_after_s is None else answer.retry_after_s
         last = answer.error is None or gave_up or tries == 2 or wait_s > PATIENCE_S
         if last:
             wait_s = max(answer.retry_after_s or 0, _backoff_s(letter.notification_id, attempts))
-        _record(con, channel, letter, answer, clock.now, wait_s, gave_up=gave_up)
+        _record(con, channel, letter, answer, clock, wait_s, gave_up=gave_up)
         if last:
             break
         clock.wait(wait_s)
@@ -225,20 +230,20 @@ def _record(
     channel: Channel,
     letter: _Letter,
     answer: Answer,
-    now: datetime,
+    clock: _Clock,
     wait_s: float,
     *,
     gave_up: bool,
 ) -> None:
-    arrived = answer.error is None
+    arrived, now = answer.error is None, clock.now
     con.execute(
         """update notifications set attempts = attempts + 1,
-               first_attempt_at = coalesce(first_attempt_at, $now),
+               first_attempt_at = coalesce(first_attempt_at, $first),
                next_attempt_at = $next, last_error = $error, sent_at = $sent, dead_at = $dead
            where notification_id = $id""",
         {
             "id": letter.notification_id,
-            "now": now,
+            "first": None if clock.doubted else now,
             "next": None if arrived or gave_up else now + timedelta(seconds=wait_s),
             "error": _located(channel, said) if (said := answer.error or answer.remark) else None,
             "sent": now if arrived else None,

@@ -159,7 +159,7 @@ def read(
     ledger = _ledger(con, about, intervals)
     sources = _sources(con, now)
     plan = health.schedule(_nights(con))
-    faults = [*about.faults, *ledger, *more, *_rejected(con), *_channels(con, now)]
+    faults = [*about.faults, *_clock(con), *ledger, *more, *_rejected(con), *_channels(con, now)]
     if plan:
         holes = [one for one in ledger if one.kind == health.HOLE]
         watched = _watched(about, intervals)
@@ -208,12 +208,22 @@ def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | N
     shortly before they began.
     """
     told = "asked_range" if _has(con, "runs", "asked_range") else "null::boolean"
+    doubt = "clock_doubt" if _has(con, "runs", "clock_doubt") else "null::varchar"
     return con.execute(
         f"""select started_at, finished_at from runs
             where command = 'hunt'
             and not coalesce({told}, range_end is null or range_end < started_at - interval 2 day)
+            and {doubt} is null
             order by started_at"""
     ).fetchall()
+
+
+def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    """What the last run of a project that has nights said of its clock."""
+    if not _has(con, "runs", "clock_doubt") or not _nights(con):
+        return []
+    found = con.execute("select clock_doubt from runs order by rowid desc limit 1").fetchall()
+    return [Fault(health.CLOCK, f"clock: {said}") for (said,) in found if said]
 
 
 # ---- the ledger ----

@@ -66,7 +66,10 @@ RUNS = _table(
     exit_status INTEGER: 0 done, 1 done but something failed or had no data
     summary JSON: counts of files, intervals and findings
     problems VARCHAR[]: what failed or had no data, one sentence each
+    clock_doubt VARCHAR: why its clock was not believed; null when it was
+    clock_proven BOOLEAN: events or a proven run were near its clock
     """,
+    private=("clock_proven",),
 )
 
 SOURCE_FILES = _table(
