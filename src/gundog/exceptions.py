@@ -17,7 +17,7 @@ from typing import Any
 
 import yaml
 
-from gundog import appending, globs
+from gundog import addresses, appending, globs
 from gundog.errors import ContentError, InputError, Problem
 from gundog.fields import Fields, read_list, unknown
 from gundog.interval import format_time, parse_time
@@ -260,9 +260,9 @@ def _network(pattern: str) -> _Network | None:
 
 
 def _lies_in(value: str, network: _Network) -> bool:
-    """True for an address of the network, also when IPv6 writes an IPv4 address."""
+    """True for an address of the network, with a port too, and when IPv6 writes an IPv4 address."""
     try:
-        address = ipaddress.ip_address(value)
+        address = ipaddress.ip_address(addresses.plain(value))
     except ValueError:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
