@@ -274,15 +274,33 @@ def test_later_folder_replaces_a_stage_of_an_earlier_one(root: Path, tmp_path: P
     assert "raw_kind" in dict(loaded.stages["happenings"].columns)
 
 
-def test_stage_that_calls_normalise_follows_its_code(root: Path) -> None:
-    """A stage's hash covers gundog's own function where the SQL calls it."""
-    plain = load(root).stages["happenings"].hash
-    edit(root, "sql/stage/happenings.sql", "Who as who", "normalise_command_line(Who).text as who")
+@pytest.mark.parametrize(
+    ("call", "module"),
+    [
+        ("normalise_command_line(Who).text", "commandline"),
+        ("NORMALISE_command_line(Who).text", "commandline"),
+    ],
+)
+def test_hash_of_a_stage_follows_the_version_of_what_it_calls(
+    root: Path, monkeypatch: pytest.MonkeyPatch, call: str, module: str
+) -> None:
+    """Its own function's version and nobody else's; the code of it, or a comment, is nothing."""
+    source = load(root).sources["Things"]
+    plain, calls = f"select 1 -- as {call}", f"select {call} from Things"
 
-    stage = load(root).stages["happenings"]
+    def hashes() -> list[str]:
+        return [content.stage_hash(sql, source) for sql in (plain, calls)]
 
-    assert stage.hash != plain
-    assert stage.hash != content.stage_hash("select 1", load(root).sources["Things"])
+    before = hashes()
+    for other in {"normalise_command_line", "normalise_record"} - {call.partition("(")[0].lower()}:
+        monkeypatch.setitem(content._VERSIONS, other, 99)
+    assert hashes() == before
+    monkeypatch.setattr(f"gundog.{module}.normalise", lambda *_: None)
+    assert hashes() == before
+    monkeypatch.setitem(content._VERSIONS, call.partition("(")[0].lower(), 99)
+
+    assert hashes()[0] == before[0]
+    assert hashes()[1] != before[1]
 
 
 def test_alias_with_a_quote_is_only_a_name(

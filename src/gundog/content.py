@@ -7,7 +7,6 @@ file of one's own with the name of a shipped one replaces it.
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
 import string
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +48,7 @@ _SERIES_TITLE = frozenset(
     {"observed", "expected", "score", "hours", "start_time", "end_time", "series_key"}
 )
 _NORMALISE = "normalise_command_line"
+_VERSIONS = {_NORMALISE: commandline.VERSION}
 
 
 @dataclass(frozen=True)
@@ -367,12 +367,14 @@ def _column_name_problems(
 
 
 def stage_hash(sql: str, source: Source) -> str:
-    """The hash of everything that can change the rows of a staged table."""
-    parts = [canonical(sql), *(f"{name} {kind}" for name, kind in source.columns)]
-    parts.append(redelivery.COLUMN)
-    if _NORMALISE in sql:
-        parts.append(inspect.getsource(commandline))
-    return _digest(parts)
+    """The hash of everything that can change the rows of a staged table.
+
+    Of gundog's own functions that the SQL calls it covers the version, not the code.
+    """
+    plain = canonical(sql)
+    called = (f"{name} {version}" for name, version in _VERSIONS.items() if name in plain.lower())
+    kinds = (f"{name} {kind}" for name, kind in source.columns)
+    return _digest([plain, *kinds, redelivery.COLUMN, *called])
 
 
 def canonical(sql: str) -> str:
