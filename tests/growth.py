@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
+import json
 import random
 import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from gundog import commandline, text
+from gundog import addresses, commandline, records, text
 from gundog.exceptions import Entry, matcher
 
 LIMIT = 2.5
@@ -25,7 +26,10 @@ _TOKENS = (
 _AT = datetime(2026, 1, 5, tzinfo=UTC)
 Reader = Callable[[str], object]
 READERS: dict[str, Reader] = {
+    "addresses.plain": addresses.plain,
     "commandline.normalise": commandline.normalise,
+    "records.normalise": lambda text: records.normalise(text, "Id Name"),
+    "records.normalise of JSON": lambda text: records.normalise(json.dumps([text]), "Id Name"),
     "text.for_terminal": text.for_terminal,
     "text.for_message": text.for_message,
     "text.for_markdown": text.for_markdown,
@@ -66,6 +70,9 @@ SHAPES = (
     ("", '-e "A', ""),
     ("", "\ufdfa", ""),
     ("", "\u200b", "a"),
+    ("", '{"AuditData":', "1"),
+    ("[", '{"id":1,"ID":[1]},', "{}]"),
+    ("", "::1.", "1"),
 )
 
 

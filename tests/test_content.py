@@ -279,6 +279,7 @@ def test_later_folder_replaces_a_stage_of_an_earlier_one(root: Path, tmp_path: P
     [
         ("normalise_command_line(Who).text", "commandline"),
         ("NORMALISE_command_line(Who).text", "commandline"),
+        ("normalise_record(Who, 'Id')", "records"),
     ],
 )
 def test_hash_of_a_stage_follows_the_version_of_what_it_calls(

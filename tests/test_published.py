@@ -509,11 +509,15 @@ MUTANTS = [
         ("> $end - interval 2 days", "> $end - interval 1 day"),
         ("cast(trunc(alerts.baseline) as bigint)", "cast(ceil(alerts.baseline) as bigint)"),
         ("alerts.tenant = records.tenant and", ""),
+        ("(?::\\d*)?", ""),
+        ("'\\1\\2'", "'\\2'"),
     ]
 ] + [
     (MAIL, "stage/mail_on_the_hour.sql", old, new)
     for old, new in [
         ("timestamp_ns % 3600000000000 = 0", "Timestamp = date_trunc('hour', Timestamp)"),
+        ("normalise_record(RawEventData, 'Id ResultStatus')", "RawEventData"),
+        ("(delivered[1] is null or delivered[2] is null)", "delivered[1] is null"),
         ("field[2] = 'Succeeded'", "lower(field[2]) = 'succeeded'"),
         ("field[2] = 'Succeeded'", "contains(field[2], 'Succeeded')"),
         ("([^0-9a-z]|$)'", "'"),

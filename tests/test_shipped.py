@@ -43,6 +43,15 @@ def test_example_holds(hunt: Hunt, example: Example) -> None:
     assert examples.check(LOADED, hunt, example) == []
 
 
+def test_stages_keep_their_hash() -> None:
+    """A hash that changes has everybody stage all files again: then CHANGELOG says so."""
+    assert {one.name: one.hash for one in LOADED.stages.values()} == {
+        "mail_access": "37933bf27040e7dd",
+        "mail_on_the_hour": "1aea0a15f50fd379",
+        "shell_commands": "79f0848edf98781a",
+    }
+
+
 @pytest.mark.parametrize("path", HUNTS, ids=name)
 def test_every_hunt_is_used(path: Path) -> None:
     """No SQL file lies around without a detection."""

@@ -32,7 +32,13 @@ joined as (
     select
         alerts.*,
         records.event_id,
-        nullif(records.IPAddress, '') as ip_address,
+        -- Without a port and brackets, as exceptions and people look for it.
+        regexp_replace(
+            nullif(records.IPAddress, ''),
+            '^\s*(?:\[([^\]]*)\]|((?:[0-9A-Fa-f:]*:)?\d{1,3}(?:\.\d{1,3}){3}))'
+            || '(?::\d*)?\s*$',
+            '\1\2'
+        ) as ip_address,
         struct_pack(
             Timestamp := alerts.hour, Total := alerts.Total,
             baseline := cast(trunc(alerts.baseline) as bigint),

@@ -18,11 +18,55 @@ with records as (
             '$.AppAccessContext.ClientAppId', '$.AppId', '$.ClientInfoString',
             '$.ClientIPAddress', '$.ClientIP', '$.LogonType', '$.LogonUserSid',
             '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus'
-        ])) as field
+        ])) as delivered
     from CloudAppEvents
     where
         lower(ActionType) = 'mailitemsaccessed'
-        and (Application is null or contains(lower(Application), 'exchange'))
+        -- Office 365 and Microsoft 365 are other names for it.
+        and (
+            coalesce(Application, '') = ''
+            or contains(lower(Application), 'exchange')
+            or contains(Application, '365')
+        )
+),
+
+-- What nearly every record says is missing, so that an exporter may have wrapped it or
+-- spelled its keys in another way.
+doubted as (
+    select
+        *,
+        coalesce(nullif(delivered[2], ''), nullif(delivered[3], '')) is null
+        or delivered[1] is null
+        or (delivered[5] is null and delivered[7] is null) as is_odd
+    from records
+),
+
+unwrapped as (
+    select
+        *,
+        case when is_odd then normalise_record(
+            RawEventData,
+            'Id MailboxOwnerUPN MailboxGuid UserId OperationProperties RecordType'
+            || ' OperationCount Item ParentFolder Path Name Value Folders FolderItems'
+            || ' ClientAppId AppAccessContext AppId ClientInfoString ClientIPAddress'
+            || ' ClientIP LogonType LogonUserSid MailboxOwnerSid SessionId ResultStatus'
+        ) else RawEventData end as record_json
+    from doubted
+),
+
+parsed as (
+    select
+        *,
+        case when is_odd then try(json_extract_string(record_json, [
+            '$.Id', '$.MailboxOwnerUPN', '$.MailboxGuid', '$.UserId',
+            '$.OperationProperties', '$.RecordType', '$.OperationCount',
+            '$.Item.ParentFolder.Path', '$.Item.ParentFolder.Name',
+            '$.Item.ParentFolder.Id', '$.Folders[0].Path', '$.ClientAppId',
+            '$.AppAccessContext.ClientAppId', '$.AppId', '$.ClientInfoString',
+            '$.ClientIPAddress', '$.ClientIP', '$.LogonType', '$.LogonUserSid',
+            '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus'
+        ])) else delivered end as field
+    from unwrapped
 ),
 
 -- What nearly every record says of itself needs no second parse.
@@ -36,8 +80,17 @@ usual as (
             when
                 '[{"Name":"MailAccessType","Value":"Sync"},'
                 || '{"Name":"IsThrottled","Value":"False"}]' then 'Sync'
-        end as usual_type
-    from records
+        end as usual_type,
+        -- An object that was delivered as such keeps the id that it had before gundog
+        -- looked for keys in another case and into wrappers.
+        case
+            when is_odd and not regexp_matches(RawEventData, '^\s*[{]') then field[1]
+            else delivered[1]
+        end as delivered_id,
+        coalesce(
+            nullif(field[16], ''), nullif(IPAddress, ''), field[17]
+        ) as address
+    from parsed
 ),
 
 opened as (
@@ -47,22 +100,50 @@ opened as (
         case when usual_type is null then try(from_json(
             field[5], '[{"Name": "VARCHAR", "Value": "VARCHAR"}]'
         )) end as properties,
+        -- PowerShell writes @{Name=IsThrottled; Value=True}, or the other way round.
+        case when usual_type is null then lower(field[5]) end as flattened,
         case
             when Timestamp is null then 'no Timestamp'
+            when not is_odd then null
             when RawEventData is null or regexp_full_match(RawEventData, '\s*')
                 then 'no RawEventData'
             when field is null then 'malformed JSON in RawEventData'
-            when not regexp_matches(RawEventData, '^\s*[{]')
+            when not regexp_matches(record_json, '^\s*[{]')
                 then 'no JSON object in RawEventData'
         end as reject_reason
     from usual
+),
+
+typed as (
+    select
+        *,
+        coalesce(
+            usual_type,
+            list_filter(
+                properties, lambda one: one.name = 'MailAccessType'
+            )[1].value,
+            case
+                when regexp_matches(
+                    flattened,
+                    'mailaccesstype[^\w{}]+(value[^\w{}]+)?bind\b'
+                    || '|\bbind[^\w{}]+name[^\w{}]+mailaccesstype\b'
+                ) then 'Bind'
+                when regexp_matches(
+                    flattened,
+                    'mailaccesstype[^\w{}]+(value[^\w{}]+)?sync\b'
+                    || '|\bsync[^\w{}]+name[^\w{}]+mailaccesstype\b'
+                ) then 'Sync'
+            end,
+            case field[6] when '2' then 'Sync' when '50' then 'Bind' end
+        ) as access_type
+    from opened
 )
 
 select
     file_id,
     coalesce(
-        try_cast(field[1] as uuid),
-        cast(md5('Id ' || nullif(field[1], '')) as uuid),
+        try_cast(delivered_id as uuid),
+        cast(md5('Id ' || nullif(delivered_id, '')) as uuid),
         cast(md5('ReportId ' || nullif(ReportId, '')) as uuid),
         cast(md5(concat_ws(
             chr(31), 'row', coalesce(epoch_us(Timestamp), 0),
@@ -74,27 +155,45 @@ select
     reject_reason,
     coalesce(TenantId, '') as tenant,
     -- The event_id says it where it is a UUID.
-    case when try_cast(field[1] as uuid) is null then field[1] end as record_id,
+    case when try_cast(delivered_id as uuid) is null then field[1] end as record_id,
     lower(trim(coalesce(nullif(field[2], ''), field[3], ''))) as mailbox,
     lower(trim(coalesce(field[4], ''))) as actor,
+    access_type,
     coalesce(
-        usual_type,
-        list_filter(
-            properties, lambda one: one.name = 'MailAccessType'
-        )[1].value,
-        case field[6] when '2' then 'Sync' when '50' then 'Bind' end
-    ) as access_type,
-    try_cast(field[7] as bigint) as items,
+        try_cast(field[7] as bigint),
+        -- Nothing at all where the folders are no JSON, rather than no items.
+        case when access_type is distinct from 'Sync' then cast(nullif(list_sum(
+            try(json_array_length(record_json, '$.Folders[*].FolderItems'))
+        ), 0) as bigint) end
+    ) as items,
     coalesce(nullif(field[8], ''), field[9], field[10], field[11]) as folder,
-    case when usual_type is null then coalesce(lower(list_filter(
-        properties, lambda one: one.name = 'IsThrottled'
-    )[1].value) = 'true', false) else false end as is_throttled,
+    case when usual_type is null then coalesce(
+        lower(list_filter(
+            properties, lambda one: one.name = 'IsThrottled'
+        )[1].value) = 'true',
+        regexp_matches(
+            flattened,
+            'isthrottled[^\w{}]+(value[^\w{}]+)?true\b'
+            || '|\btrue[^\w{}]+name[^\w{}]+isthrottled\b'
+        ),
+        false
+    ) else false end as is_throttled,
     lower(coalesce(
         nullif(field[12], ''), nullif(field[13], ''), nullif(OAuthAppId, ''),
         nullif(field[14], '')
     )) as app_id,
     field[15] as client_info,
-    coalesce(nullif(field[16], ''), nullif(IPAddress, ''), field[17]) as ip_address,
+    -- Without a port and brackets.
+    case
+        when contains(address, ':') or starts_with(address, '[')
+            then regexp_replace(
+                address,
+                '^\s*(?:\[([^\]]*)\]|((?:[0-9A-Fa-f:]*:)?\d{1,3}(?:\.\d{1,3}){3}))'
+                || '(?::\d*)?\s*$',
+                '\1\2'
+            )
+        else address
+    end as ip_address,
     case lower(field[18])
         when '0' then 'owner' when '1' then 'admin' when '2' then 'delegate'
         else lower(field[18])
@@ -107,4 +206,4 @@ select
     ReportId as report_id,
     CountryCode as country,
     case when reject_reason is not null then RawEventData end as raw_event_data
-from opened
+from typed

@@ -14,20 +14,48 @@ with records as (
         case
             when timestamp_ns % 3600000000000 = 0
                 then try(json_extract_string(RawEventData, ['$.Id', '$.ResultStatus']))
-        end as field
+        end as delivered
     from CloudAppEvents
     where
         timestamp_ns % 3600000000000 = 0
         and lower(ActionType) = 'mailitemsaccessed'
         and regexp_matches(Application, '(?i)(^|[^0-9a-z])exchange([^0-9a-z]|$)')
+),
+
+-- What an exporter did to a record is undone, as in mail_access: Kusto had it whole.
+parsed as (
+    select
+        *,
+        case
+            when
+                (delivered[1] is null or delivered[2] is null)
+                and timestamp_ns % 3600000000000 = 0
+                then try(json_extract_string(
+                    normalise_record(RawEventData, 'Id ResultStatus'),
+                    ['$.Id', '$.ResultStatus']
+                ))
+            else delivered
+        end as field
+    from records
+),
+
+-- The same event_id as in mail_access.
+named as (
+    select
+        *,
+        case
+            when delivered[1] is null and not regexp_matches(RawEventData, '^\s*[{]')
+                then field[1]
+            else delivered[1]
+        end as delivered_id
+    from parsed
 )
 
 select
     file_id,
-    -- The same as in mail_access.
     coalesce(
-        try_cast(field[1] as uuid),
-        cast(md5('Id ' || nullif(field[1], '')) as uuid),
+        try_cast(delivered_id as uuid),
+        cast(md5('Id ' || nullif(delivered_id, '')) as uuid),
         cast(md5('ReportId ' || nullif(ReportId, '')) as uuid),
         cast(md5(concat_ws(
             chr(31), 'row', coalesce(epoch_us(Timestamp), 0),
@@ -74,5 +102,5 @@ select
     SessionData,
     coalesce(OAuthAppId, '') as OAuthAppId,
     coalesce(TenantId, '') as TenantId
-from records
+from named
 where field[2] = 'Succeeded'

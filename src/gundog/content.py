@@ -22,6 +22,7 @@ from gundog import (
     detection,
     locks,
     quoting,
+    records,
     redelivery,
     source_ddl,
     statement,
@@ -48,7 +49,8 @@ _SERIES_TITLE = frozenset(
     {"observed", "expected", "score", "hours", "start_time", "end_time", "series_key"}
 )
 _NORMALISE = "normalise_command_line"
-_VERSIONS = {_NORMALISE: commandline.VERSION}
+_NORMALISE_RECORD = "normalise_record"
+_VERSIONS = {_NORMALISE: commandline.VERSION, _NORMALISE_RECORD: records.VERSION}
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,7 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
         ["VARCHAR"],
         "STRUCT(text VARCHAR, steps VARCHAR[])",
     )
+    con.create_function(_NORMALISE_RECORD, records.normalise, ["VARCHAR", "VARCHAR"], "VARCHAR")
 
 
 def shown(path: Path, root: Path | None) -> str:
