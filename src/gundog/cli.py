@@ -280,9 +280,9 @@ def _console() -> Console:
 
 
 def _load(arguments: argparse.Namespace) -> Project:
-    from gundog import run
+    from gundog import project
 
-    return run.load_project(arguments.project, os.environ)
+    return project.load_project(arguments.project, os.environ)
 
 
 def _hunt(arguments: argparse.Namespace) -> int:

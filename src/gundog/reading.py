@@ -262,7 +262,8 @@ _COUNTED = pa.schema(
     ]
 )
 
-NOTHING_COUNTED = _COUNTED.empty_table()
+# Not `empty_table()`, which imports pandas.
+NOTHING_COUNTED = pa.Table.from_batches([], _COUNTED)
 
 
 def _total(counts: Sequence[pa.Table]) -> pa.Table:
