@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from gundog import addresses, commandline, records, text
+from gundog import addresses, cmdlets, commandline, records, text
 from gundog.exceptions import Entry, matcher
 
 LIMIT = 2.5
@@ -30,6 +30,7 @@ READERS: dict[str, Reader] = {
     "commandline.normalise": commandline.normalise,
     "records.normalise": lambda text: records.normalise(text, "Id Name"),
     "records.normalise of JSON": lambda text: records.normalise(json.dumps([text]), "Id Name"),
+    "cmdlets.run_by": cmdlets.run_by,
     "text.for_terminal": text.for_terminal,
     "text.for_message": text.for_message,
     "text.for_markdown": text.for_markdown,
@@ -73,6 +74,15 @@ SHAPES = (
     ("", '{"AuditData":', "1"),
     ("[", '{"id":1,"ID":[1]},', "{}]"),
     ("", "::1.", "1"),
+    ("iex ", "New-a ", ""),
+    ("iex ", "'New-a ", "'"),
+    ("", "New-a (", ""),
+    ("iex ", '"$(New-a ', ""),
+    ("", "powershell New-a ", ""),
+    ("", 'cmd /c "', "New-a"),
+    ("", "'powershell New-a' ", ""),
+    ("", "@('New-a',", ""),
+    ("", "> ", ".ps"),
 )
 
 

@@ -298,7 +298,34 @@ def test_ordinary_lines_come_back_unchanged(line: str) -> None:
     assert normalise(line) == (line, ())
 
 
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("powershell  dir \r\n\r\n  Get-Mail^box \n", "powershell dir\nGet-Mailbox"),
+        ("a\rb", "a\nb"),
+        ("dir `\r\n -Force", "dir -Force"),
+        ("dir ``\n-Force", "dir\n-Force"),
+        ("dir ` \n-Force", "dir\n-Force"),
+        ("'New-Mail' +\n 'box'", "'New-Mailbox'"),
+        (f"powershell -enc {encode('dir' + chr(10) + 'Get-Mailbox')}",
+         "powershell -enc dir\nGet-Mailbox"),
+    ],
+)  # fmt: skip
+def test_lines_end_where_powershell_ends_them(text: str, lines: str) -> None:
+    """A line end stays where it parts commands; one behind a backtick does not."""
+    assert commandline.plain_lines(text) == lines
+
+
 # Laws
+
+
+@given(texts)
+def test_lines_hold_what_the_one_line_holds(text: str) -> None:
+    """Line ends are the only difference, and a normal form is one with them too."""
+    lines = commandline.plain_lines(text)
+
+    assert lines.replace("\n", " ") == normalise(text)[0]
+    assert commandline.plain_lines(lines) == lines
 
 
 @given(texts)
@@ -413,7 +440,7 @@ def test_a_deeply_interlocked_line_still_reaches_a_normal_form(
 @given(hostile)
 def test_running_out_of_rounds_gives_a_normal_form_too(text: str) -> None:
     """Whatever is left when the rounds run out, the result is final."""
-    plain = commandline._strip_marks(commandline._round(text, {}))
+    plain = commandline._strip_marks(commandline._round(text, {})).replace("\n", " ")
 
     assert normalise(plain) == (plain, ())
 

@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import commandline, content, examples, redelivery, statement
+from gundog import cmdlets, commandline, content, examples, redelivery, shells, statement
 from gundog.content import Content, Hunt
 from gundog.detection import Example
 
@@ -153,18 +153,21 @@ MUTANTS = [
            "carets, an en dash and base64 are undone and make it high"),
     Mutant(PAIR, "stage/shell_commands", "'A([^0-9A-Za-z]|`[nr])*[A-H]", "'Z[A-H]",
            "carets, an en dash and base64 are undone and make it high"),
-    Mutant(PAIR, "stage/shell_commands", "when is_shell then regexp_extract_all",
-           "when true then regexp_extract_all", "a program that is no shell does not"),
-    Mutant(PAIR, "stage/shell_commands", "(get-help|help|man|get-command|gcm)", "(zzz)",
-           "looking the cmdlet up, searching for it and trying it out are no exports"),
-    Mutant(PAIR, "stage/shell_commands", "(findstr|find|select-string|sls|grep)", "(zzz)",
-           "looking the cmdlet up, searching for it and trying it out are no exports"),
-    Mutant(PAIR, "stage/shell_commands", "(wi|wh|wha|what|whati|whatif)", "(zzz)",
-           "looking the cmdlet up, searching for it and trying it out are no exports"),
-    Mutant(PAIR, "stage/shell_commands", "(: ?\\$?(true|1))?", "(: ?\\$?(true|false|1))?",
-           "a real export beside a look-up, or with WhatIf switched off, is one"),
-    Mutant(PAIR, "stage/shell_commands", "([^;|&(){}]|", "(.|",
-           "a real export beside a look-up, or with WhatIf switched off, is one"),
+    Mutant(PAIR, "stage/shell_commands", "when is_shell then cmdlets_run",
+           "when true then cmdlets_run", "a program that is no shell does not"),
+    Mutant(PAIR, "stage/shell_commands", "then cmdlets_run(ProcessCommandLine) end as calls",
+           "then cmdlets_run(command_text) end as calls",
+           "encoded, the line end between asking and running still parts them"),
+    Mutant(PAIR, "stage/shell_commands", "'new-[\\pL\\pN_]*mailboxexportrequest'",
+           "'new-mailboxexportrequest'",
+           "a session imported with a prefix has cmdlets of its own names"),
+    Mutant(PAIR, "stage/shell_commands", "'remove-[\\pL\\pN_]*mailboxexportrequest'",
+           "'remove-mailboxexportrequest'",
+           "a session imported with a prefix has cmdlets of its own names"),
+    Mutant(PAIR, "stage/shell_commands", "(new|remove)-[\\pL\\pN_]*mailbox", "(new|remove)-mailbox",
+           "a session imported with a prefix has cmdlets of its own names"),
+    Mutant(PAIR, "stage/shell_commands", "lower(call.arguments)", "''",
+           "a file on an administrative share or in a web folder makes it high"),
     Mutant(PAIR, "stage/shell_commands", "when Timestamp is null then 'no Timestamp'",
            "when Timestamp is not null then 'a Timestamp'",
            "a row without a time is set aside and the rest is found"),
@@ -280,6 +283,49 @@ def fails(hunt: Hunt, name: str) -> bool:
 def test_mutant_fails_its_example(mutant: Mutant) -> None:
     """A hunt that is wrong in one place fails the example that stands for this place."""
     assert fails(mutated(mutant), mutant.killer)
+
+
+_ASKED = "asking the audit log, the roles and the event log about both is no export"
+_LOOKED_UP = "looking the cmdlet up, searching for it and trying it out are no exports"
+_BESIDE = "a real export beside a look-up, or with WhatIf switched off, is one"
+_ASKS_RUNS = "a line that asks and then runs one is an export"
+_WORDS_RUN = "words that the line itself runs are commands"
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "wrong", "killer"),
+    [
+        (cmdlets, "_asks", lambda _: False, _ASKED),
+        (cmdlets, "_TRIED", re.compile("-zzz"), _LOOKED_UP),
+        (cmdlets, "_TRIED", re.compile("-whatif", re.I), _BESIDE),
+        (cmdlets, "_RUNS_TEXT", frozenset(), _WORDS_RUN),
+        (cmdlets, "_KEEPS_TEXT", re.compile("zzz"), _WORDS_RUN),
+        (cmdlets, "_execute", lambda _: None, _WORDS_RUN),
+        *(
+            (
+                cmdlets,
+                "_TOKEN",
+                re.compile(cmdlets._TOKEN.pattern.replace(part, ""), re.S),
+                _ASKS_RUNS,
+            )
+            for part in ("|;", r"|\|\|?", "|&&?", r"|@?\{")
+        ),
+        (shells, "_unquoted", str, _BESIDE),
+        (
+            shells,
+            "_behind_script",
+            lambda *_: "",
+            "a file on an administrative share or in a web folder makes it high",
+        ),
+    ],
+)
+def test_reader_of_commands_that_is_wrong_fails_its_example(
+    monkeypatch: pytest.MonkeyPatch, module: Any, name: str, wrong: object, killer: str
+) -> None:
+    """What decides that a line runs a cmdlet cannot be left out."""
+    monkeypatch.setattr(module, name, wrong)
+
+    assert fails(shipped().hunt(PAIR), killer)
 
 
 @pytest.mark.parametrize(
@@ -1013,7 +1059,7 @@ def test_every_line_that_undone_names_a_cmdlet_is_staged(
 
     staged = shells.staged()
 
-    named = re.compile("(new|remove)-mailboxexportrequest", re.IGNORECASE)
+    named = re.compile(r"(new|remove)-\w*mailboxexportrequest", re.IGNORECASE)
     assert len(staged) == bool(named.search(line) or (is_shell and named.search(undone)))
     if staged and is_shell:
         assert staged[0]["normalised"] == undone

@@ -15,7 +15,7 @@ from gundog import content
 from gundog.commandline import normalise
 
 EXPORT = "New-MailboxExportRequest -Mailbox ceo"
-_CMDLET = re.compile("(new|remove)-mailboxexportrequest", re.IGNORECASE)
+_CMDLET = re.compile(r"(new|remove)-\w*mailboxexportrequest", re.IGNORECASE)
 _MARKS = ("^", "`", "''", '""', "'+'", "\u200b", "`n", "`r", " ", "\u00e9")
 
 

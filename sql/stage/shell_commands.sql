@@ -1,7 +1,7 @@
 -- Command lines that name a mailbox export cmdlet, as typed and with disguises undone.
 --
 -- Grain:    one row per process event; actions are the cmdlets it runs, in their order,
---           without those it only looks up, searches for or tries with -WhatIf.
+--           without those it only names, or tries with -WhatIf.
 -- Interval: all rows of the files at hand.
 -- Reads:    DeviceProcessEvents
 -- Params:   none
@@ -67,50 +67,40 @@ named as (
         ) as command_text
     from undone
     where
-        regexp_matches(ProcessCommandLine, '(?i)(new|remove)-mailboxexportrequest')
-        or regexp_matches(undisguised.text, '(?i)(new|remove)-mailboxexportrequest')
-),
-
-marked as (
-    select
-        *,
-        -- \x1d stands before each cmdlet, so that no pattern below runs into the next.
-        regexp_replace(
-            regexp_replace(
-                lower(command_text),
-                '\bnew-mailboxexportrequest\b', chr(29) || 'export', 'g'
-            ),
-            '\bremove-mailboxexportrequest\b', chr(29) || 'removal', 'g'
-        ) as cmdlets
-    from named
+        -- Import-PSSession -Prefix OnPrem makes New-OnPremMailboxExportRequest.
+        regexp_matches(
+            ProcessCommandLine, '(?i)(new|remove)-[\pL\pN_]*mailboxexportrequest'
+        )
+        or regexp_matches(
+            undisguised.text, '(?i)(new|remove)-[\pL\pN_]*mailboxexportrequest'
+        )
 ),
 
 called as (
     select
         *,
-        regexp_replace(
-            cmdlets, '[&.] ?\( ?(get-command|gcm) (-name )?["'']*(\x1d)', '\3', 'g'
-        ) as calls
-    from marked
+        case when is_shell then cmdlets_run(ProcessCommandLine) end as calls
+    from named
 ),
 
 cleaned as (
     select
         *,
-        regexp_replace(
-            regexp_replace(
-                regexp_replace(
-                    calls,
-                    '(^|[ ;|&({"''=])(get-help|help|man|get-command|gcm)(\.exe)?["'']?'
-                    || '( -[a-z]+([: ] ?[^ ;|&\x1d-][^ ;|&\x1d]*)?)*'
-                    || ' ["''(]*\x1d[a-z]+(["'']* ?, ?["'']*\x1d[a-z]+)*', '\1', 'g'
-                ),
-                '(^|[ ;|&({"''/\\])(findstr|find|select-string|sls|grep)(\.exe)?["'']? '
-                || '([^;|&(){}]|\|\x1d[a-z]+["''|])*', '\1', 'g'
-            ),
-            '\x1d[a-z]+[^\x1d;|&]* -(wi|wh|wha|what|whati|whatif)(: ?\$?(true|1))?'
-            || '([ "''});|&]|$)', '', 'g'
-        ) as acting,
+        -- \x1d stands before each of the two, and no pattern runs into the next.
+        array_to_string(list_transform(calls, lambda call: concat(
+            case
+                when
+                    regexp_full_match(call.name, 'new-[\pL\pN_]*mailboxexportrequest')
+                    then chr(29) || 'export'
+                when
+                    regexp_full_match(
+                        call.name, 'remove-[\pL\pN_]*mailboxexportrequest'
+                    )
+                    then chr(29) || 'removal'
+                else call.name
+            end,
+            lower(call.arguments)
+        )), ' ') as acting,
         coalesce(
             nullif(nullif(lower(trim(AccountDomain)), ''), '-'),
             nullif(regexp_extract(lower(AccountName), '^(.*)\\', 1), ''),
@@ -162,15 +152,16 @@ select
     command_text as normalised,
     coalesce(undisguised.steps, cast([] as varchar[])) as steps,
     -- The export stands before the removal in the text of this one process.
-    is_shell and regexp_matches(acting, '\x1dexport.*\x1dremoval') as is_both,
+    coalesce(
+        regexp_matches(acting, '(?s)\x1dexport.*\x1dremoval'), false
+    ) as is_both,
     -- Behind the export stands an admin share or a folder of a web server.
-    is_shell and regexp_matches(
+    coalesce(regexp_matches(
         acting,
-        '\x1dexport.*([\\/]{2}[^ \\/]+[\\/]([a-z]|admin)\$|inetpub|wwwroot|httpproxy'
-        || '|clientaccess|aspnet_client|[\\/](owa|ecp)[\\/])'
-    ) as is_exposed,
-    case
-        when is_shell then regexp_extract_all(acting, '\x1d(export|removal)', 1)
-        else cast([] as varchar[])
-    end as actions
+        '(?s)\x1dexport.*([\\/]{2}[^\s\\/]+[\\/]([a-z]|admin)\$|inetpub|wwwroot'
+        || '|httpproxy|clientaccess|aspnet_client|[\\/](owa|ecp)[\\/])'
+    ), false) as is_exposed,
+    coalesce(
+        regexp_extract_all(acting, '\x1d(export|removal)', 1), cast([] as varchar[])
+    ) as actions
 from cleaned

@@ -57,6 +57,8 @@ _INVISIBLE = dict.fromkeys(
 # A caret that opens a quoted pattern or a character class belongs to a regular expression.
 _CARETS = re.compile(r"((?:(?:^|[\s=,({])[\"'(]|\[)\^+)|\^+")
 _LINE_ENDS = re.compile(r"(?:`[nr])+")
+# A backtick takes the meaning from the line end behind it; two of them are one plain backtick.
+_CONTINUED = re.compile(r"(?<!`)((?:``)*`)(?:\r\n|\r|\n)")
 _NOT_IN_LITERAL = r"[^'\";|&{}()`]*"
 _QUOTED_WORD = re.compile(
     # The first group is a literal with a doubled apostrophe, 'O''Brien'.
@@ -68,10 +70,13 @@ _QUOTED_WORD = re.compile(
 # read once.
 _DOUBLE_INSIDE = re.compile(r"[\w-]'*\"[\"']*[\w-]")
 _SINGLE_INSIDE = re.compile(r"[\w-]\"*'[\"']*[\w-]")
-_EMPTY_OPERANDS = r"(?: ?\+ ?(?:''|\"\"|\\\"\\\"))*"
+_PLUS = r"[ \n]?\+[ \n]?"
+_EMPTY_OPERANDS = rf"(?:{_PLUS}(?:''|\"\"|\\\"\\\"))*"
 _CONCATENATION = re.compile(
-    rf"(?<=[\w-])(?:['\"]{_EMPTY_OPERANDS} ?\+ ?['\"]|\\\"{_EMPTY_OPERANDS} ?\+ ?\\\")(?=[\w-])"
+    rf"(?<=[\w-])(?:['\"]{_EMPTY_OPERANDS}{_PLUS}['\"]|\\\"{_EMPTY_OPERANDS}{_PLUS}\\\")(?=[\w-])"
 )
+
+_WORDS = re.compile("([ \n])")
 
 _ROUNDS = 40
 
@@ -94,6 +99,20 @@ def normalise(text: str) -> tuple[str, tuple[str, ...]]:
     >>> normalise("powershell  New-Mail^box''ExportRequest")
     ('powershell New-MailboxExportRequest', ('carets', 'split_quotes'))
     """
+    lines, steps = _undo(text)
+    return lines.replace("\n", " "), steps
+
+
+def plain_lines(text: str) -> str:
+    """The same text as from `normalise`, with the line ends that part commands in PowerShell.
+
+    >>> plain_lines("powershell  dir;\\r\\n Get-Ma^il")
+    'powershell dir;\\nGet-Mail'
+    """
+    return _undo(text)[0]
+
+
+def _undo(text: str) -> tuple[str, tuple[str, ...]]:
     if not looks_obfuscated(text):
         return _collapse(text), ()
     steps: dict[str, None] = {}
@@ -126,7 +145,17 @@ def _round(text: str, steps: dict[str, None]) -> str:
 
 
 def _collapse(text: str) -> str:
-    return " ".join(text.split())
+    """One blank for each run of them, or a line end where the run holds one that counts."""
+    if "\n" not in text and "\r" not in text:
+        return " ".join(text.split())
+    lines = re.split("[\r\n]", _CONTINUED.sub(r"\1 ", text))
+    return "\n".join(filter(None, map(_collapse_line, lines))).strip()
+
+
+def _collapse_line(line: str) -> str:
+    text = " ".join(line.split())
+    # This backtick belongs to the blank behind it, and may not come to stand before the line end.
+    return f"{text} " if text.endswith("`") and not line.endswith("`") else text
 
 
 def _remove_invisible(text: str) -> str:
@@ -165,7 +194,7 @@ def _undo_carets(text: str) -> str:
 def _undo_backticks(text: str) -> str:
     if "`" not in text:
         return text
-    return " ".join(_undo_backticks_of_word(word) for word in text.split(" "))
+    return "".join(_undo_backticks_of_word(word) for word in _WORDS.split(text))
 
 
 def _undo_backticks_of_word(word: str) -> str:
@@ -177,7 +206,7 @@ def _undo_backticks_of_word(word: str) -> str:
 
 def _end_line(match: re.Match[str]) -> str:
     following = match.string[match.end() : match.end() + 2].lstrip("`")[:1]
-    return match[0] if following.islower() else " "
+    return match[0] if following.islower() else "\n"
 
 
 def _join_quoted_words(text: str) -> str:

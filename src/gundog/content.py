@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 
 from gundog import (
+    cmdlets,
     commandline,
     detection,
     locks,
@@ -50,7 +51,12 @@ _SERIES_TITLE = frozenset(
 )
 _NORMALISE = "normalise_command_line"
 _NORMALISE_RECORD = "normalise_record"
-_VERSIONS = {_NORMALISE: commandline.VERSION, _NORMALISE_RECORD: records.VERSION}
+_CMDLETS = "cmdlets_run"
+_VERSIONS = {
+    _NORMALISE: f"{commandline.VERSION}",
+    _NORMALISE_RECORD: f"{records.VERSION}",
+    _CMDLETS: f"{cmdlets.VERSION} {commandline.VERSION}",
+}
 
 
 @dataclass(frozen=True)
@@ -188,6 +194,9 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
         plain, steps = commandline.normalise(text)
         return {"text": plain, "steps": list(steps)}
 
+    def run(text: str) -> list[dict[str, str]]:
+        return [{"name": one.name, "arguments": one.arguments} for one in cmdlets.run_by(text)]
+
     con.create_function(
         _NORMALISE,
         normalise,
@@ -195,6 +204,7 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
         "STRUCT(text VARCHAR, steps VARCHAR[])",
     )
     con.create_function(_NORMALISE_RECORD, records.normalise, ["VARCHAR", "VARCHAR"], "VARCHAR")
+    con.create_function(_CMDLETS, run, ["VARCHAR"], "STRUCT(name VARCHAR, arguments VARCHAR)[]")
 
 
 def shown(path: Path, root: Path | None) -> str:
