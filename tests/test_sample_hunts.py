@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -379,3 +380,35 @@ def test_one_finding_per_series_and_night(first: Hunted) -> None:
     )
     assert max(one["n"] for one in flagged) > 1
     assert len(flagged) == len(nights)
+
+
+def _queries_of_the_page() -> list[str]:
+    page = (SAMPLES.parent / "docs/how-it-works.md").read_text()
+    return re.findall(r"^```sql\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+
+
+def test_the_page_follows_one_burst_from_file_to_finding(first: Hunted) -> None:
+    """Each query of docs/how-it-works.md finds what the page says, in its order."""
+    file, hours, finding, events = (ask(first.published, sql) for sql in _queries_of_the_page())
+
+    assert [row["state"] for row in file] == ["staged"]
+    assert [(row["hour"].hour, row["observed"]) for row in hours][:2] == [(2, 300), (3, 300)]
+    assert [row["id"] for row in finding] == ["19bf1253"]
+    at_night = [row for row in events if row["address"] == "198.51.100.77"]
+    assert len(at_night) == 50
+    assert {row["source_file"] for row in at_night} >= {
+        "parquet_samples/CloudAppEvents/date=2026-10-29/h=02/part-0.parquet"
+    }
+
+
+def test_the_page_shows_the_message_of_the_burst(first: Hunted) -> None:
+    """Its lines are those of the stored finding."""
+    page = (SAMPLES.parent / "docs/how-it-works.md").read_text()
+    row = next(row for row in first.rows if str(row["finding_id"]).startswith("19bf1253"))
+
+    assert f"Show: gundog show {row['finding_id']}" in page
+    assert f"mailbox {row['mailbox']}" in page
+    assert (
+        f"When: {row['start_time']:%Y-%m-%dT%H:%M:%SZ} to {row['end_time']:%Y-%m-%dT%H:%M:%SZ}"
+        in page
+    )
