@@ -48,7 +48,7 @@ def test_stages_keep_their_hash() -> None:
     assert {one.name: one.hash for one in LOADED.stages.values()} == {
         "mail_access": "37933bf27040e7dd",
         "mail_on_the_hour": "1aea0a15f50fd379",
-        "shell_commands": "79f0848edf98781a",
+        "shell_commands": "d84dab65515b8414",
     }
 
 
