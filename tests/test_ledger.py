@@ -375,9 +375,10 @@ def test_interval_with_files_and_fresh_events_has_data(
 ) -> None:
     """One file that covers a part of it, one event near its end."""
     file(con, "09T23:00", "10T00:00")
+    staged(con, pair)
     rows_in(con, "09T23:00")
 
-    assert ledger.no_data(con, pair.sources, day("09"), FRESH) == ""
+    assert ledger.no_data(con, pair.stages, day("09"), FRESH) == ""
 
 
 @pytest.mark.parametrize(
@@ -390,9 +391,10 @@ def test_no_file_that_covers_it_is_no_data(
 ) -> None:
     """Neighbours do not count, and neither does a file that could not be read."""
     file(con, start, end, state=kind)
+    staged(con, pair)
     rows_in(con, "09T23:00")
 
-    said = ledger.no_data(con, pair.sources, day("09"), FRESH)
+    said = ledger.no_data(con, pair.stages, day("09"), FRESH)
 
     assert said.startswith("Things: no file covers any part of [2026-03-09T00:00:00Z")
 
@@ -405,12 +407,24 @@ def test_newest_event_is_judged_from_the_end_of_the_interval(
 ) -> None:
     """Older than freshness before the end, or only after it: a dead exporter."""
     file(con, "09T00:00", "10T00:00")
+    staged(con, pair)
     rows_in(con, hour)
 
-    said = ledger.no_data(con, pair.sources, day("09"), FRESH)
+    said = ledger.no_data(con, pair.stages, day("09"), FRESH)
 
     assert (said == "") == has
     assert has or "no event since 2026-03-08T22:00:00Z although files cover" in said
+
+
+def test_file_that_only_the_sql_of_before_read_is_no_data(
+    con: duckdb.DuckDBPyConnection, pair: Hunt
+) -> None:
+    """Its rows cannot be seen, so it says neither that there are events nor that there are none."""
+    file(con, "09T00:00", "10T00:00")
+    rows_in(con, "09T23:00")
+    con.execute("insert into file_stages values (1, 'happenings', 'old', 1, 0)")
+
+    assert ledger.no_data(con, pair.stages, day("09"), FRESH).startswith("Things: no file")
 
 
 def test_another_sources_files_do_not_help(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
@@ -418,7 +432,7 @@ def test_another_sources_files_do_not_help(con: duckdb.DuckDBPyConnection, pair:
     file(con, "09T00:00", "10T00:00", source="Others")
     rows_in(con, "09T23:00", source="Others")
 
-    assert ledger.no_data(con, pair.sources, day("09"), FRESH).startswith("Things: no file")
+    assert ledger.no_data(con, pair.stages, day("09"), FRESH).startswith("Things: no file")
 
 
 # Learning and history.

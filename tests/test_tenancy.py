@@ -10,7 +10,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from tests import two_tenants
+from gundog import run, tenancy, warehouse
+from gundog.interval import Interval, parse_time
+from tests import kit, two_tenants
 from tests.kit import DAY, hunt, table
 from tests.two_tenants import HISTORY, HUNTED, LAYOUTS, NIGHTS, TENANTS, World
 
@@ -98,6 +100,29 @@ def assert_worth_it(root: Path, tenant: str, found: dict[str, list[Any]]) -> Non
 def test_findings_of_two_tenants_are_those_of_each_alone() -> None:
     """Findings, evidence, scores, what hides them, their history, points and what is learned."""
     check("null column", 2)
+
+
+def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Path) -> None:
+    """Of two tenants with a file each, the one whose rows no hunt can see."""
+    stages = run.load_project(kit.make_project(tmp_path), {}).content.hunt("pair").stages
+    start = parse_time("2026-03-09")
+    span = Interval(start, start + DAY)
+    with warehouse.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
+        for number, name in enumerate(("a", "b")):
+            warehouse.insert(con, "source_files", [{
+                "file_id": number, "source_table": "Things", "path": f"TenantId={name}/x",
+                "covers_start": span.start, "covers_end": span.end, "state": "staged",
+            }])  # fmt: skip
+            warehouse.insert(con, "source_hours", [{
+                "source_table": "Things", "file_id": number, "hour": span.end - DAY / 24,
+                "rows": 1, "tenant": name,
+            }])  # fmt: skip
+            read = stages[0].hash if name == "a" else "before"
+            con.execute("insert into file_stages values (?, 'happenings', ?, 1, 0)", [number, read])
+
+        missing = tenancy.missing(con, stages, span, DAY, freshness=DAY)
+
+    assert missing == {"b": f"Things: no file covers any part of {span}"}
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog import content, query, tenancy
-from gundog.content import Hunt
+from gundog import content, query, seen, tenancy
+from gundog.content import Hunt, Stage
 from gundog.interval import Interval, split
 
 HOUR = timedelta(hours=1)
@@ -438,10 +438,14 @@ class HourStates:
 
 
 def hour_states(
-    con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval
+    con: duckdb.DuckDBPyConnection, stages: Sequence[Stage], span: Interval
 ) -> HourStates:
-    """Per hour of the span: observed, no_data (no file covers it) or outage."""
-    told = [_Told.of(con, source, span) for source in sources]
+    """Per hour of the span: observed, no_data (no file covers it) or outage.
+
+    Of files that these stages have read as they are now: no other file says that nothing happened.
+    """
+    sources = sorted({stage.source for stage in stages})
+    told = [_Told.of(con, source, span, seen.by(stages, source)) for source in sources]
     tenants = sorted({name for one in told for name in one.tenants})
     return HourStates(
         _states(told, None, span), {name: _states(told, name, span) for name in tenants}
@@ -474,9 +478,10 @@ class _Told:
     hours: int
 
     @classmethod
-    def of(cls, con: duckdb.DuckDBPyConnection, source: str, span: Interval) -> _Told:
+    def of(cls, con: duckdb.DuckDBPyConnection, source: str, span: Interval, read: str) -> _Told:
         hours = span.length // HOUR
-        return cls(_source_rows(con, source, span), _covers(con, source, span), hours)
+        rows, covers = _source_rows(con, source, span, read), _covers(con, source, span, read)
+        return cls(rows, covers, hours)
 
     @property
     def tenants(self) -> set[str]:
@@ -499,12 +504,12 @@ class _Told:
 
 
 def _source_rows(
-    con: duckdb.DuckDBPyConnection, source: str, span: Interval
+    con: duckdb.DuckDBPyConnection, source: str, span: Interval, read: str
 ) -> dict[tuple[str | None, _Folder], np.ndarray]:
     found = con.execute(
         f"""with counted as (
                 select file_id, tenant, date_diff('hour', ?::timestamptz, hour) as place, rows
-                from source_hours where source_table = ? and hour >= ? and hour < ?
+                from source_hours where source_table = ? and hour >= ? and hour < ? and {read}
             )
 
             select coalesce(h.tenant, {tenancy.FOLDER}) as tenant, {tenancy.FOLDER} as folder,
@@ -520,12 +525,13 @@ def _source_rows(
 
 
 def _covers(
-    con: duckdb.DuckDBPyConnection, source: str, span: Interval
+    con: duckdb.DuckDBPyConnection, source: str, span: Interval, read: str
 ) -> dict[_Folder, np.ndarray]:
     found = con.execute(
         f"""select distinct {tenancy.FOLDER} as folder, covers_start, covers_end
             from source_files as f
-            where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?""",
+            where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?
+            and {read}""",
         [source, span.start, span.end],
     ).fetchall()
     covered = dict[_Folder, np.ndarray]()

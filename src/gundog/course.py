@@ -20,6 +20,7 @@ from gundog.ledger import Clock
 from gundog.project import Project
 from gundog.reading import Task
 from gundog.timekeeping import Judged
+from gundog.upgrade import Lost
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,8 @@ class Course:
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
     waiting: dict[str, list[Task]] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
+    # What only the SQL of before has read, and the lake has no more.
+    lost: tuple[Lost, ...] = ()
     began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)
     left: set[tuple[str, Interval]] = field(default_factory=set)

@@ -23,6 +23,7 @@ from gundog import (
     left_out,
     single_hunt,
     tenancy,
+    upgrade,
     warehouse,
 )
 from gundog.child import EndedError, LateError
@@ -145,16 +146,21 @@ def _due(
             if not _to_hunt(state, at, tried):
                 _leave(state, hunt, interval, tried)
                 continue
-            gone = expired(hunt.sources, interval.widen(hunt.detection.lookback))
+            read = interval.widen(hunt.detection.lookback)
+            gone = expired(hunt.sources, read)
             absent = left_out.of(
-                tenants(hunt.sources), missing(hunt.sources, interval, hunt.detection.lookback)
+                tenants(hunt.sources), missing(hunt.stages, interval, hunt.detection.lookback)
             )
             gone = "" if absent.some else gone
+            lost = upgrade.told(upgrade.reached(state.lost, hunt.stages, read))
             state.attempted.add((hunt.detection.id, interval))
-            if gone and at in (ledger.DONE, ledger.STALE):  # what it found then, holds
+            holds = gone if at in (ledger.DONE, ledger.STALE) else ""
+            if lost and ledger.was_hunted(con, hunt, interval):
+                holds = lost
+            if holds:  # what it found then
                 if not tried:
                     state.outcome.notes.append(
-                        f"{hunt.detection.stem} {interval}: kept as it is: {gone}"
+                        f"{hunt.detection.stem} {interval}: kept as it is: {holds}"
                     )
                 _leave(state, hunt, interval, tried)
                 continue
@@ -163,7 +169,7 @@ def _due(
                     hunt,
                     interval,
                     seq(),
-                    gone or no_data(hunt.sources, interval) or absent.all,
+                    gone or no_data(hunt.stages, interval) or absent.all,
                     staged_from(hunt.stages),
                     ledger.fingerprint(con, hunt, interval),
                     "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
@@ -176,7 +182,7 @@ def _due(
                         started(hunt.stages) if hunt.needs_history else {},
                         staged_from(hunt.stages),
                     ),
-                    left_out.remark(con, hunt, interval, absent.some),
+                    left_out.joined(left_out.remark(con, hunt, interval, absent.some), lost),
                 )
             )
     return found

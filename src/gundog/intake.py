@@ -10,7 +10,7 @@ from functools import partial
 
 import duckdb
 
-from gundog import acknowledged, lake, pace, stage
+from gundog import acknowledged, lake, pace, stage, upgrade
 from gundog.content import Hunt, Stage
 from gundog.course import About, Course
 from gundog.errors import InputError, StoreError
@@ -26,20 +26,39 @@ _DAY = timedelta(days=1)
 
 
 def find_waiting(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Finds out which of the listed files wait to be staged."""
+    """Finds out which of the listed files wait to be staged, and which left before they were."""
     state.waiting = {
         source: stage.pending(con, files, stages_of(state.hunts, source))
         for source, files in state.files.items()
     }
+    listed = {
+        source: {stage.file_id(source, file.path) for file in files}
+        for source, files in state.files.items()
+    }
+    stages = [one for hunt in state.hunts for one in hunt.stages]
+    state.lost = upgrade.lost(con, stages, listed)
 
 
-def announce(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Says what a large staging will read; a very large one of a backfill wants a yes.
+def announce(
+    con: duckdb.DuckDBPyConnection, state: Course, wanted: Mapping[str, Sequence[Interval]]
+) -> None:
+    """Says what a large staging will read, and what is read or hunted again because it changed.
+
+    A very large staging of a backfill wants a yes.
 
     Raises:
         InputError: when it was not given; nothing was done.
     """
     tasks = [task for some in state.waiting.values() for task in some]
+    for line in upgrade.announced(con, state.hunts, tasks, wanted):
+        state.say(line)
+    gone = {
+        one
+        for hunt in state.hunts
+        if (span := hull(wanted[hunt.detection.id]))
+        for one in upgrade.reached(state.lost, hunt.stages, span.widen(hunt.detection.reach))
+    }
+    state.outcome.notes += upgrade.notes(gone)
     size = _size(tasks)
     much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
     if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:

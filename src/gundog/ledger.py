@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
+from gundog import seen
 from gundog.content import Hunt, Stage
 from gundog.interval import Interval, ceil, floor, format_time, last_complete, split
 
@@ -217,22 +218,24 @@ def _microseconds(moment: datetime) -> int:
 
 def no_data(
     con: duckdb.DuckDBPyConnection,
-    sources: Sequence[str],
+    stages: Sequence[Stage],
     interval: Interval,
     freshness: timedelta,
 ) -> str:
-    """Why one of the sources cannot answer for the interval, in one sentence; empty when all can.
+    """Why one of their sources cannot answer for the interval, in one sentence; empty when all can.
 
     Judged from the interval's end, never from the clock, so that a backfill says what the night
-    said.
+    said; and by the files that the stages have read as they are now.
     """
-    for source in sources:
+    for source in sorted({stage.source for stage in stages}):
+        read = seen.by(stages, source)
         files, newest = con.execute(
-            """select
+            f"""select
                    (select count(*) from source_files where source_table = $source
-                    and state = 'staged' and covers_start < $end and covers_end > $start),
+                    and state = 'staged' and covers_start < $end and covers_end > $start
+                    and {read}),
                    (select max(hour) from source_hours where source_table = $source
-                    and hour < $end and hour > $old - interval 1 hour)""",
+                    and hour < $end and hour > $old - interval 1 hour and {read})""",
             {
                 "source": source,
                 "start": interval.start,
@@ -246,6 +249,16 @@ def no_data(
             since = format_time(interval.end - freshness)
             return f"{source}: no event since {since} although files cover {interval}"
     return ""
+
+
+def was_hunted(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> bool:
+    """True when the interval was hunted by the detection as it was before, and never since."""
+    found = con.execute(
+        """select bool_and(detection_hash <> ?) from run_intervals
+           where detection_id = ? and interval_start = ? and interval_end = ? and state = ?""",
+        [hunt.hash, hunt.detection.id, interval.start, interval.end, DONE],
+    ).fetchall()
+    return bool(found[0][0])
 
 
 def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval) -> str:

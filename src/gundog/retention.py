@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from gundog import content, quoting, redelivery, triage, warehouse
+from gundog import content, quoting, redelivery, seen, triage, warehouse
 from gundog.content import Content, Stage
 from gundog.settings import Retention
 
@@ -52,8 +52,8 @@ def apply(
     staged = max(retention.staged, reach + late_arrival + 2 * _DAY)
     with warehouse.transaction(con):
         removed = Removed(
-            tables=_drop_old_stages(con, loaded),
             files=_expire_files(con, now - staged),
+            tables=_drop_old_stages(con, loaded),
             evidence=_drop_evidence(con, now - retention.evidence),
             findings=_drop_findings(con, now - retention.findings),
         )
@@ -98,7 +98,7 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
                    where stage = ? and file_id in (from expiring)""",
                 [_stage_name(name)],
             ).fetchall()[0]
-            if first:
+            if first and _has_marks(con, name):
                 redelivery.promote(con, table, first, last)
         for table in ("stage_hours", "file_stages"):
             con.execute(f"delete from {table} where file_id in (from expiring)")
@@ -114,41 +114,54 @@ def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for (name,) in rows]
 
 
+def _has_marks(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether copies are marked in a staged table; one of an old version has no marks."""
+    found = con.execute(
+        """select count(*) from duckdb_columns()
+           where schema_name = 'staged' and table_name = ? and column_name = ?""",
+        [table, redelivery.COLUMN],
+    ).fetchall()
+    return bool(found[0][0])
+
+
 def _stage_name(table: str) -> str:
     return table[:-9]  # without its hash
 
 
 def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
-    """Removes the rows of stage SQL that is no more; of stages that are gone, if all content loads.
+    """Removes the rows of stages that are gone, if all content loads, and of SQL that changed.
+
+    Of changed SQL only the rows whose files were read again: the lake may have the others no more.
 
     Returns:
         How many tables went.
     """
     current = {stage.table for stage in loaded.stages.values()}
-    names = {stage.name for stage in loaded.stages.values()}
     dropped = 0
     for table in staged_tables(con):
         name, where = _stage_name(table), content.staged_table(table)
-        if where in current or (name not in names and loaded.problems):
+        stage = loaded.stages.get(name)
+        if where in current or (stage is None and loaded.problems):
             continue
-        if name not in names:
-            con.execute(f"drop view if exists main.{quoting.name(name)}")
+        if stage is None:
+            _forget_stage(con, name)
+        elif _is_left(con, where, stage):
+            continue
         con.execute(f"drop table {where}")
-        _forget_stage(con, name, loaded.stages.get(name))
         dropped += 1
     return dropped
 
 
-def _forget_stage(con: duckdb.DuckDBPyConnection, name: str, stage: Stage | None) -> None:
-    con.execute(
-        "delete from file_stages where stage = ? and stage_hash is distinct from ?",
-        [name, stage.hash if stage else None],
-    )
-    con.execute(
-        """delete from stage_hours where stage = $stage
-           and file_id not in (select file_id from file_stages where stage = $stage)""",
-        {"stage": name},
-    )
+def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    con.execute(f"drop view if exists main.{quoting.name(name)}")
+    for table in ("file_stages", "stage_hours"):
+        con.execute(f"delete from {table} where stage = ?", [name])
+
+
+def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: Stage) -> bool:
+    """Whether a table of earlier SQL has rows of files that its present SQL has not read."""
+    con.execute(f"delete from {table} where {seen.by([stage], stage.source)}")
+    return bool(con.execute(f"select count(*) from (from {table} limit 1)").fetchall()[0][0])
 
 
 def _drop_evidence(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
@@ -183,6 +196,7 @@ def _drop_series(
 ) -> None:
     """Points of intervals hunted before, and counts that no interval hunted since trains on.
 
+    Counts of a detection as it was before go too, but for those of files that were not read again.
     Smaller questions say first whether anything goes.
     """
     con.execute(
@@ -201,11 +215,7 @@ def _drop_series(
            from run_intervals where updated_at >= $before group by all""",
         {"before": before, "reach": reach},
     )
-    if not loaded.problems:
-        con.execute(
-            "delete from trained where detection_hash not in (select unnest(?::varchar[]))",
-            [[hunt.hash for hunt in loaded.hunts]],
-        )
+    _drop_recounted(con, loaded)
     for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
         ended = con.execute(
             f"""select count(*) from (
@@ -222,6 +232,54 @@ def _drop_series(
                     where t.detection_id = c.detection_id
                     and t.detection_hash = c.detection_hash and c.{time} >= t.since)"""
         )
+
+
+def _drop_recounted(con: duckdb.DuckDBPyConnection, loaded: Content) -> None:
+    """Counts of detections as they were before, but for hours of files that were not read again."""
+    if loaded.problems:
+        return
+    hashes = [hunt.hash for hunt in loaded.hunts]
+    old = "c.detection_hash not in (select unnest($hashes::varchar[]))"
+    con.execute(
+        """create or replace temp table unread as
+           select d.detection_id, h.hour
+           from (select unnest($ids::uuid[]) as detection_id, unnest($stages::varchar[]) as stage,
+                        unnest($digests::varchar[]) as digest) as d
+           inner join file_stages as s on s.stage = d.stage and s.stage_hash <> d.digest
+           inner join source_hours as h on h.file_id = s.file_id
+           group by all""",
+        _read_by_series(loaded),
+    )
+    con.execute(
+        f"""create or replace temp table held as
+            select c.* from series_spans as c where {old} and exists (
+                select 1 from unread as u where u.detection_id = c.detection_id
+                and u.hour >= c.interval_start and u.hour < c.interval_end)""",
+        {"hashes": hashes},
+    )
+    for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
+        con.execute(
+            f"""delete from {table} as c where {old} and not exists (
+                    select 1 from held as h
+                    where h.detection_id = c.detection_id and h.detection_hash = c.detection_hash
+                    and c.{time} >= h.interval_start and c.{time} < h.interval_end)""",
+            {"hashes": hashes},
+        )
+
+
+def _read_by_series(loaded: Content) -> dict[str, list[str]]:
+    """Which stages each series reads, as columns."""
+    read = [
+        (hunt.detection.id, stage.name, stage.hash)
+        for hunt in loaded.hunts
+        if hunt.detection.series
+        for stage in hunt.stages
+    ]
+    return {
+        "ids": [key for key, _, _ in read],
+        "stages": [name for _, name, _ in read],
+        "digests": [digest for _, _, digest in read],
+    }
 
 
 def _forget_hours(con: duckdb.DuckDBPyConnection, before: datetime) -> None:

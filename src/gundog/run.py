@@ -26,10 +26,10 @@ from gundog import (
     purging,
     retention,
     sending,
-    stage,
     suppression,
     timekeeping,
     triage,
+    upgrade,
     warehouse,
 )
 from gundog.content import Content, Hunt
@@ -137,7 +137,7 @@ def _steps(state: Course) -> None:
         state.outcome.within = within
         state.step("list lake", partial(intake.list_lake, state, wanted))
         intake.find_waiting(held.con(), state)
-        intake.announce(held.con(), state)
+        intake.announce(held.con(), state, wanted)
         for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
             if not hunting.hunt_days(held, state, wanted) or state.outcome.stopped:
                 break
@@ -373,14 +373,16 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
         con = held.con()
         wanted = _wanted(con, state)
         intake.list_lake(state, wanted)
-        lines, total, count = list[str](), 0, dict[str, int]()
+        intake.find_waiting(con, state)
+        waiting = [task for some in state.waiting.values() for task in some]
+        lines = upgrade.announced(con, hunts, waiting, wanted)
+        total, count = 0, dict[str, int]()
         for hunt in hunts:
             known = ledger.states(con, hunt, wanted[hunt.detection.id], clock)
             due = [one for one, found in known.items() if request.again or found in ledger.DUE]
             count[hunt.detection.id] = len(due)
             lines.append(f"{hunt.detection.stem}: {len(due)} of {len(known)} intervals to hunt")
-        for source, files in sorted(state.files.items()):
-            tasks = stage.pending(con, files, intake.stages_of(hunts, source))
+        for source, tasks in sorted(state.waiting.items()):
             size = sum(task.file.size for task in tasks)
             total += size
             lines.append(f"{source}: {len(tasks)} files to stage, {size / 1e6:,.1f} MB")

@@ -74,7 +74,7 @@ def hunt(
         hits, note = _as_kusto(con, hunt, interval, staged_from, counted, left_out)
         return Scored(hits, None, counted, "", note)
     attacks = _confirmed(con, hunt, interval)
-    states = counts.hour_states(con, hunt.sources, training)
+    states = counts.hour_states(con, hunt.stages, training)
     digests = counts.digests(con, hunt, training, counted)
     basis = _basis(digests, states, attacks, left_out)
     kept = None if again else _kept(con, hunt, interval, basis)
@@ -131,7 +131,7 @@ def _as_kusto(
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     axis = published.axis(settings, interval.end)
-    states = counts.hour_states(con, hunt.sources, axis)
+    states = counts.hour_states(con, hunt.stages, axis)
     series = counts.arrange(con, hunt, axis, counted, states, left_out)
     flagged = published.flag(settings, series.keys, series.values, axis.start)
     tenants = {counts.tenant_of(hunt, key) for key in series.keys} or {None}

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from gundog import quoting
+from gundog import quoting, seen
 from gundog.content import Hunt, Stage
 from gundog.interval import Interval, format_time
 
@@ -151,22 +151,24 @@ def started(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> dict[str
 
 def missing(
     con: duckdb.DuckDBPyConnection,
-    sources: Sequence[str],
+    stages: Sequence[Stage],
     interval: Interval,
     lookback: timedelta,
     *,
     freshness: timedelta,
 ) -> dict[str, str]:
-    """The tenants that one of the sources cannot answer for over the interval, and why.
+    """The tenants that a source of the stages cannot answer for over the interval, and why.
 
     The same questions that `ledger.no_data` and `ledger.expired` ask of a source as a whole. Of a
     single tenant they have answered them, so that there is nothing to say here.
     """
+    sources = sorted({stage.source for stage in stages})
     tenants = known(con, sources)
     reasons = dict[str, str]()
     for source in sources if len(tenants) > 1 else ():
-        folders, newest = _folders(con, source), _newest(con, source, interval, freshness)
-        covering = _covering(con, source, interval)
+        read = seen.by(stages, source)
+        folders, newest = _folders(con, source), _newest(con, source, interval, freshness, read)
+        covering = _covering(con, source, interval, read)
         gone = _expired(con, source, interval.widen(lookback))
         for name in tenants:
             if name in gone:
@@ -196,24 +198,26 @@ def _folders(con: duckdb.DuckDBPyConnection, source: str) -> dict[str | None, se
     return found
 
 
-def _covering(con: duckdb.DuckDBPyConnection, source: str, interval: Interval) -> set[str | None]:
+def _covering(
+    con: duckdb.DuckDBPyConnection, source: str, interval: Interval, read: str
+) -> set[str | None]:
     """The folders of the files that cover a part of the interval; None for those in none."""
     rows = con.execute(
         f"""select distinct {FOLDER} from source_files as f where f.source_table = ?
-            and f.state = 'staged' and f.covers_start < ? and f.covers_end > ?""",
+            and f.state = 'staged' and f.covers_start < ? and f.covers_end > ? and {read}""",
         [source, interval.end, interval.start],
     ).fetchall()
     return {folder for (folder,) in rows}
 
 
 def _newest(
-    con: duckdb.DuckDBPyConnection, source: str, interval: Interval, freshness: timedelta
+    con: duckdb.DuckDBPyConnection, source: str, interval: Interval, freshness: timedelta, read: str
 ) -> set[str | None]:
     """The tenants with an event that is fresh at the interval's end."""
     rows = con.execute(
         f"""select distinct {_WHOSE}
             from source_hours as h inner join source_files as f using (file_id)
-            where h.source_table = ? and h.hour < ? and h.hour > ?""",
+            where h.source_table = ? and h.hour < ? and h.hour > ? and {read}""",
         [source, interval.end, interval.end - freshness - _HOUR],
     ).fetchall()
     return {name for (name,) in rows}

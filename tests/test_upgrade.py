@@ -1,0 +1,272 @@
+"""A project of 0.1.0 under the code of today: told before it reads, and nothing is lost for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import duckdb
+import pytest
+
+from gundog import counts, run
+from gundog.course import Outcome
+from gundog.interval import parse_range
+from tests import kit, old_project
+from tests.kit import DAY, NOW, table, write_file
+from tests.sinks import Sink, http_sink
+
+STAGED_THEN = "staged.happenings_179ef172"
+NEW_DAY = "2026-03-09"
+
+
+@dataclass
+class Night:
+    """A run as its log tells it: what it said, and which steps began, in one order."""
+
+    log: list[str] = field(default_factory=list)
+
+    def step(self, name: str, part: Callable[[], Any]) -> Any:
+        """Runs a part, and writes down that it began."""
+        self.log.append(f"step {name}")
+        return part()
+
+    def before_reading(self) -> list[str]:
+        """What was said until the first file was opened."""
+        steps = [n for n, line in enumerate(self.log) if line.startswith("step stage")]
+        return [line for line in self.log[: steps[0]] if not line.startswith("step")]
+
+
+def hunt(
+    root: Path, within: tuple[str, str] | None = None, now: datetime = NOW, **asked: Any
+) -> tuple[Night, Outcome]:
+    """A run as the command line begins it, with its log."""
+    night = Night()
+    request = run.Request("hunt", parse_range(*within) if within else None, **asked)
+    project = run.load_project(root, {})
+    return night, run.run(project, request, now, uuid4(), night.log.append, night.step)
+
+
+def kept(root: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Rows of a query on the warehouse."""
+    con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
+    try:
+        con.execute("set timezone = 'UTC'")
+        return con.execute(sql).fetchall()
+    finally:
+        con.close()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A channel that takes every message."""
+    with http_sink() as made:
+        yield made
+
+
+@pytest.fixture
+def project(tmp_path: Path, sink: Sink) -> Path:
+    """The old project on the morning after another day of the lake, with a pair in it."""
+    root = old_project.make(tmp_path, sink.url())
+    old_project.write_day(root, NEW_DAY)
+    write_file(root, NEW_DAY, old_project.pair(NEW_DAY, "d", 7), "d")
+    return root
+
+
+FINDINGS = """
+    select finding_id::varchar, title, start_time, created_at, suppressed_by from findings
+    where start_time < '2026-03-09' order by start_time"""
+
+
+def test_unchanged_content_is_neither_read_nor_hunted_again(project: Path, sink: Sink) -> None:
+    """The same SQL under newer code has the same hashes: only the new day is read and hunted."""
+    before = kept(project, FINDINGS)
+
+    night, outcome = hunt(project)
+
+    assert (outcome.problems, outcome.files, outcome.hunted) == ([], 2, 2)
+    assert kept(project, f"select count(*) from {STAGED_THEN}") == [(30 + 5,)]
+    assert not any("changed" in line for line in night.log)
+    assert table(project, FINDINGS) == before
+    assert [one.body["title"][:8] for one in sink.requests] == ["d opened"]
+
+
+@pytest.fixture
+def changed(project: Path) -> Path:
+    """The same, with other SQL in the stage, and without the files of a day."""
+    old_project.change_sql(project)
+    old_project.lose_files(project)
+    return project
+
+
+def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
+    """Which SQL, how many files and bytes, and how long; what becomes of intervals of before."""
+    old = [path for path in (changed / "lake").rglob("*.parquet") if NEW_DAY not in str(path)]
+    size = sum(path.stat().st_size for path in old)
+
+    night, outcome = hunt(changed)
+
+    reading, *hunting = night.before_reading()
+    assert reading == (
+        "the SQL of happenings changed: to read again: 10 files that were read before,"
+        f" {size / 1e6:,.1f} MB, less than a minute (from past runs)"
+    )
+    assert hunting == [
+        f"{stem} changed: 1 interval hunted as it is now; what was found in 4 intervals of before"
+        " stays: gundog backfill --from 2026-03-05 --to 2026-03-08"
+        f" --detection {stem} hunts again, less than a minute (from past runs)"
+        for stem in ("count", "pair")
+    ]
+    assert (outcome.problems, outcome.files, outcome.hunted) == ([], 12, 2)
+    again, _ = hunt(changed, now=NOW + timedelta(hours=1))
+    assert not any("changed" in line for line in again.log)
+
+
+def test_findings_keep_ids_triage_and_exceptions_and_are_not_sent_again(
+    changed: Path, sink: Sink
+) -> None:
+    """Only the pair of the new day is news."""
+    before = kept(changed, FINDINGS)
+
+    hunt(changed)
+
+    assert table(changed, FINDINGS) == before
+    assert [row[1][:8] for row in before] == ["a opened", "b opened", "c opened"]
+    assert [one.body["title"][:8] for one in sink.requests] == ["d opened"]
+    said = "select triage_status, verdict from findings where title like 'a %'"
+    assert table(changed, said) == [("resolved", "true_positive")]
+    hidden = "select suppressed_by like 'exception %' from findings where title like 'b %'"
+    assert table(changed, hidden) == [(True,)]
+    assert table(changed, "select count(*) from finding_changes") == [(4,)]
+
+
+def test_rows_of_files_that_left_are_kept_and_named(changed: Path) -> None:
+    """All other rows of the old SQL go when their files were read; these stay, run after run."""
+    left = kept(changed, "select file_id from source_files where path like '%2026-03-05%'")
+    name = (
+        "happenings: its SQL changed, and 2 files that it was read from left the lake"
+        " (2026-03-05 to 2026-03-05): their 4 rows are kept as they were staged, and hunts do not"
+        " see them"
+    )
+
+    for hours in (0, 1):
+        _, outcome = hunt(changed, now=NOW + timedelta(hours=hours))
+
+        assert name in outcome.notes
+        assert outcome.exit_status == 0
+        rows = kept(changed, f"select distinct file_id from {STAGED_THEN} order by all")
+        assert rows == sorted(left)
+        assert kept(changed, f"select count(*) from {STAGED_THEN}") == [(4,)]
+    assert table(changed, "select count(*) from source_files where path like '%03-05%'") == [(2,)]
+
+
+def test_rows_of_files_that_left_go_with_retention(changed: Path) -> None:
+    """They age as all staged rows do; the note ends with them."""
+    hunt(changed)
+    later = NOW + 61 * DAY
+    old_project.write_day(changed, f"{later - DAY:%Y-%m-%d}")
+
+    _, outcome = hunt(changed, now=later)
+
+    assert kept(changed, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
+        (1,)
+    ]
+    assert not any("left the lake" in note for note in outcome.notes)
+
+
+def test_interval_that_cannot_be_hunted_whole_keeps_what_it_found(changed: Path) -> None:
+    """The pair of the 6th opens in a file that left: hunted again, its finding would be gone."""
+    before = kept(changed, FINDINGS)
+
+    _, outcome = hunt(changed, old_project.HUNTED, again=True)
+
+    assert table(changed, FINDINGS) == before
+    assert [note for note in outcome.notes if note.startswith("pair")] == [
+        f"pair [2026-03-{day:02}T00:00:00Z, 2026-03-{day + 1:02}T00:00:00Z): kept as it is: Things:"
+        " 4 rows of 2 files are not seen: they were read by the SQL of before and left the lake"
+        for day in (5, 6)
+    ]
+    assert outcome.exit_status == 0
+
+
+def test_interval_that_was_never_hunted_says_what_it_does_not_see(changed: Path) -> None:
+    """A hole next to a lost day is hunted with what is there, and its note says what is not."""
+    con = duckdb.connect(str(changed / ".gundog/warehouse.duckdb"))
+    con.execute("delete from run_intervals where interval_start = '2026-03-06'")
+    con.execute("delete from run_intervals where interval_start = '2026-03-05'")
+    con.close()
+
+    _, outcome = hunt(changed, ("2026-03-05", "2026-03-06"), detections=("pair",))
+
+    states = table(
+        changed,
+        """select state, note, error from run_intervals inner join detections using (detection_id)
+           where stem = 'pair' and interval_start between '2026-03-05' and '2026-03-06'
+           order by interval_start""",
+    )
+    assert [row[0] for row in states] == ["no_data", "provisional"]
+    assert "no file covers any part of" in states[0][2]
+    assert "4 rows of 2 files are not seen" in states[1][1]
+    assert outcome.exit_status == 1
+
+
+def test_counts_of_hours_that_cannot_be_counted_again_are_kept(changed: Path) -> None:
+    """Those of the lost day stay as the detection of before counted them; all others go."""
+    then = "detection_hash <> (select detection_hash from detections where stem = 'count')"
+
+    hunt(changed)
+
+    old = f"select hour::date::varchar, observed from series_counts where {then} order by all"
+    assert kept(changed, old) == [("2026-03-05", 5.0)]
+    spans = f"select interval_start::date::varchar from series_spans where {then}"
+    assert kept(changed, spans) == [("2026-03-05",)]
+
+
+def test_hours_of_files_that_left_are_not_observed(changed: Path) -> None:
+    """No row of them is seen, which is not the same as no row: a baseline must not learn zeros."""
+    hunt(changed)
+    stages = run.load_project(changed, {}).content.hunt("count").stages
+    span = parse_range(old_project.LEFT, "2026-03-06")
+
+    with duckdb.connect(str(changed / ".gundog/warehouse.duckdb"), read_only=True) as con:
+        known = counts.hour_states(con, stages, span).of("")
+
+    assert [counts.STATES[one] for one in known] == ["no_data"] * 24 + ["observed"] * 24
+
+
+def test_plan_tells_the_same(changed: Path) -> None:
+    """Before a backfill is begun, and without doing anything."""
+    request = run.Request("backfill", parse_range(*old_project.HUNTED))
+    lines = run.plan(run.load_project(changed, {}), request, NOW)
+
+    assert lines[0].startswith("the SQL of happenings changed: to read again: 10 files")
+    assert kept(changed, f"select count(*) from {STAGED_THEN}") == [(30,)]
+
+
+def test_files_that_come_back_are_read_again(changed: Path) -> None:
+    """A lake that was only out of reach: what was kept for it goes, and its day can be hunted."""
+    hunt(changed)
+    old_project.write_lake(changed)
+
+    _, outcome = hunt(changed, old_project.HUNTED)
+
+    assert outcome.exit_status == 0
+    assert not any("left the lake" in note for note in outcome.notes)
+    assert kept(changed, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
+        (1,)
+    ]
+
+
+def test_sql_that_is_taken_back_reads_nothing_that_it_has_read(changed: Path) -> None:
+    """A rollback: the lost file's rows are seen again, for they were staged by that very SQL."""
+    hunt(changed)
+    kit.write_text(changed / "sql/stage/happenings.sql", kit.STAGE)
+
+    _, outcome = hunt(changed, now=NOW + timedelta(hours=1))
+
+    assert outcome.exit_status == 0
+    assert not any("left the lake" in note for note in outcome.notes)
+    assert kept(changed, "select count(*) from happenings where id in (1, 2)") == [(2,)]
