@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 import socket
 import ssl
 import threading
@@ -499,6 +500,50 @@ def test_wrong_address_is_a_problem_that_tells_nothing_of_it(
     assert answer.error is not None
     said = [problem, answer, place(url), channels._hook(url), caplog.text]
     assert SECRET not in repr(said)
+
+
+MEANT = [
+    ("http://127.0.0.1:8078/workflows/abc/triggers/manual/paths/invoke?sig=x", "msteams://"),
+    ("https://prod-1.westeurope.logic.azure.com:443/workflows/a/triggers/manual/paths/invoke?sp=x",
+     "msteams://"),
+    ("https://d.1.api.powerplatform.com/powerautomate/workflows/a/triggers/manual/paths/invoke",
+     "msteams://"),
+    ("https://contoso.webhook.office.com/webhookb2/a@b/IncomingWebhook/c/d", "msteams://"),
+    ("https://hooks.slack.com/services/T0/B0/s3cret", "slack://"),
+    ("HTTPS://hooks.slack-gov.com/services/T0/B0/s3cret", "slack://"),
+    ("https://discord.com/api/webhooks/1/s3cret", "discord://"),
+    ("https://ptb.discord.com/api/v10/webhooks/1/s3cret", "discord://"),
+    ("https://discordapp.com/api/webhooks/1/s3cret", "discord://"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("url", "spelling"), MEANT, ids=[url[:40] for url, _ in MEANT])
+def test_an_address_that_would_show_nothing_is_named_with_its_spelling(
+    url: str, spelling: str
+) -> None:
+    """It is taken, for nobody's night may end for it; the spelling is one that works."""
+    said = channels.meant(url)
+
+    assert said is not None
+    assert f"write {spelling}" in said
+    assert "s3cret" not in said
+    assert url_problem(url) is None
+    right = re.sub(r"^https?://", spelling, url, flags=re.IGNORECASE)
+    if spelling == "discord://":
+        right = spelling + "/".join(url.split("/")[-2:])
+    assert url_problem(right) is None
+    assert channels.meant(right) is None
+    assert channels.meant(re.sub(r"^https?", "jsons", url, flags=re.IGNORECASE)) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://soar.example.com/services/x", "https://hooks.slack.com/triggers/x/y/z",
+     "https://example.com/workflows/x", "https://example.com/api/webhooks/1/x", "https://[x"],
+)  # fmt: skip
+def test_other_addresses_get_the_generic_json(url: str) -> None:
+    """Nothing is said of servers that read it."""
+    assert channels.meant(url) is None
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,36 @@ def url_problem(url: str) -> str | None:
     )
 
 
+# Services that take the generic JSON and show nothing of it: host, path, name and spelling.
+_CHATS = (
+    (r"hooks\.slack(-gov)?\.com", r"/services/.+", "Slack", "slack:// in place of https://"),
+    (r"[\w-]+\.webhook\.office\.com", r"/webhookb2/.+", "Teams", "msteams:// in place of https://"),
+    (r".*", r"/(.*/)?workflows/[^/]+/triggers/[^/]+/paths/invoke", "Teams",
+     "msteams:// in place of https://, or jsons:// where the workflow reads gundog's own JSON"),
+    (r"(\w+\.)?discord(app)?\.com", r"/api/(v\d+/)?webhooks/.+", "Discord",
+     "discord://ID/TOKEN, the two parts that its address ends with"),
+)  # fmt: skip
+
+
+def meant(url: str) -> str | None:
+    """Which service an http address is of that will not show the generic JSON, and its spelling.
+
+    None for every other address, and for one that says json:// or jsons:// on purpose.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        host = parts.hostname or ""
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https"):
+        return None
+    for hosts, paths, name, spelling in _CHATS:
+        if re.fullmatch(hosts, host) and re.fullmatch(paths, parts.path):
+            said = f"is an address of {name}, which shows nothing of what it gets there"
+            return f"{said}: write {spelling}"
+    return None
+
+
 def place(url: str) -> str:
     """What may be shown of an address: the host, or where that may be secret the service.
 
