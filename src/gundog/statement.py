@@ -328,8 +328,10 @@ def message(error: BaseException) -> str:
 
     A message may quote an event, so control characters are replaced and it is cut.
     """
-    head = re.split(r"\n\n|\nLINE \d", str(error).strip())[0]
+    head = re.split(r"\n\n(?!Candidate)|\nLINE \d", str(error).strip())[0]
     text = re.sub(r"^[A-Za-z ]+ Error: ", "", " ".join(head.split()))
+    text = text.replace(" Candidate bindings: : ", "; candidates: ")
+    text = text.replace("! Candidate bindings: ", "; candidates: ")
     # For an unknown table DuckDB may suggest one of its own, which nobody here may read.
     text = re.sub(r'! Did you mean "(duckdb|pg|sqlite)_\w+"\?', "", text)
     text = "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
