@@ -25,6 +25,7 @@ from prefect.tasks import exponential_backoff
 from gundog import run
 from gundog.interval import Interval, parse_duration, parse_range, parse_time
 from gundog.text import for_markdown, for_terminal
+from gundog.wording import count
 
 
 @task(name="part", task_run_name="{name}", cache_policy=NO_CACHE, timeout_seconds=4 * 3600)
@@ -81,8 +82,9 @@ def ended(outcome: run.Outcome) -> State[None]:
     """Shows what the run left; Failed with the name of what failed or had no data."""
     changes = outcome.changes
     message = (
-        f"{outcome.hunted} intervals, {outcome.done} were done,"
-        f" {changes.new} new findings, {changes.changed} changed, {changes.withdrawn} withdrawn"
+        f"{count(outcome.hunted, 'interval')}, {outcome.done} hunted before and unchanged,"
+        f" {count(changes.new, 'new finding')}, {changes.changed} changed,"
+        f" {changes.withdrawn} withdrawn"
     )
     problems = [for_terminal(problem) for problem in outcome.problems]
     lines = [message, *(f"PROBLEM {problem}" for problem in problems), *outcome.notes]

@@ -19,6 +19,7 @@ from prefect.tasks import exponential_backoff
 from gundog import report, run
 from gundog.interval import last_complete, parse_duration
 from gundog.text import for_markdown, for_terminal
+from gundog.wording import count
 
 DAY = timedelta(days=1)
 SHOWN = 100  # findings in the artifact; the table has them all
@@ -71,7 +72,10 @@ def ended(loaded: run.Project, outcome: run.Outcome) -> State[None]:
     with report.published(loaded.settings.findings) as con:
         rows = report.select_findings(con, run_id=str(outcome.run_id))
     changes = outcome.changes
-    message = f"{outcome.hunted} intervals, {changes.new} new findings, {changes.changed} changed"
+    message = (
+        f"{count(outcome.hunted, 'interval')}, {count(changes.new, 'new finding')},"
+        f" {changes.changed} changed"
+    )
     problems = [for_terminal(problem) for problem in outcome.problems]
     lines = [message, *(f"PROBLEM {problem}" for problem in problems), *outcome.notes]
     create_markdown_artifact(findings(rows), key="findings", description=f"{len(rows)} to look at")

@@ -37,7 +37,7 @@ def test_it_takes_a_hole_off_the_list(root: Path, capsys: pytest.CaptureFixture[
 
     out = capsys.readouterr().out
     assert "+ - source: Things" in out
-    assert "covers 4 intervals; gundog status named 1 problems, and now 0" in out
+    assert "covers 4 intervals; gundog status named 1 problem, and now 0" in out
     (entry,), problems = acknowledged.load(root)
     assert problems == ()
     assert (entry.kind, entry.reason, entry.owner, entry.tenant) == ("hole", "down", "kim", None)

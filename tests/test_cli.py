@@ -129,7 +129,7 @@ def test_sql_reads_in_three_formats(hunted: Path, capsys: pytest.CaptureFixture[
     assert gundog(hunted, "sql", sql, "--format", "json") == 0
     assert json.loads(capsys.readouterr().out) == [{"account_name": "a", "severity": "medium"}]
     assert gundog(hunted, "sql", sql) == 0
-    assert "1 rows" in capsys.readouterr().out
+    assert "1 row\n" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -406,3 +406,98 @@ def test_hunt_while_another_run_holds_the_warehouse_exits_3(
         assert holder.stdin is not None
         holder.stdin.close()
     assert gundog(root, "hunt", *RANGE) == 0
+
+
+LAKE = "'${LAKE_ROOT}/date=%Y-%m-%d/*.parquet'"
+SECRETS = """
+notify: [{name: soc, url: "${SOC_WEBHOOK}"}, {name: two, url: "${SOC_WEBHOOK}"}]
+heartbeat: "${DEADMAN_URL}"
+"""
+
+
+def test_commands_need_only_the_secrets_that_they_use(
+    hunted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who reads, triages or plans has no webhook and no key of the lake."""
+    for name in ("SOC_WEBHOOK", "DEADMAN_URL", "LAKE_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    local = kit.CONFIG.replace("lake/date=%Y-%m-%d/*.parquet", LAKE)
+    kit.write_text(hunted / "gundog.yaml", local + SECRETS)
+    [(key,)] = kit.table(hunted, "select finding_id::varchar from findings")
+    days = ["--from", "2026-03-01", "--to", "2026-03-02"]
+
+    known = ["--on", "account_name", "--days", "9999", "--reason", "x"]
+    for command in (
+        ["findings"], ["status"], ["show", key], ["sql", "from findings"], ["test"],
+        ["triage", key, "--note", "x"], ["except", key, *known],
+        ["acknowledge", "Things", *days, "--reason", "x"], ["purge", "--account", "nobody"],
+    ):  # fmt: skip
+        assert gundog(hunted, *command) == 0, (command, capsys.readouterr())
+    capsys.readouterr()
+    for command, wanted in (
+        (["hunt"], {"SOC_WEBHOOK", "DEADMAN_URL", "LAKE_ROOT"}),
+        (["check"], {"SOC_WEBHOOK", "DEADMAN_URL", "LAKE_ROOT"}),
+        (["backfill", *days, "--plan"], {"LAKE_ROOT"}),
+        (["notify", "--test", "--channel", "two"], {"SOC_WEBHOOK"}),
+    ):
+        assert gundog(hunted, *command) == 2
+        lines = capsys.readouterr().err.splitlines()
+        assert {line.split("{")[1].split("}")[0] for line in lines[:-1]} == wanted
+        assert len(lines) == len(wanted) + 1
+
+
+def test_a_plan_needs_the_lake_and_no_webhook(
+    hunted: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lake is listed, nothing is sent."""
+    monkeypatch.setenv("LAKE_ROOT", "lake")
+    local = kit.CONFIG.replace("lake/date=%Y-%m-%d/*.parquet", LAKE)
+    kit.write_text(hunted / "gundog.yaml", local + SECRETS)
+
+    assert gundog(hunted, "backfill", "--from", "2026-03-02", "--to", "2026-03-02", "--plan") == 0
+    assert "pair: 1 of 1 interval to hunt\nThings: 4 files to stage" in capsys.readouterr().out
+
+
+def test_check_names_a_chat_that_would_show_nothing(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Exit 2 with the spelling; a night is hunted as before."""
+    address = "http://127.0.0.1:9/workflows/abc/triggers/manual/paths/invoke?sig=s3cret"
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + f"notify: [{{name: t, url: '{address}'}}]\n")
+
+    assert gundog(root, "check") == 2
+    said = capsys.readouterr().err
+    assert said.startswith("gundog.yaml: notify.0.url: is an address of Teams, which shows nothing")
+    assert "write msteams:// in place of https://" in said
+    assert "s3cret" not in said
+    assert gundog(root, "hunt", *RANGE) == 1  # nobody listens there
+    assert len(kit.table(root, "from findings")) == 1
+
+
+@pytest.mark.parametrize(
+    ("sql", "candidate"),
+    [
+        ("select titel from findings", '"title"'),
+        ("select f.titel from findings as f", '"title"'),
+        ("select f.severty from findings as f join evidence as e using (finding_id)", '"severity"'),
+        ("from finding", '"findings"'),
+        ("select lenght(title) from findings", '"length"'),
+    ],
+)
+def test_a_misspelt_name_keeps_its_candidate(
+    hunted: Path, capsys: pytest.CaptureFixture[str], sql: str, candidate: str
+) -> None:
+    """DuckDB knows what was meant."""
+    assert gundog(hunted, "sql", sql) == 2
+    assert candidate in capsys.readouterr().err
+
+
+def test_a_sum_of_one_is_said_as_people_say_it(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And what was hunted before is told from what this run hunted."""
+    day = ("--from", "2026-03-08", "--to", "2026-03-08")
+    assert gundog(root, "hunt", *day) == 0
+    assert "1 interval hunted, 0 hunted before and unchanged;" in capsys.readouterr().out
+    assert gundog(root, "hunt", *day) == 0
+    assert "0 intervals hunted, 1 hunted before and unchanged;" in capsys.readouterr().out

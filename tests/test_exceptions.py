@@ -420,7 +420,7 @@ def test_except_adds_an_entry_and_shows_what_it_hides(
 
     out = capsys.readouterr().out
     assert "+ - detection: pair" in out
-    assert "hides 1 of the 3 findings of pair" in out
+    assert "hides 1 of 3 findings of pair" in out
     assert "1 older ones like it stay" in out
     [item] = yaml.safe_load((root / FILE).read_text())
     today = datetime.now(UTC).date()

@@ -211,7 +211,7 @@ def test_late_run_hunts_the_night_it_was_scheduled_for(prefect_api: None, projec
     assert run.name == "nightly 2026-03-08"
     assert (run.state.name, run.state.message) == (
         "Completed",
-        "1 intervals, 1 new findings, 0 changed",
+        "1 interval, 1 new finding, 0 changed",
     )
     assert hunted(project) == ["2026-03-08"]
     assert table(project, "select run_id from runs") == [(run.id,)]
@@ -252,7 +252,7 @@ def test_failed_detection_fails_the_run_by_name_and_others_are_stored(
 
     assert run.state.name == "Failed"
     assert run.state.message.startswith("broken [2026-03-09T00:00:00Z")
-    assert "1 new findings" in run.state.message
+    assert "1 new finding, " in run.state.message
     assert table(project, "select account_name from findings") == [("b",)]
     names = parts(run, 5)
     assert names["hunt broken 2026-03-09", "Failed"] == 1

@@ -419,13 +419,12 @@ def test_blank_file_of_another_version_goes(press: Press, monkeypatch: pytest.Mo
 
 
 def test_broken_blank_file_is_made_anew(press: Press) -> None:
-    """One publish says so and leaves the old file; the next one is well."""
+    """The publish that meets it is well, and so is the next one."""
     press.publish().close()
     [blank] = press.target.parent.glob(".*.blank")
     blank.write_bytes(blank.read_bytes()[:5000])
 
-    with pytest.raises(duckdb.Error):
-        publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
+    publish.publish(press.con, press.target, now=NOW, late_arrival=WEEK)
 
     assert press.ask("select count(*) from findings") == [(0,)]
 

@@ -387,7 +387,7 @@ def test_rows_are_shown_in_each_form() -> None:
         {"at": "2026-03-10T04:00:00Z", "n": -1.5, "some": ["a", "b"], "deep": {"k": 1},
          "none": None}
     ]  # fmt: skip
-    assert made["table"].splitlines()[-1] == "1 rows"
+    assert made["table"].splitlines()[-1] == "1 row"
     assert '["a", "b"]' in made["table"]
 
 

@@ -21,8 +21,10 @@ from gundog.settings import (
     Retention,
     Settings,
     load,
+    require,
     threads_for,
 )
+from tests import kit
 
 LAKE = "lake: {Device: device/date=%Y-%m-%d/*.parquet}\n"
 Load = Callable[..., Settings]
@@ -172,7 +174,6 @@ def test_every_problem_is_named_at_once(problems: Problems) -> None:
         "lateArrival",
         "memoryLimit",
         "notify.0.mode",
-        "notify.0.url",
         "notify.0.url",
     ]
 
@@ -380,6 +381,70 @@ def test_no_message_shows_a_value_of_the_environment(
 
     assert "hunter2" not in found
     assert "two words" not in found
+
+
+SECRETS = """
+    lake: {a: "s3://${BUCKET}/x/*", b: {path: "${ROOT}/y/*", endpoint: "${BUCKET}"}}
+    notify: [{name: soc, url: "${HOOK}"}, {name: two, url: "${HOOK}", tags: ["${TAG}"]}]
+    heartbeat: "${BEAT}"
+    workers: "${DASK}"
+"""
+
+
+def test_a_value_that_is_not_used_may_lack_its_variable(tmp_path: Path) -> None:
+    """What only hunts and messages use stays as it is written, and is no problem."""
+    kit.write_text(tmp_path / "gundog.yaml", dedent(SECRETS))
+    settings = load(tmp_path, {}, uses=())
+
+    assert set(settings.lake) == {"a", "b"}
+    assert [channel.name for channel in settings.notify] == ["soc", "two"]
+    assert set(settings.unset) == {
+        "lake.a", "lake.b.path", "lake.b.endpoint", "notify.0.url", "notify.1.url",
+        "notify.1.tags.0", "heartbeat", "workers",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("uses", "wanted"),
+    [
+        (("lake",), {"lake.a": "BUCKET", "lake.b.path": "ROOT"}),
+        (("notify",), {"notify.0.url": "HOOK", "notify.1.tags.0": "TAG"}),
+        (("heartbeat",), {"heartbeat": "BEAT"}),
+        (("workers", "heartbeat"), {"heartbeat": "BEAT", "workers": "DASK"}),
+    ],
+)
+def test_a_variable_that_is_used_is_one_problem(
+    tmp_path: Path, uses: tuple[str, ...], wanted: dict[str, str]
+) -> None:
+    """However many keys name it, and whatever else the missing value would be wrong for."""
+    kit.write_text(tmp_path / "gundog.yaml", dedent(SECRETS))
+    with pytest.raises(ContentError) as caught:
+        load(tmp_path, {}, uses)
+
+    assert {one.key: one.what[8 : one.what.index("}")] for one in caught.value.problems} == wanted
+    with pytest.raises(ContentError) as again:
+        require(load(tmp_path, {}, uses=()), uses)
+    assert again.value.problems == caught.value.problems
+
+
+def test_other_keys_name_a_variable_for_a_second_time(problems: Problems) -> None:
+    """The one problem says where else it stands."""
+    (line,) = problems("notify: [{name: a, url: '${X}'}]\nheartbeat: '${X}'")
+
+    assert line == (
+        "gundog.yaml: notify.0.url: names ${X}, which the environment does not have: set it or"
+        " remove the key (so does heartbeat)"
+    )
+
+
+def test_what_every_command_uses_must_be_there(tmp_path: Path) -> None:
+    """A folder of content, the warehouse, a limit."""
+    text = LAKE + "content: ['${DIR}']\nwarehouse: '${DATA}/w'\nmemoryLimit: '${SIZE}'\n"
+    kit.write_text(tmp_path / "gundog.yaml", text)
+    with pytest.raises(ContentError) as caught:
+        load(tmp_path, {}, uses=())
+
+    assert [one.key for one in caught.value.problems] == ["content.0", "memoryLimit", "warehouse"]
 
 
 def test_repr_hides_addresses(loaded: Load) -> None:

@@ -549,3 +549,11 @@ def test_full_disk_keeps_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
     assert "cannot be written" in done.stdout
     assert "nothing was changed" in done.stdout
     assert path.read_bytes() == before
+
+
+def test_an_account_without_a_name_is_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container the account may have a number only, and the environment could say anything."""
+    monkeypatch.setattr("pwd.getpwuid", {}.__getitem__)
+    monkeypatch.setenv("LOGNAME", "somebody")
+
+    assert triage.actor() == f"uid {os.getuid()}"

@@ -13,6 +13,7 @@ from gundog.acknowledged import Entry
 from gundog.errors import ContentError, InputError
 from gundog.interval import Interval, ceil, format_time
 from gundog.project import Project
+from gundog.wording import count
 
 _DAY = timedelta(days=1)
 
@@ -69,11 +70,11 @@ def _covers(project: Project, entry: Entry, now: datetime) -> str:
     with report.published(project.settings.findings) as con:
         before = state.read(con, about, now)
         after = state.read(con, state.acknowledging(about, entry), now)
-    count = dict(after.acknowledged)[entry]
-    what = "rejected files" if entry.kind == acknowledged.REJECTED else "intervals"
-    if not count:
+    covered = dict(after.acknowledged)[entry]
+    what = "rejected file" if entry.kind == acknowledged.REJECTED else "interval"
+    if not covered:
         return "It covers nothing that gundog status names today: check source, kind and days"
     return (
-        f"It covers {count} {what}; gundog status named {len(before.troubles)} problems, and now"
-        f" {len(after.troubles)}"
+        f"It covers {count(covered, what)}; gundog status named"
+        f" {count(len(before.troubles), 'problem')}, and now {len(after.troubles)}"
     )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock
 
-from gundog.errors import InputError, StoreError
+from gundog import places
+from gundog.errors import InputError
 
 
 @contextmanager
@@ -21,11 +21,12 @@ def locked(lock: Path) -> Iterator[None]:
     Raises:
         StoreError: when the lock cannot be written.
     """
+    places.folder(lock.parent)
     try:
-        lock.parent.mkdir(parents=True, exist_ok=True)
+        places.shared(lock)
         held = FileLock(lock).acquire()
     except OSError as error:
-        raise _unwritten(lock, error) from error
+        raise places.unusable(lock, error) from error
     with held:
         yield
 
@@ -52,7 +53,7 @@ def append(path: Path, head: str, item: str, holds: Callable[[Path], bool]) -> s
         try:
             _write(aside, (before + added).encode())
             if before:
-                shutil.copymode(target, aside)
+                places.keep_access(aside, target)
             if not holds(aside):
                 raise InputError(
                     f"{path.name}: cannot be added to: write it as a list, each entry beginning"
@@ -62,7 +63,7 @@ def append(path: Path, head: str, item: str, holds: Callable[[Path], bool]) -> s
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise places.unusable(path, error) from error
     return added
 
 
@@ -73,6 +74,7 @@ def add_line(path: Path, line: bytes) -> None:
         StoreError: when it cannot be written, as on a full disk; the file stays as it was.
     """
     try:
+        places.shared(path)
         with path.open("a+b", buffering=0) as file:
             size = file.seek(0, os.SEEK_END)
             try:
@@ -82,7 +84,7 @@ def add_line(path: Path, line: bytes) -> None:
                 file.truncate(size)
                 raise
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise places.unusable(path, error) from error
 
 
 def replace(path: Path, data: bytes) -> None:
@@ -96,12 +98,12 @@ def replace(path: Path, data: bytes) -> None:
     try:
         try:
             _write(aside, data)
-            shutil.copymode(target, aside)
+            places.keep_access(aside, target)
             aside.replace(target)
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritten(path, error) from error
+        raise places.unusable(path, error) from error
 
 
 def _gap(file: io.FileIO, size: int) -> bytes:
@@ -114,14 +116,6 @@ def _gap(file: io.FileIO, size: int) -> bytes:
 def _write_all(file: io.FileIO, data: bytes) -> None:
     while data:
         data = data[file.write(data) :]
-
-
-def _unwritten(path: Path, error: OSError) -> StoreError:
-    why = error.strerror or type(error).__name__
-    return StoreError(
-        f"{path}: cannot be written ({why}): free disk space, or let this account write there:"
-        " nothing was changed"
-    )
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gundog import streams
-from gundog.errors import ContentError, GundogError, InputError
+from gundog.errors import ContentError, GundogError, InputError, Problem
 from gundog.interval import parse_duration, parse_range, parse_time
+from gundog.wording import count
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _INTERRUPTED = 130
+_SENDING = ("notify", "heartbeat", "workers")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -47,11 +49,17 @@ def _ended(argv: Sequence[str]) -> int:
         return command(arguments)
     except ContentError as error:
         _complain(error)
-        _complain(f"{_count(len(error.problems), 'problem')}; nothing was done")
+        _complain(f"{count(len(error.problems), 'problem')}; nothing was done")
         return error.exit_status
     except GundogError as error:
         _complain(error)
         return error.exit_status
+    except PermissionError as error:
+        _complain(
+            f"{error.filename}: this account may not reach it ({error.strerror}): ask who runs"
+            " gundog to let a group read there (docs/operations.md)"
+        )
+        return 1
     except KeyboardInterrupt:
         return _stopped()
     except RuntimeError as error:
@@ -67,15 +75,6 @@ def _check_words(argv: Sequence[str]) -> None:
     for word in argv:
         if not word.isprintable() and any("\ud800" <= char <= "\udfff" for char in word):
             raise InputError(f"the argument {word} is not UTF-8: write it in UTF-8")
-
-
-def _count(number: int, what: str) -> str:
-    """A number and what it counts, as people say it.
-
-    >>> _count(1, "problem"), _count(2, "problem")
-    ('1 problem', '2 problems')
-    """
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _stopped() -> int:
@@ -279,10 +278,11 @@ def _console() -> Console:
     return report.console()
 
 
-def _load(arguments: argparse.Namespace) -> Project:
+def _load(arguments: argparse.Namespace, *uses: str) -> Project:
+    """The project; of what may need a secret only the keys of gundog.yaml that are used."""
     from gundog import project
 
-    return project.load_project(arguments.project, os.environ)
+    return project.load_project(arguments.project, os.environ, uses)
 
 
 def _hunt(arguments: argparse.Namespace) -> int:
@@ -312,9 +312,10 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         notify=arguments.notify or ("none" if command == "backfill" else None),
         trust_clock=arguments.trust_clock,
     )
-    project = _load(arguments)
+    is_plan = getattr(arguments, "plan", False)
+    project = _load(arguments, "lake", *(() if is_plan else _SENDING))
     now = datetime.now(UTC)
-    if getattr(arguments, "plan", False):
+    if is_plan:
         for line in run.plan(project, request, now):
             sys.stdout.write(line + "\n")
         return 0
@@ -344,7 +345,7 @@ def _summary(project: Project, outcome: Outcome) -> None:
             console.print()
     changes = outcome.changes
     console.print(
-        f"{outcome.hunted} intervals hunted, {outcome.done} were done;"
+        f"{count(outcome.hunted, 'interval')} hunted, {outcome.done} hunted before and unchanged;"
         f" findings: {changes.new} new, {changes.changed} changed, {changes.unchanged} unchanged,"
         f" {changes.withdrawn} withdrawn, {changes.returned} returned"
     )
@@ -454,15 +455,19 @@ def _except(arguments: argparse.Namespace) -> int:
 
 def _notify(arguments: argparse.Namespace) -> int:
     from gundog import report, sending
+    from gundog import settings as settings_module
     from gundog.fields import unknown
 
-    channels = _load(arguments).settings.notify
+    settings = _load(arguments).settings
+    channels = settings.notify
     names = [channel.name for channel in channels]
     if not names:
         raise InputError("gundog.yaml has no channels: add notify: to it")
     for name in arguments.channel or ():
         if name not in names:
             raise InputError(f"--channel {name}: {unknown(name, names, 'channel')}")
+    asked = [at for at, name in enumerate(names) if name in (arguments.channel or names)]
+    settings_module.require(settings, [f"notify.{at}" for at in asked])
     failed = False
     for channel in channels:
         if channel.name not in (arguments.channel or names):
@@ -511,21 +516,32 @@ def _sql_text(arguments: argparse.Namespace) -> str:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    project = _load(arguments)
-    problems = [*project.content.problems, *project.problems]
+    project = _load(arguments, "lake", *_SENDING)
+    problems = [*project.content.problems, *project.problems, *_misspelt(project)]
     for problem in problems:
         _complain(problem)
     content = project.content
-    counted = f"{len(content.hunts)} detections, {len(content.stages)} staged tables"
+    counted = (
+        f"{count(len(content.hunts), 'detection')}, {count(len(content.stages), 'staged table')}"
+    )
     if problems:
-        _complain(f"{_count(len(problems), 'problem')}; {counted} are fine")
+        _complain(f"{count(len(problems), 'problem')}; fine: {counted}")
         return 2
-    sys.stdout.write(f"OK: {counted}, {len(content.sources)} source tables\n")
+    sys.stdout.write(f"OK: {counted}, {count(len(content.sources), 'source table')}\n")
     if arguments.lake:
         from gundog import lakecheck
 
         return lakecheck.check(project, _console())
     return 0
+
+
+def _misspelt(project: Project) -> Iterator[Problem]:
+    """The channels whose address is taken, and shows nothing there in the form that it gets."""
+    from gundog import channels
+
+    for place, channel in enumerate(project.settings.notify):
+        if meant := channels.meant(channel.url):
+            yield Problem("gundog.yaml", f"notify.{place}.url", meant)
 
 
 def _test(arguments: argparse.Namespace) -> int:
@@ -536,15 +552,15 @@ def _test(arguments: argparse.Namespace) -> int:
         _complain(problem)
     named = [project.content.hunt(name) for name in arguments.detections]
     hunts = named or project.content.hunts
-    count = failed = 0
+    tried = failed = 0
     for hunt in hunts:
         for example in hunt.detection.examples:
-            count += 1
+            tried += 1
             found = examples.check(project.content, hunt, example)
             failed += bool(found)
             for line in found:
                 _complain(f"{hunt.detection.stem}: {example.name}: {line}")
-    sys.stdout.write(f"{count} examples, {failed} failed\n")
+    sys.stdout.write(f"{count(tried, 'example')}, {failed} failed\n")
     if arguments.mutate:
         failed += _mutate(project, hunts)
     return 2 if failed or project.content.problems else 0
@@ -554,16 +570,16 @@ def _mutate(project: Project, hunts: Sequence[Hunt]) -> int:
     """Judges the mutations of every firing example; returns how many failed."""
     from gundog import mutations
 
-    count = failed = 0
+    tried = failed = 0
     for hunt in hunts:
         for example in hunt.detection.examples:
             for verdict in mutations.check(project.content, hunt, example):
-                count += 1
+                tried += 1
                 failed += bool(verdict.problem)
                 if verdict.problem:
                     where = f"{hunt.detection.stem}: {example.name}: {verdict.name}"
                     _complain(f"{where}: {verdict.problem}")
-    sys.stdout.write(f"{count} mutations, {failed} failed\n")
+    sys.stdout.write(f"{count(tried, 'mutation')}, {failed} failed\n")
     return failed
 
 
@@ -576,8 +592,9 @@ def _purge(arguments: argparse.Namespace) -> int:
         raise InputError("the name is empty: give a mailbox or an account")
     done = run.purge(_load(arguments), whom, _wait(arguments.wait), datetime.now(UTC))
     sys.stdout.write(
-        f"removed {done.staged} staged rows, {done.findings} findings, {done.evidence} rows of"
-        f" other evidence, {done.series} hours of series; new files of the lake bring new rows\n"
+        f"removed {count(done.staged, 'staged row')}, {count(done.findings, 'finding')},"
+        f" {count(done.evidence, 'row of other evidence')}, {count(done.series, 'hour of series')};"
+        " new files of the lake bring new rows\n"
     )
     return 0
 

@@ -19,6 +19,7 @@ from gundog.errors import GundogError, InputError
 from gundog.fields import unknown
 from gundog.findings import Hit
 from gundog.interval import Interval, floor, parse_time
+from gundog.wording import count
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _DAY = timedelta(days=1)
@@ -46,7 +47,7 @@ def compare(hunt: Hunt, example: Example, hits: Sequence[Hit]) -> list[str]:
         else:
             problems.append(f"no finding has {findings.canonical(wanted)}{_nearest(wanted, left)}")
     if len(found) != len(example.findings):
-        problems.append(f"{len(example.findings)} findings were promised, {len(found)} came")
+        problems.append(f"{count(len(example.findings), 'finding')} promised, {len(found)} came")
         problems += [f"not promised: {findings.canonical(_brief(one))}" for one in left]
     return problems
 

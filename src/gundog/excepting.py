@@ -14,6 +14,7 @@ from gundog.errors import InputError
 from gundog.exceptions import Entry
 from gundog.interval import floor, format_time
 from gundog.settings import Settings
+from gundog.wording import count
 
 SHOWN = 20
 _DAY = timedelta(days=1)
@@ -72,7 +73,7 @@ def _tell(
     hidden = [one for one in alike if entry.start <= one["start_time"] < entry.end]
     console.print()
     console.print(
-        f"From the next run on it hides {len(hidden)} of the {len(rows)} findings of {stem}:"
+        f"From the next run on it hides {len(hidden)} of {count(len(rows), 'finding')} of {stem}:"
     )
     report.findings_table(console, hidden[:SHOWN])
     if len(hidden) > SHOWN:

@@ -18,6 +18,7 @@ from gundog.interval import Interval, floor, hull
 from gundog.lake import FileVersion
 from gundog.reading import Limits, Task
 from gundog.settings import Settings
+from gundog.wording import count
 
 LARGE_BYTES = 50_000_000_000
 ANNOUNCED_BYTES = 1_000_000_000
@@ -60,7 +61,7 @@ def announce(
     }
     state.outcome.notes += upgrade.notes(gone)
     size = _size(tasks)
-    much = f"{len(tasks):,} files, {size / 1e9:,.1f} GB"
+    much = f"{count(len(tasks), 'file')}, {size / 1e9:,.1f} GB"
     if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
         con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
         raise InputError(f"this would read {much}: say --yes to begin, or --plan to see more")
@@ -164,7 +165,7 @@ def _size(tasks: Iterable[Task]) -> int:
 def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[Task]) -> None:
     options = state.project.settings
     size = _size(tasks)
-    state.say(f"staging {len(tasks)} files, {size / 1e6:,.1f} MB")
+    state.say(f"staging {count(len(tasks), 'file')}, {size / 1e6:,.1f} MB")
     began = time.perf_counter()
     done = stage.run(
         con, tasks, state.project.content.sources, options.lake, state.project.environ,

@@ -20,6 +20,7 @@ from gundog.errors import StoreError
 from gundog.lake import FileVersion, LakePath
 from gundog.reading import Limits, Read, Task
 from gundog.run import Project
+from gundog.wording import count
 
 _SHOWN = 10
 # Of files without a row, which exporters write in quiet hours, so many are passed over.
@@ -78,7 +79,7 @@ def _describe(project: Project, source: Source) -> tuple[list[str], bool]:
 def _counted(files: int, is_all: bool) -> str:
     if files == 1:
         return "1 file" if is_all else "the newest file"
-    return f"{files:,} files" if is_all else f"the newest {files:,} files"
+    return count(files, "file") if is_all else f"the newest {count(files, 'file')}"
 
 
 def _read(

@@ -36,6 +36,7 @@ from gundog.examples import Rows
 from gundog.findings import Hit
 from gundog.interval import Interval, floor, format_duration
 from gundog.trial import Trial
+from gundog.wording import count
 
 _US = timedelta(microseconds=1)
 _HOUR, _DAY, _WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
@@ -359,7 +360,9 @@ def _as_pairs(one: Trial) -> Iterator[Verdict]:
             if name.startswith("its sides") and not gap:
                 continue
             found = _count(one, first, trial.shifted(one, second, by))
-            problem = "" if found == wanted else f"{found} findings where {wanted} must come"
+            problem = (
+                "" if found == wanted else f"{count(found, 'finding')} where {wanted} must come"
+            )
             yield Verdict(f"pair {number + 1} alone, {name}", problem)
 
 

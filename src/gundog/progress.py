@@ -14,6 +14,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from gundog import text
+from gundog.wording import count
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -94,7 +95,8 @@ def _in_lines(say: Callable[[str], None]) -> Callable[[int, int], None]:
         if done < total and now - said >= _EVERY_S:
             said = now
             left = (now - began) / done * (total - done)
-            say(f"{done} of {total} days, about {max(round(left / 60), 1)} minutes left")
+            minutes = count(max(round(left / 60), 1), "minute")
+            say(f"{done} of {count(total, 'day')}, about {minutes} left")
 
     return went
 

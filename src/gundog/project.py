@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,18 +29,25 @@ class Project:
     problems: tuple[Problem, ...] = ()
 
 
-def load_project(root: Path, environ: Mapping[str, str]) -> Project:
+def load_project(
+    root: Path, environ: Mapping[str, str], uses: Collection[str] = settings.MAY_BE_UNSET
+) -> Project:
     """A project folder's settings and content.
+
+    Args:
+        root: the folder that holds gundog.yaml.
+        environ: what `${NAME}` in it stands for.
+        uses: see `settings.load`.
 
     Raises:
         ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
             of the content.
     """
-    loaded = settings.load(root, environ)
+    loaded = settings.load(root, environ, uses)
     problems = [
         Problem(settings.FILE, f"notify.{channel.name}.url", what)
-        for channel in loaded.notify
-        if (what := channels.url_problem(channel.url))
+        for place, channel in enumerate(loaded.notify)
+        if f"notify.{place}.url" not in loaded.unset and (what := channels.url_problem(channel.url))
     ]
     if problems:
         raise ContentError(problems)

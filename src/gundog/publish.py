@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import identity, quoting, tables, triage, warehouse
+from gundog import identity, opening, places, quoting, tables, triage, warehouse
 from gundog.content import Hunt
 from gundog.errors import StoreError
 from gundog.findings import plain
@@ -133,7 +133,7 @@ def publish(
     now: datetime,
     late_arrival: timedelta,
     due: Sequence[dict[str, Any]] = (),
-) -> None:
+) -> tuple[Path, ...]:
     """Builds the published file beside `target` and renames it into place.
 
     Args:
@@ -143,33 +143,60 @@ def publish(
         late_arrival: how long an interval stays provisional after its end.
         due: ledger rows of intervals that are missing or stale.
 
+    Returns:
+        The logs that other programs had left beside the file, and that were removed.
+
     Raises:
         StoreError: when the disk is full; the old file stays.
     """
     triage.copy_in(con, triage.read(triage.beside(target))[0])
     _write_sources(con, now)
     aside, blank = _aside(target), _blank(target)
+    is_old = blank.exists()
+    try:
+        _build(con, aside, blank, now, late_arrival, due)
+    except duckdb.Error as error:
+        blank.unlink(missing_ok=True)
+        if not is_old or not _is_of(aside, error):
+            raise
+        aside.unlink(missing_ok=True)  # the blank file was cut or is another's
+        _build(con, aside, blank, now, late_arrival, due)
+    return _put(aside, target)
+
+
+def _build(
+    con: duckdb.DuckDBPyConnection,
+    aside: Path,
+    blank: Path,
+    now: datetime,
+    late_arrival: timedelta,
+    due: Sequence[dict[str, Any]],
+) -> None:
     if not blank.exists():
         _create(con, aside)
         _rename(aside, blank)
     _copy_file(blank, aside)
-    try:
-        with _attached(con, aside):
-            for table in _TABLES:
-                _copy(con, table, now, late_arrival)
-            _mark_due(con, due)
-    except duckdb.Error:
-        blank.unlink()  # if it is what is broken, the next publish makes it anew
-        raise
-    _put(aside, target)
+    with _attached(con, aside):
+        for table in _TABLES:
+            _copy(con, table, now, late_arrival)
+        _mark_due(con, due)
 
 
-def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
+def _is_of(aside: Path, error: duckdb.Error) -> bool:
+    """Whether the file that is built is to blame: it cannot be read, or lacks tables."""
+    lacks = isinstance(error, (duckdb.CatalogException, duckdb.BinderException))
+    return lacks or aside.name in str(error)
+
+
+def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> tuple[Path, ...]:
     """Publishes what sending messages changed, on top of what this run has just published.
 
     Args:
         con: the warehouse, writable; since `publish` only `SENT` changed in it.
         target: findings.duckdb, as `publish` left it.
+
+    Returns:
+        As `publish`.
 
     Raises:
         StoreError: when the disk is full; the file stays as it was.
@@ -181,10 +208,10 @@ def publish_sent(con: duckdb.DuckDBPyConnection, target: Path) -> None:
             if table.name in SENT:
                 con.execute(f"delete from published.main.{table.name}")
                 _copy(con, table)
-    _put(aside, target)
+    return _put(aside, target)
 
 
-def _put(aside: Path, target: Path) -> None:
+def _put(aside: Path, target: Path) -> tuple[Path, ...]:
     """Puts a finished file in place of the last one, so that no reader's log changes it.
 
     Mode, group and symlink of the file that it replaces stay.
@@ -192,7 +219,9 @@ def _put(aside: Path, target: Path) -> None:
     identity.renew(aside)  # a log that fits the old file does not fit this one
     place = target.resolve() if target.is_symlink() else target
     if place.exists():
-        _keep_access(aside, place)
+        places.keep_access(aside, place)
+    else:
+        aside.chmod(places.PUBLISHED)
     if place != target:  # a rename works only inside one file system
         near = place.with_name(aside.name)
         shutil.copy2(aside, near)
@@ -200,15 +229,10 @@ def _put(aside: Path, target: Path) -> None:
         aside = near
     _rename(aside, place)
     # What a reader's program left beside the old file: DuckDB would refuse to open with it there.
-    for beside in {place, target}:
-        beside.with_name(f"{beside.name}.wal").unlink(missing_ok=True)
-
-
-def _keep_access(aside: Path, target: Path) -> None:
-    held = target.stat()
-    with suppress(PermissionError):  # the group is not one of ours
-        os.chown(aside, -1, held.st_gid)
-    aside.chmod(held.st_mode & 0o7777)
+    left = [log for log in {opening.log_of(place), opening.log_of(target)} if log.exists()]
+    for log in left:
+        log.unlink()
+    return tuple(left)
 
 
 def _write_sources(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
@@ -242,9 +266,11 @@ def _write_sources(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
 
 def _aside(target: Path) -> Path:
     """Where the next file is built; what killed runs and older versions left there is removed."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    places.folder(target.parent)
+    places.check_files((target, _blank(target)))
     for left in target.parent.iterdir():
-        if left.name.startswith(f".{target.name}.") and left != _blank(target):
+        is_mine = left.name.startswith(f".{target.name}.")
+        if is_mine and left != _blank(target) and not left.is_dir():
             left.unlink()  # one run at a time
     return target.with_name(f".{target.name}.{os.getpid()}.tmp")
 

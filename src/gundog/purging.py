@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from gundog import appending, content, counts, quoting, redelivery, retention, warehouse
+from gundog import appending, content, counts, places, quoting, redelivery, retention, warehouse
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -164,4 +164,5 @@ def compact(path: Path) -> None:
         con.execute("checkpoint new")
     finally:
         con.close()
+    places.keep_access(aside, path)
     aside.replace(path)

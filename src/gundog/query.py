@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from gundog import functions, locks, quoting, statement
+from gundog import functions, locks, opening, quoting, statement
 from gundog.errors import GundogError, InputError, QueryError
 
 # A hunt's SQL runs again for every interval: what reading it said is kept for so many texts.
@@ -90,9 +90,9 @@ def _locked(
         if con:
             con.close()
         # Connections of one process to one file share their settings, locked ones too.
+        cure = opening.CURE if opening.damage(error) else "close what else has it open"
         raise QueryError(
-            f"{path} cannot be opened to read only: {statement.message(error)}:"
-            " close what else has it open"
+            f"{path} cannot be opened to read only: {statement.message(error)}: {cure}"
         ) from error
     try:
         yield con
@@ -228,7 +228,7 @@ def user_query(
                 raise InputError(f"{_ONLY_READS}; this statement returns no rows: give a SELECT")
             return _rows(relation, memory_limit)
         except _FAILURES as error:
-            raise _user_error(error) from error
+            raise _user_error(path, error) from error
 
 
 def _check_user(sql: str) -> None:
@@ -262,8 +262,10 @@ def _user_problems(seen: statement.Seen) -> Iterator[str]:
         yield f"calls {name}: remove it"
 
 
-def _user_error(error: Exception) -> GundogError:
+def _user_error(path: Path, error: Exception) -> GundogError:
     kind, text = str(error).partition(":")[0], statement.message(error)
+    if opening.damage(error):
+        return opening.told(path, error)
     if "read-only mode" in text:
         return InputError(f"{_ONLY_READS}; this statement would write: give a SELECT")
     if kind in ("Parser Error", "Binder Error", "Catalog Error"):

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,11 +22,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from gundog import story, tables, text, triage, warehouse
+from gundog import opening, story, tables, text, triage, warehouse
 from gundog.errors import InputError
 from gundog.findings import plain
 from gundog.printing import STYLES, console, safe, short_time
 from gundog.story import show
+from gundog.wording import count
 
 __all__ = [
     "as_json", "console", "find", "findings_table", "published", "safe", "select_findings",
@@ -41,13 +43,15 @@ def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
     Raises:
         InputError: when there is none yet.
+        StoreError: when it is damaged, or another program keeps it open for writing.
     """
     if not path.exists():
         raise InputError(f"{path} is not there yet: run gundog hunt first")
-    con = warehouse.connect(path, read_only=True)
+    con = opening.published(path, partial(warehouse.connect, read_only=True))
     try:
-        triage.overlay(con, triage.read(triage.beside(path))[0])
-        yield con
+        with opening.explained(path):
+            triage.overlay(con, triage.read(triage.beside(path))[0])
+            yield con
     finally:
         con.close()
 
@@ -187,7 +191,7 @@ def write_rows(rows: pa.Table, form: str, out: IO[str], console: Console) -> Non
         for row in rows.to_pylist():
             table.add_row(*(safe(_cell(value)) for value in row.values()))
         console.print(table)
-        console.print(Text(f"{rows.num_rows} rows", style="dim"))
+        console.print(Text(count(rows.num_rows, "row"), style="dim"))
 
 
 def _distinct(names: Iterable[str]) -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -21,7 +23,9 @@ from gundog import (
     intake,
     ledger,
     notify,
+    opening,
     pace,
+    places,
     publish,
     purging,
     retention,
@@ -52,6 +56,7 @@ from gundog.ledger import Clock
 from gundog.project import Project, load_project, without_lake
 from gundog.purging import Purged, Whom
 from gundog.sending import Sent
+from gundog.wording import count
 
 __all__ = [
     "Outcome", "Project", "Request", "Step",
@@ -96,9 +101,20 @@ def run(
     clock = Clock(now, project.settings.late_arrival, request.due)
     state = Course(project, request, clock, author, hunts, outcome, say, step, went, stop)
     _check_range(state)
-    with warehouse.lock(project.settings.warehouse, request.wait, now):
+    with places.private(), _held(project, request.wait, now):
         _steps(state)
     return outcome
+
+
+@contextmanager
+def _held(project: Project, wait: timedelta, now: datetime) -> Iterator[None]:
+    """The project's own files for one run; what a first run that failed left is no warehouse."""
+    options = project.settings
+    places.check_files((options.findings, opening.log_of(options.findings)))
+    with warehouse.lock(options.warehouse, wait, now):
+        if not options.findings.exists():
+            warehouse.drop_stub(options.warehouse)
+        yield
 
 
 def _selected(loaded: Content, request: Request) -> tuple[Hunt, ...]:
@@ -217,7 +233,7 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     state.step("publish", partial(_publish, con, state, gaps))
     if options.notify and _send(con, state) != Sent():
         _close(con, state)
-        publish.publish_sent(con, options.findings)
+        _say_left(state, publish.publish_sent(con, options.findings))
     if options.heartbeat and not state.outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:
@@ -308,13 +324,22 @@ def _close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
 
 def _publish(con: duckdb.DuckDBPyConnection, state: Course, gaps: Sequence[dict[str, Any]]) -> None:
     options = state.project.settings
-    publish.publish(
+    left = publish.publish(
         con,
         options.findings,
         now=state.clock.now,
         late_arrival=options.late_arrival,
         due=gaps,
     )
+    _say_left(state, left)
+
+
+def _say_left(state: Course, logs: Sequence[Path]) -> None:
+    state.outcome.notes += [
+        f"{log.name} was removed: another program had opened {log.stem} for writing and left it;"
+        " what it wrote is in no later file: open it read only"
+        for log in logs
+    ]
 
 
 def coverage_gaps(
@@ -341,7 +366,7 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
     """
     options = project.settings
     clock = Clock(now, options.late_arrival)
-    with warehouse.lock(options.warehouse, wait, now):
+    with places.private(), _held(project, wait, now):
         with warehouse.writable(
             options.warehouse, memory_limit=options.memory_limit, threads=options.threads
         ) as con:
@@ -369,22 +394,24 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
         outcome, silent,
     )  # fmt: skip
     _check_range(state)
-    with warehouse.lock(project.settings.warehouse, request.wait, now), hold(state) as held:
+    with places.private(), _held(project, request.wait, now), hold(state) as held:
         con = held.con()
         wanted = _wanted(con, state)
         intake.list_lake(state, wanted)
         intake.find_waiting(con, state)
         waiting = [task for some in state.waiting.values() for task in some]
         lines = upgrade.announced(con, hunts, waiting, wanted)
-        total, count = 0, dict[str, int]()
+        total, days = 0, dict[str, int]()
         for hunt in hunts:
             known = ledger.states(con, hunt, wanted[hunt.detection.id], clock)
             due = [one for one, found in known.items() if request.again or found in ledger.DUE]
-            count[hunt.detection.id] = len(due)
-            lines.append(f"{hunt.detection.stem}: {len(due)} of {len(known)} intervals to hunt")
+            days[hunt.detection.id] = len(due)
+            lines.append(
+                f"{hunt.detection.stem}: {len(due)} of {count(len(known), 'interval')} to hunt"
+            )
         for source, tasks in sorted(state.waiting.items()):
             size = sum(task.file.size for task in tasks)
             total += size
-            lines.append(f"{source}: {len(tasks)} files to stage, {size / 1e6:,.1f} MB")
-        lines.append(f"expected: {pace.known(con).words(total, count)}")
+            lines.append(f"{source}: {count(len(tasks), 'file')} to stage, {size / 1e6:,.1f} MB")
+        lines.append(f"expected: {pace.known(con).words(total, days)}")
     return lines + state.outcome.problems

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ _KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
     " memoryLimit workers huntLimit".split()
 )
+# Only hunts and their messages use these; people who read need none of their secrets.
+MAY_BE_UNSET = frozenset("lake notify heartbeat workers".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
 _CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".split())
@@ -32,7 +34,9 @@ _BYTES_PER_THREAD = 500_000_000
 # One detection over one interval, scoring included.
 HUNT_LIMIT = timedelta(minutes=10)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
+_NAME = re.compile(r"[A-Za-z_]\w*")
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
+_NO_QUESTION_MARK = "DuckDB keeps its log elsewhere where a path holds a ?: choose another name"
 _TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
 
 
@@ -98,14 +102,20 @@ class Settings:
     threads: int
     workers: str | None
     hunt_limit: timedelta = HUNT_LIMIT
+    # The variables that a key names and the environment lacks, of keys that may be without.
+    unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
-def load(project: Path, environ: Mapping[str, str]) -> Settings:
+def load(
+    project: Path, environ: Mapping[str, str], uses: Collection[str] = MAY_BE_UNSET
+) -> Settings:
     """The settings in a project folder's gundog.yaml.
 
     Args:
         project: the folder that holds gundog.yaml.
         environ: what `${NAME}` in a text stands for; its values appear in no message.
+        uses: which of `MAY_BE_UNSET` will be used. A variable that only others name may be
+            missing from the environment: the value then stays as it is written.
 
     Raises:
         ContentError: with every problem of the file.
@@ -113,14 +123,51 @@ def load(project: Path, environ: Mapping[str, str]) -> Settings:
     root = project.resolve()
     problems: list[Problem] = []
     data = _read_file(root / FILE, problems)
-    used: dict[str, str] = {}
+    if "?" in str(root):
+        problems.append(Problem(str(root), "", f"the project's folder: {_NO_QUESTION_MARK}"))
+    used, unset = dict[str, str](), dict[str, tuple[str, ...]]()
     if problems:
         raise ContentError(_masked(problem, used) for problem in problems)
-    expanded = _expand(data, "", environ, used, problems)
+    expanded = _expand(data, "", environ, used, unset, problems)
     settings = _read(Fields(expanded, FILE, problems, known=_KEYS), root)
+    problems = [one for one in problems if not _follows(one, unset)]
+    always = {key.partition(".")[0] for key in unset} - MAY_BE_UNSET
+    problems += _lacking(unset, {*uses, *always})
     if problems:
         raise ContentError(_masked(problem, used) for problem in problems)
-    return settings
+    return replace(settings, unset=unset)
+
+
+def require(settings: Settings, keys: Collection[str]) -> None:
+    """Raises ContentError when keys, or what is below them, name variables that are not set."""
+    if problems := _lacking(settings.unset, keys):
+        raise ContentError(problems)
+
+
+def _follows(problem: Problem, unset: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a problem is only that the value of a variable is not known."""
+    return any(
+        _within(problem.key, key) or any(f"${{{name}}}" in problem.what for name in names)
+        for key, names in unset.items()
+    )
+
+
+def _within(key: str, outer: str) -> bool:
+    return f"{key}.".startswith(f"{outer}.")
+
+
+def _lacking(unset: Mapping[str, Sequence[str]], keys: Collection[str]) -> list[Problem]:
+    """One problem for each variable, at the first key that names it."""
+    places = dict[str, list[str]]()
+    for key, names in unset.items():
+        for name in names if any(_within(key, outer) for outer in keys) else ():
+            places.setdefault(name, []).append(key)
+    return [
+        Problem(FILE, first, _variable_problem(f"${{{name}}}", name) + (
+            f" (so does {', '.join(others)})" if others else ""
+        ))
+        for name, (first, *others) in places.items()
+    ]  # fmt: skip
 
 
 def threads_for(memory_limit: int, cores: int) -> int:
@@ -178,17 +225,18 @@ def _expand(
     key: str,
     environ: Mapping[str, str],
     used: dict[str, str],
+    unset: dict[str, tuple[str, ...]],
     problems: list[Problem],
 ) -> Any:
-    """The value with every `${NAME}` replaced; `used` grows by the names that were found."""
+    """The value with every `${NAME}` replaced; `used` and `unset` grow by names."""
     if isinstance(value, dict):
         return {
-            name: _expand(one, f"{key}.{name}".lstrip("."), environ, used, problems)
+            name: _expand(one, f"{key}.{name}".lstrip("."), environ, used, unset, problems)
             for name, one in value.items()
         }
     if isinstance(value, list):
         return [
-            _expand(one, f"{key}.{place}", environ, used, problems)
+            _expand(one, f"{key}.{place}", environ, used, unset, problems)
             for place, one in enumerate(value)
         ]
     if not isinstance(value, str):
@@ -199,14 +247,17 @@ def _expand(
         if name in environ and match[0].endswith("}"):
             used[name] = environ[name]
             return environ[name]
-        problems.append(Problem(FILE, key, _variable_problem(match[0], name)))
+        if match[0].endswith("}") and _NAME.fullmatch(name):
+            unset[key] = (*unset.get(key, ()), name)
+        else:
+            problems.append(Problem(FILE, key, _variable_problem(match[0], name)))
         return match[0]
 
     return _VARIABLE.sub(replacement, value)
 
 
 def _variable_problem(text: str, name: str) -> str:
-    if not text.endswith("}") or not re.fullmatch(r"[A-Za-z_]\w*", name):
+    if not text.endswith("}") or not _NAME.fullmatch(name):
         return f"holds {text!r}: write ${{NAME}} for a variable of the environment"
     return f"names ${{{name}}}, which the environment does not have: set it or remove the key"
 
@@ -452,6 +503,8 @@ def _file(fields: Fields, key: str, default: str, root: Path) -> Path:
         fields.problem(key, f"is {text!r}: it must be a file on a local disk")
     elif (root / text).is_dir():
         fields.problem(key, f"is {text!r}, a folder: name a file in it")
+    elif "?" in text:
+        fields.problem(key, f"is {text!r}: {_NO_QUESTION_MARK}")
     return root / text
 
 

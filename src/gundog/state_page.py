@@ -17,6 +17,7 @@ from gundog.health import Trouble
 from gundog.interval import Interval, format_time
 from gundog.printing import heading, listing, safe, short_time
 from gundog.state import Coverage, State
+from gundog.wording import count
 
 _NOT_YET = "not hunted yet: the next gundog hunt starts it, a backfill adds history"
 
@@ -44,7 +45,8 @@ def show(console: Console, state: State) -> None:
         [
             f"{one.example}: {one.text}"
             if one.files == 1
-            else f"{one.source}: {one.files:,} files, the last of them {one.example}: {one.text}"
+            else f"{one.source}: {count(one.files, 'file')}, the last of them {one.example}:"
+            f" {one.text}"
             for one in state.remarks
         ],
     )

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from gundog import chart, text, warehouse
 from gundog.printing import STYLES, heading, listing, safe, short_time
+from gundog.wording import count
 
 SHOWN_EVIDENCE = 20
 # A command line is shown whole up to this many characters, other values up to VALUE.
@@ -133,7 +134,7 @@ def _in_words(value: Any) -> str:
     )
     if shares:
         return ", ".join(
-            f"{one['value']} ({one['share']:.0%} of the excess, {one['records']} records)"
+            f"{one['value']} ({one['share']:.0%} of the excess, {count(one['records'], 'record')})"
             for one in value
         )
     if isinstance(value, list) and all(isinstance(one, str) for one in value):
@@ -191,7 +192,7 @@ def _events(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> list[dict
 
 
 def _evidence(console: Console, row: Mapping[str, Any], events: Sequence[dict[str, Any]]) -> None:
-    heading(console, f"Evidence ({row['evidence_count']} events)")
+    heading(console, f"Evidence ({count(row['evidence_count'] or 0, 'event')})")
     lines = [one for one in events if one["event"].get("command_line")]
     records = [one for one in events if not one["event"].get("command_line")]
     for file, some in _by_file(lines):

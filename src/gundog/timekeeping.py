@@ -13,6 +13,7 @@ import duckdb
 
 from gundog import quoting, warehouse
 from gundog.interval import format_time
+from gundog.wording import count
 
 # How far from the last run and from the newest events a clock may be, either way.
 FAR = timedelta(days=7)
@@ -89,7 +90,7 @@ def _second(moment: datetime) -> str:
 
 
 def _days(span: timedelta) -> str:
-    return f"{span.days} days"
+    return count(span.days, "day")
 
 
 def _events_near(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:

@@ -23,6 +23,7 @@ from gundog import appending, quoting, tables, warehouse
 from gundog.errors import InputError
 from gundog.fields import unknown
 from gundog.interval import format_time, parse_time
+from gundog.wording import count
 
 # The numbers are OCSF's status_id and verdict_id.
 STATUSES = {"new": 1, "in_progress": 2, "resolved": 4, "archived": 5}
@@ -149,10 +150,12 @@ def actor() -> str:
         import pwd
 
         name = pwd.getpwuid(os.getuid()).pw_name
-    except (ImportError, KeyError):
+    except ImportError:
         import getpass
 
         name = getpass.getuser()
+    except KeyError:  # a container's account may have a number and no name
+        name = f"uid {os.getuid()}"
     return name.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -191,7 +194,10 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
 
 def _few(problems: Sequence[str]) -> list[str]:
     more = len(problems) - _NAMED
-    return [*problems[:_NAMED], *([f"{more} more lines cannot be used"] if more > 0 else [])]
+    return [
+        *problems[:_NAMED],
+        *([f"{count(more, 'more line')} cannot be used"] if more > 0 else []),
+    ]
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:

@@ -16,9 +16,13 @@ from typing import Any
 import duckdb
 from filelock import FileLock, Timeout
 
-from gundog import quoting, tables
+from gundog import opening, places, quoting, tables
+from gundog import statement as sql
 from gundog.errors import LockError, StoreError
 from gundog.interval import format_time
+
+# A DuckDB file begins with three headers of 4,096 bytes.
+_HEADERS = 3 * 4096
 
 
 @contextmanager
@@ -27,28 +31,34 @@ def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
 
     Raises:
         LockError: when another run still holds it after `wait`; says which.
+        StoreError: when its folder or the lock cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    owner = path.with_suffix(".owner")
+    lock_file, owner = path.with_suffix(".lock"), path.with_suffix(".owner")
+    places.folder(path.parent)
+    places.check_files((path, opening.log_of(path), lock_file, owner))
     try:
-        with FileLock(path.with_suffix(".lock"), timeout=wait.total_seconds()):
-            who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(started)}
-            owner.write_text(json.dumps(who))
-            yield
-            owner.unlink(missing_ok=True)
+        held = FileLock(lock_file).acquire(timeout=wait.total_seconds())
     except Timeout as error:
         raise LockError(
             f"{path}: another run holds the warehouse{_holder(owner)}:"
             " wait for it to end or give a longer --wait"
         ) from error
+    except OSError as error:
+        raise places.unusable(lock_file, error) from error
+    with held:
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(started)}
+        with suppress(OSError):  # a full disk; only who waits for this run would have read it
+            owner.write_text(json.dumps(who))
+        yield
+        owner.unlink(missing_ok=True)
 
 
 def _holder(owner: Path) -> str:
     try:
         who = json.loads(owner.read_text())
-    except (OSError, ValueError):
+        return f" (process {who['pid']} on {who['host']} since {who['since']})"
+    except (OSError, ValueError, TypeError, LookupError):
         return ""
-    return f" (process {who['pid']} on {who['host']} since {who['since']})"
 
 
 def connect(
@@ -67,7 +77,8 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     Raises:
         StoreError: when the file is no warehouse or cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    places.folder(path.parent)
+    is_new = not path.exists()
     try:
         con = connect(
             path,
@@ -76,22 +87,46 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
             temp_directory=str(path.with_suffix(".tmp")),
         )
     except duckdb.Error as error:
-        what = str(error).splitlines()[0]
-        raise StoreError(
-            f"{path}: cannot be opened: {what}: close what holds it, or move the file away and"
-            " run again to stage anew"
-        ) from error
+        if is_new:
+            drop_stub(path)
+        raise _unopened(path, error) from error
     try:
         _create(con)
         yield con
     except duckdb.Error as error:
-        what = _lacking(error)
-        if not what:
+        if opening.damage(error):
+            what = f"is damaged ({sql.message(error)}): {opening.CURE}"
+        elif lacking := _lacking(error):
+            what = f"{lacking}: nothing is half done, run again"
+        else:
             raise
-        raise StoreError(f"{path}: {what}: nothing is half done, run again") from error
+        raise StoreError(f"{path}: {what}") from error
     finally:
         with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
             con.close()
+
+
+def _unopened(path: Path, error: duckdb.Error) -> StoreError:
+    what = sql.message(error)
+    if "replaying WAL file" in str(error):
+        log = opening.log_of(path)
+        what += f": where {log.name} is of another {path.name}, as after a backup, move it away"
+        return StoreError(f"{path}: cannot be opened: {what}")
+    if opening.damage(error):
+        return StoreError(f"{path}: cannot be opened: {what}: {opening.CURE}")
+    if is_full(error):
+        return StoreError(f"{path}: cannot be written ({what}): free disk space and run again")
+    return StoreError(f"{path}: cannot be opened: {what}: close what holds it and run again")
+
+
+def drop_stub(path: Path) -> None:
+    """Removes what a full disk or a kill left of a warehouse that was being made: no whole header.
+
+    A file that was cut so short holds nothing either; its caller knows that there was none.
+    """
+    log = opening.log_of(path)
+    if path.is_file() and path.stat().st_size < _HEADERS and not log.exists():
+        path.unlink()
 
 
 class Held:
@@ -134,10 +169,14 @@ def _lacking(error: duckdb.Error) -> str:
     text = str(error).strip().splitlines()[0]
     if isinstance(error, duckdb.OutOfMemoryException) or "max_temp_directory_size" in text:
         return f"memory ran out ({text}): give more memoryLimit in gundog.yaml"
-    full = any(sign in str(error) for sign in ("Could not write", "No space", "too large"))
-    if full or isinstance(error, duckdb.IOException):
+    if is_full(error) or isinstance(error, duckdb.IOException):
         return f"cannot be written ({text}): free disk space"
     return ""
+
+
+def is_full(error: duckdb.Error) -> bool:
+    """True for what DuckDB raises when a disk has no room."""
+    return any(sign in str(error) for sign in ("Could not write", "No space", "too large"))
 
 
 def _create(con: duckdb.DuckDBPyConnection) -> None:
