@@ -501,3 +501,31 @@ def test_a_sum_of_one_is_said_as_people_say_it(
     assert "1 interval hunted, 0 hunted before and unchanged;" in capsys.readouterr().out
     assert gundog(root, "hunt", *day) == 0
     assert "0 intervals hunted, 1 hunted before and unchanged;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (PermissionError(13, "Permission denied", "x/f"), "x/f: this account may not reach it"),
+        (OSError(28, "No space left on device", "x/f"), "x/f: cannot be written (No space left"),
+        (OSError(27, "File too large"), "a file: cannot be written (File too large)"),
+    ],
+)
+def test_what_the_machine_refuses_is_a_sentence(
+    root: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    said: str,
+) -> None:
+    """Wherever in a command it happens; other errors are faults of gundog and stay to be seen."""
+
+    def refuse(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "_load", refuse)
+    assert gundog(root, "findings") == 1
+    assert said in capsys.readouterr().err
+    monkeypatch.setattr(cli, "_load", lambda *_: (_ for _ in ()).throw(OSError(5, "other")))
+    with pytest.raises(OSError, match="other"):
+        gundog(root, "findings")

@@ -139,6 +139,16 @@ def test_each_mistake_in_hunt_sql_is_named(root: Path, old: str, new: str, probl
     assert any(problem in one for one in found), found
 
 
+def test_a_misspelt_column_keeps_its_candidate(root: Path) -> None:
+    """In hunt and stage SQL alike, DuckDB knows what was meant."""
+    edit(root, "sql/pair.sql", "select * from happenings", "select *, knd from happenings")
+    (hunt,) = problems(root)
+    assert 'candidates: "kind"' in hunt
+    edit(root, "sql/pair.sql", "select *, knd from happenings", "select * from happenings")
+    edit(root, "sql/stage/happenings.sql", "lower(Kind)", "lower(Knid)")
+    assert any('candidates: "Kind"' in one for one in problems(root))
+
+
 def test_hunt_without_bounds_is_refused(root: Path) -> None:
     """A hunt that ignores $end would find the same rows in every interval."""
     edit(root, "sql/count.sql", "event_time >= $start and event_time < $end and ", "")

@@ -157,6 +157,18 @@ def test_a_log_that_may_not_be_removed_is_named(root: Path) -> None:
         log.parent.chmod(0o700)
 
 
+def test_a_log_that_is_of_this_file_is_told_by_status(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the other program changed is seen until the next run, so status says why."""
+    assert asked(root, ("status",), "") == 0
+    assert "findings.duckdb.wal" not in capsys.readouterr().out
+    leave_a_log(findings(root))
+
+    assert asked(root, ("status",), "") == 0
+    assert "findings.duckdb.wal is there: another program opened" in capsys.readouterr().out
+
+
 def test_a_run_that_removes_a_log_says_so(root: Path) -> None:
     """It is a note: nothing failed, but somebody's changes are gone."""
     leave_a_log(findings(root))

@@ -134,6 +134,16 @@ def test_folders_in_the_place_of_what_people_write_are_named(
     assert hunt(root, DAYS).exit_status == 0
 
 
+def test_a_file_in_the_place_of_the_scratch_folder_is_named(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing is hunted half."""
+    kit.write_text(root / ".gundog/warehouse.tmp", "a file")
+
+    assert main(["hunt", "--from", DAYS[0], "--to", DAYS[1], "--project", str(root)]) == 1
+    assert "is a file where gundog keeps a folder: move it away" in capsys.readouterr().err
+
+
 def test_a_file_in_the_place_of_the_folder_is_named(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -54,11 +55,10 @@ def _ended(argv: Sequence[str]) -> int:
     except GundogError as error:
         _complain(error)
         return error.exit_status
-    except PermissionError as error:
-        _complain(
-            f"{error.filename}: this account may not reach it ({error.strerror}): ask who runs"
-            " gundog to let a group read there (docs/operations.md)"
-        )
+    except OSError as error:
+        if not (said := _refused(error)):
+            raise
+        _complain(said)
         return 1
     except KeyboardInterrupt:
         return _stopped()
@@ -68,6 +68,19 @@ def _ended(argv: Sequence[str]) -> int:
         if not warehouse.is_interrupt(error):
             raise
         return _stopped()
+
+
+def _refused(error: OSError) -> str:
+    """What a disk or the operating system refused, and what to do; empty for other errors."""
+    where = error.filename or "a file"
+    if isinstance(error, PermissionError):
+        return (
+            f"{where}: this account may not reach it ({error.strerror}): ask who runs gundog to"
+            " let a group read there (docs/operations.md)"
+        )
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return f"{where}: cannot be written ({error.strerror}): free disk space and run again"
+    return ""
 
 
 def _check_words(argv: Sequence[str]) -> None:
@@ -362,7 +375,9 @@ def _relative(path: Path) -> str:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from gundog import health, report, state, state_page, triage
+    from dataclasses import replace
+
+    from gundog import health, opening, report, state, state_page, triage
 
     project, now = _load(arguments), datetime.now(UTC)
     about, findings = state.known(project), project.settings.findings
@@ -371,6 +386,7 @@ def _status(arguments: argparse.Namespace) -> int:
         more = [health.Fault(health.TRIAGE, str(one)) for one in unread]
         with report.published(findings) as con:
             found = state.read(con, about, now, more)
+        found = replace(found, notes=(*found.notes, *opening.left(findings)))
     else:
         found = state.never(about, now)
     if arguments.json:

@@ -644,7 +644,10 @@ def _bind_message(error: duckdb.Error, read: tuple[Stage, ...]) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0]
+    """The first line, and what DuckDB thinks was meant."""
+    first = str(error).strip().splitlines()[0]
+    _, found, candidates = statement.message(error).partition("; candidates: ")
+    return first.rstrip("!") + found + candidates
 
 
 def strip(sql: str) -> str:

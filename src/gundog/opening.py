@@ -35,6 +35,17 @@ def log_of(path: Path) -> Path:
     return path.with_name(f"{path.name}.wal")
 
 
+def left(path: Path) -> list[str]:
+    """What to say of a log beside a published file that is of it, and so is seen with it."""
+    logs = {log_of(path), log_of(path.resolve())}
+    return [
+        f"{log.name} is there: another program opened {path.name} for writing, and what it changed"
+        " is seen by everybody until the next run"
+        for log in sorted(logs)
+        if log.exists()
+    ]
+
+
 def _is_of_the_log(error: BaseException) -> bool:
     return "replaying WAL file" in str(error)
 

@@ -72,6 +72,12 @@ def check_files(paths: Iterable[Path]) -> None:
             raise StoreError(f"{path}: is a folder where gundog keeps a file: move it away")
 
 
+def check_folder(path: Path) -> None:
+    """Raises StoreError where a file lies in the place of a folder of gundog's own."""
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path}: is a file where gundog keeps a folder: move it away")
+
+
 def unusable(path: Path, error: OSError) -> StoreError:
     """Why a file or folder of gundog's own cannot be made or written, and what to do."""
     why = error.strerror or type(error).__name__

@@ -224,7 +224,8 @@ def _put(aside: Path, target: Path) -> tuple[Path, ...]:
         aside.chmod(places.PUBLISHED)
     if place != target:  # a rename works only inside one file system
         near = place.with_name(aside.name)
-        shutil.copy2(aside, near)
+        _copy_file(aside, near)
+        places.keep_access(near, aside)
         aside.unlink()
         aside = near
     _rename(aside, place)

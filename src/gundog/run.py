@@ -111,6 +111,7 @@ def _held(project: Project, wait: timedelta, now: datetime) -> Iterator[None]:
     """The project's own files for one run; what a first run that failed left is no warehouse."""
     options = project.settings
     places.check_files((options.findings, opening.log_of(options.findings)))
+    places.check_folder(options.warehouse.with_suffix(".tmp"))
     with warehouse.lock(options.warehouse, wait, now):
         if not options.findings.exists():
             warehouse.drop_stub(options.warehouse)
