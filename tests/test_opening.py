@@ -217,3 +217,20 @@ def test_a_log_of_another_warehouse_is_named(
 
     assert main(["hunt", "--from", DAYS[0], "--to", DAYS[1], "--project", str(root)]) == 1
     assert "warehouse.duckdb.wal is of another warehouse.duckdb" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('Cannot open file "f": Permission denied', "this account may not read it: ask who runs"),
+        ('Could not set lock on file "f": Conflicting lock is held in /usr/bin/duckdb (PID 7). See',
+         "duckdb, process 7, has it open for writing: close it there"),
+        ("Corrupt database file: computed checksum 1 does not match", "is damaged (Corrupt"),
+        ("Trying to read a database file with version number 99", "cannot be opened (Trying"),
+    ],
+)  # fmt: skip
+def test_what_duckdb_says_becomes_what_to_do(text: str, said: str) -> None:
+    """Each cause has its own cure."""
+    told = opening.told(Path("findings.duckdb"), duckdb.IOException(f"IO Error: {text}"))
+
+    assert str(told).startswith(f"findings.duckdb: {said}")

@@ -48,13 +48,10 @@ def shared(path: Path) -> None:
         OSError: when it cannot be made.
     """
     try:
-        made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     except FileExistsError:
         return
-    try:
-        os.fchmod(made, PUBLISHED | path.parent.stat().st_mode & _GROUP_WRITES)
-    finally:
-        os.close(made)
+    path.chmod(PUBLISHED | path.parent.stat().st_mode & _GROUP_WRITES)
 
 
 def keep_access(aside: Path, target: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -14,7 +13,6 @@ from uuid import UUID
 
 import duckdb
 
-import gundog
 from gundog import (
     content,
     exceptions,
@@ -29,6 +27,7 @@ from gundog import (
     publish,
     purging,
     retention,
+    run_rows,
     sending,
     suppression,
     timekeeping,
@@ -181,30 +180,8 @@ def _begin(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Inte
         content.create_stage(con, one)  # hunts find their tables there, also where no file is
     publish.write_detections(con, state.project.content.hunts)
     notify.start(con, state.project.settings.notify, state.author.at)
-    _start(con, state)
+    run_rows.begin(con, state)
     return _wanted(con, state)
-
-
-def _start(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    within = state.request.within
-    # A run that a scheduler tries again keeps its id.
-    con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
-    warehouse.insert(
-        con,
-        "runs",
-        [
-            {
-                "run_id": str(state.author.run_id),
-                "command": state.request.command,
-                "origin": state.request.origin,
-                "version": gundog.__version__,
-                "started_at": state.author.at,
-                "range_start": within.start if within else None,
-                "range_end": within.end if within else None,
-                "asked_range": within is not None,
-            }
-        ],
-    )
 
 
 def _wanted(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Interval]]:
@@ -230,10 +207,10 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     gaps = coverage_gaps(con, state.project.content.hunts, state.clock)
     if state.judged.doubt:  # the time up to a clock that is ahead is no gap
         gaps = [one for one in gaps if one["interval_start"] < state.judged.seen]
-    _close(con, state)
+    run_rows.close(con, state)
     state.step("publish", partial(_publish, con, state, gaps))
     if options.notify and _send(con, state) != Sent():
-        _close(con, state)
+        run_rows.close(con, state)
         _say_left(state, publish.publish_sent(con, options.findings))
     if options.heartbeat and not state.outcome.problems:
         error = sending.heartbeat(options.heartbeat)
@@ -267,7 +244,7 @@ def _queue(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     backfill = state.request.command == "backfill"
     notify.queue_findings(
         con, told, author.run_id, author.at, state.request.notify,
-        history=outcome.within if backfill else None, coverage=_coverage(state),
+        history=outcome.within if backfill else None, coverage=run_rows.coverage(state),
         notes=[] if state.judged.doubt else exceptions.attention(known, author.at, news=True),
     )  # fmt: skip
     _queue_health(con, state)
@@ -280,47 +257,6 @@ def _queue_health(con: duckdb.DuckDBPyConnection, state: Course) -> None:
         told = [one for one in told if one.key == state.judged.key]
     items = [(one.key, one.title, one.text) for one in told]
     notify.queue_health(con, state.project.settings.notify, author.run_id, author.at, items)
-
-
-def _coverage(state: Course) -> str:
-    """What was hunted and whether all was well, in a few words; empty when nothing was hunted."""
-    hunted = len({key for key, _ in state.attempted})
-    if not hunted:
-        return ""
-    times = len({interval.end for _, interval in state.attempted})
-    daily = all(hunt.detection.frequency == _DAY for hunt in state.hunts)
-    unit = ("day" if daily else "interval") + ("s" if times > 1 else "")
-    bad = len(state.outcome.problems)
-    state_of_things = f"{bad} problem{'s' if bad > 1 else ''}" if bad else "sources fresh"
-    detections = f"{hunted} detection{'s' if hunted > 1 else ''}"
-    return f"{detections} x {times} {unit} hunted; {state_of_things}"
-
-
-def _close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    outcome = state.outcome
-    summary = {
-        "files": outcome.files,
-        "bytes": outcome.bytes,
-        "stage_seconds": round(outcome.stage_seconds, 3),
-        "intervals": outcome.hunted,
-        "findings": vars(outcome.changes),
-    }
-    con.execute(
-        """update runs set finished_at = ?, exit_status = ?, problems = ?, summary = ?,
-           range_start = ?, range_end = ?, clock_doubt = nullif(?, ''), clock_proven = ?
-           where run_id = ?""",
-        [
-            state.author.at + timedelta(seconds=time.perf_counter() - state.began),
-            outcome.exit_status,
-            outcome.problems,
-            findings.canonical(summary),
-            outcome.within.start if outcome.within else None,
-            outcome.within.end if outcome.within else None,
-            state.judged.doubt,
-            state.judged.proven,
-            str(state.author.run_id),
-        ],
-    )
 
 
 def _publish(con: duckdb.DuckDBPyConnection, state: Course, gaps: Sequence[dict[str, Any]]) -> None:
