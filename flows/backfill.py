@@ -23,6 +23,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from gundog import run
+from gundog.child import Child
 from gundog.interval import Interval, parse_duration, parse_range, parse_time
 from gundog.text import for_markdown, for_terminal
 from gundog.wording import count
@@ -119,7 +120,6 @@ def backfill(
     """
     log = get_run_logger()
     within = parse_range(start, end)
-    loaded = run.load_project(Path(project), os.environ)
     request = run.Request(
         "backfill",
         within,
@@ -134,4 +134,9 @@ def backfill(
     def say(line: str) -> None:
         log.info(for_terminal(line))
 
-    return ended(run.run(loaded, request, datetime.now(UTC), run_id, say, progress(within)))
+    with Child() as helper:
+        loaded = run.load_project(Path(project), os.environ, helper=helper)
+        outcome = run.run(
+            loaded, request, datetime.now(UTC), run_id, say, progress(within), helper=helper
+        )
+    return ended(outcome)

@@ -17,6 +17,7 @@ from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
 from gundog import report, run
+from gundog.child import Child
 from gundog.interval import last_complete, parse_duration
 from gundog.text import for_markdown, for_terminal
 from gundog.wording import count
@@ -113,7 +114,6 @@ def nightly(
         wait: how long to wait for another run to end, such as a backfill.
     """
     log = get_run_logger()
-    loaded = run.load_project(Path(project), os.environ)
     request = run.Request(
         "hunt",
         detections=tuple(detections or ()),
@@ -122,9 +122,13 @@ def nightly(
         due=scheduled(),
     )
     run_id = UUID(flow_run.id) if flow_run.id else uuid4()
-    outcome = run.run(
-        loaded, request, datetime.now(UTC), run_id, lambda line: log.info(for_terminal(line)), step
-    )
+
+    def say(line: str) -> None:
+        log.info(for_terminal(line))
+
+    with Child() as helper:
+        loaded = run.load_project(Path(project), os.environ, helper=helper)
+        outcome = run.run(loaded, request, datetime.now(UTC), run_id, say, step, helper=helper)
     return ended(loaded, outcome)
 
 

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gundog import run
+from gundog.child import Child
 from gundog.interval import parse_range, parse_time
 
 DAY = timedelta(days=1)
@@ -222,11 +223,12 @@ def hunt(
     root: Path, within: tuple[str, str] | None = None, now: datetime = NOW, **options: Any
 ) -> run.Outcome:
     """Runs a hunt as the command line would."""
-    project = run.load_project(root, {})
     request = run.Request(
         options.pop("command", "hunt"), parse_range(*within) if within else None, **options
     )
-    return run.run(project, request, now, uuid4())
+    with Child() as helper:
+        project = run.load_project(root, {}, helper=helper)
+        return run.run(project, request, now, uuid4(), helper=helper)
 
 
 def table(root: Path, sql: str, params: Any = None) -> list[tuple[Any, ...]]:

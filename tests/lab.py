@@ -11,10 +11,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog import content, lake, stage, warehouse
+from gundog import content, lake, reading, stage, warehouse
 from gundog.content import Source, Stage
 from gundog.lake import FileVersion
-from gundog.reading import Limits
+from gundog.reading import Limits, Reader
+from gundog.rescue import Patience
 from gundog.settings import LakePath
 from tests.kit import write_text
 
@@ -82,12 +83,18 @@ class Lab:
     def listed(self) -> list[FileVersion]:
         return lake.list_files("Cloud", [self.path], None, self.root, self.environ)
 
-    def stage(self, files: Sequence[FileVersion] | None = None) -> stage.Staged:
+    def stage(
+        self,
+        files: Sequence[FileVersion] | None = None,
+        reader: Reader = reading.read,
+        patience: Patience | None = None,
+    ) -> stage.Staged:
         """Lists the lake unless given files, and stages what is pending."""
         found = self.listed() if files is None else files
         return stage.run(
             self.con, stage.pending(self.con, found, self.stages), self.content.sources,
             {"Cloud": [self.path]}, self.environ, AT, Limits(1_000_000_000, 2, self.tmp),
+            reader, patience,
         )  # fmt: skip
 
     def rows(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:

@@ -606,7 +606,7 @@ def test_file_that_needs_more_memory_than_there_is_is_tried_again(
     monkeypatch.undo()
     second = lab.stage()
 
-    assert "memoryLimit" in first.unread[0][1]
+    assert "memoryLimit" in first.log.unread[0][1]
     assert (first.files, second.files) == (0, 1)
 
 

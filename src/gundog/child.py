@@ -25,24 +25,42 @@ from typing import Any
 SLACK_BYTES = 1_000_000_000
 # Freed memory stays counted as the process's: with less room than this it is replaced.
 _ROOM_BYTES = SLACK_BYTES // 2
-_START = "import sys; sys.path[:] = sys.argv[1:]; from gundog import child; child.serve()"
+_START = (
+    "import importlib, sys; sys.path[:] = sys.argv[2:]; from gundog import child;"
+    "importlib.import_module(sys.argv[1]); child.serve()"
+)
+# The first letter of what `at` says; a pickle begins with another.
+_AT = b"@"
 # Nothing else of the environment reaches the child: no credentials, no addresses of channels.
 _KEPT = frozenset("HOME LANG LANGUAGE PATH TEMP TMP TMPDIR TZ USER".split())
 _KEPT_PREFIXES = ("DYLD_", "LC_", "LD_", "MALLOC_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON")
 
 
-class LateError(Exception):
+class _LostError(Exception):
+    """Work that did not come to its end; `at` is what it was at, as it said with `at`."""
+
+    def __init__(self, text: str, at: str) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+class LateError(_LostError):
     """The work took longer than it may; its process was killed."""
 
 
-class EndedError(Exception):
+class EndedError(_LostError):
     """The process ended before the work did; the text says how."""
 
 
 class Child:
-    """A process that is started when it is needed, and anew after it was killed."""
+    """A process that is started when it is needed, and anew after it was killed.
 
-    def __init__(self) -> None:
+    Args:
+        preload: a module that the process imports when it starts, not when work first needs it.
+    """
+
+    def __init__(self, preload: str = "gundog.child") -> None:
+        self._preload = preload
         self._process: subprocess.Popen[bytes] | None = None
         self._requests: Connection | None = None
         self._replies: Connection | None = None
@@ -67,29 +85,30 @@ class Child:
             arguments: its arguments.
             memory: bytes that DuckDB may use there; the process may use `SLACK_BYTES` more, where
                 the system knows such a limit. None for no limit.
-            seconds: how long it may take; None for no limit.
+            seconds: how long it may take, or from one `at` to the next; None for no limit.
 
         Raises:
             LateError: when it took longer; the process is gone.
             EndedError: when the process ended, or what the work raised; the text says which.
         """
         limit = memory + SLACK_BYTES if memory else None
-        self._start()
-        assert self._requests  # noqa: S101 - `_start` made it
+        at = ""
+        self.start()
+        assert self._requests  # noqa: S101 - `start` made it
         assert self._replies  # noqa: S101 - and this
         try:
             self._requests.send_bytes(pickle.dumps((work, arguments, limit)))
             self._replies.recv_bytes()  # it has imported what the work needs, and begins
-            if not self._replies.poll(seconds):
-                raise LateError  # noqa: TRY301 - nothing to abstract
-            failure, value, self._worn = pickle.loads(self._replies.recv_bytes())  # noqa: S301 - our own
+            while (reply := _next(self._replies, seconds, at)).startswith(_AT):
+                at = reply[len(_AT) :].decode(errors="surrogateescape")
+            failure, value, self._worn = pickle.loads(reply)  # noqa: S301 - our own
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
-            raise EndedError(self._how_it_ended()) from error
+            raise EndedError(self._how_it_ended(), at) from error
         except BaseException:
             self.stop()
             raise
         if failure:
-            raise EndedError(failure)
+            raise EndedError(failure, at)
         return value
 
     def stop(self) -> None:
@@ -104,14 +123,15 @@ class Child:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Starts the process where there is none, or one that is worn out; does not wait for it."""
         if self._worn or (self._process and self._process.poll() is not None):
             self.stop()
         if self._process:
             return
         path = [entry for entry in sys.path if entry]
         process = subprocess.Popen(  # noqa: S603 - this Python with this code
-            [sys.executable, "-P", "-c", _START, *path],
+            [sys.executable, "-P", "-c", _START, self._preload, *path],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=_environment(),
@@ -144,12 +164,30 @@ class Child:
         return f"its process ended with status {status}: run again, and see what it printed"
 
 
+def _next(replies: Connection, seconds: float | None, at: str) -> bytes:
+    if not replies.poll(seconds):
+        raise LateError("took longer than it may", at)
+    return replies.recv_bytes()
+
+
 def _environment() -> dict[str, str]:
     return {
         name: value
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
+
+
+class _Served:
+    """The pipe of answers, in a process that serves."""
+
+    replies: Connection | None = None
+
+
+def at(what: str) -> None:
+    """Says in the child what it is at now, for whoever asks why it ended; elsewhere nothing."""
+    if _Served.replies:
+        _Served.replies.send_bytes(_AT + what.encode(errors="surrogateescape"))
 
 
 def serve() -> None:
@@ -159,6 +197,7 @@ def serve() -> None:
         # Where the machine runs out of memory, this process goes first.
         Path("/proc/self/oom_score_adj").write_text("1000")
     requests, replies = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+    _Served.replies = replies
     threading.Thread(target=_end_with_parent, args=(requests.fileno(),), daemon=True).start()
     os.dup2(2, 1)  # whatever prints must not get between the replies
     with suppress(EOFError, BrokenPipeError):

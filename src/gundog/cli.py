@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,8 +20,10 @@ from gundog.wording import count
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gundog.child import Child
     from gundog.content import Hunt
-    from gundog.run import Outcome, Project
+    from gundog.run import Outcome, Project, Request
+    from gundog.settings import Settings
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _INTERRUPTED = 130
@@ -291,11 +294,25 @@ def _console() -> Console:
     return report.console()
 
 
-def _load(arguments: argparse.Namespace, *uses: str) -> Project:
-    """The project; of what may need a secret only the keys of gundog.yaml that are used."""
-    from gundog import project
+def _load(arguments: argparse.Namespace, *uses: str, helper: Child | None = None) -> Project:
+    """The project, read in a process of its own that starts while this one imports.
 
-    return project.load_project(arguments.project, os.environ, uses)
+    Of what may need a secret only the keys of gundog.yaml that are used.
+    """
+    from gundog.child import Child
+
+    with nullcontext(helper) if helper else Child("gundog.content") as used:
+        used.start()
+        from gundog import project
+
+        return project.load_project(arguments.project, os.environ, uses, used)
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """What gundog.yaml says, for commands that need neither detections nor secrets."""
+    from gundog import settings
+
+    return settings.load(arguments.project, os.environ, ())
 
 
 def _hunt(arguments: argparse.Namespace) -> int:
@@ -309,33 +326,50 @@ def _backfill(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
+    from gundog.child import Child
+
+    within = parse_range(arguments.start, arguments.end) if arguments.start else None
+    wait = _wait(arguments.wait)
+    with Child("gundog.content") as helper:
+        is_plan = getattr(arguments, "plan", False)
+        project = _load(arguments, "lake", *(() if is_plan else _SENDING), helper=helper)
+        from gundog import run
+
+        request = run.Request(
+            command=command,
+            within=within,
+            detections=tuple(arguments.detection),
+            again=getattr(arguments, "again", False),
+            wait=wait,
+            origin=origin,
+            yes=getattr(arguments, "yes", False),
+            notify=arguments.notify or ("none" if command == "backfill" else None),
+            trust_clock=arguments.trust_clock,
+        )
+        if is_plan:
+            return _plan(project, request)
+        return _watched(project, request, helper)
+
+
+def _plan(project: Project, request: Request) -> int:
+    from gundog import run
+
+    for line in run.plan(project, request, datetime.now(UTC)):
+        sys.stdout.write(line + "\n")
+    return 0
+
+
+def _watched(project: Project, request: Request, helper: Child) -> int:
+    """Runs and shows how it goes; the exit status."""
     from uuid import uuid4
 
     from gundog import progress, run
 
-    within = parse_range(arguments.start, arguments.end) if arguments.start else None
-    request = run.Request(
-        command=command,
-        within=within,
-        detections=tuple(arguments.detection),
-        again=getattr(arguments, "again", False),
-        wait=_wait(arguments.wait),
-        origin=origin,
-        yes=getattr(arguments, "yes", False),
-        notify=arguments.notify or ("none" if command == "backfill" else None),
-        trust_clock=arguments.trust_clock,
-    )
-    is_plan = getattr(arguments, "plan", False)
-    project = _load(arguments, "lake", *(() if is_plan else _SENDING))
-    now = datetime.now(UTC)
-    if is_plan:
-        for line in run.plan(project, request, now):
-            sys.stdout.write(line + "\n")
-        return 0
     with progress.watching() as watch:
         outcome = run.run(
-            project, request, now, uuid4(), watch.say, went=watch.went, stop=watch.stop
-        )
+            project, request, datetime.now(UTC), uuid4(), watch.say,
+            went=watch.went, stop=watch.stop, helper=helper,
+        )  # fmt: skip
     _summary(project, outcome)
     return _INTERRUPTED if outcome.stopped else outcome.exit_status
 
@@ -411,9 +445,8 @@ def _acknowledge(arguments: argparse.Namespace) -> int:
 def _findings(arguments: argparse.Namespace) -> int:
     from gundog import report
 
-    project = _load(arguments)
     since = parse_time(arguments.since) if arguments.since else None
-    with report.published(project.settings.findings) as con:
+    with report.published(_settings(arguments).findings) as con:
         rows = report.select_findings(
             con,
             since=since,
@@ -433,17 +466,17 @@ def _findings(arguments: argparse.Namespace) -> int:
 def _show(arguments: argparse.Namespace) -> int:
     from gundog import report
 
-    project = _load(arguments)
-    with report.published(project.settings.findings) as con:
+    settings = _settings(arguments)
+    with report.published(settings.findings) as con:
         row = report.find(con, arguments.finding)
-        report.show(_console(), con, row, project.settings.late_arrival)
+        report.show(_console(), con, row, settings.late_arrival)
     return 0
 
 
 def _triage(arguments: argparse.Namespace) -> int:
     from gundog import report, triage
 
-    findings = _load(arguments).settings.findings
+    findings = _settings(arguments).findings
     with report.published(findings) as con:
         row = report.find(con, arguments.finding)
     said = triage.Said(arguments.status, arguments.verdict, arguments.note)
@@ -463,7 +496,7 @@ def _except(arguments: argparse.Namespace) -> int:
     if not arguments.reason.strip():
         raise InputError("--reason is empty: say why this is harmless")
     excepting.run(
-        _console(), _load(arguments).settings, arguments.finding, arguments.on,
+        _console(), _settings(arguments), arguments.finding, arguments.on,
         arguments.days, arguments.reason.strip(), arguments.owner, datetime.now(UTC),
     )  # fmt: skip
     return 0
@@ -473,8 +506,9 @@ def _notify(arguments: argparse.Namespace) -> int:
     from gundog import report, sending
     from gundog import settings as settings_module
     from gundog.fields import unknown
+    from gundog.project import load_settings
 
-    settings = _load(arguments).settings
+    settings = load_settings(arguments.project, os.environ, ())
     channels = settings.notify
     names = [channel.name for channel in channels]
     if not names:
@@ -503,8 +537,7 @@ def _sql(arguments: argparse.Namespace) -> int:
         raise InputError("give one SQL statement, - for standard input, or -f FILE")
     if arguments.file and not arguments.file.is_file():
         raise InputError(f"{arguments.file}: is not there: give a file that holds one SELECT")
-    project = _load(arguments)
-    findings = project.settings.findings
+    findings = _settings(arguments).findings
     sql = _sql_text(arguments)
     with report.published(findings):
         pass

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -57,6 +57,7 @@ _VERSIONS = {
     _NORMALISE_RECORD: f"{records.VERSION}",
     _CMDLETS: f"{cmdlets.VERSION} {commandline.VERSION}",
 }
+_MOST_COLUMNS = 1_000
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,27 @@ def folders(names: Iterable[str], root: Path) -> tuple[Path, ...]:
     return tuple(dict.fromkeys(folder.resolve() for folder in found))
 
 
+@dataclass(frozen=True)
+class Watch:
+    """Tells which file is read at the moment; those in `skip` are problems and not read."""
+
+    skip: Mapping[str, str] = field(default_factory=dict)
+    at: Callable[[str], object] = len
+
+    def passes(self, path: Path, where: str, problems: list[Problem]) -> bool:
+        """True when the file is to be read."""
+        if why := self.skip.get(str(path)):
+            problems.append(Problem(where, "", why))
+            return False
+        self.at(str(path))
+        return True
+
+
 def load(
-    where: Iterable[Path], overrides: Mapping[str, Any] | None = None, root: Path | None = None
+    where: Iterable[Path],
+    overrides: Mapping[str, Any] | None = None,
+    root: Path | None = None,
+    watch: Watch = Watch(),
 ) -> Content:
     """All content of the folders, checked.
 
@@ -159,6 +179,7 @@ def load(
         where: content folders; later ones win.
         overrides: what gundog.yaml overrides, by detection stem or id.
         root: paths in messages are relative to it where they lie below it.
+        watch: is told of each file, and may leave some out.
 
     Returns:
         What works; what does not is named in `problems`.
@@ -168,9 +189,9 @@ def load(
     con = warehouse.connect()
     _register(con)
     locks.lock(con)  # no SQL of a content folder is trusted, not even to be bound
-    sources = _load_sources(con, where, root, problems)
-    stages = _load_stages(con, where, root, sources, problems)
-    hunts = _load_hunts(con, where, root, stages, overrides or {}, problems)
+    sources = _load_sources(con, where, root, problems, watch)
+    stages = _load_stages(con, where, root, sources, problems, watch)
+    hunts = _load_hunts(con, where, root, stages, overrides or {}, problems, watch)
     con.close()
     return Content(sources, stages, hunts, tuple(sorted(set(problems))))
 
@@ -229,10 +250,13 @@ def _load_sources(
     where: tuple[Path, ...],
     root: Path | None,
     problems: list[Problem],
+    watch: Watch,
 ) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for name, path in _files(where, "sql/sources/*.sql").items():
         found: list[Problem] = []
+        if not watch.passes(path, shown(path, root), problems):
+            continue
         source = _load_source(con, name, path, shown(path, root), found)
         problems += found
         if source and not found:
@@ -315,11 +339,14 @@ def _load_stages(
     root: Path | None,
     sources: Mapping[str, Source],
     problems: list[Problem],
+    watch: Watch,
 ) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
     for name, path in _files(where, "sql/stage/*.sql").items():
         found: list[Problem] = []
         others = {*sources, *stages}
+        if not watch.passes(path, shown(path, root), problems):
+            continue
         stage = _load_stage(con, name, path, shown(path, root), sources, others, found)
         problems += found
         if stage and not found:
@@ -367,8 +394,12 @@ def _load_stage(
 def _column_name_problems(
     where: str, columns: Iterable[tuple[str, str]], own: str = redelivery.COLUMN
 ) -> Iterator[Problem]:
-    """Problems with the names of the columns that a SELECT returns."""
-    seen = set[str]()
+    """Problems with the columns that a SELECT returns: their number and names."""
+    columns, seen = tuple(columns), set[str]()
+    if len(columns) > _MOST_COLUMNS:
+        what = f"returns {len(columns):,} columns: name those that are needed, up to"
+        yield Problem(where, "", f"{what} {_MOST_COLUMNS:,}")
+        return
     for name, _ in columns:
         if what := quoting.column_problem(name):
             yield Problem(where, "", f"{name[:40]!r} {what}")
@@ -437,6 +468,7 @@ def _load_hunts(
     stages: Mapping[str, Stage],
     overrides: Mapping[str, Any],
     problems: list[Problem],
+    watch: Watch,
 ) -> tuple[Hunt, ...]:
     hunts, seen = [], dict[str, str]()
     unused = dict(overrides)
@@ -444,6 +476,8 @@ def _load_hunts(
         for path in sorted(folder.glob("detections/**/*.yaml")):
             found: list[Problem] = []
             override = unused.pop(path.stem, None)
+            if not watch.passes(path, shown(path, root), problems):
+                continue
             loaded = detection.load(path, shown(path, root), found, override)
             hunt = _load_hunt(con, loaded, (folder, *where), stages, found) if loaded else None
             if loaded and loaded.id in seen:

@@ -19,6 +19,7 @@ from gundog.lake import FileVersion
 from gundog.ledger import Clock
 from gundog.project import Project
 from gundog.reading import Task
+from gundog.rescue import Patience
 from gundog.timekeeping import Judged
 from gundog.upgrade import Lost
 
@@ -155,6 +156,9 @@ class Course:
     left: set[tuple[str, Interval]] = field(default_factory=set)
     # Where SQL that others wrote runs; no process until there is something to hunt.
     child: Child = field(default_factory=Child)
+    # Which stages are left out for what they could not read, and what they did not read: why.
+    patience: Patience = field(default_factory=Patience)
+    blind: dict[str, list[tuple[Interval | None, str]]] = field(default_factory=dict)
     # Intervals in a row that reached huntLimit, by detection id.
     late: dict[str, int] = field(default_factory=dict)
     judged: Judged = field(default_factory=Judged)

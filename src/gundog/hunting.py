@@ -172,7 +172,7 @@ def _due(
                     gone or no_data(hunt.stages, interval) or absent.all,
                     staged_from(hunt.stages),
                     ledger.fingerprint(con, hunt, interval),
-                    "; ".join(state.unlisted[s] for s in hunt.sources if s in state.unlisted),
+                    _not_to_be_read(state, hunt, interval),
                     state.request.again,
                     frozenset(absent.some),
                     left_out.learning(
@@ -186,6 +186,12 @@ def _due(
                 )
             )
     return found
+
+
+def _not_to_be_read(state: Course, hunt: Hunt, interval: Interval) -> str:
+    """Why the run could not read what an interval needs, in a sentence; empty when it could."""
+    stores = [state.unlisted[one] for one in hunt.sources if one in state.unlisted]
+    return "; ".join(filter(None, [*stores, intake.blind(state, hunt, interval)]))
 
 
 def _leave(state: Course, hunt: Hunt, interval: Interval, tried: bool) -> None:

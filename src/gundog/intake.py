@@ -10,7 +10,7 @@ from functools import partial
 
 import duckdb
 
-from gundog import acknowledged, lake, pace, stage, upgrade
+from gundog import acknowledged, apart, lake, pace, stage, upgrade
 from gundog.content import Hunt, Stage
 from gundog.course import About, Course
 from gundog.errors import InputError, StoreError
@@ -170,7 +170,9 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
     done = stage.run(
         con, tasks, state.project.content.sources, options.lake, state.project.environ,
         state.author.at, reading_limits(options),
+        apart.reader(state.child, apart.limit_of(options.hunt_limit)), state.patience,
     )  # fmt: skip
+    _tell_blind(state, done)
     outcome, today = state.outcome, floor(state.author.at, _DAY)
     outcome.stage_seconds += time.perf_counter() - began
     outcome.files += done.files
@@ -189,6 +191,8 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
     for path, error in done.unread:
         if error not in done.dead.values():
             outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
+    for path, error in done.log.unread:
+        outcome.trouble(f"unread:{path}:{error}", path, f"not read: {error}")
     unread = {path for path, _ in done.unread}
     tried = {task.file_id for task in tasks if task.file.path not in unread}
     state.waiting = {
@@ -196,6 +200,31 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
         for source, waiting in state.waiting.items()
         if source not in done.dead
     }
+
+
+def _tell_blind(state: Course, done: stage.Staged) -> None:
+    """Names the stages that are left out from now on; hunts that read what is missing fail."""
+    stages = {one.name: one for hunt in state.hunts for one in hunt.stages}
+    for name, spans in done.blind.items():
+        state.blind.setdefault(name, []).extend(spans)
+    for name, why in state.patience.left_out.items():
+        known = state.blind.setdefault(name, [])
+        if (None, why) not in known:
+            known.append((None, why))
+            day = f"{state.author.at:%Y-%m-%d}"
+            state.outcome.trouble(f"stage:{name}:{day}", stages[name].path, why)
+
+
+def blind(state: Course, hunt: Hunt, interval: Interval) -> str:
+    """Why a hunt's staged tables lack what this run should have read for the interval."""
+    return "; ".join(
+        dict.fromkeys(
+            f"{one.path}: {why}"
+            for one in hunt.stages
+            for span, why in state.blind.get(one.name, ())
+            if span is None or span.overlaps(interval)
+        )
+    )
 
 
 def reading_limits(options: Settings) -> Limits:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gundog import acknowledged, channels, content, exceptions, settings
+from gundog import acknowledged, channels, child, content, exceptions, loading, settings
 from gundog.content import Content
 from gundog.errors import ContentError, Problem
 from gundog.settings import Settings
@@ -29,10 +30,10 @@ class Project:
     problems: tuple[Problem, ...] = ()
 
 
-def load_project(
+def load_settings(
     root: Path, environ: Mapping[str, str], uses: Collection[str] = settings.MAY_BE_UNSET
-) -> Project:
-    """A project folder's settings and content.
+) -> Settings:
+    """A project folder's settings, channels that can be spoken to included.
 
     Args:
         root: the folder that holds gundog.yaml.
@@ -40,8 +41,7 @@ def load_project(
         uses: see `settings.load`.
 
     Raises:
-        ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
-            of the content.
+        ContentError: when gundog.yaml is wrong.
     """
     loaded = settings.load(root, environ, uses)
     problems = [
@@ -51,9 +51,30 @@ def load_project(
     ]
     if problems:
         raise ContentError(problems)
+    return loaded
+
+
+def load_project(
+    root: Path,
+    environ: Mapping[str, str],
+    uses: Collection[str] = settings.MAY_BE_UNSET,
+    helper: child.Child | None = None,
+) -> Project:
+    """A project folder's settings and content.
+
+    Args:
+        root: the folder.
+        environ: what `${NAME}` in gundog.yaml stands for.
+        uses: see `settings.load`.
+        helper: the process that reads content, which goes on; without it one of its own.
+
+    Raises:
+        ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
+            of the content.
+    """
+    loaded = load_settings(root, environ, uses)
     excepted = exceptions.load(loaded.root)
-    where = content.folders(loaded.content, loaded.root)
-    found = content.load(where, loaded.overrides, loaded.root)
+    found = _load_content(loaded, helper)
     names = [(one.id, one.stem) for one in found.detections]
     # A detection that does not load may be the one that an exception names.
     if not found.problems and (unknown := exceptions.check_names(excepted, names)):
@@ -62,6 +83,22 @@ def load_project(
     if not found.problems:  # a source or stage that does not load may be the one that is named
         wrong += acknowledged.check_names(known, found.sources, found.stages)
     return Project(loaded, found, environ, excepted, known, wrong)
+
+
+def _load_content(loaded: Settings, helper: child.Child | None) -> Content:
+    where = content.folders(loaded.content, loaded.root)
+    with _helper_or_own(helper) as used:
+        return loading.load(used, where, loaded.overrides, loaded.root, loaded.memory_limit)
+
+
+@contextmanager
+def _helper_or_own(helper: child.Child | None) -> Iterator[child.Child]:
+    """The process that is given, else one that ends with the block."""
+    if helper:
+        yield helper
+        return
+    with child.Child("gundog.content") as own:
+        yield own
 
 
 def without_lake(project: Project) -> dict[str, str]:

@@ -1,12 +1,14 @@
 """Reading lake files into rows of staged tables: a pure function of the files.
 
 A batch is read by a DuckDB of its own that is closed before anything is stored, so that the
-memory limit holds for one of the two at a time. Rows that are many wait on disk meanwhile.
+memory limit holds for one of the two at a time. Rows that are many wait on disk meanwhile, where
+another process finds them too: what goes in and comes out can be pickled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,13 @@ from gundog.lake import FileVersion
 
 _ROWS_AT_A_TIME = 20_000
 _HOUR_US = footers.HOUR_US
+# Rows up to so many bytes come back as they are; more wait on disk.
+_KEPT_BYTES = 4 * 2**20
+# Rows are stored a piece at a time; a single one that is larger than this is a fault of the SQL.
+_PIECE_BYTES = 16 * 2**20
+_ROW_BYTES = 64 * 2**20
+# What a stage makes of a batch may take so many times the memory limit on disk.
+_SPILL = 8
 # What a file can do to whoever reads it; its bytes may be anybody's.
 FAILURES = (duckdb.Error, pa.ArrowException, columns.DoubledColumnError, ValueError, OverflowError)
 # Of smaller files, reading the footer once more saves little over reading all times.
@@ -64,13 +73,62 @@ class Rows:
 
 @dataclass(frozen=True)
 class Read:
-    """What reading a batch gave: rows by staged table, rows of any kind per file and hour."""
+    """What reading a batch gave: rows by staged table, rows of any kind per file and hour.
+
+    `unread` are stages that could not read the files this time.
+    """
 
     tasks: tuple[Task, ...]
     remarks: Remarks
     rows: Mapping[str, Rows] = field(default_factory=dict)
     hours: pa.Table | None = None
     error: str = ""
+    unread: tuple[Stage, ...] = ()
+
+
+class TooMuchError(ValueError):
+    """A stage makes more of a batch than it may."""
+
+
+# Why a batch was not read: what its bytes or the SQL are, want of memory or disk, or of time.
+BROKEN, LACKING, LATE = "broken", "lacking", "late"
+
+
+@dataclass(frozen=True)
+class Failed:
+    """Why a batch was not read: BROKEN, LACKING or LATE, in words, and the seconds it took."""
+
+    error: str
+    kind: str = BROKEN
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Files of one schema, for the stages that the first one's task names; see `read_batch`."""
+
+    files: tuple[tuple[Task, Path], ...]
+    source: Source
+    aliases: Mapping[str, str]
+    limits: Limits
+
+
+Reader = Callable[[Batch], Read | Failed]
+
+
+def read(batch: Batch) -> Read | Failed:
+    """Reads a batch; what its files or the stages' SQL do to it is in the answer."""
+    try:
+        return read_batch(batch.files, batch.source, batch.aliases, batch.limits)
+    except FAILURES as error:
+        text = str(error).strip() or repr(error)
+        return Failed(text.splitlines()[0][:500], LACKING if _is_lacking(error) else BROKEN)
+
+
+def _is_lacking(error: Exception) -> bool:
+    kinds = (duckdb.OutOfMemoryException, TooMuchError)
+    signs = ("Out of Memory Error", "bad allocation", "No space left", "max_temp_directory_size")
+    return isinstance(error, kinds) or any(sign in str(error) for sign in signs)
 
 
 def read_batch(
@@ -87,8 +145,10 @@ def read_batch(
     Raises:
         duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
         DoubledColumnError: when several of the files' columns may be one of the source's.
+        TooMuchError: when a stage makes more of it than may wait on disk, or a row too large.
         pa.ArrowException: when the footer of a file says what no reader understands.
     """
+    shutil.rmtree(limits.folder / "spill", ignore_errors=True)  # of a process that was killed
     con = warehouse.connect(
         memory_limit=f"{limits.memory}B",
         threads=limits.threads,
@@ -199,7 +259,7 @@ def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
 
 
 def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str) -> Rows:
-    """All rows of a query; those above an eighth of the memory limit wait on disk."""
+    """All rows of a query; when they are many they wait on disk."""
     reader = relation.to_arrow_reader(_ROWS_AT_A_TIME)
     kept, size, counts = list[pa.RecordBatch](), 0, list[pa.Table]()
     path, writer = limits.folder / f"{name}.arrows", None
@@ -207,21 +267,38 @@ def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str) -> Ro
         for batch in reader:
             counts.append(_count(pa.Table.from_batches([batch])))
             size += batch.nbytes
-            if writer is None and size > limits.memory // 8:
+            if size > limits.memory * _SPILL:
+                raise TooMuchError(
+                    f"makes more than {limits.memory * _SPILL / 1e9:,.0f} GB of rows:"
+                    " return fewer rows or smaller values"
+                )
+            kept += _pieces(batch)
+            if writer is None and size > _KEPT_BYTES:
                 writer = pa.ipc.new_stream(pa.OSFile(str(path), "wb"), reader.schema)
-                for one in kept:
-                    writer.write(one)
-                kept.clear()
-            if writer:
-                writer.write(batch)
-            else:
-                kept.append(batch)
+            while writer and kept:
+                writer.write(kept.pop(0))
     except (OSError, pa.ArrowException) as error:  # DuckDB's own error, as Arrow passes it on
         raise duckdb.IOException(str(error)) from error
     finally:
         if writer:
             writer.close()
     return Rows(reader.schema, tuple(kept), path if writer else None, _total(counts))
+
+
+def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The rows in pieces that whoever stores them has room for."""
+    rows = batch.num_rows
+    if batch.nbytes <= _PIECE_BYTES:
+        yield batch
+    elif rows == 1:
+        if batch.nbytes > _ROW_BYTES:
+            raise TooMuchError(
+                f"makes a row of {batch.nbytes / 1e6:,.0f} MB: return smaller values"
+            )
+        yield batch
+    else:
+        yield from _pieces(batch.slice(0, rows // 2))
+        yield from _pieces(batch.slice(rows // 2))
 
 
 def _count(rows: pa.Table) -> pa.Table:

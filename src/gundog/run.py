@@ -14,6 +14,7 @@ from uuid import UUID
 import duckdb
 
 from gundog import (
+    apart,
     content,
     exceptions,
     findings,
@@ -35,6 +36,7 @@ from gundog import (
     upgrade,
     warehouse,
 )
+from gundog.child import Child
 from gundog.content import Content, Hunt
 from gundog.course import (
     Course,
@@ -74,6 +76,7 @@ def run(
     step: Step = directly,
     went: Callable[[int, int], None] = unseen,
     stop: Callable[[], bool] = never,
+    helper: Child | None = None,
 ) -> Outcome:
     """Stages, hunts, stores and publishes what the request covers, oldest first.
 
@@ -86,6 +89,7 @@ def run(
         step: runs each named part: list, stage, one hunt per detection and day, publish, notify.
         went: is told how many days are done, and of how many.
         stop: asked before each day; True ends the run there, with all it did stored and published.
+        helper: the process for SQL that others wrote, if there is one; it ends with the run.
 
     Raises:
         InputError: when the request is wrong; nothing was done.
@@ -99,6 +103,8 @@ def run(
     author = Author(run_id, now, request.origin)
     clock = Clock(now, project.settings.late_arrival, request.due)
     state = Course(project, request, clock, author, hunts, outcome, say, step, went, stop)
+    state.patience.limit = apart.limit_of(project.settings.hunt_limit).total_seconds()
+    state.child = helper or state.child
     _check_range(state)
     with places.private(), _held(project, request.wait, now):
         _steps(state)

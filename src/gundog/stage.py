@@ -18,13 +18,15 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from gundog import binding, columns, content, copies, reading, stage_store
+from gundog import binding, columns, content, copies, reading, rescue, stage_store
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.copies import FileChangedError
 from gundog.errors import StoreError
+from gundog.interval import Interval
 from gundog.lake import FileVersion
-from gundog.reading import Limits, Read, Task
+from gundog.reading import Batch, Failed, Limits, Read, Reader, Task
+from gundog.rescue import Patience, Way
 from gundog.settings import LakePath
 
 BATCH_FILES = 50
@@ -43,24 +45,54 @@ class _Place:
     paths: Sequence[LakePath]
     environ: Mapping[str, str]
     limits: Limits
+    reader: Reader
+    patience: Patience
 
 
 @dataclass
 class Staged:
-    """What a staging step did; `unread` are files whose store did not give them."""
+    """What a staging step did.
+
+    `unread` are files whose store did not give them; `log` has those that a stage could not read.
+    """
 
     files: int = 0
     bytes: int = 0
     rejected: list[tuple[str, str]] = field(default_factory=list)
     unread: list[tuple[str, str]] = field(default_factory=list)
     dead: dict[str, str] = field(default_factory=dict)
+    log: rescue.Log = field(default_factory=rescue.Log)
+    _stored: dict[int, set[str]] = field(default_factory=dict)
+    _stages: set[str] = field(default_factory=set)
+
+    def lacking(self, read: Read, whole: Mapping[int, tuple[Stage, ...]]) -> tuple[Stage, ...]:
+        """The stages that have not read these files so far, but should.
+
+        What they hold of an older version goes with the first rows of the new one. Files that are
+        read in several parts are read one by one, those of one read have the same stages.
+        """
+        first = read.tasks[0]
+        known = self._stored.get(first.file_id, set()) | {one.name for one in first.stages}
+        return tuple(one for one in whole[first.file_id] if one.name not in known)
 
     def add(self, read: Read) -> None:
-        """Counts what was stored."""
-        self.files += len(read.tasks)
-        self.bytes += sum(task.file.size for task in read.tasks)
+        """Counts what was stored, a file once however many parts it is stored in."""
+        new = [task for task in read.tasks if task.file_id not in self._stored]
+        names = {stage.name for stage in read.tasks[0].stages}
+        for task in read.tasks:
+            self._stored.setdefault(task.file_id, set()).update(names)
+        self.files += len(new)
+        self.bytes += sum(task.file.size for task in new)
         if read.error:
             self.rejected += [(task.file.path, read.error) for task in read.tasks]
+        else:
+            self._stages |= names
+
+    @property
+    def blind(self) -> dict[str, list[tuple[Interval | None, str]]]:
+        """Of stages that could read no file: the times of those that they could not, and why."""
+        return {name: spans for name, spans in self.log.missing.items()
+                if name not in self._stages}  # fmt: skip
 
 
 def file_id(source: str, path: str) -> int:
@@ -106,6 +138,8 @@ def run(
     environ: Mapping[str, str],
     at: datetime,
     limits: Limits,
+    reader: Reader = reading.read,
+    patience: Patience | None = None,
 ) -> Staged:
     """Reads and stores the tasks, batch by batch; a file that cannot be read is set aside.
 
@@ -120,8 +154,16 @@ def run(
         environ: where stores' credentials come from.
         at: the time that is written down as the time of reading.
         limits: what reading may use; `limits.folder` is made where it is not.
+        reader: reads a batch, here or elsewhere.
+        patience: of the run with its stages; it ends for a stage that reads nothing for too long.
     """
     done = Staged()
+    patience = patience or Patience()
+
+    def read_idly(batch: Batch) -> Read | Failed:
+        with _idle(con, limits):
+            return reader(batch)
+
     limits.folder.mkdir(parents=True, exist_ok=True)
     for stage in {stage.name: stage for task in tasks for stage in task.stages}.values():
         content.create_stage(con, stage)
@@ -135,19 +177,21 @@ def run(
             ExitStack() as opened,
         ):
             here = replace(limits, folder=Path(scratch))
-            place = _Place(lake_paths[source.name], environ, here)
-            for read in _read_safely(con, batch, source, place, opened, done):
+            place = _Place(lake_paths[source.name], environ, here, read_idly, patience)
+            whole = {task.file_id: task.stages for task in batch}
+            for read in _read_safely(batch, source, place, opened, done):
                 for part in _without_timeless(read):
-                    stage_store.store(con, part, source, at)
+                    lacking = done.lacking(part, whole)
+                    stage_store.store(con, replace(part, unread=lacking), source, at)
                     done.add(part)
     return done
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Tasks of one source and the same stages, oldest path first, in batches of bounded size."""
-    groups = defaultdict[tuple[str, tuple[str, ...]], list[Task]](list)
+    groups = defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[Task]](list)
     for task in sorted(tasks, key=lambda task: task.file.path):
-        groups[task.file.source, tuple(stage.hash for stage in task.stages)].append(task)
+        groups[task.file.source, tuple((one.name, one.hash) for one in task.stages)].append(task)
     for group in groups.values():
         batch: list[Task] = []
         size = 0
@@ -158,9 +202,6 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
             batch.append(task)
             size += task.file.size
         yield batch
-
-
-_Near = tuple[Task, Path, str]
 
 
 def _bring(
@@ -205,15 +246,10 @@ def _aliases(place: _Place, task: Task) -> dict[str, str]:
 
 
 def _read_safely(
-    con: duckdb.DuckDBPyConnection,
-    batch: Sequence[Task],
-    source: Source,
-    place: _Place,
-    opened: ExitStack,
-    done: Staged,
+    batch: Sequence[Task], source: Source, place: _Place, opened: ExitStack, done: Staged
 ) -> Iterator[Read]:
-    """Reads a batch, schema by schema; when a group fails, file by file to find the bad one."""
-    groups = defaultdict[tuple[str, int], list[tuple[Task, Path]]](list)
+    """Reads a batch, schema by schema; when a group fails, in parts to find the bad one."""
+    groups = defaultdict[tuple[str, int], list[rescue.Near]](list)
     in_a_row = 0
     for task, near, schema in _bring(batch, source, place, opened):
         if isinstance(near, Path):
@@ -228,70 +264,14 @@ def _read_safely(
         else:
             yield Read((task,), Remarks(), error=_reason(near))
     for group in groups.values():
-        yield from _read_group(con, group, source, place, opened, done)
-
-
-def _read_group(
-    con: duckdb.DuckDBPyConnection,
-    group: Sequence[tuple[Task, Path]],
-    source: Source,
-    place: _Place,
-    opened: ExitStack,
-    done: Staged,
-) -> Iterator[Read]:
-    try:
-        with _idle(con, place.limits):
-            read = reading.read_batch(group, source, _aliases(place, group[0][0]), place.limits)
-    except reading.FAILURES as error:
-        if len(group) > 1:
-            for one in group:
-                yield from _read_group(con, [one], source, place, opened, done)
-        else:
-            yield from _read_again(con, group[0][0], source, place, opened, done, error)
-        return
-    changed = dict(_changed(read.tasks, place))
-    yield from _without(read, changed)
-
-
-def _read_again(
-    con: duckdb.DuckDBPyConnection,
-    task: Task,
-    source: Source,
-    place: _Place,
-    opened: ExitStack,
-    done: Staged,
-    error: Exception,
-) -> Iterator[Read]:
-    """One file that could not be read: once more whole, and with one thread if memory lacked."""
-    lacking = _lacks_memory(error)
-    try:
-        with _idle(con, place.limits):
-            if not lacking and copies.is_partial(task.file, place.paths):
-                limits = place.limits
-            elif lacking and place.limits.threads > 1:
-                limits = replace(place.limits, threads=1)
-            else:
-                raise error
-            near = _copy(task, place, opened)
-            yield reading.read_batch([(task, near)], source, _aliases(place, task), limits)
-    except StoreError as failure:
-        done.unread.append((task.file.path, str(failure)))
-    except reading.FAILURES as failure:
-        if _lacks_memory(failure) or _lacks_disk(failure):
-            done.unread.append((task.file.path, f"{_reason(failure)}: {_MORE}"))
-        else:
-            yield Read((task,), Remarks(), error=_reason(failure))
-
-
-_MORE = "give more memoryLimit in gundog.yaml or free disk space, and run again"
-
-
-def _lacks_memory(error: Exception) -> bool:
-    return isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error)
-
-
-def _lacks_disk(error: Exception) -> bool:
-    return any(text in str(error) for text in ("No space left", "max_temp_directory_size"))
+        way = Way(
+            Batch((), source, _aliases(place, group[0][0]), place.limits),
+            place.reader, place.patience, done.log,
+            whole=lambda task: _copy(task, place, opened),
+            is_partial=lambda task: copies.is_partial(task.file, place.paths),
+        )  # fmt: skip
+        for read in rescue.read(group, way):
+            yield from _without(read, dict(_changed(read.tasks, place)))
 
 
 def _reason(error: BaseException) -> str:
@@ -327,9 +307,12 @@ def _without_timeless(read: Read) -> Iterator[Read]:
 
 def _without(read: Read, bad: Mapping[int, str]) -> Iterator[Read]:
     """A read cut into its good files and one rejected read for each bad one."""
+    if read.error:
+        yield read
+        return
     good = tuple(task for task in read.tasks if task.file_id not in bad)
     if good:
         yield replace(read, tasks=good)
     for task in read.tasks:
         if task.file_id in bad:
-            yield Read((task,), read.remarks, error=bad[task.file_id])
+            yield replace(read, tasks=(task,), rows={}, hours=None, error=bad[task.file_id])

@@ -27,19 +27,22 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: dateti
         )
         for stage in read.tasks[0].stages:
             _replace_rows(con, stage, read.rows.get(stage.name), seq)
+        for stage in read.unread:
+            _forget_rows(con, stage, seq)
         _replace_hours(con, source, read.hours, seq)
         _record_files(con, read, at, seq)
+
+
+def _forget_rows(con: duckdb.DuckDBPyConnection, stage: Stage, seq: int) -> None:
+    """Removes what a stage holds of files that it could not read this time: it waits for them."""
+    _delete_rows(con, stage)
+    _mark_copies(con, stage)
+    _note_changes(con, stage.name, seq)
 
 
 def _replace_rows(
     con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows | None, seq: int
 ) -> None:
-    con.execute(
-        """create or replace temp table touched as
-           select hour, min_time, max_time from stage_hours
-           where stage = ? and file_id in (from batch)""",
-        [stage.name],
-    )
     _delete_rows(con, stage)
     if rows is not None:
         _insert_rows(con, stage, rows)
@@ -68,7 +71,16 @@ def _replace_rows(
 
 
 def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
-    """Removes what the batch's files brought before; of files that brought nothing, nothing."""
+    """Removes what the batch's files brought before; of files that brought nothing, nothing.
+
+    The temp table `touched` has the hours of what is removed.
+    """
+    con.execute(
+        """create or replace temp table touched as
+           select hour, min_time, max_time from stage_hours
+           where stage = ? and file_id in (from batch)""",
+        [stage.name],
+    )
     known = con.execute(
         """select count(*) from file_stages
            where stage = ? and stage_hash = ? and file_id in (from batch)
