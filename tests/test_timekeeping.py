@@ -74,7 +74,7 @@ def test_a_run_years_ahead_removes_nothing_and_says_so(root: Path, sink: Sink) -
     assert outcome.exit_status == 1
     (problem,) = [one for one in outcome.problems if one.startswith("clock: ")]
     assert problem.startswith(
-        "clock: 2031-03-04T04:00:00Z is 1826 days after the last run, 2026-03-04T04:00:00Z, and no"
+        "clock: 2031-03-04T04:00:00Z is 1,826 days after the last run, 2026-03-04T04:00:00Z, and no"
         " events of the 7 days before it were read: the clock is wrong, or nothing came:"
     )
     assert problem.endswith("run once with --trust-clock")
@@ -154,6 +154,19 @@ def test_an_archive_gets_a_note_and_keeps_its_rows(root: Path) -> None:
     assert table(root, "select count(*) from findings") == [(1,)]
 
 
+def test_a_backfill_after_a_long_pause_is_no_problem(root: Path) -> None:
+    """A range needs no clock: retention waits for a run that can be believed, with a note."""
+    night(root, RIGHT)
+    days = ("2026-03-01", "2026-03-01")
+    later = night(root, RIGHT + 20 * DAY, command="backfill", within=days)
+    assert (later.exit_status, clock_of(later)) == (0, [])
+    much_later = night(root, YEARS, command="backfill", within=days)
+
+    assert (much_later.exit_status, len(clock_of(much_later))) == (0, 1)
+    assert len(table(root, "from findings")) == 1
+    assert clock_troubles(root, YEARS) == []
+
+
 def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) -> None:
     """A message that failed is tried by the run years ahead, and again when the clock is right."""
     sink.script = [500] * 2
@@ -191,7 +204,7 @@ def test_a_run_behind_does_nothing_and_says_so(root: Path, sink: Sink, back: tim
     outcome = night(root, RIGHT - back)
 
     (problem,) = outcome.problems
-    assert problem.startswith(f"clock: {(RIGHT - back):%Y-%m-%dT04:00:00Z} is {back.days} days")
+    assert problem.startswith(f"clock: {(RIGHT - back):%Y-%m-%dT04:00:00Z} is {back.days:,} days")
     assert (outcome.exit_status, outcome.hunted) == (1, 0)
     assert told(sink, "health") == ["clock"]
     night(root, RIGHT + DAY)

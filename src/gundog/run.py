@@ -238,9 +238,9 @@ def _keep_time(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     judged, options, now = state.judged, state.project.settings, state.clock.now
     if not judged.doubt:
         timekeeping.mend(con, now, notify.NEWS_AGE)
-    elif timekeeping.keeps_nights(con):
+    elif state.request.within is None:
         state.outcome.trouble(judged.key, "clock", judged.doubt)
-    elif retention.is_due(con, options.retention, now):  # an archive: nothing else hangs on it
+    elif retention.is_due(con, options.retention, now):  # a range needs no clock
         state.outcome.notes.append(f"clock: {judged.doubt}")
 
 

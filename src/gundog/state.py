@@ -219,11 +219,13 @@ def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | N
 
 
 def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
-    """What the last run of a project that has nights said of its clock."""
-    if not _has(con, "runs", "clock_doubt") or not _nights(con):
+    """What the last run said of its clock; one of a range needs none."""
+    if not _has(con, "runs", "clock_doubt"):
         return []
-    found = con.execute("select clock_doubt from runs order by rowid desc limit 1").fetchall()
-    return [Fault(health.CLOCK, f"clock: {said}") for (said,) in found if said]
+    found = con.execute(
+        "select clock_doubt, asked_range from runs order by rowid desc limit 1"
+    ).fetchall()
+    return [Fault(health.CLOCK, f"clock: {said}") for said, ranged in found if said and not ranged]
 
 
 # ---- the ledger ----

@@ -103,12 +103,6 @@ def _events_near(con: duckdb.DuckDBPyConnection, now: datetime) -> bool:
     return bool(near and near >= min(_SOME_ROWS, _SOME_SHARE * every))
 
 
-def keeps_nights(con: duckdb.DuckDBPyConnection) -> bool:
-    """Whether a run without dates was ever begun: else it is an archive, hunted as people ask."""
-    found = con.execute("select count(*) from runs where asked_range is not true").fetchall()
-    return bool(found[0][0])
-
-
 def mend(con: duckdb.DuckDBPyConnection, now: datetime, news_age: timedelta) -> None:
     """Takes back what runs whose clock was ahead of `now`, a believed one, wrote down.
 
