@@ -3,7 +3,8 @@
 A lake path is a template such as ``tenantId=*/y=%Y/m=%m/d=%d/h=%H/*.parquet``. Listing renders its
 leading segments for every day asked for, asks the store once for each such folder, and keeps the
 names that match the whole template. Nothing outside those days is looked at. The newest files alone
-are found by opening folders from the newest on.
+are found by opening folders from the newest on. A Google store lists no folders: there all below
+the first star is looked at.
 """
 
 from __future__ import annotations
@@ -141,10 +142,12 @@ def _list_path(
     span: Interval | None,
     root: Path,
     environ: Mapping[str, str],
+    *,
+    is_hasty: bool = False,
 ) -> Iterator[FileVersion]:
     layout = parse_layout(path, root)
     pattern, grain = name_pattern(layout.segments), finest_field(fields_of(layout.segments))
-    for location, info in _listed(filesystem(path, environ), layout, span):
+    for location, info in _listed(filesystem(path, environ, is_hasty), layout, span):
         below = location[len(layout.base.rstrip("/")) + 1 :]
         match = pattern.fullmatch(below)
         if info.type != fs.FileType.File or not match:
@@ -181,7 +184,7 @@ def newest_files(
 
     Opens folders from the newest on, by the times that their names tell, until it has seen enough.
     Of a lake with many years it asks no more than of one with a week, and it soon gives up a store
-    that does not answer.
+    that does not answer. On a Google store, which lists no folders, it looks at every file.
 
     Raises:
         StoreError: when a store cannot be listed. A folder that is not there holds no files.
@@ -205,6 +208,8 @@ def _newest_of_path(
     source: str, index: int, path: LakePath, root: Path, environ: Mapping[str, str]
 ) -> tuple[list[FileVersion], bool]:
     layout, store = parse_layout(path, root), filesystem(path, environ, is_hasty=True)
+    if not _lists_folders(store):
+        return list(_list_path(source, index, path, None, root, environ, is_hasty=True)), True
     start = _past_plain_names(layout, layout.base.rstrip("/"), 0)
     # Folders that wait to be opened, with their depths, by the latest time that they can hold:
     # those of one time are of one depth.
@@ -398,6 +403,10 @@ def _exists(store: Any, location: str, shown: str) -> bool:
 
 def _entries(store: Any, folder: str, shown: str) -> dict[str, bool]:
     """The names in a folder, and whether each is a folder itself."""
+    if not _lists_folders(store):
+        below = len(folder.rstrip("/")) + 1
+        found = [place[below:] for place, _ in _list(store, folder, shown, recursive=True)]
+        return {name.partition("/")[0]: "/" in name for name in found}
     return {
         location.rpartition("/")[2]: info.type == fs.FileType.Directory
         for location, info in _list(store, folder, shown, recursive=False)
@@ -420,6 +429,9 @@ def _listed(store: Any, layout: Layout, span: Interval | None) -> Iterator[tuple
     if times is None:
         depth, times = rendered_depth(layout.segments, dated=False), [datetime.max]
     patterns = {tuple(render(part, at) for part in layout.segments[:depth]) for at in times}
+    if not _lists_folders(store):
+        depth = next((i for i, part in enumerate(layout.segments[:depth]) if "*" in part), depth)
+        patterns = {pattern[:depth] for pattern in patterns}
     known: dict[str, list[str]] = {}
     folders = sorted(
         {folder for pattern in patterns for folder in _expand(store, layout, pattern, known)}
@@ -427,6 +439,14 @@ def _listed(store: Any, layout: Layout, span: Interval | None) -> Iterator[tuple
     one = partial(_list_shown, store, layout, recursive=len(layout.segments) - depth > 1)
     for entries in _map(one, folders, in_threads=not layout.is_local):
         yield from entries
+
+
+def _lists_folders(store: Any) -> bool:
+    """False for a Google store, of which pyarrow lists files only, those in folders or all below.
+
+    A star in a folder's place is then looked for among all files below the folder before it.
+    """
+    return bool(store.type_name != "gcs")
 
 
 def _map(
