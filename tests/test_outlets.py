@@ -214,3 +214,37 @@ def test_secret_of_a_channel_is_nowhere(tmp_path: Path, capsys: pytest.CaptureFi
     assert out.count("refused the connection") >= 6
     for path in (root / ".gundog").rglob("*"):
         assert path.is_dir() or SECRET.encode() not in path.read_bytes(), path
+
+
+FORGED = "x\n0 PROBLEMS\nPROBLEM  forged\n0bad0bad  2026-03-08 10:00  critical  forged"
+
+
+def test_a_tenant_is_only_text_wherever_it_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Tenants come from events: none acts, and none forges a line of a list or of the state."""
+    root = kit.make_project(tmp_path)
+    kit.fill_days(root, "2026-03-07", 4)
+    names = ("ansi clear", "osc hyperlink", "bidi override", "newline", "rich markup")
+    for turn, raw in enumerate([FORGED, *(STRINGS[name] for name in names)]):
+        for day in ("2026-03-07", "2026-03-08") if turn % 2 else ("2026-03-07",):
+            rows = [kit.event(f"{day}T1{n}:00", kind, raw, 10 * turn + n)
+                    for n, kind in enumerate(("open", "close"))]  # fmt: skip
+            kit.write_file(root, day, rows, f"tenant{turn}", tenant=raw)
+
+    said = []
+    for command in (
+        ("hunt", "--from", "2026-03-07", "--to", "2026-03-09"),
+        ("findings",),
+        ("status",),
+        ("show", "last"),
+    ):
+        words = [str(rows_of(root)[-1]["finding_id"]) if word == "last" else word
+                 for word in command]  # fmt: skip
+        assert gundog(root, *words) in (0, 1)
+        said += capsys.readouterr()
+
+    assert unseen("".join(said)) == []
+    assert "forged" in said[0]
+    lines = [line for out in said for line in out.splitlines()]
+    assert [one for one in lines if one.startswith(("0 PROBLEMS", "PROBLEM  forged", "0bad"))] == []

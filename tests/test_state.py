@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from gundog import cli, health, report, run, state, state_page
 from gundog.acknowledged import Entry
 from gundog.health import Watched
-from gundog.interval import parse_range, parse_time
+from gundog.interval import Interval, parse_range, parse_time
 from gundog.state import Known, State
 from tests import kit
 from tests.hostile import unseen
@@ -366,6 +367,22 @@ def page(found: State, width: int) -> str:
     console = terminal(width)
     state_page.show(console, found)
     return shown(console)
+
+
+@pytest.mark.parametrize("tenant", ["a; touch pwned", "$(id)", "it's", "`id`", "--all"])
+def test_a_command_to_copy_holds_a_tenant_as_one_word(tmp_path: Path, tenant: str) -> None:
+    """Whoever writes a tenant's name writes no command for whoever copies the line."""
+    span = Interval(NOW - DAY, NOW)
+    trouble = health.Trouble(health.HOLE, "a hole", "Things", tenant, span=span)
+    with report.published(published(tmp_path / "findings.duckdb")) as con:
+        found = replace(state.read(con, KNOWN, NOW), troubles=(trouble,))
+
+    out = page(found, 400)
+
+    command = out[out.index("gundog acknowledge") :].partition(" --reason TEXT")[0]
+    assert shlex.split(command)[-1] == f"--tenant={tenant}"
+    found = replace(found, troubles=(replace(trouble, tenant=f"{tenant}\n"),))
+    assert "gundog acknowledge" not in page(found, 400)
 
 
 def test_forty_days_without_files_are_a_page(tmp_path: Path) -> None:

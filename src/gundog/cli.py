@@ -397,9 +397,9 @@ def _summary(project: Project, outcome: Outcome) -> None:
         f" {changes.withdrawn} withdrawn, {changes.returned} returned"
     )
     for note in outcome.notes:
-        console.print(report.safe(note))
+        console.print(report.hanging(note))
     for problem in outcome.problems:
-        console.print(report.safe(f"PROBLEM  {problem}"))
+        console.print(report.hanging(f"PROBLEM  {problem}"))
     console.print(f"findings are in {_relative(project.settings.findings)}")
 
 
@@ -484,7 +484,7 @@ def _triage(arguments: argparse.Namespace) -> int:
     finding_id, path = str(row["finding_id"]), triage.beside(findings)
     entry = triage.append(path, finding_id, said, before, datetime.now(UTC))
     state = entry.status + (f", {entry.verdict}" if entry.verdict else "")
-    _console().print(report.safe(f"{finding_id[:8]} is {state}: {row['title']}"))
+    _console().print(report.hanging(f"{finding_id[:8]} is {state}: {row['title']}"))
     return 0
 
 
@@ -524,7 +524,7 @@ def _notify(arguments: argparse.Namespace) -> int:
             continue
         error = sending.send_test(channel, datetime.now(UTC))
         failed = failed or error is not None
-        _console().print(report.safe(f"{channel.name}: {error or 'OK'}"))
+        _console().print(report.hanging(f"{channel.name}: {error or 'OK'}"))
     return 1 if failed else 0
 
 

@@ -42,6 +42,17 @@ def safe(value: Any) -> Text:
     return Text(text.for_terminal(shown))
 
 
+def hanging(value: Any) -> Text:
+    """A value as `safe` shows it, its further lines indented.
+
+    So a line break in text from events begins no line that looks like one of gundog's own.
+    """
+    return Text(safe(value).plain.replace("\n", f"\n{_HANGING}"))
+
+
+_HANGING = " " * 6
+
+
 def short_time(moment: datetime | None) -> str:
     """A moment to the minute, in UTC, or to the second where that says more."""
     if moment is None:
@@ -62,4 +73,4 @@ def listing(console: Console, title: str, lines: Sequence[str]) -> None:
         return
     heading(console, title)
     for line in lines:
-        console.print(Text("  - ").append_text(safe(line)))
+        console.print(Text("  - ").append_text(hanging(line)))

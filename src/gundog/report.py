@@ -25,13 +25,13 @@ from rich.text import Text
 from gundog import opening, story, tables, text, triage, warehouse
 from gundog.errors import InputError
 from gundog.findings import plain
-from gundog.printing import STYLES, console, safe, short_time
+from gundog.printing import STYLES, console, hanging, safe, short_time
 from gundog.story import show
 from gundog.wording import count
 
 __all__ = [
-    "as_json", "console", "find", "findings_table", "published", "safe", "select_findings",
-    "short_time", "show", "stem_of", "withdrawn", "write_rows",
+    "as_json", "console", "find", "findings_table", "hanging", "published", "safe",
+    "select_findings", "short_time", "show", "stem_of", "withdrawn", "write_rows",
 ]  # fmt: skip
 
 _TENANT_WIDTH = 36  # what a tenant's id takes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +16,7 @@ from rich.text import Text
 from gundog import acknowledged, health
 from gundog.health import Trouble
 from gundog.interval import Interval, format_time
-from gundog.printing import heading, listing, safe, short_time
+from gundog.printing import hanging, heading, listing, safe, short_time
 from gundog.state import Coverage, State
 from gundog.wording import count
 
@@ -32,7 +33,7 @@ def show(console: Console, state: State) -> None:
     """Prints the state: a first line that says it all, then what it is made of."""
     console.print(Text(first_line(state)))
     for trouble in state.troubles:
-        console.print(Text("  ").append_text(safe(trouble.text)))
+        console.print(Text("  ").append_text(hanging(trouble.text)))
     _how_to_acknowledge(console, state.troubles)
     listing(console, "Notes", state.notes)
     _coverage(console, state.coverage)
@@ -62,10 +63,14 @@ def _how_to_acknowledge(console: Console, troubles: Sequence[Trouble]) -> None:
     """The command that says of the first such trouble that it is known."""
     for one in troubles:
         kind = health.KNOWN_AS.get(one.kind)
-        if kind and one.span and one.source and one.kind != health.SILENT:
-            tenant = f" --tenant {one.tenant}" if one.tenant else ""
+        tenant = one.tenant or ""
+        # What cannot be printed cannot be copied.
+        copied = tenant.isprintable() and one.kind != health.SILENT
+        if kind and one.span and one.source and copied:
+            # A tenant is whatever events or folders say, and stays one word of the command.
+            whose = f" --tenant={shlex.quote(tenant)}" if tenant else ""
             what = f" --kind {kind}" if kind != acknowledged.HOLE else ""
-            command = f"gundog acknowledge {one.source} {health.asked(one.span)}{what}{tenant}"
+            command = f"gundog acknowledge {one.source} {health.asked(one.span)}{what}{whose}"
             console.print(Text("  Known, and not to be mended? ", style="dim").append_text(
                 safe(f"{command} --reason TEXT")))  # fmt: skip
             return
@@ -83,7 +88,7 @@ def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
         if words or not one.span:
             said[words or _NOT_YET].append(one.detection)
     for words, stems in said.items():
-        console.print(Text("  ").append_text(safe(f"{', '.join(stems)}: {words}")))
+        console.print(Text("  ").append_text(hanging(f"{', '.join(stems)}: {words}")))
 
 
 def _what_was_hunted(console: Console, rows: Sequence[tuple[Coverage, Interval]]) -> None:

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gundog import chart, text, warehouse
-from gundog.printing import STYLES, heading, listing, safe, short_time
+from gundog.printing import STYLES, hanging, heading, listing, safe, short_time
 from gundog.wording import count
 
 SHOWN_EVIDENCE = 20
@@ -42,9 +42,9 @@ def show(
     head = Text()
     head.append(row["severity"].upper(), style=STYLES.get(row["severity"], "bold"))
     head.append("  ")
-    head.append_text(safe(row["title"]))
+    head.append_text(hanging(row["title"]))
     console.print(head)
-    console.print(safe(f"{row['reason']}."))
+    console.print(hanging(f"{row['reason']}."))
     console.print()
     _facts(console, row, detection)
     _night(console, con, row)
@@ -122,7 +122,7 @@ def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -
             _hours(console, value)
             continue
         shown = text.cut(_in_words(value), VALUE)
-        console.print(Text.assemble((f"  {name}: ", "dim"), safe(shown)))
+        console.print(Text.assemble((f"  {name}: ", "dim"), hanging(shown)))
 
 
 def _in_words(value: Any) -> str:
@@ -196,7 +196,7 @@ def _evidence(console: Console, row: Mapping[str, Any], events: Sequence[dict[st
     lines = [one for one in events if one["event"].get("command_line")]
     records = [one for one in events if not one["event"].get("command_line")]
     for file, some in _by_file(lines):
-        console.print(Text("  ").append_text(safe(file)), style="dim")
+        console.print(Text("  ").append_text(hanging(file)), style="dim")
         for one in some:
             _command(console, one)
     _records(console, records)
@@ -214,7 +214,7 @@ def _by_file(events: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str,
 
 def _command(console: Console, one: Mapping[str, Any]) -> None:
     head = f"    {short_time(one['event_time'])}  {one['role']}"
-    console.print(Text(text.for_terminal(head), style="dim"))
+    console.print(hanging(head), style="dim")
     line, plain = one["event"]["command_line"], one["event"].get("normalised")
     console.print(Padding(safe(text.cut(line, LINE)), (0, 0, 0, 6)))
     if plain and one["event"].get("steps"):  # it was written so as not to be read
@@ -234,9 +234,9 @@ def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
     folder, files = _apart([one["source_file"] or "" for one in events])
     days = {f"{one['event_time']:%Y-%m-%d}" for one in events if one["event_time"]}
     day = f"{days.pop()}, " if len(days) == 1 else ""
-    console.print(Text(f"  {day}").append_text(safe(folder)), style="dim")
+    console.print(Text(f"  {day}").append_text(hanging(folder)), style="dim")
     if same:
-        console.print(Text("  in all: ", style="dim").append_text(safe(same)))
+        console.print(Text("  in all: ", style="dim").append_text(hanging(same)))
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("  time", *names, *(["file"] if any(files) else [])):
         table.add_column(safe(name), overflow="fold")

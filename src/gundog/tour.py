@@ -90,7 +90,7 @@ def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds:
         kept = ", ".join(f"{count} {why}" for why, count in quiet)
         console.print(f"also stored, not in the list: {kept} (gundog findings --all)")
     for problem in outcome.problems:
-        console.print(report.safe(f"PROBLEM  {problem}"))
+        console.print(report.hanging(f"PROBLEM  {problem}"))
     _next(console, project, rows)
 
 
