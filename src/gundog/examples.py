@@ -122,6 +122,7 @@ def fill(
         InputError: when a row names a table or column that does not exist.
     """
     con.execute("delete from source_files")
+    con.execute("delete from file_stages")
     for name in rows.keys() - loaded.sources.keys():
         raise InputError(f"events.{name}: {unknown(name, loaded.sources, 'source table')}")
     for name in {*rows, *hunt.sources}:
@@ -135,6 +136,11 @@ def fill(
         con.execute(
             f"insert into {stage.table} ({columns})"
             f" select {columns} from ({content.strip(stage.sql)})"
+        )
+        con.execute(
+            "insert into file_stages (file_id, stage, stage_hash)"
+            " select file_id, ?, ? from source_files where source_table = ?",
+            [stage.name, stage.hash, stage.source],
         )
         redelivery.mark(con, stage.table)
 
