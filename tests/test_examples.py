@@ -92,11 +92,11 @@ def test_number_of_findings_is_exact(loaded: Content, pair: Hunt) -> None:
     twice = examples.check(loaded, pair, example([OPEN, CLOSE], {}, {}))
 
     assert missing == [
-        'no finding has {"account_name":"a"}', "1 findings were promised, 0 came"
+        'no finding has {"account_name":"a"}', "1 finding promised, 0 came"
     ]  # fmt: skip
-    assert extra[0] == "0 findings were promised, 1 came"
+    assert extra[0] == "0 findings promised, 1 came"
     assert extra[1].startswith('not promised: {"end_time":"2026-03-01T02:00:00Z"')
-    assert "2 findings were promised, 1 came" in twice
+    assert "2 findings promised, 1 came" in twice
 
 
 def test_each_promise_needs_a_finding_of_its_own(loaded: Content, pair: Hunt) -> None:
