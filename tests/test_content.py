@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from gundog import content
+from gundog import content, examples
 from gundog.content import Content
 from gundog.errors import ContentError
-from tests import kit
+from tests import hostile_files, kit
 
 Edit = Callable[[str, str], Content]
 
@@ -371,3 +375,229 @@ def test_source_ddl_that_is_more_than_a_table_never_runs(root: Path, tmp_path: P
     assert any("sql/sources/Evil.sql" in problem and "'copy'" in problem for problem in told)
     assert [hunt.detection.stem for hunt in load(root).hunts] == ["count", "pair"]
     assert not written.exists()
+
+
+def hostile(root: Path, name: str, what: str) -> None:
+    """Something that is no text in a file's place."""
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    if what == "folder":
+        path.mkdir()
+    elif what == "dangling link":
+        path.symlink_to(root / "none")
+    elif what == "pipe":
+        os.mkfifo(path)
+    elif what == "latin-1":
+        path.write_bytes(b"-- caf\xe9\nselect 1\n")
+    elif what == "larger than 1 MB":
+        path.write_bytes(b"-- x\n" * 300_000)
+
+
+NO_TEXTS = ("folder", "dangling link", "pipe", "latin-1", "larger than 1 MB")
+
+
+@pytest.mark.parametrize("what", NO_TEXTS)
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("sql/pair.sql", {"count"}),
+        ("sql/sources/More.sql", {"count", "pair"}),
+        ("sql/stage/more.sql", {"count", "pair"}),
+        ("detections/more.yaml", {"count", "pair"}),
+        ("detections/deep/more.yml", {"count", "pair"}),
+    ],
+)
+def test_what_is_no_text_is_named_and_the_rest_loads(
+    root: Path, name: str, left: set[str], what: str
+) -> None:
+    """Wherever a file is read: each ended every command in a traceback, or was read for ever."""
+    hostile(root, name, what)
+
+    loaded = load(root)
+
+    assert {hunt.detection.stem for hunt in loaded.hunts} == left
+    [problem] = [str(one) for one in loaded.problems]
+    assert problem.startswith(f"{name}: ")
+    assert content.DEFECT not in problem
+
+
+@pytest.mark.parametrize(
+    "name", ["sql/sources/ev\udcffil.sql", "sql/stage/ev\udcffil.sql", "detections/ev\udcffil.yaml"]
+)
+def test_file_name_that_is_not_utf8_is_named(root: Path, name: str) -> None:
+    """As bytes that people can read, in text that every table can keep."""
+    kit.write_text(root / name, "select 1")
+
+    loaded = load(root)
+
+    [problem] = [str(one) for one in loaded.problems]
+    assert problem == name.replace("\udcff", "\\xff") + ": has a name that is not UTF-8: rename it"
+    assert len(loaded.hunts) == 2
+
+
+def test_folder_whose_name_is_not_utf8_may_hold_detections(root: Path) -> None:
+    """Only names that findings and messages carry have to be text; paths are shown readably."""
+    kit.write_text(root / "detections/\udcff/more.yaml", "id: x\n")
+
+    assert all(one.startswith("detections/\\xff/more.yaml: ") for one in problems(root))
+
+
+@pytest.mark.parametrize("folder", ["detections", "sql/stage", "sql/sources"])
+def test_file_in_the_place_of_a_folder_is_named(root: Path, tmp_path: Path, folder: str) -> None:
+    """Else content would be gone in silence."""
+    mine = tmp_path / "mine"
+    kit.write_text(mine / folder, "x")
+
+    loaded = content.load([root, mine], None, root)
+
+    assert any("is no folder" in str(one) for one in loaded.problems)
+    assert len(loaded.hunts) == 2
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ("lookback: 1d", "lookback: 1100000d", "lookback: is 1100000d: write at most 3650d (10"),
+        ("lookback: 1d", "lookback: 1d\nfrequency: 4m", "frequency: is 4m: write at least 5m and"),
+        ("lookback: 1d", "lookback: 1d\nfrequency: 4000d", "frequency: is 4000d: write at least"),
+        ("{within: 1d}", "{within: 3651d}", "params.within: is 3651d: write at most 3650d"),
+        ("{within: 1d}", "{within: 99999999999d, n: 1}", "params.n: is not used by"),
+        ("riskScore: 50", "suppression: {groupBy: [account_name], duration: 999999999d}",
+         "suppression.duration: is 999999999d: write at most 3650d"),
+        ("{within: 1d}", "{within: 9223372036854775808}", "params.within: is 9223372036854775808:"),
+        ("{within: 1d}", "{within: .nan}", "params.within: is nan: write a number, a text"),
+        ("{within: 1d}", "&r {within: 1d, x: [*r]}", "the anchor &r stands within itself"),
+        ("name: Opened and closed", 'name: "\\uD800"', "line 2: cannot be read: holds half of a"),
+        ("name: Opened and closed", "name: " + "x" * 20_000, "name: has 20,000 characters: write"),
+        ("sql: pair.sql", "sql: " + "a" * 5_000, "is no file below sql/: write letters A to Z"),
+        ("sql: pair.sql", "sql: " + "a/" * 300 + "a.sql", "is no file below sql/"),
+        ("Id: 1, Kind: open, Who: a}]}\n    findings: []",
+         "Id: 1, repeat: {every: 3000d, times: 9}}]}\n    findings: []",
+         "repeat.times: spans 27000d: write at most 3650d"),
+        ("  - name: silent\n    interval: [2026-03-01, 2026-03-02]",
+         "  - name: silent\n    interval: [0001-01-01, 9999-12-31]",
+         "interval: is longer than 10 years"),
+    ],
+)  # fmt: skip
+def test_value_out_of_bounds_concerns_its_file_alone(
+    root: Path, old: str, new: str, problem: str
+) -> None:
+    """Each ended every command in a traceback; messages show the beginning of long values."""
+    edit(root, "detections/pair.yaml", old, new)
+
+    loaded = load(root)
+
+    assert any(problem in str(one) for one in loaded.problems), loaded.problems
+    assert all(len(str(one)) < 500 for one in loaded.problems)
+    assert [hunt.detection.stem for hunt in loaded.hunts] == ["count"]
+
+
+@pytest.mark.parametrize("key", ["alertBudget", "minCount", "threshold"])
+def test_numbers_beyond_all_counting_are_refused(root: Path, key: str) -> None:
+    """A budget of 1e308 times ten was infinite, and ended the night after the hunts."""
+    for number in ("1.0e+308", "1" + "0" * 90, "-1", ".nan", ".inf"):
+        text = kit.COUNT_YAML.replace("threshold: 4", f"{key}: {number}")
+        kit.write_text(root / "detections/count.yaml", text + kit.HEAD)
+
+        assert any(f"series.{key}: is " in one for one in problems(root)), number
+
+
+@pytest.mark.parametrize("names", [("a", "z"), ("z", "a")])
+@pytest.mark.parametrize("broken", [False, True])
+def test_doubled_id_is_named_whichever_comes_first(
+    root: Path, names: tuple[str, str], broken: bool
+) -> None:
+    """Also where one of the two does not load; then the other one runs."""
+    (root / "detections/pair.yaml").unlink()
+    text = kit.PAIR_YAML + kit.HEAD
+    kit.write_text(root / f"detections/{names[0]}.yaml", text)
+    kit.write_text(root / f"detections/{names[1]}.yaml", text + ("nonsense: 1\n" if broken else ""))
+
+    loaded = load(root)
+
+    first, second = (f"detections/{one}.yaml" for one in (names if broken else sorted(names)))
+    assert f"{second}: id: is also the id of {first}: make a new one" in map(str, loaded.problems)
+    assert {hunt.detection.shown for hunt in loaded.hunts} == {"detections/count.yaml", first}
+
+
+def test_doubled_name_is_named_and_one_runs(root: Path) -> None:
+    """Exceptions, overrides and commands go by the name; in two folders or below one."""
+    other = kit.PAIR_YAML.replace("11111111", "33333333") + kit.HEAD
+    kit.write_text(root / "detections/sub/pair.yml", other)
+
+    loaded = load(root)
+
+    assert [str(one) for one in loaded.problems] == [
+        "detections/sub/pair.yml: has the name of detections/pair.yaml: rename one of them"
+    ]
+    assert loaded.hunt("pair").detection.id.startswith("1111")
+
+
+BASES = {
+    "pair": yaml.safe_load(
+        kit.PAIR_YAML + kit.HEAD + "frequency: 1d\nreferences: [x]\nrelated: [{id: x}]\n"
+        "suppression: {groupBy: [account_name], duration: 1d}\n"
+    ),
+    "count": yaml.safe_load(
+        (kit.COUNT_YAML + kit.HEAD).replace("threshold: 4", "threshold: 4, minCount: 1, until: 1d")
+    ),
+}
+
+
+@given(st.sampled_from(sorted(BASES)), st.data())
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_no_value_at_any_place_stops_the_others(root: Path, base: str, data: st.DataObject) -> None:
+    """What is wrong is named briefly, in text that can be kept; what loads can be tried."""
+    plain = BASES[base] | {"id": "99999999-9999-4999-8999-999999999999"}
+    place = data.draw(st.sampled_from(list(hostile_files.places(plain))))
+    value = data.draw(st.sampled_from(hostile_files.VALUES))
+    kit.write_text(
+        root / "detections/evil.yaml", hostile_files.dump(hostile_files.put(plain, place, value))
+    )
+
+    loaded = load(root)
+
+    said = [str(one) for one in loaded.problems]
+    assert {"count", "pair"} <= {hunt.detection.stem for hunt in loaded.hunts}
+    assert all(one.encode() and len(one) < 1_000 for one in said)
+    assert not any(content.DEFECT in one for one in said)
+    for hunt in loaded.hunts:
+        if hunt.detection.stem == "evil":
+            for example in hunt.detection.examples:
+                examples.check(loaded, hunt, example)
+
+
+def test_example_at_the_end_of_the_calendar_says_so(root: Path) -> None:
+    """`gundog test` ended in a traceback."""
+    edit(root, "detections/pair.yaml", "2026-03-01T02:00:00Z", "9999-12-31T23:59:00Z")
+    loaded = load(root)
+    [fires, _] = loaded.hunt("pair").detection.examples
+
+    [problem] = examples.check(loaded, loaded.hunt("pair"), fires)
+    assert "at an end of the calendar" in problem
+
+
+@pytest.mark.parametrize("part", ["detection.load", "_load_source", "_load_stage"])
+def test_error_that_nobody_foresaw_stays_with_its_file(
+    root: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    """A defect of gundog's own is no reason to hunt nothing."""
+    kit.write_text(root / "detections/more.yaml", "id: x\n")
+    kit.write_text(root / "sql/sources/More.sql", kit.SOURCE.replace("Things", "More"))
+    kit.write_text(root / "sql/stage/more.sql", kit.STAGE)
+    where, name = (content.detection, "load") if "." in part else (content, part)
+    real = getattr(where, name)
+
+    def failing(*arguments: object) -> object:
+        if any("ore." in str(one) for one in arguments):
+            raise TypeError("no such thing\nat all")
+        return real(*arguments)
+
+    monkeypatch.setattr(where, name, failing)
+    loaded = load(root)
+
+    assert f"{content.DEFECT} (TypeError: no such thing)" in str(loaded.problems)
+    assert len(loaded.hunts) == 2

@@ -389,6 +389,28 @@ def test_times_off_the_grid_name_the_two_nearest(project: Path) -> None:
         hunt(project, ("2026-03-08T05:00", "2026-03-09"))
 
 
+def test_detection_off_the_grid_of_a_range_is_left_out_alone(project: Path) -> None:
+    """Its own `frequency` is its own affair: it is named, the others are hunted."""
+    within = ("2026-03-05", "2026-03-06")
+    pair(project, "2026-03-05T10:00", "2026-03-05T11:00")
+    odd = (kit.PAIR_YAML + kit.HEAD).replace("11111111", "33333333")
+    kit.write_text(project / "detections/odd.yaml", odd + "frequency: 7h\n")
+
+    outcome = hunt(project, within)
+    lines = run.plan(
+        run.load_project(project, {}), run.Request("backfill", parse_range(*within)), kit.NOW
+    )
+
+    assert outcome.exit_status == 1
+    assert [one for one in outcome.problems if "odd" in one] == outcome.problems
+    assert "odd: left out of this run: --from" in outcome.problems[0]
+    assert "is not on the grid of 7h: use 20" in outcome.problems[0]
+    assert table(project, "select (detection_id::varchar)[:4] from findings") == [("1111",)]
+    assert any(line.startswith("odd: left out of this run") for line in lines)
+    with pytest.raises(InputError, match=r"odd: --from .* is not on the grid of 7h"):
+        hunt(project, within, detections=("odd",))
+
+
 def test_future_days_of_a_range_are_left_for_their_time(project: Path) -> None:
     """A range that reaches beyond now hunts what is over."""
     outcome = hunt(project, ("2026-03-09", "2026-03-20"))

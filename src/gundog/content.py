@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import string
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from gundog import (
     cmdlets,
     commandline,
     detection,
+    detection_files,
     locks,
     quoting,
     records,
@@ -28,11 +31,13 @@ from gundog import (
     source_ddl,
     statement,
     tables,
+    text_files,
     warehouse,
 )
 from gundog.detection import Detection
-from gundog.errors import ContentError, Problem, QueryError
-from gundog.fields import unknown
+from gundog.detection_files import Claim, Place
+from gundog.errors import ContentError, InputError, Problem, QueryError
+from gundog.fields import brief, brief_name, unknown
 
 STAGE_COLUMNS = {
     "file_id": "BIGINT",
@@ -49,6 +54,10 @@ _JOIN_PARAMS = _ENGINE_PARAMS | {"flagged"}
 _SERIES_TITLE = frozenset(
     {"observed", "expected", "score", "hours", "start_time", "end_time", "series_key"}
 )
+# What any file system takes below any project folder.
+_LONGEST_PATH = 512
+# What is said of an error that nobody foresaw.
+DEFECT = "a defect of gundog"
 _NORMALISE = "normalise_command_line"
 _NORMALISE_RECORD = "normalise_record"
 _CMDLETS = "cmdlets_run"
@@ -232,17 +241,29 @@ def shown(path: Path, root: Path | None) -> str:
     """The path as people know it: relative to the project where it lies below it."""
     for base in (root, builtin()):
         if base and path.is_relative_to(base.resolve()):
-            return str(path.relative_to(base.resolve()))
-    return str(path)
+            return text_files.readable(str(path.relative_to(base.resolve())))
+    return text_files.readable(str(path))
 
 
-def _files(where: Iterable[Path], pattern: str) -> dict[str, Path]:
-    """Files by stem; a later folder's wins."""
+def _files(
+    where: Iterable[Path], below: str, root: Path | None, problems: list[Problem]
+) -> dict[str, Path]:
+    """SQL files by stem; a later folder's wins."""
     found: dict[str, Path] = {}
     for folder in where:
-        for path in sorted(folder.glob(pattern)):
-            found[path.stem] = path
+        listed = text_files.find(folder / below, (".sql",))
+        problems += [Problem(shown(path, root), "", what) for path, what in listed.wrong]
+        found |= {path.stem: path for path in listed.files}
     return found
+
+
+def _text(path: Path, where: str, problems: list[Problem]) -> str | None:
+    """The text of a file; None, with a problem noted, when it cannot be read."""
+    try:
+        return text_files.read(path)
+    except InputError as error:
+        problems.append(Problem(where, "", str(error)))
+        return None
 
 
 def _load_sources(
@@ -253,11 +274,15 @@ def _load_sources(
     watch: Watch,
 ) -> dict[str, Source]:
     sources: dict[str, Source] = {}
-    for name, path in _files(where, "sql/sources/*.sql").items():
+    for name, path in _files(where, "sql/sources", root, problems).items():
         found: list[Problem] = []
         if not watch.passes(path, shown(path, root), problems):
             continue
-        source = _load_source(con, name, path, shown(path, root), found)
+        source = None
+        try:
+            source = _load_source(con, name, path, shown(path, root), found)
+        except Exception as error:  # as of a detection
+            found.append(_defect(shown(path, root), error))
         problems += found
         if source and not found:
             sources[name] = source
@@ -268,10 +293,11 @@ def _load_source(
     con: duckdb.DuckDBPyConnection, name: str, path: Path, where: str, problems: list[Problem]
 ) -> Source | None:
     problems += _name_problems(where, name, ())
-    if problems:
+    text = _text(path, where, problems)
+    if text is None or problems:
         return None
     try:
-        ddl = source_ddl.read(path.read_text(encoding="utf-8"), name)
+        ddl = source_ddl.read(text, name)
         con.execute(ddl)
         columns = _columns(con, f"from {quoting.name(name)}")
         add_hidden_columns(con, name)
@@ -342,16 +368,21 @@ def _load_stages(
     watch: Watch,
 ) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
-    for name, path in _files(where, "sql/stage/*.sql").items():
+    for name, path in _files(where, "sql/stage", root, problems).items():
         found: list[Problem] = []
         others = {*sources, *stages}
         if not watch.passes(path, shown(path, root), problems):
             continue
-        stage = _load_stage(con, name, path, shown(path, root), sources, others, found)
+        stage = None
+        try:
+            stage = _load_stage(con, name, path, shown(path, root), sources, others, found)
+            if stage and not found:
+                create_stage(con, stage)
+        except Exception as error:  # as of a detection
+            found.append(_defect(shown(path, root), error))
         problems += found
         if stage and not found:
             stages[name] = stage
-            create_stage(con, stage)
     return stages
 
 
@@ -364,7 +395,9 @@ def _load_stage(
     others: Iterable[str],
     problems: list[Problem],
 ) -> Stage | None:
-    sql = path.read_text(encoding="utf-8")
+    sql = _text(path, where, problems)
+    if sql is None:
+        return None
     problems += _name_problems(where, name, others)
     problems += [
         Problem(where, "", what) for what in statement.check_statement(sql, set(sources), where)
@@ -470,33 +503,53 @@ def _load_hunts(
     problems: list[Problem],
     watch: Watch,
 ) -> tuple[Hunt, ...]:
-    hunts, seen = [], dict[str, str]()
-    unused = dict(overrides)
-    for folder in where:
-        for path in sorted(folder.glob("detections/**/*.yaml")):
-            found: list[Problem] = []
-            override = unused.pop(path.stem, None)
-            if not watch.passes(path, shown(path, root), problems):
-                continue
-            loaded = detection.load(path, shown(path, root), found, override)
-            hunt = _load_hunt(con, loaded, (folder, *where), stages, found) if loaded else None
-            if loaded and loaded.id in seen:
-                found.append(
-                    Problem(
-                        loaded.shown, "id", f"is also the id of {seen[loaded.id]}: make a new one"
-                    )
-                )
-            if loaded:
-                seen.setdefault(loaded.id, loaded.shown)
-            problems += found
-            if hunt and not found:
-                hunts.append(hunt)
-    stems = [hunt.detection.stem for hunt in hunts]
+    loaded: dict[Path, Hunt] = {}
+    claims = []
+    places = detection_files.find(where, partial(shown, root=root), problems)
+    for place in places:
+        found: list[Problem] = []
+        override = overrides.get(place.stem)
+        hunt = None
+        if watch.passes(place.path, place.shown, problems):
+            hunt = _load_detection(con, place, where, stages, override, found)
+        if hunt:
+            loaded[place.path] = hunt
+        problems += found
+        key = hunt.detection.id if hunt else detection.claimed_id(place.path)
+        claims.append(Claim(place, key, hunt is not None))
+    kept, doubled = detection_files.contest(claims)
+    stems = sorted({place.stem for place in places})
+    problems += doubled
     problems += [
         Problem("gundog.yaml", f"overrides.{name}", unknown(name, stems, "detection"))
-        for name in unused
+        for name in overrides
+        if name not in stems
     ]
+    hunts = [hunt for path, hunt in loaded.items() if path in kept]
     return tuple(sorted(hunts, key=lambda hunt: hunt.detection.stem))
+
+
+def _load_detection(
+    con: duckdb.DuckDBPyConnection,
+    place: Place,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    override: Any,
+    problems: list[Problem],
+) -> Hunt | None:
+    """The hunt of one detection's file; None when anything is wrong with it."""
+    try:
+        read = detection.load(place.path, place.shown, problems, override)
+        hunt = _load_hunt(con, read, (place.folder, *where), stages, problems) if read else None
+    except Exception as error:  # whatever a file makes gundog do wrong must never stop the others
+        problems.append(_defect(place.shown, error))
+    return None if problems else hunt
+
+
+def _defect(where: str, error: Exception) -> Problem:
+    first = (str(error).strip().splitlines() or [""])[0]
+    what = f"{type(error).__name__}: {brief_name(first)}"
+    return Problem(where, "", f"cannot be used, {DEFECT} ({what}): report it with the file")
 
 
 def _load_hunt(
@@ -531,15 +584,17 @@ def _read_sql(
 ) -> str | None:
     """The text of a SQL file that a detection names; None when it is not there or refused."""
     if not _is_sql_name(name):
-        what = f"{name!r} is no file below sql/: write letters A to Z, digits and _, then .sql"
+        what = f"{brief(name)} is no file below sql/: write letters A to Z, digits and _, then .sql"
         problems.append(Problem(loaded.shown, key, what))
         return None
-    path = next((f / "sql" / name for f in where if (f / "sql" / name).is_file()), None)
+    path = next((f / "sql" / name for f in where if os.path.lexists(f / "sql" / name)), None)
     if not path:
         what = f"sql/{name} is not there: write it or correct the name"
         problems.append(Problem(loaded.shown, key, what))
         return None
-    sql = path.read_text(encoding="utf-8")
+    sql = _text(path, f"sql/{name}", problems)
+    if sql is None:
+        return None
     refused = statement.check_statement(sql, set(stages), f"sql/{name}")
     problems += [Problem(f"sql/{name}", "", what) for what in refused]
     return None if refused else sql
@@ -548,7 +603,9 @@ def _read_sql(
 def _is_sql_name(name: str) -> bool:
     """True for a name that stays below sql/, in folders or not."""
     stem, dot, ending = name.rpartition(".")
-    return dot + ending == ".sql" and all(map(quoting.is_word, stem.split("/")))
+    parts = stem.split("/")
+    fits = len(stem) <= _LONGEST_PATH and all(len(one) <= quoting.LONGEST for one in parts)
+    return dot + ending == ".sql" and fits and all(map(quoting.is_word, parts))
 
 
 def _parameter_problems(loaded: Detection, sql: str, join: str) -> list[Problem]:
@@ -637,7 +694,11 @@ def _check_columns(
     for name, kind in wanted.items():
         if name not in columns:
             problems.append(
-                Problem(file, name, "is not returned: add this column to the final select")
+                Problem(
+                    file,
+                    brief_name(name),
+                    "is not returned: add this column to the final select",
+                )
             )
         elif kind and columns[name].replace('"', "") != kind:
             problems.append(Problem(file, name, f"has the type {columns[name]}: cast it to {kind}"))
@@ -652,7 +713,9 @@ def _template_problems(loaded: Detection, known: set[str]) -> list[Problem]:
     if loaded.suppression:
         named += [("suppression.groupBy", name) for name in loaded.suppression.group_by]
     return [
-        Problem(loaded.shown, key, f"names {name!r}: {unknown(name, known | findings, 'column')}")
+        Problem(
+            loaded.shown, key, f"names {brief(name)}: {unknown(name, known | findings, 'column')}"
+        )
         for key, name in named
         if name not in known | findings
     ]

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from gundog import quoting
 from gundog.errors import InputError, Problem
-from gundog.fields import Fields, read_yaml, unknown
+from gundog.fields import MOST, YEAR, Fields, bounds, brief, brief_name, read_yaml, unknown
 from gundog.interval import Interval, format_duration, parse_duration, parse_time
 
 SEVERITIES = ("informational", "low", "medium", "high", "critical")
@@ -47,6 +48,11 @@ _SERIES_KEYS = frozenset(
 )
 _KQL_KEYS = ("until", "trend", "seasonality", "join")
 _FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
+# A night of shorter intervals is more hunts than anybody reads.
+SHORTEST = timedelta(minutes=5)
+_WHOLE = 2**63
+_MOST_TIMES = 100_000
+_MOST_REPEATED = 500_000
 OVERRIDES = frozenset("enabled status severity params series suppression".split())
 
 
@@ -163,6 +169,15 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
     return None if found else detection
 
 
+def claimed_id(path: Path) -> str:
+    """The id that a detection's file gives, also one that is wrong otherwise; '' without one."""
+    text = read_yaml(path, "", []).get("id")
+    try:
+        return str(UUID(text)) if isinstance(text, str) else ""
+    except ValueError:
+        return ""
+
+
 def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
     """The data under our own names, with what gundog.yaml overrides laid over it."""
     renamed = {_CONVERTED.get(key, key): value for key, value in data.items()}
@@ -192,7 +207,7 @@ def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> di
 
 def _read(fields: Fields, path: Path, shown: str) -> Detection:
     kind = fields.choice("kind", KINDS, "match")
-    frequency = fields.duration("frequency", timedelta(days=1))
+    frequency = fields.duration("frequency", timedelta(days=1), least=SHORTEST)
     return Detection(
         id=_uuid(fields),
         stem=path.stem,
@@ -230,7 +245,7 @@ def _uuid(fields: Fields) -> str:
     try:
         return str(UUID(text)) if text else ""
     except ValueError:
-        fields.problem("id", f"is {text!r}: write a UUID that was never used before")
+        fields.problem("id", f"is {brief(text)}: write a UUID that was never used before")
         return text
 
 
@@ -238,7 +253,7 @@ def _tactics(fields: Fields) -> tuple[str, ...]:
     named = tuple(_TACTIC_ALIASES.get(one, one) for one in fields.texts("tactics"))
     for one in named:
         if one not in TACTICS:
-            fields.problem("tactics", f"{one}: {unknown(one, TACTICS, 'tactic')}")
+            fields.problem("tactics", f"{brief_name(one)}: {unknown(one, TACTICS, 'tactic')}")
     return named
 
 
@@ -247,28 +262,49 @@ def _techniques(fields: Fields) -> tuple[str, ...]:
     for one in named:
         if not re.fullmatch(r"T\d{4}(\.\d{3})?", one):
             fields.problem(
-                "relevantTechniques", f"{one!r} is no technique: write T1114 or T1114.002"
+                "relevantTechniques", f"{brief(one)} is no technique: write T1114 or T1114.002"
             )
     return named
 
 
 def _params(fields: Fields) -> dict[str, Any]:
     """Parameters by name; a text that reads as a duration is one."""
-    params = fields.mapping("params")
-    for name, value in params.items():
-        if not quoting.is_word(str(name)):
-            what = "is no SQL parameter name: use letters A to Z, digits and _"
-            fields.problem(f"params.{name}", what)
-        if isinstance(value, str):
-            try:
-                params[name] = parse_duration(value)
-            except InputError:
-                continue
-        elif value is None or isinstance(value, dict):
-            fields.problem(
-                f"params.{name}", f"is {value!r}: write a number, a text, a duration or a list"
-            )
+    params: dict[str, Any] = {}
+    for name, value in fields.mapping("params").items():
+        key = f"params.{brief_name(name)}"
+        if not isinstance(name, str) or not quoting.is_word(name):
+            fields.problem(key, "is no SQL parameter name: use letters A to Z, digits and _")
+        elif len(name) > quoting.LONGEST:
+            fields.problem(key, f"is a name of {len(name)} characters: use {quoting.LONGEST}")
+        params[str(name)] = _param(fields, key, value)
     return params
+
+
+def _param(fields: Fields, key: str, value: Any) -> Any:
+    if not _is_param(value):
+        what = f"is {brief(value)}: write a number, a text, a duration or a list of them"
+        fields.problem(key, what)
+        return value
+    if not isinstance(value, str):
+        return value
+    try:
+        span = parse_duration(value)
+    except InputError:
+        return value
+    if span > MOST:
+        fields.problem(key, f"is {brief_name(value)}: {bounds(timedelta(), MOST)}")
+    return span
+
+
+def _is_param(value: Any) -> bool:
+    """True for what SQL takes as a value; numbers are 64 bits wide there."""
+    if isinstance(value, list):
+        return all(map(_is_param, value))
+    if isinstance(value, int):
+        return -_WHOLE <= value < _WHOLE
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, (str, date))
 
 
 def _entities(fields: Fields) -> tuple[EntityMapping, ...]:
@@ -330,7 +366,9 @@ def _check_zone(fields: Fields, zone: str) -> None:
     try:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
-        fields.problem("timeZone", f"is {zone!r}: write an IANA name such as Europe/Berlin or UTC")
+        fields.problem(
+            "timeZone", f"is {brief(zone)}: write an IANA name such as Europe/Berlin or UTC"
+        )
 
 
 def _examples(fields: Fields) -> tuple[Example, ...]:
@@ -344,9 +382,11 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
             inner.problem("findings", "is missing: write [] when nothing must be found")
         found = _mappings(inner, "findings", inner.items("findings"))
         events = {
-            str(table): _mappings(inner, f"events.{table}", rows)
+            str(table): _mappings(inner, f"events.{brief_name(table)}", rows)
             for table, rows in inner.mapping("events").items()
         }
+        if sum(map(_times, (row for rows in events.values() for row in rows))) > _MOST_REPEATED:
+            inner.problem("events", f"are more than {_MOST_REPEATED:,}: repeat them less often")
         if interval:
             read.append(Example(inner.text("name"), interval, events, found))
     return tuple(read)
@@ -359,23 +399,39 @@ def _mappings(fields: Fields, key: str, rows: Any) -> tuple[Mapping[str, Any], .
         return ()
     for row in rows or ():
         if not isinstance(row, dict):
-            fields.problem(key, f"holds {row!r}: write keys and values")
+            fields.problem(key, f"holds {brief(row)}: write keys and values")
             return ()
         if row.get("repeat"):
-            repeat = fields.inner(f"{key}.repeat", ("every", "times"), row["repeat"])
-            repeat.duration("every")
-            repeat.integer("times", ..., 1, 100_000)
+            _check_repeat(fields.inner(f"{key}.repeat", ("every", "times"), row["repeat"]))
     return tuple(rows or ())
+
+
+def _check_repeat(fields: Fields) -> None:
+    every, times = fields.duration("every"), fields.integer("times", ..., 1, _MOST_TIMES)
+    if isinstance(times, int) and 1 <= times <= _MOST_TIMES and every * times > MOST:
+        what = f"spans {format_duration(every * times)}: {bounds(timedelta(), MOST)}"
+        fields.problem("times", what)
+
+
+def _times(event: Mapping[str, Any]) -> int:
+    """How many events one event of an example stands for."""
+    repeat = event.get("repeat")
+    times = repeat.get("times") if isinstance(repeat, dict) else 1
+    return times if isinstance(times, int) else 1
 
 
 def _example_interval(fields: Fields) -> Interval | None:
     ends = fields.items("interval")
     try:
         start, end = (parse_time(one) for one in ends)
-        return Interval(start, end)
+        interval = Interval(start, end)
     except (ValueError, AttributeError, InputError):
-        fields.problem("interval", f"is {ends!r}: write [start, end], two times in UTC")
+        fields.problem("interval", f"is {brief(ends)}: write [start, end], two times in UTC")
         return None
+    if interval.length > MOST:
+        fields.problem("interval", f"is longer than {MOST // YEAR} years: write a shorter one")
+        return None
+    return interval
 
 
 def _cross_check(detection: Detection, problems: list[Problem]) -> None:

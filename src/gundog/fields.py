@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Collection, Hashable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from gundog import documents, text_files
+from gundog.documents import DocumentError
 from gundog.errors import InputError, Problem
-from gundog.interval import parse_duration
+from gundog.interval import format_duration, parse_duration
 
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice instead of keeping the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                raise yaml.constructor.ConstructorError(
-                    None,
-                    None,
-                    f"the key {key.value!r} stands twice: remove one",
-                    key.start_mark,
-                )
-            seen.add(str(key.value))
-        return super().construct_mapping(node, deep)
+# Longer ones are no texts that people read.
+LONGEST = 10_000
+# Numbers as large as anything that is counted here.
+_LARGEST = 1e12
+YEAR = timedelta(days=365)
+# No detection looks further; what adds such spans to a date stays in the calendar.
+MOST = 10 * YEAR
+_LONGEST_SHOWN = 100
+# A list grows by one command after another, and may hold long texts of events.
+_MOST_LISTED = 10_000_000
 
 
 def read_yaml(path: Path, shown: str, problems: list[Problem]) -> dict[str, Any]:
@@ -44,7 +38,7 @@ def read_yaml(path: Path, shown: str, problems: list[Problem]) -> dict[str, Any]
 
 def read_list(path: Path, shown: str, problems: list[Problem]) -> list[Any]:
     """The list a YAML file holds; empty when it holds nothing, or with a problem noted."""
-    data = _parsed(path, shown, problems, [])
+    data = _parsed(path, shown, problems, [], _MOST_LISTED)
     if data is not None and not isinstance(data, list):
         held = f"a {type(data).__name__}"
         problems.append(Problem(shown, "", f"holds {held}: begin each entry with '- '"))
@@ -52,18 +46,48 @@ def read_list(path: Path, shown: str, problems: list[Problem]) -> list[Any]:
     return data or []
 
 
-def _parsed(path: Path, shown: str, problems: list[Problem], default: Any) -> Any:
+def _parsed(
+    path: Path,
+    shown: str,
+    problems: list[Problem],
+    default: Any,
+    most: int = text_files.MOST_BYTES,
+) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506 - a SafeLoader
-    except (yaml.YAMLError, ValueError, OSError) as error:
-        problems.append(Problem(shown, *_where(error)))
-        return default
+        return documents.load(text_files.read(path, most))
+    except DocumentError as error:
+        where = f"line {error.line}" if error.line else ""
+        problems.append(Problem(shown, where, f"cannot be read: {error.what}"))
+    except InputError as error:
+        problems.append(Problem(shown, "", str(error)))
+    return default
 
 
-def _where(error: Exception) -> tuple[str, str]:
-    mark = getattr(error, "problem_mark", None)
-    what = getattr(error, "problem", None) or str(error)
-    return (f"line {mark.line + 1}" if mark else "", f"cannot be read: {what}")
+def brief(value: Any) -> str:
+    """A value as a message shows it.
+
+    >>> brief("soon"), len(brief("x" * 5000))
+    ("'soon'", 101)
+    """
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def brief_name(value: Any) -> str:
+    """A key, or a text without its quotes, as a message shows it."""
+    text = value if isinstance(value, str) else brief(value)
+    return text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…"
+
+
+def bounds(least: timedelta, most: timedelta) -> str:
+    """What to write for a duration that must lie in [least, most].
+
+    >>> bounds(timedelta(minutes=5), 10 * YEAR)
+    'write at least 5m and at most 3650d (10 years)'
+    """
+    low = f"at least {format_duration(least)} and " if least else ""
+    years = f" ({most // YEAR} years)" if most >= YEAR else ""
+    return f"write {low}at most {format_duration(most)}{years}"
 
 
 class Fields:
@@ -84,10 +108,10 @@ class Fields:
         self.path, self.problems, self.prefix = path, problems, prefix
         self.data: Mapping[Any, Any] = data if isinstance(data, dict) else {}
         if not isinstance(data, dict):
-            self.problem("", f"holds {data!r}: write keys and values")
+            self.problem("", f"holds {brief(data)}: write keys and values")
         for key in self.data:
             if known and key not in known:
-                self.problem(str(key), unknown(str(key), known, "key"))
+                self.problem(brief_name(key), unknown(brief_name(key), known, "key"))
 
     def problem(self, key: str, what: str) -> None:
         """Notes a problem with the value of `key`."""
@@ -101,13 +125,14 @@ class Fields:
                 self.problem(key, f"is missing: write {want}")
             return None if default is ... else default
         if not isinstance(value, types) or (isinstance(value, bool) and bool not in _tuple(types)):
-            self.problem(key, f"is {value!r}: write {want}")
+            self.problem(key, f"is {brief(value)}: write {want}")
             return None if default is ... else default
         return value
 
     def text(self, key: str, default: Any = ...) -> str:
         """A text; ends are stripped, and one that must be there is not empty."""
         value = self._take(key, str, "a text", default)
+        self._check_length(key, value)
         if default is ... and isinstance(value, str) and not value.strip():
             self.problem(key, "is empty: write a text")
         return value.strip() if isinstance(value, str) else value or ""
@@ -117,11 +142,18 @@ class Fields:
         value = self._take(key, (list, str), "a list of texts", default)
         found = [value] if isinstance(value, str) else list(value or ())
         if not all(isinstance(one, str) for one in found):
-            self.problem(key, f"is {value!r}: write a list of texts")
+            self.problem(key, f"is {brief(value)}: write a list of texts")
             return ()
+        for one in found:
+            self._check_length(key, one)
         if default is ... and value is not None and not any(one.strip() for one in found):
             self.problem(key, "is empty: write a list of texts")
         return tuple(one.strip() for one in found)
+
+    def _check_length(self, key: str, value: Any) -> None:
+        if isinstance(value, str) and len(value) > LONGEST:
+            what = f"has {len(value):,} characters: write at most {LONGEST:,}"
+            self.problem(key, what)
 
     def integer(self, key: str, default: Any, low: int, high: int) -> Any:
         """A whole number in [low, high]."""
@@ -133,9 +165,13 @@ class Fields:
     def number(self, key: str, default: Any = None) -> float | None:
         """A number above zero."""
         value = self._take(key, (int, float), "a number", default)
-        if isinstance(value, (int, float)) and not 0 < value < math.inf:
-            self.problem(key, f"is {value}: write a number above 0")
-        return None if value is None else float(value)
+        if value is None:
+            return None
+        if not 0 < value <= _LARGEST:
+            limit = f" and at most {_LARGEST:,.0f}" if _LARGEST < value < math.inf else ""
+            self.problem(key, f"is {brief(value)}: write a number above 0{limit}")
+            return None
+        return float(value)
 
     def flag(self, key: str, default: bool) -> bool:
         """True or false."""
@@ -149,16 +185,26 @@ class Fields:
             self.problem(key, unknown(value, choices, "value"))
         return folded.get(value.lower(), value)
 
-    def duration(self, key: str, default: timedelta | None = None) -> timedelta:
-        """A duration such as 24h or 7d."""
+    def duration(
+        self,
+        key: str,
+        default: timedelta | None = None,
+        least: timedelta = timedelta(),
+        most: timedelta = MOST,
+    ) -> timedelta:
+        """A duration such as 24h or 7d, in [least, most]."""
         value = self.data.get(key)
         if value is None and default is not None:
             return default
         try:
-            return parse_duration("" if value is None else str(value))
+            span = parse_duration("" if value is None else brief_name(value))
         except InputError as error:
             self.problem(key, str(error))
             return default or timedelta(days=1)
+        if not least <= span <= most:
+            self.problem(key, f"is {brief_name(value)}: {bounds(least, most)}")
+            return default or timedelta(days=1)
+        return span
 
     def mapping(self, key: str) -> dict[str, Any]:
         """A mapping; empty when absent."""
@@ -185,8 +231,9 @@ def unknown(name: str, known: Collection[str], kind: str) -> str:
     >>> unknown("freqency", ["frequency", "lookback"], "key")
     'is no known key: did you mean frequency?'
     """
-    near = difflib.get_close_matches(name.lower(), [one.lower() for one in known], n=1)
+    texts, name = [str(one) for one in known], brief_name(name)
+    near = difflib.get_close_matches(name.lower(), [one.lower() for one in texts], n=1)
     if near:
-        match = next(one for one in known if one.lower() == near[0])
+        match = next(one for one in texts if one.lower() == near[0])
         return f"is no known {kind}: did you mean {match}?"
-    return f"{name!r} is no known {kind}: use one of {', '.join(sorted(known))}"
+    return f"{name!r} is no known {kind}: use one of {', '.join(sorted(texts))}"

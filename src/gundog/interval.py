@@ -16,6 +16,7 @@ from gundog.errors import InputError
 _ORIGIN = datetime(1, 1, 1, tzinfo=UTC)
 _UNITS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "m": "minutes"}
 _UNITS |= {"h": "hours", "d": "days", "w": "weeks"}
+_LONGEST_SHOWN = 100
 _DURATION = re.compile(r"(\d+)(us|ms|s|m|h|d|w)")
 _ISO_DURATION = re.compile(r"P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)S)?)?")
 
@@ -121,8 +122,9 @@ def parse_duration(text: str) -> timedelta:
     except (OverflowError, ValueError):  # ValueError: thousands of digits
         total = timedelta()
     if not total:
+        brief = text if len(stripped) <= _LONGEST_SHOWN else stripped[:_LONGEST_SHOWN] + "…"
         raise InputError(
-            f"{text!r} is not a duration: write a number and a unit, such as 90m, 24h or 7d"
+            f"{brief!r} is not a duration: write a number and a unit, such as 90m, 24h or 7d"
         )
     return total
 

@@ -98,6 +98,7 @@ def run(
     """
     outcome = Outcome(run_id, now, acknowledged=project.acknowledged)
     hunts = _with_lake(project, _selected(project.content, request), outcome)
+    hunts = _on_grid(hunts, request.within, outcome)
     for problem in (*project.content.problems, *project.problems):
         outcome.trouble(f"content:{problem}", "content", str(problem))
     author = Author(run_id, now, request.origin)
@@ -136,13 +137,41 @@ def _with_lake(project: Project, hunts: Sequence[Hunt], outcome: Outcome) -> tup
     return tuple(hunt for hunt in hunts if hunt.detection.stem not in idle)
 
 
+def _on_grid(
+    hunts: tuple[Hunt, ...], within: Interval | None, outcome: Outcome
+) -> tuple[Hunt, ...]:
+    """The hunts on whose grid the range lies; the others are named and left out of the run.
+
+    Raises:
+        InputError: when it lies on the grid of none.
+    """
+    wrong = {
+        hunt.detection.stem: what
+        for hunt in hunts
+        if within and (what := _off_grid(within, hunt.detection.frequency))
+    }
+    if wrong and len(wrong) == len(hunts):
+        stem, what = next(iter(wrong.items()))
+        raise InputError(f"{stem}: {what}")
+    for stem, what in wrong.items():
+        outcome.trouble(f"grid:{stem}", stem, f"left out of this run: {what}")
+    return tuple(hunt for hunt in hunts if hunt.detection.stem not in wrong)
+
+
+def _off_grid(within: Interval, frequency: timedelta) -> str:
+    """What is wrong with a range for a grid; empty when its ends lie on it."""
+    try:
+        check_on_grid(within.start, frequency, "--from")
+        check_on_grid(within.end, frequency, "--to")
+    except InputError as error:
+        return str(error)
+    return ""
+
+
 def _check_range(state: Course) -> None:
     within = state.request.within
     if not within:
         return
-    for hunt in state.hunts:
-        check_on_grid(within.start, hunt.detection.frequency, f"{hunt.detection.stem}: --from")
-        check_on_grid(within.end, hunt.detection.frequency, f"{hunt.detection.stem}: --to")
     if within.start >= state.clock.now:
         raise InputError(f"{within} has not happened yet: give days that are over")
     state.say(f"{state.request.command} {within}")
@@ -331,6 +360,7 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
     """
     outcome = Outcome(UUID(int=0), now)
     hunts = _with_lake(project, _selected(project.content, request), outcome)
+    hunts = _on_grid(hunts, request.within, outcome)
     clock = Clock(now, project.settings.late_arrival, request.due)
     state = Course(
         project, request, clock, Author(UUID(int=0), now, request.origin), hunts,

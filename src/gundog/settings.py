@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gundog.errors import ContentError, Problem
-from gundog.fields import Fields, read_yaml, unknown
+from gundog.fields import YEAR, Fields, read_yaml, unknown
 from gundog.interval import parse_duration
 
 FILE = "gundog.yaml"
@@ -438,7 +438,10 @@ def _retention(fields: Fields) -> Retention:
     data = fields.data.get("retention")
     inner = fields.inner("retention", _RETENTION, {} if data is None else data)
     return Retention(
-        **{key: inner.duration(key, parse_duration(text)) for key, text in _RETENTION.items()}
+        **{
+            key: inner.duration(key, parse_duration(text), most=100 * YEAR)
+            for key, text in _RETENTION.items()
+        }
     )
 
 

@@ -1,0 +1,159 @@
+"""YAML that people write, read into plain values: what nests, repeats or grows too far is refused.
+
+PyYAML's own reader recurses for every level and makes cyclic values of an anchor that stands within
+itself, which end a process. Its C code is not used: there the same ends without an exception.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any, ClassVar
+
+import yaml
+
+# Far above what people write; what is below them is read in seconds.
+MOST_LEVELS = 40
+MOST_VALUES = 200_000
+MOST_CHARACTERS = 10_000_000
+_LONGEST_NUMBER = 100
+_PREFIX = "tag:yaml.org,2002:"
+_PLAIN = frozenset(
+    f"{_PREFIX}{kind}" for kind in "null bool int float timestamp str seq map".split()
+)
+_TIME = f"{_PREFIX}timestamp"
+_WORDS = {
+    f"{_PREFIX}{kind}": word
+    for kind, word in {
+        "int": "a whole number",
+        "float": "a number",
+        "bool": "true or false",
+    }.items()
+}
+
+
+class DocumentError(ValueError):
+    """A YAML text that cannot be read; `line` counts from 1 and is 0 where none is known."""
+
+    def __init__(self, line: int, what: str) -> None:
+        self.line, self.what = line, what
+        super().__init__(what)
+
+
+def load(text: str) -> Any:
+    """What a YAML text holds: plain values, lists and mappings, none of them within itself.
+
+    Raises:
+        DocumentError: with the line and what is wrong there.
+
+    >>> load("a: [1, x]")
+    {'a': [1, 'x']}
+    """
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.reader.ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        what = f"holds the control character U+{_code(error):04X}: remove it"
+        raise DocumentError(line, what) from error
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        what = error.problem or error.context or "is no YAML"
+        if "another document" in what:
+            what = "holds several documents: keep what stands before the line with ---"
+        raise DocumentError(mark.line + 1 if mark else 0, what) from error
+
+
+def _code(error: yaml.reader.ReaderError) -> int:
+    found = error.character
+    return found if isinstance(found, int) else ord(str(found)[0])
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with bounds, which refuses a key written twice instead of keeping the last one."""
+
+    # The key None has what is called for an unknown tag.
+    yaml_constructors: ClassVar = {
+        tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (None, *sorted(_PLAIN))
+    }
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self.levels = 0
+        # As if every alias were written out: they are, wherever a value is shown or stored.
+        self.values = 0
+        self.characters = 0
+        # What a finished node holds, by its id; the others are still being read.
+        self.held: dict[int, tuple[int, int]] = {}
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark = event.start_mark
+        if isinstance(event, yaml.AliasEvent):
+            node = super().compose_node(parent, index)
+            if id(node) not in self.held:
+                raise _wrong(f"the anchor &{event.anchor} stands within itself: write it out", mark)
+            self._grow(*self.held[id(node)], mark)
+            return node
+        if self.levels >= MOST_LEVELS:
+            raise _wrong(f"is nested more than {MOST_LEVELS} deep: write it flatter", mark)
+        before = self.values, self.characters
+        self.levels += 1
+        node = super().compose_node(parent, index)
+        self.levels -= 1
+        length = 0
+        if isinstance(node, yaml.ScalarNode):
+            node.value = _whole(node)
+            length = len(node.value)
+        self._grow(1, length, mark)
+        self.held[id(node)] = self.values - before[0], self.characters - before[1]
+        return node
+
+    def _grow(self, values: int, characters: int, mark: Any) -> None:
+        self.values += values
+        self.characters += characters
+        if self.values > MOST_VALUES or self.characters > MOST_CHARACTERS:
+            what = f"{MOST_VALUES:,} values or {MOST_CHARACTERS:,} characters"
+            raise _wrong(f"holds more than {what}, aliases written out: write less", mark)
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # PyYAML lets through what Python says of a date or number that is none.
+            what = str(error) if node.tag == _TIME and isinstance(error, ValueError) else ""
+            what = what or f"is not {_WORDS.get(node.tag, 'a date or time')}"
+            raise _wrong(f"{what}: correct it, or put it in quotes", node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise _wrong(
+                    f"the key {_short(key.value)} stands twice: remove one", key.start_mark
+                )
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def _whole(node: yaml.ScalarNode) -> str:
+    """The text of a value, with the surrogates of each pair joined, as in JSON."""
+    if node.tag != f"{_PREFIX}str" and len(node.value) > _LONGEST_NUMBER:
+        what = f"is a number or date of {len(node.value)} characters: put it in quotes"
+        raise _wrong(what, node.start_mark)
+    value = str(node.value)
+    if not any("\ud800" <= char <= "\udfff" for char in value):
+        return value
+    try:
+        return value.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        what = "holds half of a character (a surrogate such as \\uD800): write the whole one"
+        raise _wrong(what, node.start_mark) from error
+
+
+def _short(value: str) -> str:
+    return repr(value if len(value) <= _LONGEST_NUMBER else value[:_LONGEST_NUMBER] + "…")
+
+
+def _wrong(what: str, mark: Any) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, what, mark)
