@@ -12,13 +12,14 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import cli, exceptions
-from gundog.errors import ContentError, InputError
-from gundog.exceptions import FILE, Entry, attention, literal, matcher
+from gundog import cli, exceptions, suppression, tables, warehouse
+from gundog.errors import InputError
+from gundog.exceptions import FILE, Entry, File, attention, literal, matcher
 from gundog.interval import parse_time
 from tests import kit
 from tests.hostile import HOSTILE
 from tests.kit import hunt, table
+from tests.sinks import http_sink
 
 DAY = timedelta(days=1)
 NOW = parse_time("2026-03-10T04:00:00Z")
@@ -142,7 +143,7 @@ def test_hostile_value_is_written_and_read_back_as_itself(raw: str, tmp_path: Pa
 
     exceptions.append(tmp_path, made, tmp_path / "lock")
 
-    (read,) = exceptions.load(tmp_path)
+    (read,) = exceptions.load(tmp_path).entries
     assert read == made
     assert matcher(read)(row)
     assert not matcher(read)({"account_name": "somebody else"})
@@ -158,10 +159,7 @@ def write(root: Path, text: str) -> Path:
 
 
 def problems_of(root: Path, text: str) -> list[str]:
-    write(root, text)
-    with pytest.raises(ContentError) as caught:
-        exceptions.load(root)
-    return [str(one) for one in caught.value.problems]
+    return [str(one) for one in exceptions.load(write(root, text)).problems]
 
 
 def test_file_reads_as_written(tmp_path: Path) -> None:
@@ -173,7 +171,7 @@ def test_file_reads_as_written(tmp_path: Path) -> None:
         "- {detection: '*', match: {ip_address: 10.0.0.0/8}, expires: 2027-01-01, reason: ours}\n",
     )
 
-    first, second = exceptions.load(tmp_path)
+    first, second = exceptions.load(tmp_path).entries
     assert first == Entry(
         "pair",
         (("account_name", ("svc-legalhold", "svc-*")), ("n", ("5",))),
@@ -190,8 +188,8 @@ def test_file_reads_as_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "# nothing yet\n", "[]\n"])
 def test_empty_file_has_no_entries(tmp_path: Path, text: str) -> None:
     """So has one that is not there."""
-    assert exceptions.load(tmp_path) == ()
-    assert exceptions.load(write(tmp_path, text)) == ()
+    assert exceptions.load(tmp_path) == File()
+    assert exceptions.load(write(tmp_path, text)) == File()
 
 
 GOOD = {"detection": "pair", "match": {"a": "b"}, "expires": "2027-01-01", "reason": "r"}
@@ -386,18 +384,135 @@ def test_entry_matches_a_detail_and_removed_entry_brings_findings_back(root: Pat
     assert table(root, "select count(*) from finding_changes") == [(3,)]
 
 
-def test_wrong_exceptions_stop_before_anything_is_done(
+def test_wrong_entry_is_named_and_the_others_hold(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Exit 2 with path, key and what; so does an entry of a detection that there is not."""
-    for text, message in (
-        ("- {detection: pair}\n", "exceptions.yaml: 0.expires: is missing"),
-        (yaml.safe_dump([{**GOOD, "detection": "piar"}]), "did you mean pair?"),
+    """With path, key and what; runs exit 1, `check` exits 2, and what reads goes on."""
+    good = {**GOOD, "match": {"account_name": "a"}, "expires": "2099-01-01"}
+    for bad, message in (
+        ({"detection": "pair"}, "exceptions.yaml: 0.expires: is missing"),
+        ({**GOOD, "detection": "piar"}, "0.detection: is no known detection: did you mean pair?"),
+        ("pair", "exceptions.yaml: 0: holds 'pair': write keys and values"),
+        ({**good, "match": {"account_name": "b"}, "reason": 7}, "0.reason: is 7: write a text"),
     ):
-        write(root, text)
-        for command in (("hunt",), ("check",), ("findings",)):
-            assert gundog(root, *command) == 2
-            assert message in capsys.readouterr().err
+        write(root, yaml.safe_dump([bad, good]))
+
+        assert gundog(root, "hunt", "--from", RANGE[0], "--to", RANGE[1]) == 1
+        assert message in capsys.readouterr().out.replace("\n", " ")
+        assert hidden(root) == [("a", True), ("a", True), ("b", False)]
+        assert gundog(root, "check") == 2
+        assert message in capsys.readouterr().err
+        assert gundog(root, "status") == 1
+        assert message in capsys.readouterr().out.replace("\n", " ")
+        assert gundog(root, "findings") == 0
+        assert gundog(root, "except", newest(root, "b"), "--on", "account_name", "--days", "5",
+                      "--reason", "x") == (0 if "detection" in message else 2)  # fmt: skip
+        capsys.readouterr()
+
+
+HIDES_A = yaml.safe_dump([{**GOOD, "match": {"account_name": "a"}, "expires": "2099-01-01"}])
+HIDES_B = HIDES_A.replace("account_name: a", "account_name: b")
+
+
+def unreadable(root: Path, what: str) -> None:
+    """Something in the place of exceptions.yaml of which no entry can be read."""
+    path = root / FILE
+    path.unlink()
+    if what == "folder":
+        path.mkdir()
+    elif what == "dangling link":
+        path.symlink_to(root / "none")
+    else:
+        path.write_bytes(what.encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["folder", "dangling link", "- {a: [}\n", "- caf\xe9\n", "a: b\n", "&r [*r]\n", "\0", "[" * 99],
+)  # fmt: skip
+def test_file_that_cannot_be_read_keeps_the_entries_of_the_last_run(
+    root: Path, capsys: pytest.CaptureFixture[str], what: str
+) -> None:
+    """Nothing newly unhidden is sent, however many nights it takes; new findings are hidden."""
+    with http_sink() as sink:
+        kit.write_text(
+            root / "gundog.yaml", f"{kit.CONFIG}notify: [{{name: soc, url: '{sink.url()}'}}]\n"
+        )
+        write(root, HIDES_A)
+        assert hunt(root, RANGE).exit_status == 0
+        unreadable(root, what)
+        sink.requests.clear()
+
+        for number in (50, 60):
+            rows = [kit.event("2026-03-09T12:00", "open", "a", number)]
+            rows.append(kit.event("2026-03-09T13:00", "close", "a", number + 1))
+            kit.write_file(root, "2026-03-09", rows, f"late{number}")
+            outcome = hunt(root, RANGE)
+            assert outcome.exit_status == 1
+            assert [one for one in outcome.problems if "exceptions.yaml" in one] == outcome.problems
+            assert ("a", True) in hidden(root)
+            assert ("a", False) not in hidden(root)
+        assert table(root, "select hidden, reason from exceptions") == [(4, "r")]
+        assert [one.body["kind"] for one in sink.requests] == ["health"]
+        assert gundog(root, "check") == 2
+        assert "exceptions.yaml: " in capsys.readouterr().err
+        assert gundog(root, "findings") == 0
+
+        path = root / FILE
+        path.rmdir() if what == "folder" else path.unlink()
+        write(root, HIDES_B)
+        assert hunt(root, RANGE).exit_status == 0
+        assert {who for who, is_hidden in hidden(root) if is_hidden} == {"b"}
+
+
+_DAYS = st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
+_TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=9)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Entry,
+            detection=_TEXTS,
+            match=st.dictionaries(_TEXTS, st.lists(_TEXTS, min_size=1).map(tuple), min_size=1).map(
+                lambda found: tuple(found.items())
+            ),
+            start=st.just(exceptions.ALWAYS) | _DAYS,
+            end=_DAYS,
+            reason=_TEXTS,
+            owner=st.just("") | _TEXTS,
+        ),
+        max_size=4,
+        unique_by=lambda one: one.id,
+    )
+)
+@settings(max_examples=30, deadline=None)
+def test_entries_are_remembered_as_they_are(entries: list[Entry]) -> None:
+    """In their order, to the last text: what a run wrote down, a later one can go by."""
+    with warehouse.connect() as con:
+        for one in tables.TABLES:
+            con.execute(next(tables.create(one)))
+        suppression.apply(con, [], entries)
+        suppression.apply(con, [], entries[::-1])
+
+        assert suppression.last_entries(con) == tuple(entries[::-1])
+        file = exceptions.File(tuple(entries[:1]), whole=False)
+        assert set(file.in_force(suppression.last_entries(con))) == set(entries)
+        assert exceptions.File().in_force(entries) == ()
+
+
+def test_slip_of_the_pen_unhides_nothing(root: Path) -> None:
+    """An entry of the last run that cannot be read now holds on until it can be."""
+    write(root, HIDES_A + HIDES_B)
+    hunt(root, RANGE)
+    write(root, HIDES_A.replace("2099-01-01", "2099-13-01") + HIDES_B)
+
+    assert hunt(root, RANGE).exit_status == 1
+    assert [one for _, one in hidden(root)] == [True] * 3
+
+    write(root, HIDES_B)
+    hunt(root, RANGE)
+    assert [one for _, one in hidden(root)] == [False, False, True]
 
 
 def test_broken_detection_makes_no_exception_wrong(root: Path) -> None:
@@ -482,7 +597,7 @@ def test_except_keeps_what_people_wrote(root: Path) -> None:
                   "--reason", "y") == 0  # fmt: skip
 
     assert (root / FILE).read_bytes().startswith(before.encode() + b"\n- detection: pair\n")
-    assert [one.reason for one in exceptions.load(root)] == ["x", "x", "y"]
+    assert [one.reason for one in exceptions.load(root).entries] == ["x", "x", "y"]
 
 
 @pytest.mark.parametrize(

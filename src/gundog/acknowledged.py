@@ -17,7 +17,7 @@ import yaml
 
 from gundog import appending
 from gundog.errors import ContentError, InputError, Problem
-from gundog.fields import Fields, read_list, unknown
+from gundog.fields import Fields, brief, read_list, unknown
 from gundog.interval import Interval, format_time, is_plain_date, parse_range, parse_time
 
 FILE = "acknowledged.yaml"
@@ -164,7 +164,7 @@ def _written(fields: Fields, key: str) -> str:
     value = fields.data.get(key)
     if isinstance(value, (str, date)) and str(value).strip():
         return str(value).strip()
-    held = "is missing" if value is None else f"is {value!r}"
+    held = "is missing" if value is None else f"is {brief(value)}"
     fields.problem(key, f"{held}: write a day or a time in UTC, such as 2026-10-31")
     return ""
 

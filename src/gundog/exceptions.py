@@ -19,7 +19,7 @@ import yaml
 
 from gundog import addresses, appending, globs
 from gundog.errors import ContentError, InputError, Problem
-from gundog.fields import Fields, read_list, unknown
+from gundog.fields import Fields, brief, read_list, unknown
 from gundog.interval import format_time, parse_time
 
 FILE = "exceptions.yaml"
@@ -68,36 +68,69 @@ class Entry:
         return self.detection in (ANY, stem) or self.detection.lower() == detection_id
 
 
-def load(root: Path) -> tuple[Entry, ...]:
-    """The entries of a project's exceptions.yaml; none when there is no such file.
+@dataclass(frozen=True)
+class File:
+    """What exceptions.yaml holds.
 
-    Raises:
-        ContentError: with every problem of the file.
+    Attributes:
+        entries: those that are right, in its order.
+        problems: what is wrong with the file or with other entries.
+        whole: False when there is something that could not be read, so that entries may be missing.
+        places: of each entry, from 0, among all that stand in the file.
     """
+
+    entries: tuple[Entry, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    whole: bool = True
+    places: tuple[int, ...] = ()
+
+    def in_force(self, last: Iterable[Entry]) -> tuple[Entry, ...]:
+        """The entries that hold.
+
+        Nothing is unhidden because of a slip of the pen: while the file is not whole, entries of
+        the last run that are not in it hold on.
+
+        Args:
+            last: the entries that held in the last run.
+        """
+        if self.whole:
+            return self.entries
+        known = {entry.id for entry in self.entries}
+        return (*self.entries, *(entry for entry in last if entry.id not in known))
+
+
+def load(root: Path) -> File:
+    """What a project's exceptions.yaml holds; nothing when there is no such file."""
     path = root / FILE
-    if not path.is_file():
-        return ()
+    if not path.exists() and not path.is_symlink():
+        return File()
     problems: list[Problem] = []
-    entries = _read(read_list(path, FILE, problems), problems)
+    items = read_list(path, FILE, problems)
     if problems:
-        raise ContentError(problems)
-    return entries
+        return File(problems=tuple(problems), whole=False)
+    return _read(items)
 
 
-def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
-    entries: dict[str, int] = {}
-    found = []
+def _read(items: Sequence[Any]) -> File:
+    entries: dict[str, tuple[int, Entry]] = {}
+    problems: list[Problem] = []
+    whole = True
     for place, item in enumerate(items):
-        before = len(problems)
-        entry = _entry(Fields(item, FILE, problems, str(place), _KEYS))
-        if len(problems) > before:
-            continue
-        if entry.id in entries:
-            what = f"is about the same as {entries[entry.id]}: keep one, with the later expires"
-            problems.append(Problem(FILE, str(place), what))
-        entries[entry.id] = place
-        found.append(entry)
-    return tuple(found)
+        wrong: list[Problem] = []
+        entry = _entry(Fields(item, FILE, wrong, str(place), _KEYS))
+        whole = whole and not wrong
+        if not wrong and entry.id in entries:
+            what = f"is about the same as {entries[entry.id][0]}: keep one, with the later expires"
+            wrong.append(Problem(FILE, str(place), what))
+        if not wrong:
+            entries[entry.id] = (place, entry)
+        problems += wrong
+    return File(
+        tuple(entry for _, entry in entries.values()),
+        tuple(problems),
+        whole,
+        tuple(place for place, _ in entries.values()),
+    )
 
 
 def _entry(fields: Fields) -> Entry:
@@ -126,7 +159,7 @@ def _time(fields: Fields, key: str) -> datetime:
         except (InputError, OverflowError) as error:
             fields.problem(key, str(error))
             return ALWAYS
-    held = "is missing" if value is None else f"is {value!r}"
+    held = "is missing" if value is None else f"is {brief(value)}"
     fields.problem(key, f"{held}: write a day or a time in UTC, such as 2027-01-31")
     return ALWAYS
 
@@ -139,7 +172,7 @@ def _match(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
     for column, value in columns.items():
         values = value if isinstance(value, list) else [value]
         if not values or not all(_is_value(one) for one in values):
-            what = f"is {value!r}: write a text or a list of texts"
+            what = f"is {brief(value)}: write a text or a list of texts"
             fields.problem(f"match.{column}", what)
             continue
         found.append((str(column), tuple(_spelled(one) for one in values)))
@@ -157,19 +190,17 @@ def _spelled(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value)
 
 
-def check_names(
-    entries: Sequence[Entry], detections: Collection[tuple[str, str]]
-) -> tuple[Problem, ...]:
+def check_names(file: File, detections: Collection[tuple[str, str]]) -> tuple[Problem, ...]:
     """Problems with entries that name no detection.
 
     Args:
-        entries: in the order of the file.
+        file: what exceptions.yaml holds.
         detections: id and file stem of every one there is.
     """
     stems = [stem for _, stem in detections]
     return tuple(
         Problem(FILE, f"{place}.detection", unknown(entry.detection, [*stems, ANY], "detection"))
-        for place, entry in enumerate(entries)
+        for place, entry in zip(file.places, file.entries, strict=True)
         if entry.detection != ANY and not any(entry.names(key, stem) for key, stem in detections)
     )
 
@@ -343,8 +374,10 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         StoreError: when it cannot be written; the file stays as it was.
     """
     with appending.locked(lock):
-        known = load(root)
-        for one in known:
+        file = load(root)
+        if file.problems:
+            raise ContentError(file.problems)
+        for one in file.entries:
             if one.id == entry.id:
                 raise InputError(
                     f"{FILE}: there is such an exception until {format_time(one.end)}:"
@@ -353,6 +386,8 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
 
         def holds(path: Path) -> bool:
             problems: list[Problem] = []
-            return _read(read_list(path, FILE, problems), problems) == (*known, entry)
+            items = read_list(path, FILE, problems)
+            read = _read(items)
+            return not problems and not read.problems and read.entries == (*file.entries, entry)
 
         return appending.append(root / FILE, _HEAD, as_yaml(entry), holds)

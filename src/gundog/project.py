@@ -18,14 +18,15 @@ class Project:
     """A project folder read: its settings and its content.
 
     Attributes:
+        exceptions: what is known to be harmless.
         acknowledged: what is known to be wrong with the data.
-        problems: what is wrong with acknowledged.yaml, and stops nothing.
+        problems: what is wrong with exceptions.yaml and acknowledged.yaml, and stops nothing.
     """
 
     settings: Settings
     content: Content
     environ: Mapping[str, str] = field(repr=False)
-    exceptions: tuple[exceptions.Entry, ...] = ()
+    exceptions: exceptions.File = field(default_factory=exceptions.File)
     acknowledged: tuple[acknowledged.Entry, ...] = ()
     problems: tuple[Problem, ...] = ()
 
@@ -69,18 +70,16 @@ def load_project(
         helper: the process that reads content, which goes on; without it one of its own.
 
     Raises:
-        ContentError: when gundog.yaml or exceptions.yaml is wrong; broken detections are problems
-            of the content.
+        ContentError: when gundog.yaml is wrong; broken detections are problems of the content.
     """
     loaded = load_settings(root, environ, uses)
     excepted = exceptions.load(loaded.root)
     found = _load_content(loaded, helper)
-    names = [(one.id, one.stem) for one in found.detections]
-    # A detection that does not load may be the one that an exception names.
-    if not found.problems and (unknown := exceptions.check_names(excepted, names)):
-        raise ContentError(unknown)
     known, wrong = acknowledged.load(loaded.root)
-    if not found.problems:  # a source or stage that does not load may be the one that is named
+    wrong = (*excepted.problems, *wrong)
+    if not found.problems:  # what does not load may be what an entry names
+        names = [(one.id, one.stem) for one in found.detections]
+        wrong += exceptions.check_names(excepted, names)
         wrong += acknowledged.check_names(known, found.sources, found.stages)
     return Project(loaded, found, environ, excepted, known, wrong)
 

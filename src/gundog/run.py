@@ -232,7 +232,8 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     options = state.project.settings
     _keep_time(con, state)
     findings.restate(con, state.project.content.detections)
-    suppression.apply(con, state.project.content.detections, state.project.exceptions)
+    entries = state.project.exceptions.in_force(suppression.last_entries(con))
+    suppression.apply(con, state.project.content.detections, entries)
     _queue(con, state)
     triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
     if not state.judged.doubt:

@@ -351,6 +351,23 @@ def _write_exceptions(
         warehouse.insert(con, "exceptions", records)
 
 
+def last_entries(con: duckdb.DuckDBPyConnection) -> tuple[Entry, ...]:
+    """The exceptions that held in the last run, in their order."""
+    return tuple(
+        Entry(
+            detection=row["detection"],
+            match=tuple(
+                (column, tuple(values)) for column, values in json.loads(row["match"]).items()
+            ),
+            start=row["from_time"] or exceptions.ALWAYS,
+            end=row["expires"],
+            reason=row["reason"],
+            owner=row["owner"] or "",
+        )
+        for row in warehouse.rows(con, "select * from exceptions order by rowid")
+    )
+
+
 def _unknown_columns(
     con: duckdb.DuckDBPyConnection, entry: Entry, detections: Sequence[Detection]
 ) -> list[str]:
