@@ -467,7 +467,7 @@ def test_file_in_the_place_of_a_folder_is_named(root: Path, tmp_path: Path, fold
          "suppression.duration: is 999999999d: write at most 3650d"),
         ("{within: 1d}", "{within: 9223372036854775808}", "params.within: is 9223372036854775808:"),
         ("{within: 1d}", "{within: .nan}", "params.within: is nan: write a number, a text"),
-        ("{within: 1d}", "&r {within: 1d, x: [*r]}", "the anchor &r stands within itself"),
+        ("{within: 1d}", "&r {within: 1d, x: [*r]}", "the anchor 'r' stands within itself"),
         ("name: Opened and closed", 'name: "\\uD800"', "line 2: cannot be read: holds half of a"),
         ("name: Opened and closed", "name: " + "x" * 20_000, "name: has 20,000 characters: write"),
         ("sql: pair.sql", "sql: " + "a" * 5_000, "is no file below sql/: write letters A to Z"),

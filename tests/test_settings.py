@@ -12,6 +12,7 @@ import pytest
 
 from gundog import detection
 from gundog.errors import ContentError
+from gundog.project import load_project
 from gundog.settings import (
     _OVERRIDE_KEYS,
     _SEVERITIES,
@@ -24,7 +25,7 @@ from gundog.settings import (
     require,
     threads_for,
 )
-from tests import kit
+from tests import hostile_files, kit
 
 LAKE = "lake: {Device: device/date=%Y-%m-%d/*.parquet}\n"
 Load = Callable[..., Settings]
@@ -192,7 +193,7 @@ def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
         pytest.param("- lake\n- freshness\n", "holds a list", id="list"),
         pytest.param("", "holds nothing", id="empty"),
         pytest.param("# only a comment\n", "holds nothing", id="only comments"),
-        pytest.param("lake: gone\n", "lake: is 'gone': write keys and values", id="lake text"),
+        pytest.param("lake: gone\n", "lake: is a text: write keys and values", id="lake text"),
         pytest.param("lake: {a: b}\nfreshness: 2026-13-45\n", "cannot be read", id="no date"),
         pytest.param("lake: \t{a: b\x00}\n", "cannot be read", id="control character"),
     ],
@@ -211,36 +212,46 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
     [
         ("freshnes: 26h", "freshnes: is no known key: did you mean freshness?"),
         ("LateArrival: 7d", "LateArrival: is no known key: did you mean lateArrival?"),
-        ("freshness: 26", "freshness: '26' is not a duration: write a number and a unit"),
-        ("lateArrival: 0d", "lateArrival: '0d' is not a duration"),
+        ("nonsense: 26", "key 2 of 2 is no known key: use one of"),
+        ("retention: {staged: 36501d}", "retention.staged: is 36501d: write at most 36500d (100"),
+        ("freshness: 3651d", "freshness: is 3651d: write at most 3650d (10 years)"),
+        ("memoryLimit: " + "9" * 400 + "GB", "memoryLimit: is more than any machine has"),
+        ("content: [" + "a" * 5_000 + "]", "content.0: is no folder in"),
+        (
+            "notify: [{name: \"a\\0\", url: 'a:b'}]",
+            "notify.0.name: holds the character U+0000: remove it",
+        ),
+        ('workers: "\\uD800"', "line 2: cannot be read: holds half of a character"),
+        ("freshness: 26", "freshness: is not a duration: write a number and a unit"),
+        ("lateArrival: 0d", "lateArrival: is not a duration"),
         ("content: []", "content: is empty"),
-        ("content: [nowhere]", "content: names 'nowhere', which is no folder in"),
-        ("content: {a: b}", "content: is {'a': 'b'}: write a list of texts"),
+        ("content: [nowhere]", "content.0: is no folder in"),
+        ("content: {a: b}", "content: is keys and values: write a list of texts"),
         ("retention: {staging: 60d}", "retention.staging: is no known key: did you mean staged?"),
-        ("retention: {series: long}", "retention.series: 'long' is not a duration"),
-        ("retention: 60d", "retention: holds '60d': write keys and values"),
+        ("retention: {series: long}", "retention.series: is not a duration"),
+        ("retention: 60d", "retention: holds a text: write keys and values"),
         ("overrides: {x: {sevrity: low}}", "overrides.x.sevrity: is no known key: did you mean"),
-        ("overrides: {x: {severity: bad}}", "overrides.x.severity: 'bad' is no known value"),
+        ("overrides: {x: {severity: bad}}", "overrides.x.severity: is no known value: use one of"),
         ("overrides: {x: {status: stabel}}", "overrides.x.status: is no known value: did you"),
         ("overrides: {x: {enabled: 1}}", "overrides.x.enabled: is 1: write true or false"),
-        ("overrides: {x: {params: 12h}}", "overrides.x.params: is '12h': write keys and values"),
+        ("overrides: {x: {params: 12h}}", "overrides.x.params: is a text: write keys and values"),
         ("overrides: {x: }", "overrides.x: holds None: write keys and values"),
-        ("overrides: [x]", "overrides: is ['x']: write keys and values"),
-        ("warehouse: s3://bucket/w.duckdb", "warehouse: is 's3://bucket/w.duckdb': it must be"),
-        ("warehouse: .", "warehouse: is '.', a folder: name a file in it"),
+        ("overrides: [x]", "overrides: is a list: write keys and values"),
+        ("warehouse: s3://bucket/w.duckdb", "warehouse: is an address: it must be"),
+        ("warehouse: .", "warehouse: is a folder: name a file in it"),
         ("findings: .gundog/warehouse.duckdb", "findings: is the warehouse itself"),
         ("memoryLimit: 4000000000", "memoryLimit: is 4000000000: write a text"),
-        ("memoryLimit: lots", "memoryLimit: is 'lots': write a size such as 4GB"),
-        ("memoryLimit: 100MB", "memoryLimit: is '100MB', too little"),
-        ("workers: 10.0.0.1", "workers: is '10.0.0.1': write a scheduler's address"),
+        ("memoryLimit: lots", "memoryLimit: is no size: write one such as 4GB"),
+        ("memoryLimit: 100MB", "memoryLimit: is too little"),
+        ("workers: 10.0.0.1", "workers: is no address: write a scheduler's"),
         ("heartbeat: deadman", "heartbeat: is no address: write a URL"),
-        ("notify: {name: soc}", "notify: is {'name': 'soc'}: write a list"),
-        ("notify: [soc]", "notify.0: is 'soc': write keys and values"),
+        ("notify: {name: soc}", "notify: is keys and values: write a list"),
+        ("notify: [soc]", "notify.0: is a text: write keys and values"),
         ("notify: [{url: 'https://x.example'}]", "notify.0.name: is missing"),
         ("notify: [{name: soc}]", "notify.0.url: is no address"),
         ("notify: [{name: soc, url: nowhere}]", "notify.0.url: is no address"),
         ("notify: [{name: a, url: 'a:b', minSeverity: hi}]", "notify.0.minSeverity: "),
-        ("notify: [{name: a, url: 'a:b', mode: all}]", "notify.0.mode: 'all' is no known value"),
+        ("notify: [{name: a, url: 'a:b', mode: all}]", "notify.0.mode: is no known value"),
         ("notify: [{name: a, url: 'a:b', severity: low}]", "notify.0.severity: is no known key"),
         (
             "notify: [{name: a, url: 'a:b', tenants: [x]}]",
@@ -248,7 +259,7 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
         ),
         (
             "notify: [{name: a, url: 'a:b'}, {name: a, url: 'c:d'}]",
-            "notify.1.name: 'a' stands twice",
+            "notify.1.name: stands twice",
         ),
     ],
 )
@@ -272,11 +283,11 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{'a b': x/*.parquet}", "lake.a b: is no table name"),
         ("{Device: {region: eu}}", "lake.Device.path: is missing"),
         ("{Device: {path: a/*, regoin: eu}}", "lake.Device.regoin: is no known key: did you"),
-        ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: 'x' is no known"),
-        ("{Device: {path: a/*, columns: [x]}}", "lake.Device.columns: is ['x']"),
+        ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: is no known"),
+        ("{Device: {path: a/*, columns: [x]}}", "lake.Device.columns: is a list"),
         ("{Device: {path: a/*, columns: {x: 1}}}", "lake.Device.columns.x: is 1"),
         ("{Device: {path: a/*, endpoint: host}}", "lake.Device.endpoint: is no address"),
-        ("{Device: {path: a/*, anonymous: 'no'}}", "lake.Device.anonymous: is 'no': write true"),
+        ("{Device: {path: a/*, anonymous: 'no'}}", "lake.Device.anonymous: is a text: write true"),
         ("{Device: a/%B/*}", "lake.Device: holds %B, which is no known field: use %Y"),
         ("{Device: a/100%}", "lake.Device: holds %, which is no known field"),
         ("{Device: a/d=%d/*}", "lake.Device: holds %d but not the fields above it: add %Y and %m"),
@@ -288,7 +299,10 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: a/**/*.parquet}", "lake.Device: holds **: write one * for each folder"),
         ("{Device: a/%Y/}", "lake.Device: names no files: end it with a pattern"),
         ("{Device: ~/lake/*.parquet}", "lake.Device: starts with ~: write ${HOME}"),
-        ("{Device: s3a://b/*.parquet}", "lake.Device: s3a: is no known scheme: did you mean s3?"),
+        (
+            "{Device: s3a://b/*.parquet}",
+            "lake.Device: begins with what is no known scheme: did you mean s3?",
+        ),
         ("{Device: 's3:///x/*.parquet'}", "lake.Device: needs the bucket's plain name"),
         ("{Device: s3://lake-%Y/*.parquet}", "lake.Device: needs the bucket's plain name"),
         ("{Device: s3://bucket}", "lake.Device: names no files"),
@@ -346,9 +360,9 @@ def test_variable_in_a_value_is_not_expanded_again(loaded: Load) -> None:
     ("text", "problem"),
     [
         ("heartbeat: '${GONE}'", "names ${GONE}, which the environment does not have"),
-        ("workers: 'tcp://${}:1'", "holds '${}': write ${NAME}"),
-        ("workers: 'tcp://${HOST'", "holds '${HOST': write ${NAME}"),
-        ("workers: 'tcp://${a b}'", "holds '${a b}': write ${NAME}"),
+        ("workers: 'tcp://${}:1'", "holds a ${ that names no variable: write ${NAME}"),
+        ("workers: 'tcp://${HOST'", "holds a ${ that names no variable: write ${NAME}"),
+        ("workers: 'tcp://${a b}'", "holds a ${ that names no variable: write ${NAME}"),
     ],
 )
 def test_variable_that_is_not_there_is_named(problems: Problems, text: str, problem: str) -> None:
@@ -445,6 +459,101 @@ def test_what_every_command_uses_must_be_there(tmp_path: Path) -> None:
         load(tmp_path, {}, uses=())
 
     assert [one.key for one in caught.value.problems] == ["content.0", "memoryLimit", "warehouse"]
+
+
+MARKER = "https://hooks.example/T0K3N-hunter2"
+FULL = {
+    "content": ["."],
+    "overrides": {
+        "pair": {
+            "enabled": True, "status": "stable", "severity": "low",
+            "params": {"within": "1d"},
+            "suppression": {"groupBy": ["account_name"], "duration": "1d"},
+        },
+        "count": {"series": {"alertBudget": 1, "timeZone": "UTC"}},
+    },
+    "lake": {
+        "More": [{
+            "path": "a/*", "partitionBy": "event", "columns": {"a": "b"},
+            "endpoint": "https://h.example", "region": "eu", "anonymous": True,
+        }],
+        "Things": "s3://bucket/*",
+    },
+    "freshness": "1d", "lateArrival": "1d", "warehouse": "w", "findings": "f",
+    "retention": {"staged": "1d", "series": "1d", "evidence": "1d", "findings": "1d"},
+    "notify": [{
+        "name": "n", "url": "https://h.example/x", "minSeverity": "low", "mode": "each",
+        "detections": ["x"], "tags": ["x"], "tenants": [],
+    }],
+    "heartbeat": "https://h.example/y", "memoryLimit": "4GB", "workers": "tcp://h:1",
+    "huntLimit": "10m",
+}  # fmt: skip
+SHAPES = (
+    MARKER, [MARKER], [[MARKER]], {MARKER: 1}, {"x": MARKER}, [{"x": MARKER}], {MARKER: {"x": [1]}},
+    "${SECRET}", ["${SECRET}"], {"x": "${SECRET}"}, "${" + MARKER, "${" + MARKER + "}",
+    f"s3://{MARKER}", f"%{MARKER}", "T0K3N-hunter2", {"T0K3N-hunter2": 1}, "T0K3N-hunter2d",
+)  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("place", list(hostile_files.places(FULL)), ids=str)
+def test_no_secret_at_any_place_is_in_any_message(
+    tmp_path: Path, place: hostile_files.Path
+) -> None:
+    """Whatever stands in a wrong place may be a password: what people write, or the environment."""
+    path = kit.make_project(tmp_path, series=True) / "gundog.yaml"
+    for shape in SHAPES:
+        path.write_text(hostile_files.dump(hostile_files.put(FULL, place, shape)))
+        try:
+            project = load_project(tmp_path, {"SECRET": MARKER})
+        except ContentError as error:
+            said = str(error)
+        else:
+            said = "\n".join(map(str, (*project.content.problems, *project.problems)))
+        named = re.findall(r"[^\n]*hunter2[^\n]*", said)
+        # A name that people give to a table, a column, a detection or a parameter may be shown.
+        names = ("lake.T0K3N-hunter2", "overrides.T0K3N-hunter2", ".columns.T0K3N-hunter2",
+                 "params.T0K3N-hunter2")  # fmt: skip
+        assert [one for one in named if not any(name in one for name in names)] == [], shape
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["lake: !MARK x", "lake: *MARK", "&MARK [*MARK]", "lake: {MARK: 1, MARK: 2}", "lake: {MARK",
+     "lake: !!int MARK", "lake: 'MARK", "? [MARK]\n: 1", "%MARK\n", "lake: !<MARK> x", "MARK",
+     "lake: @MARK",
+     "lake: \"\\MARK\"", "- MARK", "lake: 2026-13-45\nx: MARK", "lake: [MARK\n---\n", "a: b: MARK"],
+)  # fmt: skip
+@pytest.mark.parametrize("secret", ["hunter2", "hunter2'\"x", "hunt\\er2"])
+def test_broken_yaml_shows_nothing_of_the_file(problems: Problems, text: str, secret: str) -> None:
+    """A password in a line that cannot be read stays there; the line is named."""
+    found = "\n".join(problems(text.replace("MARK", secret), lake=False))
+
+    assert "hunt" not in found
+
+
+@pytest.mark.parametrize("what", ["folder", "dangling link", "latin-1"])
+def test_file_that_cannot_be_read_is_a_sentence(tmp_path: Path, what: str) -> None:
+    """Exit 2, for nothing can be done without it."""
+    path = tmp_path / "gundog.yaml"
+    if what == "folder":
+        path.mkdir()
+    elif what == "dangling link":
+        path.symlink_to(tmp_path / "none")
+    else:
+        path.write_bytes(b"lake: {a: caf\xe9}\n")
+
+    with pytest.raises(ContentError) as caught:
+        load(tmp_path, {})
+    assert caught.value.exit_status == 2
+    assert str(caught.value).startswith("gundog.yaml: cannot be read: ")
+
+
+def test_variable_that_is_not_utf8_is_named(problems: Problems) -> None:
+    """No address and no table could hold it."""
+    found = "\n".join(problems("heartbeat: '${SECRET}'", {"SECRET": "caf\udce9"}))
+
+    assert "heartbeat: names ${SECRET}, whose value is not UTF-8" in found
 
 
 def test_repr_hides_addresses(loaded: Load) -> None:

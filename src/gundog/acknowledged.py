@@ -121,7 +121,7 @@ def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
     found = []
     for place, item in enumerate(items):
         before = len(problems)
-        entry = _entry(Fields(item, FILE, problems, str(place), _KEYS))
+        entry = _entry(Fields(item, FILE, problems, str(place), _KEYS, bounded=False))
         if entry is None or len(problems) > before:
             continue
         about = replace(entry, reason="", owner="")

@@ -37,7 +37,7 @@ from gundog import (
 from gundog.detection import Detection
 from gundog.detection_files import Claim, Place
 from gundog.errors import ContentError, InputError, Problem, QueryError
-from gundog.fields import brief, brief_name, unknown
+from gundog.fields import brief, brief_name, plain_key, unknown
 
 STAGE_COLUMNS = {
     "file_id": "BIGINT",
@@ -56,6 +56,16 @@ _SERIES_TITLE = frozenset(
 )
 # What any file system takes below any project folder.
 _LONGEST_PATH = 512
+_SHORTEST_SECRET = 6
+_OVERRIDING = frozenset().union(
+    detection.OVERRIDES,
+    detection.SERIES_KEYS,
+    detection.STATUSES,
+    detection.SEVERITIES,
+    detection.METHODS,
+    detection.TRENDS,
+    ("groupBy", "duration"),
+)
 # What is said of an error that nobody foresaw.
 DEFECT = "a defect of gundog"
 _NORMALISE = "normalise_command_line"
@@ -521,7 +531,11 @@ def _load_hunts(
     stems = sorted({place.stem for place in places})
     problems += doubled
     problems += [
-        Problem("gundog.yaml", f"overrides.{name}", unknown(name, stems, "detection"))
+        Problem(
+            "gundog.yaml",
+            plain_key(f"overrides.{name}"),
+            unknown(name, stems, "detection", secret=True),
+        )
         for name in overrides
         if name not in stems
     ]
@@ -543,7 +557,27 @@ def _load_detection(
         hunt = _load_hunt(con, read, (place.folder, *where), stages, problems) if read else None
     except Exception as error:  # whatever a file makes gundog do wrong must never stop the others
         problems.append(_defect(place.shown, error))
+    problems[:] = [_without(_texts(override), problem) for problem in problems]
     return None if problems else hunt
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in what gundog.yaml overrides: any may be a password in the wrong place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str) and len(value) >= _SHORTEST_SECRET and value not in _OVERRIDING:
+        yield value
+
+
+def _without(texts: Iterable[str], problem: Problem) -> Problem:
+    what = problem.what
+    for text in sorted(texts, key=len, reverse=True):
+        what = what.replace(repr(text)[1:-1], "…").replace(text, "…")
+    return Problem(problem.path, problem.key, what)
 
 
 def _defect(where: str, error: Exception) -> Problem:

@@ -13,7 +13,17 @@ from uuid import UUID
 
 from gundog import quoting
 from gundog.errors import InputError, Problem
-from gundog.fields import MOST, YEAR, Fields, bounds, brief, brief_name, read_yaml, unknown
+from gundog.fields import (
+    MOST,
+    YEAR,
+    Fields,
+    bounds,
+    brief,
+    brief_name,
+    plain_key,
+    read_yaml,
+    unknown,
+)
 from gundog.interval import Interval, format_duration, parse_duration, parse_time
 
 SEVERITIES = ("informational", "low", "medium", "high", "critical")
@@ -42,7 +52,7 @@ _KEYS = frozenset(
     " blindSpots triage references related requiredDataConnectors sql params frequency lookback"
     " identity entityMappings title suppression series examples".split()
 )
-_SERIES_KEYS = frozenset(
+SERIES_KEYS = frozenset(
     "measure by training method timeZone alertBudget threshold minCount"
     " until trend seasonality join".split()
 )
@@ -161,8 +171,10 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
     data = _convert(read_yaml(path, shown, found), override, found)
     detection = None
     if data:
+        known = _KEYS | _IGNORED | {"enabled"}
+        # gundog.yaml may have a password in the wrong place, and so has what it overrides.
         detection = _read(
-            Fields(data, shown, found, known=_KEYS | _IGNORED | {"enabled"}), path, shown
+            Fields(data, shown, found, known=known, secret=bool(override)), path, shown
         )
         _cross_check(detection, found)
     problems += found
@@ -193,8 +205,8 @@ def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> di
                 problems.append(
                     Problem(
                         "gundog.yaml",
-                        f"overrides.params.{name}",
-                        unknown(name, old, "parameter"),
+                        plain_key(f"overrides.params.{name}"),
+                        unknown(name, old, "parameter", secret=True),
                     )
                 )
     series = renamed.get("series")
@@ -282,7 +294,7 @@ def _params(fields: Fields) -> dict[str, Any]:
 
 def _param(fields: Fields, key: str, value: Any) -> Any:
     if not _is_param(value):
-        what = f"is {brief(value)}: write a number, a text, a duration or a list of them"
+        what = f"is {fields.said(value)}: write a number, a text, a duration or a list of them"
         fields.problem(key, what)
         return value
     if not isinstance(value, str):
@@ -329,7 +341,7 @@ def _suppression(fields: Fields) -> Suppression | None:
 
 
 def _series(fields: Fields) -> Series:
-    inner = fields.inner("series", _SERIES_KEYS, fields.data.get("series") or {})
+    inner = fields.inner("series", SERIES_KEYS, fields.data.get("series") or {})
     if "alertBudget" in inner.data and "threshold" in inner.data:
         inner.problem("threshold", "stands beside alertBudget: keep one, the other follows from it")
     zone = inner.text("timeZone", "UTC")
@@ -367,7 +379,7 @@ def _check_zone(fields: Fields, zone: str) -> None:
         ZoneInfo(zone)
     except (KeyError, ValueError, OSError):
         fields.problem(
-            "timeZone", f"is {brief(zone)}: write an IANA name such as Europe/Berlin or UTC"
+            "timeZone", f"is {fields.said(zone)}: write an IANA name such as Europe/Berlin or UTC"
         )
 
 

@@ -6,6 +6,7 @@ itself, which end a process. Its C code is not used: there the same ends without
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from typing import Any, ClassVar
 
@@ -31,12 +32,24 @@ _WORDS = {
 }
 
 
+_QUOTED = re.compile(r"""'(?:[^'\\]|\\.){2,}'|"(?:[^"\\]|\\.){2,}\"""", re.DOTALL)
+
+
 class DocumentError(ValueError):
     """A YAML text that cannot be read; `line` counts from 1 and is 0 where none is known."""
 
     def __init__(self, line: int, what: str) -> None:
         self.line, self.what = line, what
         super().__init__(what)
+
+    @property
+    def bare(self) -> str:
+        """What is wrong, without any text of the document longer than one character.
+
+        >>> DocumentError(1, "the key 'token' stands twice: remove one").bare
+        'the key … stands twice: remove one'
+        """
+        return _QUOTED.sub("…", self.what)
 
 
 def load(text: str) -> Any:
@@ -90,7 +103,9 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self.held:
-                raise _wrong(f"the anchor &{event.anchor} stands within itself: write it out", mark)
+                raise _wrong(
+                    f"the anchor {event.anchor!r} stands within itself: write it out", mark
+                )
             self._grow(*self.held[id(node)], mark)
             return node
         if self.levels >= MOST_LEVELS:

@@ -117,7 +117,7 @@ def _read(items: Sequence[Any]) -> File:
     whole = True
     for place, item in enumerate(items):
         wrong: list[Problem] = []
-        entry = _entry(Fields(item, FILE, wrong, str(place), _KEYS))
+        entry = _entry(Fields(item, FILE, wrong, str(place), _KEYS, bounded=False))
         whole = whole and not wrong
         if not wrong and entry.id in entries:
             what = f"is about the same as {entries[entry.id][0]}: keep one, with the later expires"

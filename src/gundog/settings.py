@@ -10,8 +10,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from gundog import text_files
 from gundog.errors import ContentError, Problem
-from gundog.fields import YEAR, Fields, read_yaml, unknown
+from gundog.fields import YEAR, Fields, plain_key, read_yaml, unknown
 from gundog.interval import parse_duration
 
 FILE = "gundog.yaml"
@@ -35,6 +36,7 @@ _BYTES_PER_THREAD = 500_000_000
 HUNT_LIMIT = timedelta(minutes=10)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z_]\w*")
+_DIGITS = 12
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _NO_QUESTION_MARK = "DuckDB keeps its log elsewhere where a path holds a ?: choose another name"
 _TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
@@ -129,7 +131,7 @@ def load(
     if problems:
         raise ContentError(_masked(problem, used) for problem in problems)
     expanded = _expand(data, "", environ, used, unset, problems)
-    settings = _read(Fields(expanded, FILE, problems, known=_KEYS), root)
+    settings = _read(Fields(expanded, FILE, problems, known=_KEYS, secret=True), root)
     problems = [one for one in problems if not _follows(one, unset)]
     always = {key.partition(".")[0] for key in unset} - MAY_BE_UNSET
     problems += _lacking(unset, {*uses, *always})
@@ -163,8 +165,8 @@ def _lacking(unset: Mapping[str, Sequence[str]], keys: Collection[str]) -> list[
         for name in names if any(_within(key, outer) for outer in keys) else ():
             places.setdefault(name, []).append(key)
     return [
-        Problem(FILE, first, _variable_problem(f"${{{name}}}", name) + (
-            f" (so does {', '.join(others)})" if others else ""
+        Problem(FILE, plain_key(first), _variable_problem(f"${{{name}}}", name) + (
+            f" (so does {', '.join(map(plain_key, others))})" if others else ""
         ))
         for name, (first, *others) in places.items()
     ]  # fmt: skip
@@ -203,7 +205,7 @@ def split_uri(template: str) -> tuple[str, str, str]:
 
 
 def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         problems.append(
             Problem(
                 FILE,
@@ -213,11 +215,7 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
             )
         )
         return {}
-    try:
-        return read_yaml(path, FILE, problems)
-    except ValueError as error:
-        problems.append(Problem(FILE, "", f"cannot be read: {error}: put dates in quotes"))
-        return {}
+    return read_yaml(path, FILE, problems, secret=True)
 
 
 def _expand(
@@ -246,11 +244,15 @@ def _expand(
         name = match[1]
         if name in environ and match[0].endswith("}"):
             used[name] = environ[name]
-            return environ[name]
+            if text_files.is_text(environ[name]):
+                return environ[name]
+            what = f"names ${{{name}}}, whose value is not UTF-8: set it again in UTF-8"
+            problems.append(Problem(FILE, plain_key(key), what))
+            return ""
         if match[0].endswith("}") and _NAME.fullmatch(name):
             unset[key] = (*unset.get(key, ()), name)
         else:
-            problems.append(Problem(FILE, key, _variable_problem(match[0], name)))
+            problems.append(Problem(FILE, plain_key(key), _variable_problem(match[0], name)))
         return match[0]
 
     return _VARIABLE.sub(replacement, value)
@@ -258,7 +260,7 @@ def _expand(
 
 def _variable_problem(text: str, name: str) -> str:
     if not text.endswith("}") or not _NAME.fullmatch(name):
-        return f"holds {text!r}: write ${{NAME}} for a variable of the environment"
+        return "holds a ${ that names no variable: write ${NAME} for one of the environment"
     return f"names ${{{name}}}, which the environment does not have: set it or remove the key"
 
 
@@ -305,9 +307,9 @@ def _content(fields: Fields, root: Path) -> tuple[str, ...]:
     folders = fields.texts("content", ("builtin", "."))
     if not folders:
         fields.problem("content", "is empty: write [builtin, .]")
-    for folder in folders:
-        if folder != "builtin" and not (root / folder).is_dir():
-            fields.problem("content", f"names {folder!r}, which is no folder in {root}")
+    for place, folder in enumerate(folders):
+        if folder != "builtin" and not text_files.is_folder(root / folder):
+            fields.problem(f"content.{place}", f"is no folder in {root}: make it, or remove it")
     return folders
 
 
@@ -349,13 +351,16 @@ def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
 
 def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
     if isinstance(value, str):
-        for problem in _template_problems(value.strip()):
+        template = Fields({key: value}, fields.path, fields.problems, secret=True).text(key)
+        for problem in _template_problems(template):
             fields.problem(key, problem)
-        yield LakePath(value.strip())
+        yield LakePath(template)
     elif isinstance(value, dict):
         yield _lake_options(fields, key, value)
     else:
-        fields.problem(key, f"is {value!r}: write a path, or keys and values with a path")
+        fields.problem(
+            key, f"is {fields.said(value)}: write a path, or keys and values with a path"
+        )
 
 
 def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
@@ -377,7 +382,9 @@ def _columns(fields: Fields) -> dict[str, str]:
     columns = fields.mapping("columns")
     for name, column in columns.items():
         if not isinstance(name, str) or not isinstance(column, str):
-            fields.problem(f"columns.{name}", f"is {column!r}: write the file's column name")
+            fields.problem(
+                f"columns.{name}", f"is {fields.said(column)}: write the file's column name"
+            )
     return {str(name): str(column) for name, column in columns.items()}
 
 
@@ -385,7 +392,7 @@ def _template_problems(template: str) -> Iterator[str]:
     """What keeps a lake path from being listed."""
     scheme, authority, path = split_uri(template)
     if scheme and scheme not in SCHEMES:
-        yield f"{scheme}: {unknown(scheme, SCHEMES, 'scheme')}"
+        yield f"begins with what {unknown(scheme, SCHEMES, 'scheme', secret=True)}"
     elif scheme:
         yield from _authority_problems(scheme, authority)
     if not path.strip("/") or path.endswith("/"):
@@ -449,7 +456,7 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
     channels: list[Channel] = []
     for place, item in enumerate(fields.items("notify")):
         if not isinstance(item, dict):
-            fields.problem(f"notify.{place}", f"is {item!r}: write keys and values")
+            fields.problem(f"notify.{place}", f"is {fields.said(item)}: write keys and values")
             continue
         inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, item)
         channel = Channel(
@@ -462,7 +469,7 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             tenants=inner.texts("tenants"),
         )
         if channel.name and channel.name in [one.name for one in channels]:
-            inner.problem("name", f"{channel.name!r} stands twice: name each channel once")
+            inner.problem("name", "stands twice: name each channel once")
         channels.append(channel)
     if channels and all(channel.tenants for channel in channels):
         fields.problem(
@@ -496,18 +503,18 @@ def _url(fields: Fields, key: str) -> str | None:
 def _workers(fields: Fields) -> str | None:
     address = fields.text("workers", "") or None
     if address and not re.fullmatch(r"[a-z]+://\S+", address):
-        fields.problem("workers", f"is {address!r}: write a scheduler's address, tcp://HOST:8786")
+        fields.problem("workers", "is no address: write a scheduler's, tcp://HOST:8786")
     return address
 
 
 def _file(fields: Fields, key: str, default: str, root: Path) -> Path:
     text = fields.text(key, default) or default
     if "://" in text:
-        fields.problem(key, f"is {text!r}: it must be a file on a local disk")
-    elif (root / text).is_dir():
-        fields.problem(key, f"is {text!r}, a folder: name a file in it")
+        fields.problem(key, "is an address: it must be a file on a local disk")
+    elif text_files.is_folder(root / text):
+        fields.problem(key, "is a folder: name a file in it")
     elif "?" in text:
-        fields.problem(key, f"is {text!r}: {_NO_QUESTION_MARK}")
+        fields.problem(key, f"holds a ?: {_NO_QUESTION_MARK}")
     return root / text
 
 
@@ -515,10 +522,13 @@ def _size(fields: Fields, key: str, default: str) -> int:
     text = fields.text(key, default) or default
     found = _SIZE.fullmatch(text)
     if not found:
-        fields.problem(key, f"is {text!r}: write a size such as 4GB or 800MB")
+        fields.problem(key, "is no size: write one such as 4GB or 800MB")
         return _BYTES_PER_THREAD
     base = 1024 if found[3] else 1000
+    if len(found[1]) > _DIGITS:
+        fields.problem(key, "is more than any machine has: write a size such as 4GB or 800MB")
+        return _BYTES_PER_THREAD
     size = int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
     if size < _BYTES_PER_THREAD:
-        fields.problem(key, f"is {text!r}, too little to stage a file: write at least 500MB")
+        fields.problem(key, "is too little to stage a file: write at least 500MB")
     return size

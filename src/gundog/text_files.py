@@ -108,6 +108,14 @@ def read(path: Path, most: int = MOST_BYTES) -> str:
         raise InputError(f"cannot be read: line {line} is not UTF-8: save it as UTF-8") from error
 
 
+def is_folder(path: Path) -> bool:
+    """True for a folder; False also for what no path can be, such as one of 5,000 letters."""
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
+
+
 def readable(name: str) -> str:
     """A name without the bytes that no UTF-8 text can hold.
 
