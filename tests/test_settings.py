@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent
@@ -11,6 +11,7 @@ from textwrap import dedent
 import pytest
 
 from gundog import detection
+from gundog.child import Child
 from gundog.errors import ContentError
 from gundog.project import load_project
 from gundog.settings import (
@@ -495,17 +496,24 @@ SHAPES = (
 )  # fmt: skip
 
 
+@pytest.fixture(scope="module")
+def helper() -> Iterator[Child]:
+    """One process that reads the content of many projects."""
+    with Child("gundog.content") as made:
+        yield made
+
+
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 @pytest.mark.parametrize("place", list(hostile_files.places(FULL)), ids=str)
 def test_no_secret_at_any_place_is_in_any_message(
-    tmp_path: Path, place: hostile_files.Path
+    tmp_path: Path, helper: Child, place: hostile_files.Path
 ) -> None:
     """Whatever stands in a wrong place may be a password: what people write, or the environment."""
     path = kit.make_project(tmp_path, series=True) / "gundog.yaml"
     for shape in SHAPES:
         path.write_text(hostile_files.dump(hostile_files.put(FULL, place, shape)))
         try:
-            project = load_project(tmp_path, {"SECRET": MARKER})
+            project = load_project(tmp_path, {"SECRET": MARKER}, helper=helper)
         except ContentError as error:
             said = str(error)
         else:

@@ -10,6 +10,7 @@ from pathlib import Path
 from gundog import acknowledged, channels, child, content, exceptions, loading, settings
 from gundog.content import Content
 from gundog.errors import ContentError, Problem
+from gundog.fields import plain_key
 from gundog.settings import Settings
 
 
@@ -46,7 +47,7 @@ def load_settings(
     """
     loaded = settings.load(root, environ, uses)
     problems = [
-        Problem(settings.FILE, f"notify.{channel.name}.url", what)
+        Problem(settings.FILE, plain_key(f"notify.{channel.name}.url"), what)
         for place, channel in enumerate(loaded.notify)
         if f"notify.{place}.url" not in loaded.unset and (what := channels.url_problem(channel.url))
     ]
