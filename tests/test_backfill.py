@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 
 from gundog import intake, pace, progress, run, stage, warehouse
@@ -131,7 +132,7 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     )  # fmt: skip
     _wait_for("1 hunt", process)
     process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=60)
+    out, rest = process.communicate(timeout=kit.HUNG_S)
     done = table(project, "select count(*) from run_intervals")[0][0]
 
     assert process.returncode == 130
@@ -152,11 +153,13 @@ def test_second_ctrl_c_stops_at_once(project: Path) -> None:
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
     )  # fmt: skip
     _wait_for("staging", process)
-    time.sleep(1)  # by then the first query of the hunt has begun
+    while not list((project / ".gundog/warehouse.tmp").glob("sandbox-*")):
+        assert process.poll() is None
+        time.sleep(0.01)  # until the process that hunts has opened the warehouse
     process.send_signal(signal.SIGINT)
     _wait_for("Ctrl-C again stops at once", process)
     process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=10)
+    _, rest = process.communicate(timeout=kit.HUNG_S)
     sql.write_text(fast)
 
     assert process.returncode == -signal.SIGINT  # which a shell shows as 130
@@ -174,14 +177,22 @@ def _wait_for(what: str, process: subprocess.Popen[str]) -> None:
         said += line
 
 
+def _interrupt_the_query(con: duckdb.DuckDBPyConnection) -> None:
+    """Ctrl-C once a query of the connection is under way."""
+    while con.query_progress() <= 0:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def test_ctrl_c_in_a_query_is_no_failure() -> None:
     """Whoever calls a run from Python gets KeyboardInterrupt, not a detection that failed."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT])
     try:
-        timer.start()
-        with warehouse.connect(threads=1) as con, pytest.raises(RuntimeError) as raised:
-            con.execute("select sum(sin(i)) from range(1000000000000) as r(i)")
+        with warehouse.connect(threads=1) as con:
+            con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
+            threading.Thread(target=_interrupt_the_query, args=(con,)).start()
+            with pytest.raises(RuntimeError) as raised:
+                con.execute("select sum(sin(i)) from range(1000000000000) as r(i)")
     finally:
         signal.signal(signal.SIGINT, before)
     assert warehouse.is_interrupt(raised.value)
@@ -207,7 +218,7 @@ def test_bar_on_a_terminal(project: Path) -> None:
         shown += part
     os.close(screen)
 
-    assert process.wait(60) == 0
+    assert process.wait(kit.HUNG_S) == 0
     assert b"/9" in shown
     assert b"days" in shown
 

@@ -26,6 +26,7 @@ from gundog import channels, mail, messages
 from gundog.channels import deliver, place, url_problem
 from gundog.post import Answer
 from gundog.text import for_json
+from tests import kit
 from tests.hostile import HOSTILE, Tags, assert_harmless, unseen
 from tests.sinks import PostOffice, Sink, http_sink, smtp_sink
 
@@ -70,7 +71,7 @@ def hostile_bodies() -> list[str]:
     ]
 
 
-def send(url: str, text: str | None = None, timeout_s: float = 5) -> Answer:
+def send(url: str, text: str | None = None, timeout_s: float = kit.HUNG_S) -> Answer:
     return deliver(url, text or body(), KEY, AT, timeout_s)
 
 

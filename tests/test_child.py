@@ -16,6 +16,7 @@ import pytest
 
 from gundog import child
 from gundog.child import Child, EndedError, LateError
+from tests import kit
 
 MEMORY = 500_000_000
 ENDLESS = "select count(*) from range(10000000) a, range(10000000) b where (a.range*b.range)%7=3"
@@ -67,7 +68,7 @@ def alive(pid: int) -> bool:
 
 def test_child_answers_one_call_after_the_other_in_one_process(helper: Child) -> None:
     """Values come back as they are, and no process is started for each call."""
-    first, second = (helper.call(os.getpid, seconds=30) for _ in range(2))
+    first, second = (helper.call(os.getpid, seconds=kit.HUNG_S) for _ in range(2))
 
     assert first == second == helper.pid
     assert first != os.getpid()
@@ -97,9 +98,9 @@ def test_work_that_takes_too_long_is_killed_and_the_next_call_is_answered(helper
 def test_huge_value_is_an_error_and_the_process_goes_on(helper: Child) -> None:
     """What memory_limit does not count, the process's own limit does."""
     with pytest.raises(EndedError, match="Memory"):
-        helper.call(query, HUGE, memory=MEMORY, seconds=60)
+        helper.call(query, HUGE, memory=MEMORY, seconds=kit.HUNG_S)
 
-    assert helper.call(query, "select 1", memory=MEMORY, seconds=60) == [(1,)]
+    assert helper.call(query, "select 1", memory=MEMORY, seconds=kit.HUNG_S) == [(1,)]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
@@ -175,9 +176,9 @@ def test_the_child_ends_with_its_parent(number: signal.Signals, sql: str) -> Non
     pid = int(parent.stdout.readline())
     time.sleep(0.2)
     parent.send_signal(number)
-    parent.wait(60)
+    parent.wait(kit.HUNG_S)
     parent.stdout.close()
-    for _ in range(600):
+    for _ in range(20 * kit.HUNG_S):
         if not alive(pid):
             break
         time.sleep(0.05)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
 import textwrap
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
     """A short form of `make torture`: every table equal after each step of nights and backfills."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash", "3", "2"],
-        cwd=HERE, capture_output=True, text=True, timeout=600, check=False,
+        cwd=HERE, capture_output=True, text=True, timeout=3 * kit.HUNG_S, check=False,
     )  # fmt: skip
 
     assert done.returncode == 0, done.stderr
@@ -80,7 +80,7 @@ def test_full_disk_is_one_clear_line_and_heals(
 ) -> None:
     """A disk that fills up at any moment: exit 1 and what to do; with room again all is right."""
     process = start(project, "backfill", *RANGE, file_limit=file_limit)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=kit.HUNG_S)
     other = make(tmp_path_factory.mktemp("other"))
     hunt(other, WEEK)
 
@@ -94,7 +94,7 @@ def test_full_disk_is_one_clear_line_and_heals(
 def test_two_runs_at_once_leave_what_one_leaves(project: Path) -> None:
     """The second waits for the first, finds everything done, and both end well."""
     first, second = (start(project, "backfill", *RANGE, "--wait", "2m") for _ in range(2))
-    ends = [process.communicate(timeout=120) for process in (first, second)]
+    ends = [process.communicate(timeout=kit.HUNG_S) for process in (first, second)]
 
     assert (first.returncode, second.returncode) == (0, 0), ends
     assert table(project, "select count(*), count(distinct finding_id) from findings") == [(9, 9)]
@@ -107,7 +107,7 @@ def test_second_run_that_may_not_wait_exits_3_and_names_the_first(project: Path)
     path = project / ".gundog/warehouse.duckdb"
     with warehouse.lock(path, timedelta(), kit.NOW):
         process = start(project, "hunt", *RANGE)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=kit.HUNG_S)
 
     assert process.returncode == 3
     assert f"since {format_time(kit.NOW)}" in said
@@ -152,7 +152,7 @@ def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path)
         for turn in range(50):
             publish.publish(con, path, now=kit.NOW + turn * DAY, late_arrival=7 * DAY)
     stop.touch()
-    out, said = reader.communicate(timeout=60)
+    out, said = reader.communicate(timeout=kit.HUNG_S)
     old = held.execute("select count(*) from runs").fetchall()
     held.close()
 
@@ -173,11 +173,11 @@ def test_leftovers_of_a_killed_run_are_cleared(project: Path) -> None:
     folder = project / ".gundog"
     kit.write_text(folder / "warehouse.tmp/stage-x/copy.parquet", "x")
     kit.write_text(folder / ".findings.duckdb.77.tmp", "x")
-    began = time.time()
+    os.utime(folder / "findings.duckdb", (1, 1))
 
     hunt(project, WEEK)
 
     left = [path for path in folder.rglob("*") if path.is_file() and "tmp" in str(path.name)]
     assert left == []
     assert not list((folder / "warehouse.tmp").glob("stage-*"))
-    assert (folder / "findings.duckdb").stat().st_mtime >= began - 1
+    assert (folder / "findings.duckdb").stat().st_mtime > 1

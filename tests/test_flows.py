@@ -180,17 +180,16 @@ def parts(run: Any, count: int) -> Counter[tuple[str, str]]:
             named = Counter((one.name, one.state.name) for one in known if one.state)
             return named if len(known) >= count else None
 
-        return until(ended, 60)
+        return until(ended)
 
 
-def until(found: Callable[[], Any], seconds: float) -> Any:
-    """What `found` gives as soon as it gives something."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def until(found: Callable[[], Any]) -> Any:
+    """What `found` gives as soon as it gives something; a server that hangs gives nothing."""
+    for _ in range(3 * kit.HUNG_S):
         if (value := found()) is not None:
             return value
         time.sleep(0.3)
-    raise TimeoutError(f"nothing after {seconds} s")
+    raise TimeoutError("nothing came")
 
 
 def hunted(root: Path) -> list[str]:
@@ -417,14 +416,14 @@ class Served:
 
         def answer() -> bytes | None:
             try:
-                with urllib.request.urlopen(request, timeout=30) as found:  # noqa: S310
+                with urllib.request.urlopen(request, timeout=kit.HUNG_S) as found:  # noqa: S310
                     return bytes(found.read())
             except HTTPError as error:
                 if error.code == 503:  # its SQLite is locked by another writer for the moment
                     return None
                 raise
 
-        text = until(answer, 30)
+        text = until(answer)
         return json.loads(text) if text else None
 
     def deployment(self, name: str) -> Any:
@@ -438,7 +437,7 @@ class Served:
         path = f"/deployments/{self.deployment(name)['id']}/create_flow_run"
         return str(self.call("POST", path, {"parameters": parameters, "state": state})["id"])
 
-    def ended(self, run_id: str, seconds: float = 90) -> Any:
+    def ended(self, run_id: str) -> Any:
         """The run once it is over."""
 
         def over() -> Any:
@@ -446,7 +445,7 @@ class Served:
             final = run["state_type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
             return run if final else None
 
-        return until(over, seconds)
+        return until(over)
 
     def stop(self) -> None:
         """Ends the script, which ends what it started; by force where it does not."""
@@ -454,11 +453,11 @@ class Served:
         pids = [int(pid) for pid in children.read_text().split()] if children.exists() else []
         self.process.terminate()
         try:
-            self.process.wait(45)
+            self.process.wait(kit.HUNG_S)
         except subprocess.TimeoutExpired:
             for pid in [*pids, self.process.pid]:
                 os.kill(pid, signal.SIGKILL)
-            self.process.wait(10)
+            self.process.wait(kit.HUNG_S)
             raise
         finally:
             self.log.close()
@@ -479,7 +478,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 raise RuntimeError((home / "serve.log").read_text(encoding="utf-8"))
             return "Prefect is at" in (home / "serve.log").read_text(encoding="utf-8") or None
 
-        until(ready, 240)
+        until(ready)
         yield served
     finally:
         served.stop()
@@ -515,7 +514,7 @@ def test_schedule_fires_and_hunts_the_night_before(served: Served) -> None:
         )
         return next((run for run in found if run["auto_scheduled"]), None)
 
-    run = until(first, 150)
+    run = until(first)
     served.call("PATCH", f"/deployments/{served.deployment('nightly')['id']}", {"paused": True})
     night = last_complete(parse_time(run["expected_start_time"]), DAY)
 
@@ -555,7 +554,7 @@ def test_killed_flow_process_is_crashed_and_the_next_run_goes_on(
         busy = text and (project / ".gundog/warehouse.tmp").exists()
         return int(run["infrastructure_pid"]) if busy else None
 
-    os.kill(until(under_way, 60), signal.SIGKILL)
+    os.kill(until(under_way), signal.SIGKILL)
     assert served.ended(killed)["state_name"] == "Crashed"
 
     run = served.ended(served.create("backfill", days))

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from gundog import query, statement
 from gundog.errors import InputError, QueryError
+from tests import kit
 from tests.escapes import ESCAPES, INWARD, OTHER_TABLES, OUTWARD, fill
 
 MEMORY = 200_000_000
@@ -80,7 +81,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def con(home: Place) -> Iterator[duckdb.DuckDBPyConnection]:
     with query.sandbox(
-        home.database, memory_limit=MEMORY, threads=1, temp_directory=home.spill, timeout_s=20
+        home.database,
+        memory_limit=MEMORY,
+        threads=1,
+        temp_directory=home.spill,
+        timeout_s=kit.HUNG_S,
     ) as con:
         yield con
 
@@ -89,7 +94,7 @@ def con(home: Place) -> Iterator[duckdb.DuckDBPyConnection]:
 def fresh(place: Place) -> Iterator[duckdb.DuckDBPyConnection]:
     """A sandbox for one test, for what may leave something in its connection."""
     with query.sandbox(
-        place.database, memory_limit=MEMORY, threads=1, temp_directory=None, timeout_s=20
+        place.database, memory_limit=MEMORY, threads=1, temp_directory=None, timeout_s=kit.HUNG_S
     ) as con:
         yield con
 
@@ -483,7 +488,7 @@ def test_a_sandbox_has_the_settings_it_was_given(home: Place, con: duckdb.DuckDB
 
     assert found["memory_limit"] == "190.7 MiB"
     assert found["threads"] == "1"
-    assert found["max_execution_time"] == "20000"
+    assert found["max_execution_time"] == f"{kit.HUNG_S * 1000}"
     assert str(found["temp_directory"]).startswith(f"{home.spill}/sandbox-")
     assert found["timezone"] == "UTC"
     assert found["lock_configuration"] == "true"

@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import textwrap
-import time
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,6 +18,7 @@ from gundog.errors import InputError, LockError
 from gundog.interval import parse_range
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
+from tests.test_laws import content
 
 PAIR_ID = "11111111-1111-4111-8111-111111111111"
 
@@ -453,33 +454,96 @@ def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> No
     finally:
         holder.stdin.close()
         holder.stdout.close()
-        holder.wait(10)
+        holder.wait(kit.HUNG_S)
 
     assert hunt(project).exit_status == 0
 
 
-def test_killed_run_leaves_what_the_next_one_needs(project: Path) -> None:
-    """kill -9 in the middle, then the same command: the tables of an undisturbed run."""
-    for day in range(2, 9):
-        pair(project, f"2026-03-0{day}T10:00", f"2026-03-0{day}T11:00", number=10 * day, name="p")
-    code = textwrap.dedent(
-        f"""
-        from pathlib import Path
-        from tests import kit
-        kit.hunt(Path({str(project)!r}), ("2026-03-01", "2026-03-09"))
-        """
-    )
-    here = Path(__file__).parents[1]
-    for delay in (0.4, 0.8, 1.2):
-        victim = subprocess.Popen([sys.executable, "-c", code], cwd=here)
-        time.sleep(delay)
-        victim.send_signal(signal.SIGKILL)
-        victim.wait(10)
+# A run of a process of its own that dies in a step: where, and just before which function of ours.
+DYING = """
+import os, signal, sys
+from importlib import import_module
+from pathlib import Path
+from uuid import UUID
+from gundog import run
+from gundog.interval import parse_range
+from tests.kit import NOW
 
-    hunt(project, ("2026-03-01", "2026-03-09"))
+root, wanted, module, function = sys.argv[1:]
+inside = []
 
-    assert table(project, "select count(*), count(distinct finding_id) from findings") == [(7, 7)]
-    assert set(states(project)) == {f"{day:02}" for day in range(1, 10)}
+def step(name, part):
+    inside.append(name)
+    done = part()
+    inside.pop()
+    return done
+
+*owners, function = function.split(".")
+target = import_module(module)
+for owner in owners:
+    target = getattr(target, owner)
+real = getattr(target, function)
+
+def dying(*arguments, **named):
+    if " ".join(inside).startswith(wanted):
+        print("in", *inside, flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(*arguments, **named)
+
+setattr(target, function, dying)
+request = run.Request("hunt", parse_range("2026-03-05", "2026-03-07"))
+run.run(run.load_project(Path(root), {}), request, NOW, UUID(int=1), step=step)
+"""
+
+
+def small(root: Path) -> Path:
+    """Three days of pairs, in files of their own."""
+    kit.make_project(root, series=True)
+    kit.fill_days(root, "2026-03-04", 4)
+    for day in (5, 6, 7):
+        pair(root, f"2026-03-0{day}T10:00", f"2026-03-0{day}T11:00", number=10 * day, name="p")
+    for path in (root / "lake").rglob("*.parquet"):
+        os.utime(path, (1, 1))
+    return root
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+    """The tables that a run leaves which nobody kills."""
+    root = small(tmp_path_factory.mktemp("undisturbed"))
+    hunt(root, ("2026-03-05", "2026-03-07"))
+    return content(root)
+
+
+@pytest.mark.parametrize(
+    ("step", "module", "function"),
+    [
+        ("list lake", "gundog.lake", "list_files"),
+        ("stage", "gundog.stage_store", "_record_files"),  # rows are there, nothing is committed
+        ("hunt pair 2026-03-06", "gundog.child", "Child.call"),
+        ("", "gundog.findings", "_store_ledger"),  # between two steps: findings, not the ledger
+        ("publish", "gundog.publish", "_rename"),  # built aside
+    ],
+)
+def test_killed_run_leaves_what_the_next_one_needs(
+    tmp_path: Path, undisturbed: dict[str, list[Any]], step: str, module: str, function: str
+) -> None:
+    """kill -9 within each step, then the same command: the tables of an undisturbed run.
+
+    Kills within `notify` are those of test_morning.
+    """
+    root = small(tmp_path)
+    victim = subprocess.run(
+        [sys.executable, "-c", DYING, str(root), step, module, function],
+        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert victim.returncode == -signal.SIGKILL, victim.stderr
+    assert victim.stdout.splitlines()[-1].startswith(f"in {step}".strip())
+
+    hunt(root, ("2026-03-05", "2026-03-07"))
+
+    assert content(root) == undisturbed
+    assert table(root, "select count(*), count(distinct finding_id) from findings") == [(3, 3)]
 
 
 def test_reader_of_the_old_file_is_undisturbed_by_a_publish(project: Path) -> None:

@@ -52,6 +52,19 @@ def test_stages_keep_their_hash() -> None:
     }
 
 
+def test_detections_keep_their_hash() -> None:
+    """One that changes starts anew with the last interval: then CHANGELOG, Detections, says why."""
+    assert {hunt.detection.stem: hunt.hash for hunt in LOADED.hunts} == {
+        "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
+        "mail_items_accessed": "a3edfa60d419b857",
+        "mail_items_accessed_time_series": "feb5d341b9335169",
+        "mailbox_export_removed": "b80f95eac77da3b2",
+        "new_client_app": "8509d9d03f7a68e0",
+        "other_users_mailboxes": "47dfbd6acccc6709",
+        "throttled_mailbox": "d9734ac280ac4e3f",
+    }
+
+
 @pytest.mark.parametrize("path", HUNTS, ids=name)
 def test_every_hunt_is_used(path: Path) -> None:
     """No SQL file lies around without a detection."""

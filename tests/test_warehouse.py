@@ -104,8 +104,37 @@ def test_file_that_is_no_warehouse_says_what_to_do(path: Path) -> None:
     assert path.exists()
 
 
-def test_warehouse_that_is_open_elsewhere_says_so(path: Path) -> None:
+def test_warehouse_that_is_let_go_meanwhile_is_opened(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What hunted for a killed run ends by itself, but may do so after the next run has begun."""
+    with warehouse.writable(path, memory_limit=500_000_000, threads=1):
+        pass
+    code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
+    naps = list[float]()
+    with subprocess.Popen(
+        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "open\n"
+
+        def nap(seconds: float) -> None:
+            naps.append(seconds)
+            holder.kill()
+            holder.wait()
+
+        monkeypatch.setattr(warehouse.time, "sleep", nap)
+        with warehouse.writable(path, memory_limit=500_000_000, threads=1):
+            pass
+
+    assert len(naps) == 1
+
+
+def test_warehouse_that_is_open_elsewhere_says_so(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A tool that holds the file is a store error, not a traceback."""
+    monkeypatch.setattr(warehouse.time, "sleep", lambda _: None)
     with warehouse.writable(path, memory_limit=500_000_000, threads=1):
         pass
     code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
@@ -124,7 +153,7 @@ def test_warehouse_that_is_open_elsewhere_says_so(path: Path) -> None:
     finally:
         holder.stdin.write("\n")
         holder.stdin.close()
-        holder.wait(20)
+        holder.wait(kit.HUNG_S)
         holder.stdout.close()
 
 
@@ -168,7 +197,7 @@ def test_lock_waits_for_the_other_to_end(path: Path) -> None:
     thread = threading.Thread(target=other)
     thread.start()
     entered.wait(10)
-    with warehouse.lock(path, timedelta(seconds=30), NOW):
+    with warehouse.lock(path, timedelta(seconds=kit.HUNG_S), NOW):
         order.append("this")
     thread.join()
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from functools import partial
@@ -23,6 +24,9 @@ from gundog.interval import format_time
 
 # A DuckDB file begins with three headers of 4,096 bytes.
 _HEADERS = 3 * 4096
+# The process that hunts ends by itself when its run was killed; a busy machine needs a while.
+_RELEASE_TRIES = 100
+_RELEASE_NAP_S = 0.1
 
 
 @contextmanager
@@ -80,11 +84,14 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     places.folder(path.parent)
     is_new = not path.exists()
     try:
-        con = connect(
-            path,
-            memory_limit=f"{memory_limit}B",
-            threads=threads,
-            temp_directory=str(path.with_suffix(".tmp")),
+        con = _released(
+            partial(
+                connect,
+                path,
+                memory_limit=f"{memory_limit}B",
+                threads=threads,
+                temp_directory=str(path.with_suffix(".tmp")),
+            )
         )
     except duckdb.Error as error:
         if is_new:
@@ -104,6 +111,18 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     finally:
         with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
             con.close()
+
+
+def _released(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+    """The connection, also where the process that hunted for a killed run still lets go."""
+    for _ in range(_RELEASE_TRIES):
+        try:
+            return opened()
+        except duckdb.IOException as error:
+            if "Conflicting lock" not in str(error):
+                raise
+            time.sleep(_RELEASE_NAP_S)
+    return opened()
 
 
 def _unopened(path: Path, error: duckdb.Error) -> StoreError:
