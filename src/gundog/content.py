@@ -630,8 +630,19 @@ def _read_sql(
     if sql is None:
         return None
     refused = statement.check_statement(sql, set(stages), f"sql/{name}")
+    if not refused:
+        refused = _for_stages_only(sql)
     problems += [Problem(f"sql/{name}", "", what) for what in refused]
     return None if refused else sql
+
+
+def _for_stages_only(sql: str) -> list[str]:
+    """What is wrong with a hunt that calls gundog's own functions, which hunts do not have."""
+    called = sorted(statement.see(sql).functions.intersection(_VERSIONS))
+    return [
+        f"calls {name}, which only stages may call: call it in sql/stage/ and keep its result"
+        for name in called
+    ]
 
 
 def _is_sql_name(name: str) -> bool:
