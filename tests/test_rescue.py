@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import reading
+from gundog import reading, rescue
 from gundog.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader
 from gundog.rescue import Patience
 from tests.lab import NOON, STAGE, Lab, good
@@ -120,7 +120,7 @@ def test_stage_that_fails_on_a_file_that_others_read_is_named_and_the_file_is_no
     None
 ):
     """An error of one stage's SQL is no fault of the file; a file that nobody reads is rejected."""
-    bad = {("birch", "b"): BROKEN} | {(stage, "c"): BROKEN for stage in STAGES}
+    bad = {("birch", "b"): BROKEN} | {(stage, "c"): BROKEN for stage in (*STAGES, rescue.EVERY_ROW)}
     with lab_of() as lab:
         done = lab.stage(reader=failing(bad))
 
@@ -165,3 +165,46 @@ def test_memory_that_lacks_does_not_leave_a_stage_out_at_once() -> None:
         assert not patience.left_out
         assert lab.states() == {"c": "staged"}
         assert {Path(path).stem for path, _ in done.log.unread} == {"a", "b"}
+
+
+FAILING = {
+    "a cast": STAGE.replace("Id as id", "RawEventData::integer as id"),
+    "a time without end": STAGE.replace(
+        "    Timestamp as event_time", "    'infinity'::timestamptz as event_time"
+    ),
+}
+
+
+@pytest.mark.parametrize("sql", FAILING.values(), ids=FAILING.keys())
+def test_stage_that_comes_later_and_fails_leaves_what_others_read(tmp_path: Path, sql: str) -> None:
+    """SQL that every file breaks rejects none: rows, hours and state stay as they were."""
+    lab = Lab(tmp_path, {"mail": STAGE})
+    lab.put(good(1), "a")
+    lab.put(good(2), "b")
+    lab.stage()
+    before = lab.rows("select * exclude (seen_seq) from source_files order by path")
+    lab.write_stages({"evil": sql})
+
+    done = lab.stage()
+
+    assert done.rejected == []
+    assert len(done.log.unread) == 2
+    assert all("sql/stage/evil.sql: " in error for _, error in done.log.unread)
+    assert lab.rows("select id from mail order by id") == [(1,), (2,)]
+    assert lab.rows("select * exclude (seen_seq) from source_files order by path") == before
+    lab.opened.close()
+
+
+def test_file_that_no_stage_can_use_is_no_bad_file(tmp_path: Path) -> None:
+    """Each stage is named with its own error, and mended SQL reads the file."""
+    lab = Lab(tmp_path, {f"evil{n}": sql for n, sql in enumerate(FAILING.values())})
+    lab.put(good(1))
+
+    done = lab.stage()
+
+    assert done.rejected == []
+    assert ["INT32" in error for _, error in done.log.unread] == [True, False]
+    lab.write_stages({"evil0": STAGE, "evil1": STAGE})
+    lab.stage()
+    assert lab.rows("select id from evil0 union all select id from evil1") == [(1,), (1,)]
+    lab.opened.close()

@@ -1,7 +1,8 @@
 """A batch read whatever is in it: when that fails, in parts, until the bad file or stage is left.
 
-A file that cannot be read is rejected. A stage whose SQL computes without end or outgrows memory
-costs no other stage its rows; the files that it could not read wait for the next run.
+A file that cannot be read without any stage's SQL is rejected. A stage whose SQL fails, computes
+without end or outgrows memory costs no other stage its rows; the files that it could not read wait
+for the next run.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from gundog import quoting
 from gundog.binding import Remarks
 from gundog.content import Stage
 from gundog.errors import StoreError
@@ -19,6 +21,7 @@ from gundog.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader, T
 
 Near = tuple[Task, Path]
 _MORE = "give more memoryLimit in gundog.yaml or free disk space, and run again"
+EVERY_ROW = "every row"  # no stage of a content folder has this name
 _LEFT_OUT = (
     "left out of this run, for files that it could not read took twice the huntLimit ({why}):"
     " its files and hunts are tried again by the next run"
@@ -123,7 +126,7 @@ def _by_stage(group: Sequence[Near], stages: tuple[Stage, ...], way: Way) -> Ite
             bad.append((stage, outcome))
     if good:
         yield _joined(good)
-    elif len(group) == 1 and all(failure.kind == BROKEN for _, failure in bad):
+    elif _are_broken(bad) and len(group) == 1 and _is_bad(*group[0], way):
         yield from _again(group[0], stages, bad[0][1], way)
         return
     for stage, failure in bad:
@@ -152,20 +155,37 @@ def _again(
     task = replace(near[0], stages=stages)
     lacking = failure.kind == LACKING
     last: Read | Failed = failure
+    path = near[1]
     if (lacking and way.batch.limits.threads > 1) or (
         failure.kind == BROKEN and way.is_partial(task)
     ):
         try:
-            last = _attempt([(task, way.whole(task))], stages, way, 1 if lacking else None)
+            path = way.whole(task)
+            last = _attempt([(task, path)], stages, way, 1 if lacking else None)
         except StoreError as error:
             way.log.unread.append((task.file.path, str(error)))
             return
     if isinstance(last, Read):
         yield last
-    elif last.kind == BROKEN and not only:
+    elif last.kind == BROKEN and not only and _is_bad(task, path, way):
         yield Read((task,), Remarks(), error=last.error)
     else:
         _give_up(task, stages, last, way)
+
+
+def _are_broken(bad: Sequence[tuple[Stage, Failed]]) -> bool:
+    return all(failure.kind == BROKEN for _, failure in bad)
+
+
+def _is_bad(task: Task, near: Path, way: Way) -> bool:
+    """True for a file whose rows cannot be read, whatever SQL reads them."""
+    source = way.batch.source.name
+    # A hash of whole rows reads every column.
+    sql = f"""select file_id, "Timestamp" as event_time, null::varchar as reject_reason,
+                     hash(whole) as hashed from {quoting.name(source)} as whole"""
+    every = Stage(EVERY_ROW, "", sql, source, "", ())
+    outcome = _attempt([(task, near)], (every,), way)
+    return isinstance(outcome, Failed) and outcome.kind == BROKEN
 
 
 def _give_up(task: Task, stages: tuple[Stage, ...], failure: Failed, way: Way) -> None:
