@@ -93,6 +93,17 @@ REFUSED = {
 }
 
 
+def test_types_nest_as_deep_as_anybody_writes_them_and_no_deeper():
+    """What would exhaust the stack is refused; lists need no depth."""
+    deep = "create table Evil (a {}integer{})"
+
+    assert described(source_ddl.read(deep.format("struct(a " * 48, ")" * 48), "Evil"))
+    assert described(source_ddl.read(deep.format("", "[]" * 40), "Evil"))
+    for depth in (60, 5_000):
+        with pytest.raises(QueryError, match="50 deep: read the column as json"):
+            source_ddl.read(deep.format("struct(a " * depth, ")" * depth), "Evil")
+
+
 @pytest.mark.parametrize("text", [pytest.param(sql, id=name) for name, sql in REFUSED.items()])
 def test_everything_else_is_refused_with_what_to_do(text: str):
     """No value, no constraint, no other table, no other statement."""

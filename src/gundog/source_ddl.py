@@ -98,6 +98,7 @@ class _Reader:
     def __init__(self, tokens: list[_Token], table: str) -> None:
         self._left = tokens[::-1]
         self._table = table
+        self._depth = 0
 
     def statement(self) -> str:
         wanted = f"write one create table {self._table} (…)"
@@ -170,12 +171,16 @@ class _Reader:
 
     def _between(self, part: Callable[[], str]) -> str:
         """Parts between brackets, each read by `part`, with the brackets."""
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise QueryError(f"nests types more than {_DEEPEST} deep: read the column as json")
         self._must("(")
         found = [part()]
         while self._peek().text == ",":
             self._next()
             found.append(part())
         self._must(")")
+        self._depth -= 1
         return f"({', '.join(found)})"
 
     def _name(self) -> str:
@@ -214,5 +219,6 @@ def _shown(token: _Token) -> str:
     return repr(token.text[:40]) if token.text else "its end"
 
 
+_DEEPEST = 50
 # Words that begin something else than a column; as a column's name they stand in quotes.
 _NO_NAMES = frozenset("check constraint exclude foreign like primary unique".split())
