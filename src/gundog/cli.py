@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from gundog.content import Hunt
     from gundog.run import Outcome, Project, Request
     from gundog.settings import Settings
+    from gundog.trying import Trials
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _INTERRUPTED = 130
@@ -594,35 +595,42 @@ def _misspelt(project: Project) -> Iterator[Problem]:
 
 
 def _test(arguments: argparse.Namespace) -> int:
-    from gundog import examples
+    from gundog.child import Child
 
-    project = _load(arguments)
-    for problem in project.content.problems:
-        _complain(problem)
-    named = [project.content.hunt(name) for name in arguments.detections]
-    hunts = named or project.content.hunts
+    with Child("gundog.content") as helper:
+        project = _load(arguments, helper=helper)
+        from gundog.trying import Trials
+
+        for problem in project.content.problems:
+            _complain(problem)
+        named = [project.content.hunt(name) for name in arguments.detections]
+        hunts, trials = named or project.content.hunts, Trials(helper, project)
+        failed = _try_examples(trials, hunts)
+        if arguments.mutate:
+            failed += _mutate(trials, hunts)
+    return 2 if failed or project.content.problems else 0
+
+
+def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
+    """Runs every example; returns how many failed."""
     tried = failed = 0
     for hunt in hunts:
         for example in hunt.detection.examples:
             tried += 1
-            found = examples.check(project.content, hunt, example)
+            found = trials.example(hunt, example)
             failed += bool(found)
             for line in found:
                 _complain(f"{hunt.detection.stem}: {example.name}: {line}")
     sys.stdout.write(f"{count(tried, 'example')}, {failed} failed\n")
-    if arguments.mutate:
-        failed += _mutate(project, hunts)
-    return 2 if failed or project.content.problems else 0
+    return failed
 
 
-def _mutate(project: Project, hunts: Sequence[Hunt]) -> int:
+def _mutate(trials: Trials, hunts: Sequence[Hunt]) -> int:
     """Judges the mutations of every firing example; returns how many failed."""
-    from gundog import mutations
-
     tried = failed = 0
     for hunt in hunts:
         for example in hunt.detection.examples:
-            for verdict in mutations.check(project.content, hunt, example):
+            for verdict in trials.mutations(hunt, example):
                 tried += 1
                 failed += bool(verdict.problem)
                 if verdict.problem:

@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import content, findings, locks, quoting, redelivery, series, tables, warehouse
+from gundog import child, content, findings, locks, quoting, redelivery, series, tables, warehouse
 from gundog.content import Content, Hunt, Source
 from gundog.detection import Example, repeated
 from gundog.errors import GundogError, InputError
@@ -69,7 +69,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
         covers = Interval(min(first, example.interval.start), example.interval.end)
         fill(con, loaded, hunt, rows, covers)
         if hunt.detection.series:
-            return series.hunt(con, hunt, example.interval, first).hits
+            return series.hunt(con, hunt, example.interval, first, apart=child.unlimited).hits
         return findings.match(con, hunt, example.interval, first)
 
 

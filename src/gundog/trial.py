@@ -12,7 +12,7 @@ from uuid import UUID
 
 import duckdb
 
-from gundog import examples, findings, series
+from gundog import child, examples, findings, series
 from gundog.content import Content, Hunt
 from gundog.detection import Detection, Example
 from gundog.errors import InputError
@@ -55,7 +55,7 @@ def lay(one: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> None
 def hunt(one: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
     """What one interval finds in the rows that were laid last."""
     if one.detection.series:
-        return series.hunt(one.con, one.hunt, interval, staged_from).hits
+        return series.hunt(one.con, one.hunt, interval, staged_from, apart=child.unlimited).hits
     return findings.match(one.con, one.hunt, interval, staged_from)
 
 

@@ -1,0 +1,92 @@
+"""Examples whose SQL never ends or outgrows memory: they fail alone, in a sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gundog import cli, run, trying
+from gundog.child import Child
+from tests import kit
+from tests.test_single_hunt import ENDLESS, HUGE, put_bomb
+
+
+@pytest.fixture
+def helper() -> Iterator[Child]:
+    with Child() as made:
+        yield made
+
+
+def failures(root: Path, helper: Child) -> dict[str, list[list[str]]]:
+    """What is said of the examples of each detection."""
+    project = run.load_project(root, {}, helper=helper)
+    trials = trying.Trials(helper, project)
+    return {
+        hunt.detection.stem: [trials.example(hunt, one) for one in hunt.detection.examples]
+        for hunt in project.content.hunts
+    }
+
+
+def test_example_that_never_ends_fails_alone(
+    tmp_path: Path, helper: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others of the project are tried, mutations too."""
+    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=2))
+    kit.make_project(tmp_path)
+    put_bomb(tmp_path, ENDLESS)
+
+    found = failures(tmp_path, helper)
+
+    assert found["pair"] == [[], []]
+    assert [line[:26] for (line,) in found["boom"]] == ["takes longer than 2s: read"] * 2
+
+
+def test_a_third_example_is_not_tried(
+    tmp_path: Path, helper: Child, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two that are late are enough, as in a run."""
+    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=1))
+    kit.make_project(tmp_path)
+    put_bomb(tmp_path, ENDLESS)
+    project = run.load_project(tmp_path, {}, helper=helper)
+    trials = trying.Trials(helper, project)
+    hunt = project.content.hunt("boom")
+
+    said = [trials.example(hunt, hunt.detection.examples[0])[0] for _ in range(3)]
+
+    assert said[0] == said[1] != said[2]
+    assert said[2].startswith("is not tried")
+    assert trials.mutations(hunt, hunt.detection.examples[0])[0].problem.startswith("is not tried")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
+def test_example_that_outgrows_memory_says_so(tmp_path: Path, helper: Child) -> None:
+    """With what to do about it."""
+    kit.make_project(tmp_path)
+    put_bomb(tmp_path, HUGE)
+
+    found = failures(tmp_path, helper)
+
+    assert found["pair"] == [[], []]
+    assert any("build smaller values" in line for lines in found["boom"] for line in lines)
+
+
+def test_the_command_tries_all_and_exits_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a traceback."""
+    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=2))
+    kit.make_project(tmp_path)
+    put_bomb(tmp_path, ENDLESS)
+
+    status = cli.main(["test", "--project", str(tmp_path)])
+    out, said = capsys.readouterr()
+
+    assert status == 2
+    assert out == "4 examples, 2 failed\n"
+    assert said.count("takes longer than 2s") == 2
+    assert "Traceback" not in said
