@@ -38,7 +38,7 @@ PUBLISHED = (
     "findings", "evidence", "finding_changes", "run_intervals", "source_files", "series_points",
     "detections",
 )  # fmt: skip
-KEPT = ("source_hours", "stage_hours", "series_counts", "happenings")
+KEPT = ("source_hours", "stage_hours", "counted_files", "day_counts", "series_counts", "happenings")
 
 
 def make_world(root: Path) -> None:

@@ -5,6 +5,7 @@
 -- Interval: all rows of the files at hand.
 -- Reads:    CloudAppEvents
 -- Params:   none
+-- Keys:     mailbox
 
 with records as (
     select

@@ -5,6 +5,7 @@
 -- Interval: all rows of the files at hand.
 -- Reads:    DeviceProcessEvents
 -- Params:   none
+-- Keys:     device_id | host_name, account_sid | account_name
 
 with candidates as (
     select *

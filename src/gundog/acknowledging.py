@@ -71,7 +71,8 @@ def _covers(project: Project, entry: Entry, now: datetime) -> str:
         before = state.read(con, about, now)
         after = state.read(con, state.acknowledging(about, entry), now)
     covered = dict(after.acknowledged)[entry]
-    what = "rejected file" if entry.kind == acknowledged.REJECTED else "interval"
+    kinds = {acknowledged.REJECTED: "rejected file", acknowledged.DRIFT: "day"}
+    what = kinds.get(entry.kind, "interval")
     if not covered:
         return "It covers nothing that gundog status names today: check source, kind and days"
     return (

@@ -29,6 +29,7 @@ from gundog import (
     records,
     redelivery,
     source_ddl,
+    stage_keys,
     statement,
     tables,
     text_files,
@@ -38,6 +39,7 @@ from gundog.detection import Detection
 from gundog.detection_files import Claim, Place
 from gundog.errors import ContentError, InputError, Problem, QueryError
 from gundog.fields import brief, brief_name, plain_key, unknown
+from gundog.stage_keys import Keys
 
 STAGE_COLUMNS = {
     "file_id": "BIGINT",
@@ -90,7 +92,10 @@ class Source:
 
 @dataclass(frozen=True)
 class Stage:
-    """A staged table: the SELECT that fills it, from which source, with which columns."""
+    """A staged table: the SELECT that fills it, from which source, with which columns.
+
+    `keys` are the columns without which a row is of no use; they change no row and no hash.
+    """
 
     name: str
     path: str
@@ -98,6 +103,7 @@ class Stage:
     source: str
     hash: str
     columns: tuple[tuple[str, str], ...]
+    keys: Keys = ()
 
     @property
     def table(self) -> str:
@@ -431,7 +437,9 @@ def _load_stage(
         if dict(columns).get(column) != kind:
             problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
     problems += _column_name_problems(where, columns)
-    return Stage(name, where, sql, read[0], stage_hash(sql, sources[read[0]]), columns)
+    keys = stage_keys.parse(sql)
+    problems += [Problem(where, "Keys", what) for what in stage_keys.problems(keys, dict(columns))]
+    return Stage(name, where, sql, read[0], stage_hash(sql, sources[read[0]]), columns, keys)
 
 
 def _column_name_problems(

@@ -97,12 +97,17 @@ class Outcome:
         """Names something that failed or had no data; the run exits 1."""
         entry = about.entry(self.acknowledged) if about else None
         if entry:
-            note = f"acknowledged: {entry.shown}"
-            if note not in self.notes:
-                self.notes.append(note)
+            self.note_known([entry])
             return
         self.problems.append(f"{title}: {text}")
         self.health.append(Health(key, title, text))
+
+    def note_known(self, entries: Iterable[Entry]) -> None:
+        """Notes what is known to be wrong, each entry once."""
+        for entry in entries:
+            note = f"acknowledged: {entry.shown}"
+            if note not in self.notes:
+                self.notes.append(note)
 
 
 Say = Callable[[str], None]

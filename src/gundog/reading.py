@@ -17,10 +17,11 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog import binding, columns, content, footers, locks, quoting, warehouse
+from gundog import binding, columns, content, day_counts, footers, locks, quoting, warehouse
 from gundog.binding import Remarks
 from gundog.content import Source, Stage
 from gundog.lake import FileVersion
+from gundog.stage_keys import Keys
 
 _ROWS_AT_A_TIME = 20_000
 _HOUR_US = footers.HOUR_US
@@ -57,7 +58,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Rows:
-    """What one stage made of a batch; `counted` has its rows per file, hour and verdict."""
+    """What one stage made of a batch; `counted` has its rows per file, hour, tenant and code.
+
+    Codes are those of `day_counts.codes`.
+    """
 
     schema: pa.Schema
     batches: tuple[pa.RecordBatch, ...]
@@ -160,7 +164,9 @@ def read_batch(
         locks.lock(con, [path for _, path in group])  # stage SQL is checked, and shut in as well
         tasks = tuple(task for task, _ in group)
         rows = {
-            stage.name: _collect(con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}")
+            stage.name: _collect(
+                con.sql(stage.sql), limits, f"{tasks[0].file_id}-{stage.name}", stage.keys
+            )
             for stage in tasks[0].stages
         }
         told = _hours_told(group, source, aliases)
@@ -258,14 +264,14 @@ def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
     ).to_arrow_table()
 
 
-def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str) -> Rows:
+def _collect(relation: duckdb.DuckDBPyRelation, limits: Limits, name: str, keys: Keys) -> Rows:
     """All rows of a query; when they are many they wait on disk."""
     reader = relation.to_arrow_reader(_ROWS_AT_A_TIME)
     kept, size, counts = list[pa.RecordBatch](), 0, list[pa.Table]()
     path, writer = limits.folder / f"{name}.arrows", None
     try:
         for batch in reader:
-            counts.append(_count(pa.Table.from_batches([batch])))
+            counts.append(_count(pa.Table.from_batches([batch]), keys))
             size += batch.nbytes
             if size > limits.memory * _SPILL:
                 raise TooMuchError(
@@ -301,15 +307,16 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         yield from _pieces(batch.slice(rows // 2))
 
 
-def _count(rows: pa.Table) -> pa.Table:
-    """Rows per file, hour of the event and whether they are good."""
+def _count(rows: pa.Table, keys: Keys) -> pa.Table:
+    """Rows per file, hour of the event, tenant and what they lack."""
     times = rows["event_time"].cast(pa.timestamp("us", "UTC"))
     hours = pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64()), _HOUR_US))
     short = pa.table(
         {
             "file_id": rows["file_id"],
             "hour": pc.multiply(hours.cast(pa.int64()), _HOUR_US).cast(times.type),
-            "is_good": pc.is_null(rows["reject_reason"]),
+            "tenant": pc.fill_null(rows["tenant"], ""),
+            "code": day_counts.codes(rows, keys),
             "min_time": times,
             "max_time": times,
             "rows": pa.repeat(1, rows.num_rows),
@@ -319,7 +326,7 @@ def _count(rows: pa.Table) -> pa.Table:
 
 
 def _grouped(rows: pa.Table) -> pa.Table:
-    keys = ["file_id", "hour", "is_good"]
+    keys = ["file_id", "hour", "tenant", "code"]
     names = ["min_time", "max_time", "rows"]
     made = rows.group_by(keys).aggregate(
         [("min_time", "min"), ("max_time", "max"), ("rows", "sum")]
@@ -332,7 +339,8 @@ _COUNTED = pa.schema(
     [
         ("file_id", pa.int64()),
         ("hour", pa.timestamp("us", "UTC")),
-        ("is_good", pa.bool_()),
+        ("tenant", pa.string()),
+        ("code", pa.int32()),
         ("min_time", pa.timestamp("us", "UTC")),
         ("max_time", pa.timestamp("us", "UTC")),
         ("rows", pa.int64()),

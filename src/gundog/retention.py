@@ -154,7 +154,7 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
 
 def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
     con.execute(f"drop view if exists main.{quoting.name(name)}")
-    for table in ("file_stages", "stage_hours"):
+    for table in ("file_stages", "stage_hours", "counted_files", "day_counts"):
         con.execute(f"delete from {table} where stage = ?", [name])
 
 
@@ -283,12 +283,13 @@ def _read_by_series(loaded: Content) -> dict[str, list[str]]:
 
 
 def _forget_hours(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
-    """Hours of files that are staged no more and that no series looks at."""
-    con.execute(
-        """delete from source_hours where file_id in (
-               select file_id from source_files where state <> 'staged' and created_at < ?)""",
-        [before],
-    )
+    """Hours of files that are staged no more and that no series looks at, and what was counted."""
+    for table in ("source_hours", "counted_files", "day_counts"):
+        con.execute(
+            f"""delete from {table} where file_id in (
+                   select file_id from source_files where state <> 'staged' and created_at < ?)""",
+            [before],
+        )
 
 
 def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
@@ -296,6 +297,7 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute('delete from finding_changes where "at" < ?', [before])
     con.execute("delete from notifications where created_at < ?", [before])
     con.execute("delete from runs where started_at < ?", [before])
+    con.execute("delete from drifts where until < ?", [before])
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
     con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
     con.execute("delete from file_stages where file_id not in (select file_id from source_files)")

@@ -16,8 +16,11 @@ import duckdb
 from gundog import (
     apart,
     content,
+    drift_faults,
+    drifts,
     exceptions,
     findings,
+    health,
     hunting,
     intake,
     ledger,
@@ -234,6 +237,8 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
     findings.restate(con, state.project.content.detections)
     entries = state.project.exceptions.in_force(suppression.last_entries(con))
     suppression.apply(con, state.project.content.detections, entries)
+    if not state.judged.doubt:
+        _watch(con, state)
     _queue(con, state)
     triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
     if not state.judged.doubt:
@@ -272,6 +277,22 @@ def _keep_time(con: duckdb.DuckDBPyConnection, state: Course) -> None:
         state.outcome.trouble(judged.key, "clock", judged.doubt)
     elif retention.is_due(con, options.retention, now):  # a range needs no clock
         state.outcome.notes.append(f"clock: {judged.doubt}")
+
+
+def _watch(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Names the records that changed; what is acknowledged of them is a note."""
+    within, outcome = state.outcome.within, state.outcome
+    if not within:
+        return
+    options = state.project.settings
+    for one in drifts.watch(
+        con, state.project.content, options.lake, within, options.freshness,
+        state.author.at, state.author.run_id,
+    ):  # fmt: skip
+        left, covered = health.unknown(drift_faults.faults(one.drift), outcome.acknowledged)
+        outcome.note_known(entry for entry, count in covered.items() if count)
+        for trouble in health.together(left)[:1]:
+            outcome.trouble(one.message, "records", trouble.text)
 
 
 def _queue(con: duckdb.DuckDBPyConnection, state: Course) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from gundog import quoting, reading, redelivery, warehouse
+from gundog import day_counts, quoting, reading, redelivery, warehouse
 from gundog.content import Source, Stage
 from gundog.reading import Read, Rows, Task
 
@@ -49,17 +49,18 @@ def _replace_rows(
     con.register("read_counts", rows.counted if rows else reading.NOTHING_COUNTED)
     con.execute(
         """insert into file_stages
-           select b.file_id, ?, ?, coalesce(sum(c.rows) filter (c.is_good), 0),
-                  coalesce(sum(c.rows) filter (not c.is_good), 0)
+           select b.file_id, ?, ?, coalesce(sum(c.rows) filter (c.code >= 0), 0),
+                  coalesce(sum(c.rows) filter (c.code < 0), 0)
            from batch as b left join read_counts as c on c.file_id = b.file_id group by all""",
         [stage.name, stage.hash],
     )
     con.execute(
         """insert into stage_hours
-           select ?, file_id, hour, rows, min_time, max_time from read_counts
-           where is_good and hour is not null and file_id in (from batch)""",
+           select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from read_counts
+           where code >= 0 and hour is not null and file_id in (from batch) group by all""",
         [stage.name],
     )
+    day_counts.store(con, stage, "read_counts")
     con.unregister("read_counts")
     con.execute(
         """insert into touched select hour, min_time, max_time from stage_hours

@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from gundog import exceptions, health, warehouse
+from gundog import drift_faults, exceptions, health, warehouse
 from gundog.acknowledged import Entry
 from gundog.health import Fault, Schedule, Source, Trouble, Watched
 from gundog.interval import Interval
@@ -159,7 +159,15 @@ def read(
     ledger = _ledger(con, about, intervals)
     sources = _sources(con, now)
     plan = health.schedule(_nights(con))
-    faults = [*about.faults, *_clock(con), *ledger, *more, *_rejected(con), *_channels(con, now)]
+    faults = [
+        *about.faults,
+        *_clock(con),
+        *ledger,
+        *more,
+        *_drifts(con),
+        *_rejected(con),
+        *_channels(con, now),
+    ]
     if plan:
         holes = [one for one in ledger if one.kind == health.HOLE]
         watched = _watched(about, intervals)
@@ -338,6 +346,10 @@ def _newest_events(con: duckdb.DuckDBPyConnection, now: datetime) -> list[dict[s
            from source_files group by source_table""",
         {"now": now},
     )
+
+
+def _drifts(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    return drift_faults.published(con) if _has(con, "drifts", "since") else []
 
 
 def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:

@@ -141,9 +141,10 @@ def _sources(console: Console, state: State) -> None:
 def _acknowledged(console: Console, state: State) -> None:
     lines = []
     for entry, covers in state.acknowledged:
-        what = f"covers {covers} interval{'s' if covers != 1 else ''}"
-        if entry.kind == acknowledged.REJECTED:
-            what = f"covers {covers} file{'s' if covers != 1 else ''}"
+        unit = {acknowledged.REJECTED: "file", acknowledged.DRIFT: "day"}.get(
+            entry.kind, "interval"
+        )
+        what = f"covers {covers} {unit}{'s' if covers != 1 else ''}"
         left = "nothing is left of it: the entry can be removed"
         lines.append(f"{entry.shown}: {what if covers else left}")
     listing(console, f"Acknowledged ({acknowledged.FILE})", lines)

@@ -121,6 +121,54 @@ FILE_STAGES = _table(
     published=False,
 )
 
+COUNTED_FILES = _table(
+    "counted_files",
+    "Which file's staged rows were counted by tenant and day, by which stage SQL and keys.",
+    """
+    stage VARCHAR: the staged table
+    file_id BIGINT: the file; an older gundog did not count what it read
+    stage_hash VARCHAR: hash of the stage SQL that made the rows
+    keys VARCHAR: the Keys of the stage's header when they were counted
+    """,
+    published=False,
+)
+
+DAY_COUNTS = _table(
+    "day_counts",
+    "Staged rows per file, tenant and day: good ones, those set aside, and those without a key.",
+    """
+    stage VARCHAR: the staged table
+    file_id BIGINT: the file
+    tenant VARCHAR: the tenant; empty where there is none
+    day TIMESTAMPTZ: start of the day; null for rows without a usable time
+    code INTEGER: -1 for rows that were set aside, else a sum of 1, 2, 4 … for the keys they lack
+    rows BIGINT: how many
+    """,
+    published=False,
+)
+
+DRIFTS = _table(
+    "drifts",
+    "When a tenant's records could no longer be read, lost a key, or stopped coming.",
+    """
+    kind VARCHAR: rejected, lacking, gone (from a staged table) or silent (no row of the source)
+    source_table VARCHAR: the source table
+    stage VARCHAR: the staged table; empty for a tenant that fell silent
+    key VARCHAR: the key that rows lack, as the stage's Keys have it; empty for other kinds
+    tenant VARCHAR: the tenant; empty where there is none
+    since TIMESTAMPTZ: start of its first day
+    until TIMESTAMPTZ: end of the newest day that it was seen on
+    is_over BOOLEAN: good data came again
+    noticed TIMESTAMPTZ: start of the day whose rows were enough to tell it
+    bad BIGINT: rows that could not be used on its days up to then; of missing rows, those that came
+    seen BIGINT: all rows of the same days; of missing rows, how many were to come
+    usual DOUBLE: the share of such rows in the four weeks before, or rows a day of what is missing
+    message VARCHAR: names the health message that told of it
+    run_id UUID: the run that noticed it
+    """,
+    private=("message",),
+)
+
 SOURCE_HOURS = _table(
     "source_hours",
     "Rows of any kind per source file, tenant and hour: tells a quiet hour from a missing one.",
@@ -425,7 +473,8 @@ NOTIFICATION_TENANTS = Table(
 )
 
 TABLES = (
-    RUNS, SOURCE_FILES, SOURCES, FILE_STAGES, SOURCE_HOURS, STAGE_HOURS, STAGE_CHANGES,
+    RUNS, SOURCE_FILES, SOURCES, DRIFTS, FILE_STAGES, COUNTED_FILES, SOURCE_HOURS, STAGE_HOURS,
+    DAY_COUNTS, STAGE_CHANGES,
     RUN_INTERVALS, SERIES_COUNTS, SERIES_SPANS, SERIES_POINTS, FINDINGS, EVIDENCE,
     FINDING_CHANGES, TRIAGE, EXCEPTIONS, JUDGED, DETECTIONS, NOTIFICATIONS, NOTIFICATION_STARTS,
     NOTIFICATION_TENANTS,
