@@ -108,6 +108,18 @@ def test_a_table_without_rows_is_told_while_the_source_has_others() -> None:
     assert drift.judge(replace(holiday, given={"": quiet}), MONDAY, LAST_MONDAY) == []
 
 
+def test_a_table_that_is_all_of_its_source_is_told_when_rows_leave_it() -> None:
+    """Such as mail alone, whose Application has another name from one day on."""
+    kept = working(300)
+    table = Table("Events", "mail", {"": dict(kept)}, {"": kept})
+    assert drift.judge(table, MONDAY, LAST_MONDAY) == []
+    left = {day: rows for day, rows in kept.items() if day != LAST_MONDAY}
+    (found,) = drift.judge(replace(table, kept={"": left}), MONDAY, LAST_MONDAY)
+    assert (found.kind, found.noticed) == (drift.GONE, LAST_MONDAY)
+    nothing = replace(table, given={"": left}, kept={"": left})
+    assert drift.judge(nothing, MONDAY, LAST_MONDAY) == []  # a hole, which the ledger tells
+
+
 def test_a_tenant_without_rows_is_told_while_others_have_some() -> None:
     both = {"a": working(300), "b": working(500)}
     silent = {**both, "a": working(300, WEEKS - 1)}

@@ -167,7 +167,9 @@ class Gone(_Missing):
         others = self._others(day)
         past = [one for one in range(day - HISTORY, day, 7) if not self.is_unknown(one)]
         usual = median(map(self._others, past)) if past else 0
-        return min(1.0, others / usual) if usual else float(others > 0)
+        if not usual:  # the table is all that the source has of the tenant
+            return float(self.given.get(day, 0) > 0)
+        return min(1.0, others / usual)
 
     def is_like_idle(self, day: int, typical: float, may: May) -> bool:
         few = _IDLE if typical >= _USUAL_TONIGHT else 0
