@@ -452,7 +452,12 @@ def answering() -> Iterator[Any]:
             "the region 'us-east-1' is wrong; expecting 'eu-west-1'",
             "set region: in gundog.yaml",
         ),
-        (400, "ExpiredToken", "The provided token has expired", "check the credentials in the"),
+        (
+            400,
+            "ExpiredToken",
+            "The provided token has expired",
+            "the credentials have expired: renew them in the environment",
+        ),
         (403, "SignatureDoesNotMatch", "It does not match", "check the credentials in the"),
         (403, "AccessDenied", "Access Denied", "check the credentials in the environment"),
         (403, "RequestTimeTooSkewed", "Too far apart", "set this machine's clock"),

@@ -12,7 +12,8 @@ from typing import Any
 
 from gundog import sparse
 from gundog.errors import StoreError
-from gundog.lake import FileVersion, filesystem, store_error
+from gundog.lake import FileVersion, filesystem
+from gundog.refusals import store_error
 from gundog.settings import LakePath, split_uri
 
 _COPY_BYTES = 1024 * 1024

@@ -41,6 +41,7 @@ from gundog.layout import (
     rendered_depth,
     shown_place,
 )
+from gundog.refusals import store_error
 from gundog.settings import SCHEMES, LakePath, split_uri
 
 __all__ = [
@@ -62,23 +63,6 @@ ENOUGH_FOLDERS = 40
 _DISK_FACTOR = 100
 _SHOWN_ENTRIES = 5
 _TENANT = re.compile(r"(?:^|/)tenantid=([^/]+)/", re.IGNORECASE)
-_HINTS = (
-    (r"TooSkewed|TOO_SKEWED", "set this machine's clock"),
-    (
-        r"\b301\b|configured region|region '.*' is wrong|location constraint",
-        "set region: in gundog.yaml",
-    ),
-    (
-        r"ACCESS_DENIED|\b40[13]\b|Forbidden|ACCESS_KEY|SIGNATURE|Unauthori[sz]ed|credential|ExpiredToken",
-        "check the credentials in the environment, or set anonymous: true for a public bucket",
-    ),
-    (r"No space left|File too large|quota", "free disk space"),
-    (r"wrong version number", "begin the endpoint with http:// where the store has no TLS"),
-    (r"InvalidToken|Base64", "correct the credentials in the environment"),
-    (r"\b404\b|valid account name", "correct the path in gundog.yaml"),
-    (r"NETWORK_CONNECTION|timed? ?out|connect|resolve", "check endpoint: and the network"),
-    (r"SLOW_DOWN|\b50[0-9]\b", "the store is busy or ill: try again later"),
-)
 _Failure = (OSError, pa.ArrowException)
 
 
@@ -507,13 +491,3 @@ def _location(info: Any) -> str:
         return str(info.path)
     except UnicodeDecodeError as error:
         return error.object.decode("utf-8", "surrogateescape")
-
-
-def store_error(shown: str, what: str, error: Exception) -> StoreError:
-    """What a store's error means, in one line with what to do."""
-    reason = " ".join(str(error).split())
-    hint = next(
-        (hint for pattern, hint in _HINTS if re.search(pattern, reason, re.IGNORECASE)),
-        "run `gundog check --lake`",
-    )
-    return StoreError(f"{shown}: {what}: {reason}: {hint}")
