@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -22,7 +22,7 @@ from tests import kit
 from tests.kit import NOW, hunt, table
 from tests.lab import STAGE, Lab, good
 from tests.test_child import alive
-from tests.test_single_hunt import ENDLESS, children, make, states
+from tests.test_single_hunt import ENDLESS, be_hasty, children, make, states
 
 LONG = timedelta(minutes=10)
 # Computed anew for every row: no constant that loading would meet.
@@ -153,13 +153,19 @@ def put_stage(root: Path, expression: str) -> None:
     kit.write_text(root / "detections/boom.yaml", yaml + kit.HEAD)
 
 
+def _never_ends(asked: object) -> bool:
+    return isinstance(asked, Batch) and any(
+        NEVER in stage.sql for task, _ in asked.files for stage in task.stages
+    )
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
 @pytest.mark.parametrize(("bomb", "word"), [(NEVER, "longer"), (HUGE, "memory")])
 def test_a_stage_that_bombs_costs_only_its_own_hunts(
     tmp_path: Path, bomb: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Everything else is staged, hunted and found; the mended stage reads what it missed."""
-    monkeypatch.setattr(apart, "LEAST", timedelta(seconds=3))
+    be_hasty(monkeypatch, _never_ends)
     project = make(tmp_path)
     put_stage(project, bomb)
 
@@ -183,7 +189,7 @@ def test_a_stage_that_bombs_costs_only_its_own_hunts(
 
 def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
     """A small night pays for one process."""
-    project, seen = make(tmp_path, "10m"), set[int]()
+    project, seen = make(tmp_path), set[int]()
 
     def step(name: str, part: Callable[[], Any]) -> Any:
         found = part()
@@ -196,21 +202,27 @@ def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
     assert (outcome.exit_status, len(seen)) == (0, 1)
 
 
-def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(tmp_path: Path) -> None:
+def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As the kernel kills where the machine has no memory: read again, nothing is lost."""
-    project, killed = make(tmp_path, "10m"), list[int]()
-    slow = NEVER.replace("9000000", "9000")  # about a second for each row that is asked
-    put_stage(project, f"case when Id = 1005 then {slow} else N end")
+    project, killed = make(tmp_path), list[int]()
+    put_stage(project, "N")
+    steps: list[str] = []
+    wait = Connection.poll
 
-    def kill() -> None:
-        killed.extend(children())
-        os.kill(killed[-1], signal.SIGKILL)
+    def kill_and_wait(self: Connection, seconds: float | None) -> bool:
+        """What the parent does once the child has begun to read."""
+        if steps and steps[-1].startswith("stage") and not killed:
+            killed.extend(children())
+            os.kill(killed[-1], signal.SIGKILL)
+        return wait(self, seconds)
 
     def step(name: str, part: Callable[[], Any]) -> Any:
-        if name.startswith("stage") and not killed:
-            threading.Timer(0.5, kill).start()
+        steps.append(name)
         return part()
 
+    monkeypatch.setattr(Connection, "poll", kill_and_wait)
     loaded = run.load_project(project, {})
     outcome = run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
 

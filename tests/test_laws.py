@@ -51,7 +51,7 @@ def worlds(draw: st.DrawFn, max_size: int = 20) -> list[dict[str, Any]]:
     A pair whose open is delivered twice and whose close comes late, and an hour of a series that
     counts a thousand times what `fresh` has it count in every other.
     """
-    opened = draw(st.integers(0, _MINUTES - _DAY_MINUTES - 1))
+    opened = draw(st.integers(0, _MINUTES - _DAY_MINUTES - 60))
     closed = opened + draw(st.integers(1, _DAY_MINUTES))
     flagged = draw(st.integers(0, DAYS * 24 - 1)) * 60 + 30
     late = draw(st.sampled_from([1, 2, 3]))

@@ -454,14 +454,19 @@ EXCEPTED = (
 
 @pytest.mark.slow
 @settings(test_laws.law, max_examples=4)
-@given(st.lists(test_laws.happening, min_size=8, max_size=40))
-def test_backfill_suppresses_what_the_nights_suppressed(happenings: list[dict[str, Any]]) -> None:
-    """After the same files, late ones among them, the same findings are hidden by the same."""
+@given(test_laws.worlds(max_size=40))
+def test_backfill_suppresses_what_the_nights_suppressed(world: list[dict[str, Any]]) -> None:
+    """After the same files, late ones among them, the same findings are hidden by the same.
+
+    The pair of each world is there again half an hour later, which is hidden.
+    """
     first, days = test_laws.FIRST, test_laws.DAYS
+    again = [{**one, "minute": one["minute"] + 30} for one in world[:2]]
+    happenings = world[:2] + again + world[2:]
     files = test_laws.files_of(
         [{**one, "kind": ("open", "close")[n % 2]} for n, one in enumerate(happenings)]
     )
-    nights, backfill = test_laws.fresh(False), test_laws.fresh(False)
+    nights, backfill = (test_laws.fresh(series=False) for _ in range(2))
     for root in (nights, backfill):
         pair = root / "detections/pair.yaml"
         pair.write_text(pair.read_text() + SUPPRESSED)
@@ -479,6 +484,8 @@ def test_backfill_suppresses_what_the_nights_suppressed(happenings: list[dict[st
 
     both = ("findings", "exceptions")
     assert test_laws.content(backfill, both) == test_laws.content(nights, both)
+    hidden = "select count(*) > 0 from findings where suppressed_by like 'finding %'"
+    assert table(nights, hidden) == [(True,)]
 
 
 def test_suppressed_findings_are_not_open_and_count(tmp_path: Path) -> None:
