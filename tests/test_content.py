@@ -158,21 +158,6 @@ def test_functions_of_stages_are_refused_in_hunts(root: Path, call: str) -> None
     assert [text for text in problems(root) if "only stages may call" in text]
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        "normalise_command_line(account)",
-        "NORMALISE_RECORD(account, 'Id')",
-        "(select cmdlets_run(account))",
-    ],
-)
-def test_functions_of_stages_are_refused_in_hunts(root: Path, call: str) -> None:
-    """The process that hunts does not have them: said by check, not at night."""
-    edit(root, "sql/pair.sql", "select", f"select {call} as more,")
-
-    assert [text for text in problems(root) if "only stages may call" in text]
-
-
 def test_a_misspelt_column_keeps_its_candidate(root: Path) -> None:
     """In hunt and stage SQL alike, DuckDB knows what was meant."""
     edit(root, "sql/pair.sql", "select * from happenings", "select *, knd from happenings")

@@ -196,7 +196,7 @@ def test_lock_waits_for_the_other_to_end(path: Path) -> None:
 
     thread = threading.Thread(target=other)
     thread.start()
-    entered.wait(10)
+    entered.wait(kit.HUNG_S)
     with warehouse.lock(path, timedelta(seconds=kit.HUNG_S), NOW):
         order.append("this")
     thread.join()
