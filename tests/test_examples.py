@@ -213,3 +213,19 @@ def test_sql_of_examples_reads_no_file(loaded: Content, pair: Hunt, tmp_path: Pa
 
     with examples.bench(loaded, pair) as con, pytest.raises(duckdb.Error, match="disabled"):
         con.execute(f"from '{secret}'")
+
+
+@pytest.mark.parametrize("name", ["events", "rows", "wanted", "batch", "touched"])
+def test_a_source_may_have_any_name(tmp_path: Path, name: str) -> None:
+    """No table of gundog's own comes in the way of a source of that name."""
+    for path, text in {
+        f"sql/sources/{name}.sql": kit.SOURCE,
+        "sql/stage/happenings.sql": kit.STAGE,
+        "sql/pair.sql": kit.PAIR,
+        "detections/pair.yaml": kit.PAIR_YAML + kit.HEAD,
+    }.items():
+        kit.write_text(tmp_path / path, text.replace("Things", name))
+    made = content.require(content.load([tmp_path]))
+
+    (hunt,) = made.hunts
+    assert examples.check(made, hunt, hunt.detection.examples[0]) == []

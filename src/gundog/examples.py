@@ -24,6 +24,7 @@ from gundog.wording import count
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _DAY = timedelta(days=1)
 _FILE_ID = 1
+_GIVEN = "events of an example"  # no table of a content folder has this name
 
 
 def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
@@ -163,16 +164,16 @@ def _insert_events(
         return
     texts = {name: pa.array([_as_text(row.get(name)) for row in rows], pa.string())
              for name in ("Timestamp", *names)}  # fmt: skip
-    con.register("events", pa.table({**texts, "file_id": pa.array(file_ids, pa.int64())}))
+    con.register(_GIVEN, pa.table({**texts, "file_id": pa.array(file_ids, pa.int64())}))
     casts = ", ".join(
         f"{quoting.name(name)}::{kinds[name]} as {quoting.name(name)}" for name in texts
     )
     ns = content.nanoseconds("Timestamp", "VARCHAR", '"Timestamp"::timestamptz')
     con.execute(
         f"insert into {quoting.name(source.name)} by name"
-        f" select {casts}, file_id, {ns} as timestamp_ns from events"
+        f" select {casts}, file_id, {ns} as timestamp_ns from {quoting.name(_GIVEN)}"
     )
-    con.unregister("events")
+    con.unregister(_GIVEN)
 
 
 def _as_text(value: Any) -> str | None:
