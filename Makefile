@@ -32,6 +32,7 @@ bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/REA
 
 torture: $(READY)  ## kill a run 200 times; time doubled texts; draw 20,000 SQL texts that try to get out; a year of counts
 	$(BIN)/python -m tests.crash 200
+	$(BIN)/python -m tests.bombs
 	$(BIN)/python -m tests.growth
 	$(BIN)/python -m tests.fuzz_sql 20000
 	$(BIN)/python -m tests.drift_nights
