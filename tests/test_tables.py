@@ -18,6 +18,9 @@ PUBLISHED = {
     "sources": """
         source_table newest_event rows_ahead ahead_until
     """,
+    "drifts": """
+        kind source_table stage key tenant since until is_over noticed bad seen usual run_id
+    """,
     "run_intervals": """
         detection_id detection_hash interval_start interval_end state fingerprint findings
         note seconds error run_id updated_at
