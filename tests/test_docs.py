@@ -196,8 +196,8 @@ def test_decisions_are_numbered_in_order() -> None:
 def test_words_of_the_glossary_are_those_of_the_code() -> None:
     """What the glossary says is written so in code, SQL or YAML, is."""
     folders = ("src/gundog", "sql", "detections")
-    files = [path for folder in folders for path in (ROOT / folder).rglob("*.[psy]*")]
-    code = "\n".join(path.read_text() for path in files if path.is_file())
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    code = "\n".join(path.read_text() for path in files if path.suffix in (".py", ".sql", ".yaml"))
     rows = re.findall(
         r"^\| [^|]+ \|[^|]+\|([^|]+)\|$", (ROOT / "docs/glossary.md").read_text(), re.M
     )
