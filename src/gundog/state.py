@@ -228,7 +228,7 @@ def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | N
 
 def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
     """What the last run said of its clock; one of a range needs none."""
-    if not _has(con, "runs", "clock_doubt"):
+    if not (_has(con, "runs", "clock_doubt") and _has(con, "runs", "asked_range")):
         return []
     found = con.execute(
         "select clock_doubt, asked_range from runs order by rowid desc limit 1"
