@@ -18,6 +18,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -26,12 +27,17 @@ from typing import Any
 from uuid import uuid4
 
 from gundog import run, scoring
+from gundog.child import Child
 from gundog.interval import parse_range, parse_time
 from tests import kit
 from tests.kit import DAY, event, write_file
 
 FIRST = parse_time("2026-03-02")
 DAYS = 6
+# What a run writes down of the parts that it began, for whoever aims.
+STEPS_BEGUN = "begun.txt"
+# Kinds of parts that are aimed at, and whether their helper is killed; None for any moment.
+AIMS = (None, ("stage", False), ("hunt", True), None, ("hunt", False), ("stage", True))
 # A run's own name and how long it took are all that may differ.
 FREE = frozenset({"run_id", "seconds"})
 PUBLISHED = (
@@ -95,11 +101,19 @@ STEPS: tuple[tuple[Callable[[Path], None], str, int], ...] = (
 
 def hunt(root: Path, command: str, days_later: int) -> int:
     """What one step runs; the same time however often it is run."""
-    project = run.load_project(root, {})
     within = parse_range(f"{FIRST:%Y-%m-%d}", f"{FIRST + (DAYS - 1) * DAY:%Y-%m-%d}")
     now = FIRST + (DAYS + days_later) * DAY + timedelta(hours=4)
     request = run.Request(command, within if command == "backfill" else None, origin=command)
-    return run.run(project, request, now, uuid4()).exit_status
+
+    def step(name: str, part: Callable[[], Any]) -> Any:
+        with (root / STEPS_BEGUN).open("a") as begun:
+            begun.write(f"{name}\n")
+        return part()
+
+    (root / STEPS_BEGUN).write_text("")
+    with Child() as helper:
+        project = run.load_project(root, {}, helper=helper)
+        return run.run(project, request, now, uuid4(), step=step, helper=helper).exit_status
 
 
 def fork(work: Callable[[], Any], limit_bytes: int | None = None) -> int:
@@ -131,6 +145,45 @@ def killed(work: Callable[[], Any], delay: float) -> bool:
     time.sleep(delay)
     os.kill(child, signal.SIGKILL)
     return ended(child) == -signal.SIGKILL
+
+
+def killed_at(
+    work: Callable[[], Any], root: Path, kind: str, turn: int, delay: float, *, helper: bool
+) -> bool:
+    """Runs `work` and kills it, or its helper, while a step of some kind is at work.
+
+    The helper stages and hunts; a run whose helper is killed goes on. False when `work` had ended
+    before it came to so many such steps.
+    """
+    begun = root / STEPS_BEGUN
+    begun.unlink(missing_ok=True)
+    child = fork(work)
+    while not (begun.exists() and _count(begun, kind) >= turn):
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+        time.sleep(0.002)
+    time.sleep(delay)
+    victims = children_of(child) if helper else [child]
+    for one in victims:
+        with suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+    status = ended(child)
+    return status in (0, 1) and bool(victims) if helper else status == -signal.SIGKILL
+
+
+def _count(begun: Path, kind: str) -> int:
+    return sum(line.startswith(kind) for line in begun.read_text().splitlines())
+
+
+def children_of(parent: int) -> list[int]:
+    """The processes that a process has started and not yet reaped."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            state, above = path.read_text().rpartition(")")[2].split()[:2]
+            if int(above) == parent and state != "Z":
+                found.append(int(path.parent.name))
+    return found
 
 
 def comparable(row: dict[str, Any]) -> str:
@@ -204,10 +257,18 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
             for _ in range(per_step):
                 if counted["kills"] >= kills:
                     break
-                delay = rng.uniform(0, expected.seconds[step])
-                died = killed(partial(hunt, root, command, later), delay)
+                work = partial(hunt, root, command, later)
+                aim = AIMS[counted["tries"] % len(AIMS)]
+                counted["tries"] += 1
+                if aim:
+                    turn, delay = rng.randint(1, 3), rng.uniform(0, 0.1)
+                    died = killed_at(work, root, aim[0], turn, delay, helper=aim[1])
+                else:
+                    died = killed(work, rng.uniform(0, expected.seconds[step]))
                 counted["kills"] += died
                 counted[f"kills in step {step}"] += died
+                named = f"{aim[0]} kills of {'the helper' if aim[1] else 'a run'}" if aim else ""
+                counted[named or "kills at any moment"] += died
                 counted["ended before the kill"] += not died
             began = time.perf_counter()
             status = ended(fork(partial(hunt, root, command, later)))
