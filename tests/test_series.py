@@ -52,6 +52,10 @@ class Desk:
         self.con.execute("alter table Things add column file_id bigint")
         self.stage = self.loaded.stages["happenings"]
         content.create_stage(self.con, self.stage)
+        self.con.execute(
+            "insert into file_stages select range, $stage, $hash, 0, 0 from range(100)",
+            {"stage": self.stage.name, "hash": self.stage.hash},
+        )
 
     def put(self, rows: Sequence[tuple[datetime, str, str, int]], tenant: str = "") -> Desk:
         """Stages rows of (time, kind, who, n)."""
@@ -305,9 +309,40 @@ def test_burst_is_one_finding_with_its_hours_beneath(desk: Make) -> None:
     assert hit.row["end_time"] <= NIGHT.end
     flagged = [row["hour"] for row in found.points.to_pylist()
                if row["flagged"] and row["series_key"] == "/a"]  # fmt: skip
-    assert named == flagged
+    assert [one["hour"] for one in hit.row["hours"] if one["window_h"]] == flagged
     assert [h.row["series_key"] for h in found.hits].count("/a") == 1
     assert f"{hit.row['observed']:,.0f} n of a in {len(named)} hours" in hit.row["reason"]
+
+
+def test_title_hours_and_evidence_tell_one_story(desk: Make) -> None:
+    """Hours that made a later one trigger count in all three, though none of them triggered."""
+    made = covered(desk(("threshold: 4", "threshold: 4, minCount: 60")))
+    start = NIGHT.start + 3 * HOUR
+    counted = {start: 50, start + HOUR: 50, start + 2 * HOUR: 700, start + 5 * HOUR: 0}
+    rows = [(hour, "count", "a", n) for hour, n in counted.items()]
+
+    found = made.put([*rows, *steady(n=0)]).night()
+
+    (hit,) = [hit for hit in found.hits if hit.row["series_key"] == "/a"]
+    points = {row["hour"]: row for row in found.points.to_pylist() if row["series_key"] == "/a"}
+    told = {one["hour"]: one["observed"] for one in hit.row["hours"]}
+    assert [hour for hour, point in points.items() if point["flagged"]] == [start + 2 * HOUR]
+    assert len(told) > 1
+    assert told == {hour: points[hour]["observed"] for hour in told}
+    assert hit.row["observed"] == sum(told.values()) > 700
+    assert hit.row["expected"] == pytest.approx(
+        sum(points[hour]["expected"] for hour in told), 1e-3
+    )
+    assert (hit.row["start_time"], hit.row["end_time"]) == (min(told), max(told) + HOUR)
+    seen = [
+        event.event_time.replace(minute=0, second=0) for event in hit.events if event.event_time
+    ]
+    assert set(seen) == told.keys()
+    assert sum(json.loads(event.event)["n"] for event in hit.events) == hit.row["observed"]
+    assert f"{hit.row['observed']:,.0f} n of a in {len(told)} hours" in hit.row["reason"]
+    for one in hit.row["hours"]:
+        assert (one["window_h"] > 0) == points[one["hour"]]["flagged"]
+        assert one["upper"] == pytest.approx(points[one["hour"]]["upper"])
 
 
 def test_evidence_is_the_records_of_the_hours_that_triggered(desk: Make) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,11 @@ from gundog.interval import Interval, hull, parse_time
 
 @dataclass(frozen=True)
 class Night:
-    """A flagged night of a series: the hours that triggered, and their figures.
+    """A flagged night of a series: its hours and their figures.
 
-    `window_hours` are those whose counts made them trigger; `expected` is what they should hold.
+    `hours` are those that triggered and, with `window_h` 0, those before them that counted at least
+    one more than expected and so made them. `window_hours` are the ones of them that counted
+    anything: what a finding's words and evidence are of; `expected` is what these should hold.
     """
 
     key: tuple[str, ...]
@@ -39,7 +41,8 @@ class Night:
 def of(
     key: tuple[str, ...],
     start: datetime,
-    figures: Mapping[int, dict[str, float]],
+    windows: Mapping[int, int],
+    figures: Callable[[int], dict[str, float]],
     observed: np.ndarray,
     expected: np.ndarray,
     *,
@@ -51,8 +54,9 @@ def of(
     Args:
         key: the series' `by` values.
         start: the first scored hour of the interval.
-        figures: observed, expected, upper, score and window_h of each hour that triggered, by its
-            place among the scored hours.
+        windows: how many hours triggered with each hour that did, itself the last, by its place
+            among the scored hours.
+        figures: observed, expected, upper and score of the hour at a place.
         observed: (scored,), what the series counted.
         expected: (scored,), what history says.
         score: the night's.
@@ -60,20 +64,35 @@ def of(
     """
     reach = {
         back
-        for place, one in figures.items()
-        for back in range(max(place - int(one["window_h"]) + 1, 0), place + 1)
-        if observed[back] > 0
+        for place, window_h in windows.items()
+        for back in range(max(place - window_h + 1, 0), place + 1)
+        if observed[back] - expected[back] >= 1 or (back in windows and observed[back] > 0)
     }
+    places = sorted(reach | windows.keys())
     return Night(
         key,
-        start + min(figures) // 24 * 24 * HOUR,
-        tuple(start + place * HOUR for place in figures),
+        start + min(windows) // 24 * 24 * HOUR,
+        tuple(start + place * HOUR for place in places),
         tuple(start + place * HOUR for place in sorted(reach)),
-        float(expected[sorted(reach or figures)].sum()),
+        float(expected[sorted(reach or windows)].sum()),
         score,
-        tuple(figures.values()),
+        tuple({**figures(place), "window_h": windows.get(place, 0)} for place in places),
         n_train,
     )
+
+
+def figures(observed: float, expected: float, upper: float, score: float) -> dict[str, float]:
+    """What a finding says of one hour.
+
+    >>> figures(7, 1.23456, 4, 3.1)
+    {'observed': 7.0, 'expected': 1.235, 'upper': 4.0, 'score': 3.1}
+    """
+    return {
+        "observed": float(observed),
+        "expected": round(float(expected), 3),
+        "upper": round(float(upper), 3),
+        "score": round(float(score), 3),
+    }
 
 
 def kept(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> list[Night] | None:
@@ -89,31 +108,37 @@ def kept(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> list
     nights = []
     for details, score in found:
         row = json.loads(details)
-        observed, expected = _points(con, hunt, interval, row["series_key"])
-        if len(observed) != interval.length // HOUR:
+        points = _points(con, hunt, interval, row["series_key"])
+        if len(points) != interval.length // HOUR:
             return None
-        figures = {(parse_time(one.pop("hour")) - interval.start) // HOUR: one
-                   for one in row["hours"]}  # fmt: skip
+        windows = {
+            (parse_time(one["hour"]) - interval.start) // HOUR: int(one["window_h"])
+            for one in row["hours"]
+            if one["window_h"]
+        }
         nights.append(
             of(
-                by_values(row["series_key"]), interval.start, figures, observed, expected,
-                score=score, n_train=row["n_train"],
+                by_values(row["series_key"]),
+                interval.start,
+                windows,
+                lambda place, points=points: figures(*points[place]),  # type: ignore[misc]
+                points[:, 0],
+                points[:, 1],
+                score=score,
+                n_train=row["n_train"],
             )
-        )  # fmt: skip
+        )
     return nights
 
 
-def _points(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, key: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """What a series counted in each scored hour and what was expected; NaN where unobserved."""
+def _points(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, key: str) -> np.ndarray:
+    """Observed, expected, upper and score of each scored hour, (hours, 4); NaN where unobserved."""
     rows = con.execute(
-        """select observed, expected from series_points
+        """select observed, expected, upper, score from series_points
            where detection_id = ? and series_key = ? and hour >= ? and hour < ? order by hour""",
         [hunt.detection.id, key, interval.start, interval.end],
     ).fetchall()
-    columns = np.array(rows, dtype=float).reshape(-1, 2)
-    return columns[:, 0], columns[:, 1]
+    return np.array(rows, dtype=float).reshape(-1, 4)
 
 
 def hits(
@@ -138,7 +163,6 @@ def hits(
         span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
         events, evidence_count = _evidence(con, hunt, night)
         observed = sum(one["observed"] for one in night.figures)
-        expected = sum(one["expected"] for one in night.figures)
         row: dict[str, Any] = {
             **_columns(hunt, night.key),
             **{name: shares[0]["value"] for name, shares in parts.items() if shares},
@@ -147,7 +171,7 @@ def hits(
             "end_time": span.end if span else interval.end,
             "score": night.score,
             "observed": observed,
-            "expected": round(expected, 3),
+            "expected": round(night.expected, 3),
             "series_key": series_key(night.key),
             "n_train": night.n_train,
             "hours": [
@@ -155,7 +179,7 @@ def hits(
                 for hour, figures in zip(night.hours, night.figures, strict=True)
             ],
         }
-        row["reason"] = _reason(hunt, night, observed, expected)
+        row["reason"] = _reason(hunt, night, observed)
         yield Hit(
             findings.identify(hunt.detection, [series_key(night.key), night.start]),
             row,
@@ -169,15 +193,15 @@ def _columns(hunt: Hunt, key: Sequence[str]) -> dict[str, str]:
     return dict(zip(settings.by, key, strict=True)) if settings else {}
 
 
-def _reason(hunt: Hunt, night: Night, observed: float, expected: float) -> str:
+def _reason(hunt: Hunt, night: Night, observed: float) -> str:
     settings = hunt.detection.series
     measure = settings.measure if settings else "events"
     who = "the whole tenant" if is_total(night.key) else night.key[-1]
-    count = len(night.hours)
+    count = len(night.window_hours or night.hours)
     hours = "hour" if count == 1 else "hours"
     return (
         f"{observed:,.0f} {measure} of {who} in {count} {hours}"
-        f" where its history says {expected:,.1f}"
+        f" where its history says {night.expected:,.1f}"
     )
 
 

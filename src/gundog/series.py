@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -269,7 +270,8 @@ def _nights(judged: _Judged) -> Iterator[Night]:
                 yield nights.of(
                     judged.keys[row],
                     judged.start,
-                    {place: _figures(judged, row, place) for place in places.tolist()},
+                    {place: int(found.window_h[row, place]) for place in places.tolist()},
+                    partial(_figures, judged, row),
                     judged.observed[row],
                     found.expected[row],
                     score=round(float(found.night_score[row, turn]), 3),
@@ -278,15 +280,13 @@ def _nights(judged: _Judged) -> Iterator[Night]:
 
 
 def _figures(judged: _Judged, row: int, place: int) -> dict[str, float]:
-    """What a finding says of one hour."""
     found = judged.scores
-    return {
-        "observed": float(judged.observed[row, place]),
-        "expected": round(float(found.expected[row, place]), 3),
-        "upper": round(float(found.upper[row, place]), 3),
-        "score": round(float(found.score[row, place]), 3),
-        "window_h": int(found.window_h[row, place]),
-    }
+    return nights.figures(
+        judged.observed[row, place],
+        found.expected[row, place],
+        found.upper[row, place],
+        found.score[row, place],
+    )
 
 
 def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> pa.Table:

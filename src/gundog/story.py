@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gundog import chart, text, warehouse
+from gundog.interval import parse_time
 from gundog.printing import STYLES, hanging, heading, listing, safe, short_time
 from gundog.wording import count
 
@@ -153,14 +154,15 @@ def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
             f"{one['expected']:,.1f}",
             f"{one['upper']:,.0f}",
             f"{one['score']:.1f}",
-            f"{one['window_h']} h",
+            f"{one['window_h']} h" if one["window_h"] else "",
         )
     console.print(table)
 
 
 def _night(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> None:
     """The interval of a series as a chart."""
-    key = json.loads(row["details"] or "{}").get("series_key")
+    details = json.loads(row["details"] or "{}")
+    key, hours = details.get("series_key"), details.get("hours") or ()
     if row["kind"] != "series" or key is None:
         return
     points = warehouse.rows(
@@ -172,6 +174,8 @@ def _night(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, A
     )
     if not points:
         return
+    told = {parse_time(one["hour"]) for one in hours} if isinstance(hours, list) else set()
+    points = [{**one, "flagged": one["flagged"] or one["hour"] in told} for one in points]
     heading(console, "Its hours (UTC): █ counted, ── expected, ▲ part of the finding")
     for line in chart.of_hours(points):
         console.print(line, no_wrap=True, overflow="crop")

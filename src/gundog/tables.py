@@ -307,8 +307,8 @@ FINDINGS = _table(
     interval_end TIMESTAMPTZ: end of the interval
     interval_state VARCHAR: provisional (late files may change it) or final
     score DOUBLE: distance above expected; null for a match
-    observed DOUBLE: counted in the flagged hours; null for a match
-    expected DOUBLE: expected in the flagged hours; null for a match
+    observed DOUBLE: counted in the finding's hours; null for a match
+    expected DOUBLE: expected in the finding's hours; null for a match
     details JSON: every other column the hunt returned
     evidence_count BIGINT: events that prove it
     suppressed_by VARCHAR: null when it is sent; else exception ID …, finding ID or alertBudget
