@@ -523,9 +523,9 @@ def test_what_the_machine_refuses_is_a_sentence(
     def refuse(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "_load", refuse)
+    monkeypatch.setattr(cli, "_settings", refuse)
     assert gundog(root, "findings") == 1
     assert said in capsys.readouterr().err
-    monkeypatch.setattr(cli, "_load", lambda *_: (_ for _ in ()).throw(OSError(5, "other")))
+    monkeypatch.setattr(cli, "_settings", lambda *_: (_ for _ in ()).throw(OSError(5, "other")))
     with pytest.raises(OSError, match="other"):
         gundog(root, "findings")

@@ -71,7 +71,7 @@ def test_one_record_is_told_whole(tmp_path: Path) -> None:
         evidence=[evidence(1, 0, mailbox="ana", items=3, record_id="r", gone=None)],
     )
 
-    assert part(story(path), "Evidence (1 events)") == [
+    assert part(story(path), "Evidence (1 event)") == [
         "  2026-03-10, lake/a.parquet",
         "  in all: role open, mailbox ana, items 3, record_id r",
         "  time",
@@ -272,7 +272,7 @@ def test_shares_read_as_words(tmp_path: Path) -> None:
     path = published(tmp_path / "f.duckdb", findings=[finding(1, details=json.dumps(details))])
 
     assert part(story(path), "Details") == [
-        "  top_app: a (88% of the excess, 3 records), b (0% of the excess, 1 records)",
+        "  top_app: a (88% of the excess, 3 records), b (0% of the excess, 1 record)",
         "  steps: x, y",
         '  deep: {"n": 1}',
     ]
