@@ -41,7 +41,7 @@ def step(name, part):
 if sys.argv[3] == "stored":
     run.findings.restate = die
 elif sys.argv[3] == "queued":
-    run._close = die
+    run.run_rows.close = die
 project = run.load_project(Path(sys.argv[1]), {})
 run.run(project, run.Request("hunt"), datetime.fromisoformat(sys.argv[2]), uuid4(), step=step)
 """

@@ -224,8 +224,9 @@ def record(rng: random.Random, at: datetime, tenant: str | None) -> Row:
     odd = rng.random()
     status = rng.choice(["succeeded", "PartiallySucceeded", 5]) if odd < 0.05 else "Succeeded"
     raw = json.dumps(
-        {"ResultStatus": status, "Id": str(UUID(int=rng.getrandbits(128))), "Nr": rng.randrange(5)}
-    )
+        {"ResultStatus": status, "Id": str(UUID(int=rng.getrandbits(128))), "Nr": rng.randrange(5),
+         "MailboxOwnerUPN": "ana@example.com"}
+    )  # fmt: skip
     return {
         "Timestamp": at,
         "tick": rng.choice([0, 0, 0, 1, 9]),
@@ -388,7 +389,8 @@ def test_details_are_the_published_columns_in_their_order(root: Path) -> None:
 
 def burst(at: datetime, nr: int = 0, count: int = 60) -> list[Row]:
     """Records a minute apart from an hour on, the first exactly on it."""
-    raw = [json.dumps({"ResultStatus": "Succeeded", "Id": f"{at}-{nr}-{i}"}) for i in range(count)]
+    said = {"ResultStatus": "Succeeded", "MailboxOwnerUPN": "ana@example.com"}
+    raw = [json.dumps({**said, "Id": f"{at}-{nr}-{i}"}) for i in range(count)]
     return [
         {"Timestamp": at + i * timedelta(minutes=1), "tick": 0, "ActionType": "MailItemsAccessed",
          "Application": "Exchange", "RawEventData": raw[i]}

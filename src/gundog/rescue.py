@@ -182,7 +182,7 @@ def _is_bad(task: Task, near: Path, way: Way) -> bool:
     source = way.batch.source.name
     # A hash of whole rows reads every column.
     sql = f"""select file_id, "Timestamp" as event_time, null::varchar as reject_reason,
-                     hash(whole) as hashed from {quoting.name(source)} as whole"""
+                     '' as tenant, hash(whole) as hashed from {quoting.name(source)} as whole"""
     every = Stage(EVERY_ROW, "", sql, source, "", ())
     outcome = _attempt([(task, near)], (every,), way)
     return isinstance(outcome, Failed) and outcome.kind == BROKEN
