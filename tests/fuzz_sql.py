@@ -156,7 +156,8 @@ def judge_hunt(made: World, sql: str) -> None:
 def _judge_tables(sql: str) -> None:
     """DuckDB's binder, which knows no parameters here, looks up the hunt's tables only."""
     try:
-        looked_up = _BINDER.get_table_names(re.sub(r"\$\w+", "null", sql), qualified=True)
+        # A name between two dollar signs begins a text and is no parameter.
+        looked_up = _BINDER.get_table_names(re.sub(r"\$\w+\b(?!\$)", "null", sql), qualified=True)
     except duckdb.Error:
         return
     if hidden := {name for name in looked_up if not _OURS.fullmatch(name)}:
