@@ -234,9 +234,13 @@ def locked_hunt(made: World, sql: str) -> None:
     """A hunt that nobody read touches no file and no setting."""
     sql = made.local(sql)
     con = _sandbox(made)
+    with suppress(duckdb.Error):  # what an earlier text began and did not end
+        con.execute("rollback")
     before = _settings(con)
     answer = _answer(con, sql) if _single(sql) else _answers(con, sql)
     made.must_be_untouched(sql, answer)
+    with suppress(duckdb.Error):
+        con.execute("rollback")
     if _settings(con) != before:
         raise EscapeError(f"changed settings: {sql}")
     made.seen["locked"] += 1
@@ -251,7 +255,8 @@ def _single(sql: str) -> bool:
 
 def _answers(con: duckdb.DuckDBPyConnection, sql: str) -> str:
     try:
-        return str(con.execute(sql).fetchall())
+        found = con.execute(sql)
+        return str(found.fetchall()) if found else ""  # nothing where no statement is
     except (duckdb.Error, RuntimeError, ValueError) as error:
         return str(error)
 
