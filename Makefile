@@ -7,7 +7,7 @@ EXTRA := $(BIN)/pip install --quiet --disable-pip-version-check --constraint con
 .PHONY: hunt test check serve bench torture bench-scoring samples docs format clean
 
 hunt: $(READY)  ## hunt the last eight days of parquet_samples/
-	@$(BIN)/python -m gundog.tour
+	@$(BIN)/python -m gundog.cli.tour
 
 test: $(READY)  ## the test suite
 	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder

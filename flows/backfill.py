@@ -22,11 +22,11 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from gundog import run
-from gundog.child import Child
-from gundog.interval import Interval, parse_duration, parse_range, parse_time
-from gundog.text import for_markdown, for_terminal
-from gundog.wording import count
+from gundog.core.child import Child
+from gundog.core.safe_text import for_markdown, for_terminal
+from gundog.core.times import Interval, parse_duration, parse_range, parse_time
+from gundog.core.wording import count
+from gundog.run import run
 
 
 @task(name="part", task_run_name="{name}", cache_policy=NO_CACHE, timeout_seconds=4 * 3600)

@@ -16,11 +16,12 @@ from prefect.runtime import flow_run
 from prefect.states import Completed, Failed
 from prefect.tasks import exponential_backoff
 
-from gundog import report, run
-from gundog.child import Child
-from gundog.interval import last_complete, parse_duration
-from gundog.text import for_markdown, for_terminal
-from gundog.wording import count
+from gundog.core.child import Child
+from gundog.core.safe_text import for_markdown, for_terminal
+from gundog.core.times import last_complete, parse_duration
+from gundog.core.wording import count
+from gundog.findings import reader
+from gundog.run import run
 
 DAY = timedelta(days=1)
 SHOWN = 100  # findings in the artifact; the table has them all
@@ -70,8 +71,8 @@ def run_name() -> str:
 
 def ended(loaded: run.Project, outcome: run.Outcome) -> State[None]:
     """Shows what the run left; Failed with the name of what failed or had no data."""
-    with report.published(loaded.settings.findings) as con:
-        rows = report.select_findings(con, run_id=str(outcome.run_id))
+    with reader.published(loaded.settings.findings) as con:
+        rows = reader.select_findings(con, run_id=str(outcome.run_id))
     changes = outcome.changes
     message = (
         f"{count(outcome.hunted, 'interval')}, {count(changes.new, 'new finding')},"

@@ -16,8 +16,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-from gundog import apart, child, loading, run, trying
-from gundog.child import Child
+from gundog.core import child
+from gundog.core.child import Child
+from gundog.project import loading
+from gundog.run import run
+from gundog.staging import apart
+from gundog.testing import trying
 from tests import kit
 from tests.kit import event, write_file
 from tests.test_apart import put_stage

@@ -26,9 +26,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from gundog import run, scoring
-from gundog.child import Child
-from gundog.interval import parse_range, parse_time
+from gundog.core.child import Child
+from gundog.core.times import parse_range, parse_time
+from gundog.hunting.scoring import hour_scores
+from gundog.run import run
 from tests import kit
 from tests.kit import DAY, event, write_file
 
@@ -197,13 +198,13 @@ def comparable(row: dict[str, Any]) -> str:
 
 def contents(root: Path, target: Path) -> int:
     """Writes down every table of a world, published and kept, without what may differ."""
-    from gundog import warehouse
+    from gundog.warehouse import database
 
     found: dict[str, list[str]] = {}
     for file, names in ((".gundog/findings.duckdb", PUBLISHED), (".gundog/warehouse.duckdb", KEPT)):
-        con = warehouse.connect(root / file, read_only=True)
+        con = database.connect(root / file, read_only=True)
         for name in names:
-            rows = warehouse.rows(con, f"from {name}")
+            rows = database.rows(con, f"from {name}")
             found[name] = sorted(map(comparable, rows))
         con.close()
     target.write_text(json.dumps(found))
@@ -294,7 +295,7 @@ def main() -> None:
     """Prints how many kills were survived."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    assert scoring  # imported before the first fork, for it takes seconds
+    assert hour_scores  # imported before the first fork, for it takes seconds
     began = time.perf_counter()
     counted = torture(kills, seed)
     took = time.perf_counter() - began

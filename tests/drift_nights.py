@@ -1,4 +1,5 @@
-"""Made-up counts of a year of nights: what `gundog.drift` says of good ones, and of planted drifts.
+"""Made-up counts of a year of nights: what the watch (gundog.health.drift)
+says of good ones, and of planted drifts.
 
 `python -m tests.drift_nights [LAKES]` prints two tables: false problems by size of tenant, and how
 soon each drift is told. It ends with 1 when a good year has a problem or a drift is told too late.
@@ -15,8 +16,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from gundog import drift
-from gundog.drift import Drift, Table
+from gundog.health import drift
+from gundog.health.drift import Drift, Table
 
 SOURCE, STAGE, KEY = "CloudAppEvents", "mail_access", "mailbox"
 MAILBOXES = (5, 8, 15, 30, 60, 120, 250, 500, 1_000, 2_500, 5_000, 10_000, 20_000, 50_000)

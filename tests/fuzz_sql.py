@@ -29,11 +29,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import FlakyFailure
 
-from gundog import content, examples, locks, query, reading, source_ddl, statement
-from gundog.content import Content
-from gundog.errors import GundogError
-from gundog.interval import Interval
-from gundog.lake import FileVersion
+from gundog.core.errors import GundogError
+from gundog.core.times import Interval
+from gundog.detections import content, source_ddl, stage_sql
+from gundog.detections.content import Content
+from gundog.lake.file_version import FileVersion
+from gundog.staging import reading
+from gundog.testing import examples
+from gundog.warehouse import locks, query, statement
 from tests import fuzz_text, kit
 from tests.watch import Watch
 
@@ -139,7 +142,7 @@ def read_hunt(made: World, sql: str) -> None:
         made.must_be_untouched(sql)  # not by reading it, either
         return
     made.seen["allowed"] += 1
-    for text in (sql, f"select * from ({content.strip(sql)})"):
+    for text in (sql, f"select * from ({stage_sql.strip(sql)})"):
         judge_hunt(made, text)
 
 
@@ -408,7 +411,7 @@ def locked_example(made: World, sql: str) -> None:
     sql = made.local(sql)
     loaded = _own(made)
     hunt = loaded.hunts[0]
-    evil = content.Stage("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
+    evil = stage_sql.Stage("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
     with examples.bench(loaded, content.Hunt(hunt.detection, "", (evil,), "")) as con:
         hunt = content.Hunt(hunt.detection, "", (evil,), "")
         made.must_be_untouched(sql, _filled(con, loaded, hunt))
@@ -421,7 +424,7 @@ def locked_stage(made: World, sql: str) -> None:
     loaded = _own(made)
     path = kit.write_file(made.folder, "2026-03-01", [kit.event("2026-03-01T01:00", "open")])
     old = loaded.hunts[0].stages[0]
-    evil = content.Stage("evil", "evil.sql", sql, "Things", old.hash, old.columns)
+    evil = stage_sql.Stage("evil", "evil.sql", sql, "Things", old.hash, old.columns)
     file = FileVersion("Things", str(path), path.stat().st_size, "1", _START, None, "")
     spool = made.folder / "spool"
     spool.mkdir(exist_ok=True)

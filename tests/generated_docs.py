@@ -18,10 +18,13 @@ from typing import Any
 
 import duckdb
 
-from gundog import cli, content, publish, tables
-from gundog.content import Hunt
-from gundog.findings import plain
-from gundog.interval import format_duration
+from gundog.cli import options
+from gundog.core.plain_values import plain
+from gundog.core.times import format_duration
+from gundog.detections import content, content_folder
+from gundog.detections.content import Hunt
+from gundog.findings import views
+from gundog.warehouse import schema, tables
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURED = 14  # findings in the picture; all of them would not fit a page
@@ -66,17 +69,17 @@ def tables_page() -> Iterator[str]:
     yield from table(("table", "what"), ((f"`{name}`", comment) for name, comment in hidden))
 
 
-def _views() -> dict[str, tuple[str, list[tables.Column]]]:
+def _views() -> dict[str, tuple[str, list[schema.Column]]]:
     """What each view is and its columns, as DuckDB has them; those of findings are said above."""
     found = {}
     with duckdb.connect() as con:
         for one in tables.TABLES:
             if one.published:
                 con.execute(next(tables.create(one, published=True)))
-        for name, (comment, sql) in publish.VIEWS.items():
+        for name, (comment, sql) in views.VIEWS.items():
             con.execute(f"create view {name} as {sql}")
             held = con.execute(f"describe {name}").fetchall()
-            columns = [tables.Column(one, kind, publish._SAID_OF[one]) for one, kind, *_ in held]
+            columns = [schema.Column(one, kind, views.SAID_OF[one]) for one, kind, *_ in held]
             findings = [column.name for column in tables.FINDINGS.published_columns]
             if [column.name for column in columns] == findings:
                 comment, columns = f"{comment} The columns are those of findings.", []
@@ -84,7 +87,7 @@ def _views() -> dict[str, tuple[str, list[tables.Column]]]:
     return found
 
 
-def _columns(columns: Iterable[tables.Column]) -> Iterator[str]:
+def _columns(columns: Iterable[schema.Column]) -> Iterator[str]:
     rows = [(f"`{one.name}`", _kind(one.type), one.comment) for one in columns]
     return table(("column", "type", "what"), rows) if rows else iter(())
 
@@ -95,7 +98,9 @@ def _kind(kind: str) -> str:
 
 def detections_page() -> Iterator[str]:
     """What each shipped detection looks for, reads, misses, and what to do about a finding."""
-    loaded = content.require(content.load([content.builtin()], None, content.builtin()))
+    loaded = content.require(
+        content.load([content_folder.builtin()], None, content_folder.builtin())
+    )
     rows = [_summary(hunt) for hunt in loaded.hunts]
     yield from table(("detection", "kind", "status", "severity", "what"), rows)
     for hunt in loaded.hunts:
@@ -149,7 +154,7 @@ def _pairs(values: Any) -> str:
 
 def commands_page() -> Iterator[str]:
     """Every command with its arguments, from the parser itself."""
-    parser = cli._parser()
+    parser = options.parser()
     yield from (" ".join((parser.epilog or "").split()), "")
     for name, command in commands().items():
         yield from (f"## {name}", "", f"{_sentence(command.description or '')}", "")
@@ -159,7 +164,7 @@ def commands_page() -> Iterator[str]:
 
 def commands() -> dict[str, argparse.ArgumentParser]:
     """The parser of each command, by its name."""
-    actions = cli._parser()._actions
+    actions = options.parser()._actions
     found = next(one for one in actions if isinstance(one, argparse._SubParsersAction))
     return dict(found.choices)
 
@@ -222,7 +227,7 @@ def draw(target: Path) -> None:
 
     from rich.console import Console
 
-    from gundog import report, tour
+    from gundog.cli import finding_list, tour
 
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -233,7 +238,7 @@ def draw(target: Path) -> None:
                 file=nowhere, record=True, width=PICTURE_WIDTH, highlight=False, markup=False,
                 emoji=False, force_terminal=True, color_system="truecolor",
             )  # fmt: skip
-            report.console = lambda: console
+            finding_list.console = lambda: console
             os.chdir(root)
             tour.main(root)
         lines = console.export_text(styles=True).splitlines()

@@ -24,7 +24,7 @@ from gcp_storage_emulator.server import Request, RequestHandler, Response
 from gcp_storage_emulator.storage import Storage
 from pyarrow import fs
 
-from gundog.settings import LakePath
+from gundog.lake.path import LakePath
 
 PAGE = 1000  # entries of one answer
 

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
-from gundog import addresses, cmdlets, commandline, records, text
-from gundog.exceptions import Entry, matcher
+from gundog.core import addresses, safe_text
+from gundog.detections import cmdlets, command_lines, records
+from gundog.findings.exceptions import Entry, matcher
 
 LIMIT = 2.5
 _SIZES = (8_000, 64_000)  # letters: where measuring begins and ends
@@ -27,15 +28,15 @@ _AT = datetime(2026, 1, 5, tzinfo=UTC)
 Reader = Callable[[str], object]
 READERS: dict[str, Reader] = {
     "addresses.plain": addresses.plain,
-    "commandline.normalise": commandline.normalise,
+    "commandline.normalise": command_lines.normalise,
     "records.normalise": lambda text: records.normalise(text, "Id Name"),
     "records.normalise of JSON": lambda text: records.normalise(json.dumps([text]), "Id Name"),
     "cmdlets.run_by": cmdlets.run_by,
-    "text.for_terminal": text.for_terminal,
-    "text.for_message": text.for_message,
-    "text.for_markdown": text.for_markdown,
-    "text.for_csv": text.for_csv,
-    "text.for_json": text.for_json,
+    "text.for_terminal": safe_text.for_terminal,
+    "text.for_message": safe_text.for_message,
+    "text.for_markdown": safe_text.for_markdown,
+    "text.for_csv": safe_text.for_csv,
+    "text.for_json": safe_text.for_json,
 }
 PATTERNS = (
     "*a*!",

@@ -12,9 +12,9 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog import run
-from gundog.child import Child
-from gundog.interval import parse_range, parse_time
+from gundog.core.child import Child
+from gundog.core.times import parse_range, parse_time
+from gundog.run import run
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)

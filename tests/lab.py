@@ -11,12 +11,15 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog import content, lake, reading, stage, warehouse
-from gundog.content import Source, Stage
-from gundog.lake import FileVersion
-from gundog.reading import Limits, Reader
-from gundog.rescue import Patience
-from gundog.settings import LakePath
+from gundog.detections import content
+from gundog.detections.stage_sql import Source, Stage
+from gundog.lake import listing
+from gundog.lake.file_version import FileVersion
+from gundog.lake.path import LakePath
+from gundog.staging import reading, stage
+from gundog.staging.reading import Limits, Reader
+from gundog.staging.rescue import Patience
+from gundog.warehouse import database
 from tests.kit import write_text
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
@@ -54,7 +57,7 @@ class Lab:
         self.write_stages(stages, source)
         self.opened = ExitStack()
         self.con = self.opened.enter_context(
-            warehouse.writable(root / "warehouse.duckdb", memory_limit=1_000_000_000, threads=2)
+            database.writable(root / "warehouse.duckdb", memory_limit=1_000_000_000, threads=2)
         )
 
     def write_stages(self, stages: Mapping[str, str], source: str = SOURCE) -> None:
@@ -81,7 +84,7 @@ class Lab:
         return path
 
     def listed(self) -> list[FileVersion]:
-        return lake.list_files("Cloud", [self.path], None, self.root, self.environ)
+        return listing.list_files("Cloud", [self.path], None, self.root, self.environ)
 
     def stage(
         self,

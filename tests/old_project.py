@@ -14,8 +14,8 @@ from typing import Any
 
 import duckdb
 
-from gundog import stage
-from gundog.interval import parse_time
+from gundog.core.times import parse_time
+from gundog.staging import stage
 from tests import kit
 from tests.kit import DAY, event, write_file
 

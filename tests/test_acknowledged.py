@@ -11,10 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import acknowledged
-from gundog.acknowledged import FILE, Entry, covering
-from gundog.errors import ContentError, InputError
-from gundog.interval import Interval, parse_range, parse_time
+from gundog.core.errors import ContentError, InputError
+from gundog.core.times import Interval, parse_range, parse_time
+from gundog.health import acknowledged
+from gundog.health.acknowledged import FILE, Entry, covering
 from tests import kit
 from tests.hostile import HOSTILE
 

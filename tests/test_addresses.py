@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.addresses import plain
+from gundog.core.addresses import plain
 
 ports = st.just("") | st.integers(0, 65535).map(":{}".format)
 

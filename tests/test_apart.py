@@ -14,10 +14,11 @@ from uuid import uuid4
 
 import pytest
 
-from gundog import apart, reading, run
-from gundog.child import Child
-from gundog.interval import parse_range
-from gundog.reading import LACKING, LATE, Batch, Failed, Limits, Read, Task
+from gundog.core.child import Child
+from gundog.core.times import parse_range
+from gundog.run import run
+from gundog.staging import apart, reading
+from gundog.staging.reading import LACKING, LATE, Batch, Failed, Limits, Read, Task
 from tests import kit
 from tests.kit import NOW, hunt, table
 from tests.lab import STAGE, Lab, good

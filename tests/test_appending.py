@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import appending
-from gundog.errors import InputError, StoreError
+from gundog.core import appending
+from gundog.core.errors import InputError, StoreError
 
 HEAD = "# ours\n"
 ITEM = "- new\n"

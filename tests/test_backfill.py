@@ -16,9 +16,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from gundog import intake, pace, progress, run, stage, warehouse
-from gundog.errors import InputError
-from gundog.interval import parse_range
+from gundog.cli import progress
+from gundog.core.errors import InputError
+from gundog.core.times import parse_range
+from gundog.run import estimate, run, stage_step
+from gundog.staging import stage
+from gundog.warehouse import database
 from tests import kit
 from tests.kit import NOW, hunt, table
 from tests.test_laws import content
@@ -188,15 +191,15 @@ def test_ctrl_c_in_a_query_is_no_failure() -> None:
     """Whoever calls a run from Python gets KeyboardInterrupt, not a detection that failed."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        with warehouse.connect(threads=1) as con:
+        with database.connect(threads=1) as con:
             con.execute("set enable_progress_bar = true; set enable_progress_bar_print = false")
             threading.Thread(target=_interrupt_the_query, args=(con,)).start()
             with pytest.raises(RuntimeError) as raised:
                 con.execute("select sum(sin(i)) from range(1000000000000) as r(i)")
     finally:
         signal.signal(signal.SIGINT, before)
-    assert warehouse.is_interrupt(raised.value)
-    assert not warehouse.is_interrupt(RuntimeError("another"))
+    assert database.is_interrupt(raised.value)
+    assert not database.is_interrupt(RuntimeError("another"))
 
 
 def test_bar_on_a_terminal(project: Path) -> None:
@@ -252,7 +255,7 @@ def test_plan_expects_what_past_runs_took(project: Path) -> None:
 
 def test_minutes_add_staging_and_hunting() -> None:
     """Bytes at the known speed, and each detection at its own usual time."""
-    known = pace.Pace(1e6, {"a": 2.0, "b": 4.0}, is_known=True)
+    known = estimate.Pace(1e6, {"a": 2.0, "b": 4.0}, is_known=True)
 
     assert known.seconds(60_000_000, {"a": 10, "b": 5, "new": 1}) == 60 + 20 + 20 + 4
     assert known.words(600_000_000, {}) == "about 10 minutes (from past runs)"
@@ -262,13 +265,13 @@ def test_very_large_first_staging_wants_a_yes(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backfill that must read a great deal does nothing until --yes; a night goes on."""
-    monkeypatch.setattr(intake, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(stage_step, "LARGE_BYTES", 1000)
 
     with pytest.raises(InputError, match=r"would read 9 files, .* GB: say --yes"):
         backfill(project)
     assert not (project / ".gundog/findings.duckdb").exists()
     said: list[str] = []
-    monkeypatch.setattr(intake, "ANNOUNCED_BYTES", 1000)
+    monkeypatch.setattr(stage_step, "ANNOUNCED_BYTES", 1000)
 
     outcome = backfill(project, yes=True, say=said.append)
 

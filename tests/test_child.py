@@ -14,8 +14,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from gundog import child
-from gundog.child import Child, EndedError, LateError
+from gundog.core import child
+from gundog.core.child import Child, EndedError, LateError
 from tests import kit
 
 MEMORY = 500_000_000

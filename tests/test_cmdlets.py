@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from gundog import cmdlets
-from gundog.cmdlets import Run, run_by
+from gundog.detections import cmdlets
+from gundog.detections.cmdlets import Run, run_by
 
 NEW, GONE = "New-MailboxExportRequest", "Remove-MailboxExportRequest"
 

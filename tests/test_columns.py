@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import columns
-from gundog.columns import DoubledColumnError
+from gundog.lake import columns
+from gundog.lake.columns import DoubledColumnError
 from tests.lab import NOON, STAGE, Lab, good
 
 
@@ -102,7 +102,7 @@ def test_footer_of_a_large_file_tells_the_hours_of_the_right_column(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where a nested column's path reads like the name."""
-    monkeypatch.setattr("gundog.reading._LARGE", 0)
+    monkeypatch.setattr("gundog.staging.reading._LARGE", 0)
     late = pa.array([NOON.replace(hour=17)], pa.timestamp("us", "UTC"))
     nested = pa.StructArray.from_arrays([late], ["time"])
     lab.path = type(lab.path)(lab.path.template, columns={"Timestamp": "event.time"})

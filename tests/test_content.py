@@ -1,4 +1,4 @@
-"""Tests of gundog.content and gundog.detection: every problem of every file at once."""
+"""Tests of detections.content and its parts: every problem of every file at once."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import content, examples
-from gundog.content import Content
-from gundog.errors import ContentError
+from gundog.core.errors import ContentError
+from gundog.detections import content, content_folder, stage_sql
+from gundog.detections.content import Content
+from gundog.testing import examples
 from tests import hostile_files, kit
 
 Edit = Callable[[str, str], Content]
@@ -319,15 +320,15 @@ def test_hash_of_a_stage_follows_the_version_of_what_it_calls(
     plain, calls = f"select 1 -- as {call}", f"select {call} from Things"
 
     def hashes() -> list[str]:
-        return [content.stage_hash(sql, source) for sql in (plain, calls)]
+        return [stage_sql.stage_hash(sql, source) for sql in (plain, calls)]
 
     before = hashes()
-    for other in set(content._VERSIONS) - {call.partition("(")[0].lower()}:
-        monkeypatch.setitem(content._VERSIONS, other, 99)
+    for other in set(stage_sql.VERSIONS) - {call.partition("(")[0].lower()}:
+        monkeypatch.setitem(stage_sql.VERSIONS, other, 99)
     assert hashes() == before
     monkeypatch.setattr(f"gundog.{module}.normalise", lambda *_: None)
     assert hashes() == before
-    monkeypatch.setitem(content._VERSIONS, call.partition("(")[0].lower(), 99)
+    monkeypatch.setitem(stage_sql.VERSIONS, call.partition("(")[0].lower(), 99)
 
     assert hashes()[0] == before[0]
     assert hashes()[1] != before[1]
@@ -434,7 +435,7 @@ def test_what_is_no_text_is_named_and_the_rest_loads(
     assert {hunt.detection.stem for hunt in loaded.hunts} == left
     [problem] = [str(one) for one in loaded.problems]
     assert problem.startswith(f"{name}: ")
-    assert content.DEFECT not in problem
+    assert content_folder.DEFECT not in problem
 
 
 @pytest.mark.parametrize(
@@ -578,7 +579,7 @@ def test_no_value_at_any_place_stops_the_others(root: Path, base: str, data: st.
     said = [str(one) for one in loaded.problems]
     assert {"count", "pair"} <= {hunt.detection.stem for hunt in loaded.hunts}
     assert all(one.encode() and len(one) < 1_000 for one in said)
-    assert not any(content.DEFECT in one for one in said)
+    assert not any(content_folder.DEFECT in one for one in said)
     for hunt in loaded.hunts:
         if hunt.detection.stem == "evil":
             for example in hunt.detection.examples:
@@ -614,5 +615,5 @@ def test_error_that_nobody_foresaw_stays_with_its_file(
     monkeypatch.setattr(where, name, failing)
     loaded = load(root)
 
-    assert f"{content.DEFECT} (TypeError: no such thing)" in str(loaded.problems)
+    assert f"{content_folder.DEFECT} (TypeError: no such thing)" in str(loaded.problems)
     assert len(loaded.hunts) == 2

@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from gundog import publish, warehouse
-from gundog.interval import format_time
+from gundog.core.times import format_time
+from gundog.findings import publish
+from gundog.warehouse import database
 from tests import kit
 from tests.kit import DAY, hunt, table
 from tests.test_laws import content
@@ -105,7 +106,7 @@ def test_two_runs_at_once_leave_what_one_leaves(project: Path) -> None:
 def test_second_run_that_may_not_wait_exits_3_and_names_the_first(project: Path) -> None:
     """Without --wait a run beside another one ends at once and does nothing."""
     path = project / ".gundog/warehouse.duckdb"
-    with warehouse.lock(path, timedelta(), kit.NOW):
+    with database.lock(path, timedelta(), kit.NOW):
         process = start(project, "hunt", *RANGE)
         _, said = process.communicate(timeout=kit.HUNG_S)
 
@@ -148,7 +149,7 @@ def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path)
     assert reader.stdout is not None
     assert reader.stdout.readline() == "reading\n"
     options = {"memory_limit": 1_000_000_000, "threads": 1}
-    with warehouse.writable(project / ".gundog/warehouse.duckdb", **options) as con:
+    with database.writable(project / ".gundog/warehouse.duckdb", **options) as con:
         for turn in range(50):
             publish.publish(con, path, now=kit.NOW + turn * DAY, late_arrival=7 * DAY)
     stop.touch()

@@ -12,9 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import content, day_counts, drift, warehouse
-from gundog.drift import Table
-from gundog.drift_series import moment, number
+from gundog.detections import content
+from gundog.health import drift
+from gundog.health.drift import Table
+from gundog.health.drift_series import moment, number
+from gundog.staging import day_counts
+from gundog.warehouse import database
 from tests.kit import write_text
 from tests.lab import NOON, STAGE, Lab, good
 from tests.lab import SOURCE as SOURCE_DDL
@@ -110,13 +113,13 @@ def test_other_sql_or_other_keys_make_days_unknown_until_they_are_counted(lab: L
     lab.write_stages({ROWS: KEYED.replace("who, id | score", "who")})
     assert known(lab)[1].unknown == {DAY}
 
-    with warehouse.transaction(lab.con):
+    with database.transaction(lab.con):
         day_counts.follow_keys(lab.con, lab.stages)
     _, staged = known(lab)
     assert (staged.unknown, staged.lacking) == (frozenset(), {"who": {"": {DAY: 1}}})
 
     lab.write_stages({ROWS: KEYED.replace("Score as score", "Score + 1 as score")})
-    with warehouse.transaction(lab.con):
+    with database.transaction(lab.con):
         day_counts.follow_keys(lab.con, lab.stages)
     assert known(lab)[1].unknown == {DAY}
     lab.stage()
@@ -175,7 +178,7 @@ def test_counts_are_those_of_the_rows(
     lab.stage()
     assert _flat(known(lab)[1]) == +wanted
     lab.con.execute("update counted_files set keys = 'other'")
-    with warehouse.transaction(lab.con):
+    with database.transaction(lab.con):
         day_counts.follow_keys(lab.con, lab.stages)
     assert _flat(known(lab)[1]) == +wanted
     lab.opened.close()

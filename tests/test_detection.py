@@ -1,4 +1,4 @@
-"""Tests of gundog.detection: YAML into a frozen value; what is wrong is said before any night."""
+"""Tests of detections.detection: YAML into a frozen value; what is wrong is said early."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from gundog.detection import Detection, find, load, repeated, with_override
-from gundog.errors import InputError, Problem
-from gundog.interval import parse_time
+from gundog.core.errors import InputError, Problem
+from gundog.core.times import parse_time
+from gundog.detections.detection import Detection, find, repeated, with_override
+from gundog.detections.detection_yaml import load
 from tests import kit
 from tests.kit import write_text
 

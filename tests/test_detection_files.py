@@ -1,4 +1,4 @@
-"""Tests of gundog.detection_files: which files are detections, and who keeps a name and an id."""
+"""Tests of detections.detection_files: which files are detections, and which keep a name."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog import detection_files
-from gundog.detection_files import Claim, Place
-from gundog.errors import Problem
+from gundog.core.errors import Problem
+from gundog.detections import detection_files
+from gundog.detections.detection_files import Claim, Place
 from tests.kit import write_text
 
 

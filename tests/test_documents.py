@@ -1,4 +1,4 @@
-"""Tests of gundog.documents: plain values or one sentence, whatever a YAML text holds."""
+"""Tests of core.documents: plain values or one sentence, whatever a YAML text holds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import documents
-from gundog.documents import DocumentError
+from gundog.core import documents
+from gundog.core.documents import DocumentError
 
 
 def said(text: str) -> str:

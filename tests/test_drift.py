@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import drift
-from gundog.drift import Drift, Rows, Table
+from gundog.health import drift
+from gundog.health.drift import Drift, Rows, Table
 from tests import drift_nights
 from tests.drift_nights import DAYS, PLANTS, Plant
 

@@ -9,12 +9,15 @@ from typing import Any
 
 import pytest
 
-from gundog import drift, drift_faults, report, state, warehouse
-from gundog.course import Outcome
-from gundog.drift import Drift
-from gundog.health import Trouble
-from gundog.interval import parse_time
-from gundog.project import load_project
+from gundog.core.times import parse_time
+from gundog.findings import reader
+from gundog.health import drift
+from gundog.health.drift import Drift
+from gundog.health.watch import Trouble
+from gundog.project.project import load_project
+from gundog.run import drift_faults, status
+from gundog.run.context import Outcome
+from gundog.warehouse import database
 from tests import kit
 from tests.kit import DAY, event, write_file, write_text
 from tests.sinks import Sink, http_sink
@@ -85,8 +88,8 @@ def hunt(root: Path, days: tuple[str, str] = RANGE, now: datetime = NOW) -> Outc
 
 def troubles(root: Path, now: datetime = NOW) -> list[Trouble]:
     loaded = load_project(root, {})
-    with report.published(loaded.settings.findings) as con:
-        found = state.read(con, state.known(loaded), now).troubles
+    with reader.published(loaded.settings.findings) as con:
+        found = status.read(con, status.known(loaded), now).troubles
     return [one for one in found if one.kind == "drift"]
 
 
@@ -208,7 +211,7 @@ def test_a_file_of_an_older_version_has_no_drifts(root: Path) -> None:
     day(root, NIGHT)
     hunt(root)
     path = load_project(root, {}).settings.findings
-    con = warehouse.connect(path)
+    con = database.connect(path)
     con.execute("drop table drifts")
     con.close()
     assert troubles(root) == []

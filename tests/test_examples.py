@@ -1,4 +1,4 @@
-"""Tests of gundog.examples: what examples inside detections prove, and what they say when not."""
+"""Tests of testing.examples: what examples inside detections prove, and what they say when not."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from typing import Any
 import duckdb
 import pytest
 
-from gundog import content, examples
-from gundog.content import Content, Hunt
-from gundog.detection import Example
-from gundog.errors import InputError
-from gundog.interval import Interval, parse_time
+from gundog.core.errors import InputError
+from gundog.core.times import Interval, parse_time
+from gundog.detections import content
+from gundog.detections.content import Content, Hunt
+from gundog.detections.detection import Example
+from gundog.testing import examples
 from tests import kit
 
 DAY = Interval(parse_time("2026-03-01"), parse_time("2026-03-02"))

@@ -12,10 +12,12 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import cli, exceptions, suppression, tables, warehouse
-from gundog.errors import InputError
-from gundog.exceptions import FILE, Entry, File, attention, literal, matcher
-from gundog.interval import parse_time
+from gundog.cli import main
+from gundog.core.errors import InputError
+from gundog.core.times import parse_time
+from gundog.findings import exceptions, suppression
+from gundog.findings.exceptions import FILE, Entry, File, attention, literal, matcher
+from gundog.warehouse import database, tables
 from tests import kit
 from tests.hostile import HOSTILE
 from tests.kit import hunt, table
@@ -318,7 +320,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def gundog(root: Path, *arguments: str) -> int:
-    return cli.main([*arguments, "--project", str(root)])
+    return main.main([*arguments, "--project", str(root)])
 
 
 def hidden(root: Path) -> list[tuple[str, bool]]:
@@ -489,7 +491,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max
 @settings(max_examples=30, deadline=None)
 def test_entries_are_remembered_as_they_are(entries: list[Entry]) -> None:
     """In their order, to the last text: what a run wrote down, a later one can go by."""
-    with warehouse.connect() as con:
+    with database.connect() as con:
         for one in tables.TABLES:
             con.execute(next(tables.create(one)))
         suppression.apply(con, [], entries)

@@ -1,4 +1,4 @@
-"""Tests of gundog.fields: every value typed, every problem named, nothing read twice."""
+"""Tests of core.fields: every value typed, every problem named, nothing read twice."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.errors import Problem
-from gundog.fields import Fields, read_yaml, unknown
+from gundog.core.errors import Problem
+from gundog.core.fields import Fields, read_yaml, unknown
 from tests.kit import write_text
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

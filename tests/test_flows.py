@@ -23,9 +23,9 @@ from urllib.error import HTTPError
 import pytest
 import yaml
 
-from gundog import warehouse
-from gundog.errors import StoreError
-from gundog.interval import last_complete, parse_time
+from gundog.core.errors import StoreError
+from gundog.core.times import last_complete, parse_time
+from gundog.warehouse import database
 from tests import kit
 from tests.hostile import HOSTILE, plain_markdown
 from tests.kit import DAY, event, table, write_file
@@ -333,7 +333,7 @@ def test_run_that_finds_the_warehouse_held_says_by_whom(
 ) -> None:
     """The warehouse's lock is the guard, whatever Prefect's limits let through."""
     days = {"start": "2026-03-06", "end": "2026-03-09"} if name == "backfill" else {}
-    held = warehouse.lock(project / ".gundog/warehouse.duckdb", timedelta(), datetime.now(UTC))
+    held = database.lock(project / ".gundog/warehouse.duckdb", timedelta(), datetime.now(UTC))
     with held:
         run = run_flow(name, project=str(project), wait="1s", **days)
 

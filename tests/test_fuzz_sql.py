@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from gundog import content, examples, query, quoting, reading, source_ddl, statement
+from gundog.detections import content, source_ddl
+from gundog.staging import reading
+from gundog.testing import examples
+from gundog.warehouse import query, quoting, statement
 from tests import fuzz_sql, fuzz_text
 from tests.escapes import ESCAPES, OUTWARD
 from tests.fuzz_sql import JUDGES, EscapeError, World, fuzz, world
@@ -82,7 +85,7 @@ def _any_name(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _no_lock(module: object) -> Undo:
     class Locks:
-        """What one module sees in place of gundog.locks; all others keep theirs."""
+        """What one module sees in place of gundog.warehouse.locks; all others keep theirs."""
 
         @staticmethod
         def lock(con: object, paths: object = ()) -> None:

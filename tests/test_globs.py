@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import globs
+from gundog.core import globs
 from tests import growth
 
 _CHARS = st.text(st.sampled_from("aB*[]\u00df\u0130s!"), max_size=9)

@@ -21,9 +21,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import cmdlets, commandline, content, examples, redelivery, shells, statement
-from gundog.content import Content, Hunt
-from gundog.detection import Example
+from gundog.detections import cmdlet_words, cmdlets, command_lines, content, shells, stage_sql
+from gundog.detections.content import Content, Hunt
+from gundog.detections.detection import Example
+from gundog.testing import examples
+from gundog.warehouse import redeliveries, statement
 
 ROOT = Path(__file__).parents[1]
 SQL = ROOT / "sql"
@@ -305,7 +307,7 @@ _WORDS_RUN = "words that the line itself runs are commands"
             (
                 cmdlets,
                 "_TOKEN",
-                re.compile(cmdlets._TOKEN.pattern.replace(part, ""), re.S),
+                re.compile(cmdlet_words.TOKEN.pattern.replace(part, ""), re.S),
                 _ASKS_RUNS,
             )
             for part in ("|;", r"|\|\|?", "|&&?", r"|@?\{")
@@ -342,8 +344,8 @@ def test_hunt_without_dedupe_fails_its_example(
     stem: str, killer: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Seeing a re-delivered event twice changes what each hunt finds."""
-    whole = content.view_sql
-    monkeypatch.setattr(content, "view_sql", lambda stage: whole(stage).partition(" and not ")[0])
+    whole = stage_sql.view_sql
+    monkeypatch.setattr(stage_sql, "view_sql", lambda stage: whole(stage).partition(" and not ")[0])
 
     assert fails(shipped().hunt(stem), killer)
 
@@ -359,11 +361,11 @@ class Bench:
         self.source = shipped().sources[self.stage.source]
         self.con = duckdb.connect(config={"threads": 1})
         self.con.execute("set timezone = 'UTC'")
-        content.register_functions(self.con)
+        stage_sql.register_functions(self.con)
         self.con.execute("create schema staged")
         self.con.execute(self.source.ddl)
         self.con.execute(f"alter table {self.source.name} add column file_id bigint")
-        content.create_stage(self.con, self.stage)
+        stage_sql.create_stage(self.con, self.stage)
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Replaces all events, and stages them."""
@@ -377,7 +379,7 @@ class Bench:
             self.con.execute(f"insert into {self.source.name} by name from events")
             self.con.unregister("events")
         self.con.execute(f"insert into {self.stage.table} by name {self.stage.sql}")
-        redelivery.mark(self.con, self.stage.table)
+        redeliveries.mark(self.con, self.stage.table)
 
     def staged(self) -> list[Row]:
         """Every staged row, rejected and re-delivered ones too."""
@@ -1055,7 +1057,7 @@ def test_every_line_that_undone_names_a_cmdlet_is_staged(
     line = f"powershell {text} -Mailbox ceo"
     shells.fill([{"Timestamp": T0, "FileName": file_name, "ProcessCommandLine": line}])
     is_shell = file_name != "java.exe"
-    undone, steps = commandline.normalise(line)
+    undone, steps = command_lines.normalise(line)
 
     staged = shells.staged()
 

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gundog import kql
+from gundog.hunting.scoring import kql, kql_periods
 
 NAN = float("nan")
 HALF_DAYS = [
@@ -74,7 +74,7 @@ def test_seasonal_gives_the_documented_series(
 
 def test_periods_detect_finds_the_documented_week() -> None:
     """A period of 14 with a score that is cut to 0.84, and no second one."""
-    found = kql.series_periods_detect(HALF_DAYS, 0.0, 50.0, 2)
+    found = kql_periods.series_periods_detect(HALF_DAYS, 0.0, 50.0, 2)
 
     assert found.periods.tolist() == [14.0, 0.0]
     assert [math.floor(score * 100) / 100 for score in found.scores] == [0.84, 0.0]
@@ -82,7 +82,7 @@ def test_periods_detect_finds_the_documented_week() -> None:
 
 def test_periods_validate_knows_the_week_and_refuses_five_days() -> None:
     """The documented scores of 14 and 10, cut to two digits."""
-    found = kql.series_periods_validate(HALF_DAYS, 14.0, 10.0)
+    found = kql_periods.series_periods_validate(HALF_DAYS, 14.0, 10.0)
 
     assert found.periods.tolist() == [14.0, 10.0]
     assert [math.floor(score * 100) / 100 for score in found.scores] == [0.84, 0.0]
@@ -129,7 +129,7 @@ def test_period_of_the_charts_is_a_week_with_and_without_trend() -> None:
     """168 hours beat 24 and 336, with a score that counts."""
     x = [charted(seed, 10, 0) for seed in range(20)]
     x += [charted(seed, 5, 1 / 72) for seed in range(20)]
-    found = kql.series_periods_detect(x, 4, 420, 1)
+    found = kql_periods.series_periods_detect(x, 4, 420, 1)
 
     assert {168.0} == set(found.periods[:, 0].tolist())
     assert found.scores.min() > 0.6
@@ -319,7 +319,7 @@ def test_anomalies_are_those_of_plain_loops(
 def test_periods_are_those_of_plain_loops(x: list[float]) -> None:
     """Periods, their order and their scores agree for any series."""
     expected = plain_periods(plain_fill(x), 3)
-    found = kql.series_periods_detect(x, 0, 1000, 3)
+    found = kql_periods.series_periods_detect(x, 0, 1000, 3)
 
     assert [period for period, _ in expected] == found.periods.tolist()
     np.testing.assert_allclose(found.scores, [score for _, score in expected], atol=2e-9)
@@ -342,8 +342,8 @@ def test_a_row_gives_what_it_gives_alone(rows: list[list[float]]) -> None:
         *kql.series_decompose_anomalies(rows, trend="linefit"),
         *kql.series_decompose(rows, test_points=2),
         *kql.series_fit_line(rows),
-        *kql.series_periods_detect(rows, 0, 20, 2),
-        *kql.series_periods_validate(rows, 4, 9.2, 400),
+        *kql_periods.series_periods_detect(rows, 0, 20, 2),
+        *kql_periods.series_periods_validate(rows, 4, 9.2, 400),
         kql.series_outliers(rows, "tukey"),
         kql.series_seasonal(rows, 5, 1),
         kql.series_fill_linear(rows),
@@ -353,8 +353,8 @@ def test_a_row_gives_what_it_gives_alone(rows: list[list[float]]) -> None:
             *kql.series_decompose_anomalies(row, trend="linefit"),
             *kql.series_decompose(row, test_points=2),
             *kql.series_fit_line(row),
-            *kql.series_periods_detect(row, 0, 20, 2),
-            *kql.series_periods_validate(row, 4, 9.2, 400),
+            *kql_periods.series_periods_detect(row, 0, 20, 2),
+            *kql_periods.series_periods_validate(row, 4, 9.2, 400),
             kql.series_outliers(row, "tukey"),
             kql.series_seasonal(row, 5, 1),
             kql.series_fill_linear(row),
@@ -406,7 +406,7 @@ def test_a_line_has_neither_anomaly_nor_period(length: int, level: float, slope:
     x = level + slope * np.arange(length)
 
     assert not kql.series_decompose_anomalies(x, 0.0, 0, "linefit").score.any()
-    assert not kql.series_periods_detect(x, 0, 500, 1).scores.any()
+    assert not kql_periods.series_periods_detect(x, 0, 500, 1).scores.any()
 
 
 def test_equal_percentiles_give_no_score() -> None:
@@ -494,8 +494,8 @@ def test_a_week_cannot_be_detected_in_thirteen_days_but_can_be_given() -> None:
     hours = np.arange(312)
     x = (hours // 24 % 7 < 5) * (10.0 + hours % 24)
 
-    assert 168 not in kql.series_periods_detect(x, 0, 312, 5).periods
-    assert 168 in kql.series_periods_detect(np.tile(x[:168], 4), 0, 336, 5).periods
+    assert 168 not in kql_periods.series_periods_detect(x, 0, 312, 5).periods
+    assert 168 in kql_periods.series_periods_detect(np.tile(x[:168], 4), 0, 336, 5).periods
     np.testing.assert_array_equal(kql.series_seasonal(x, 168), x)
 
 
@@ -503,9 +503,9 @@ def test_detected_period_stays_between_the_given_lengths() -> None:
     """The daily period is found from 24 to 24, and not from 25 on or up to 23."""
     x = np.tile(np.arange(24.0), 13)
 
-    assert kql.series_periods_detect(x, 24, 24, 1).periods.tolist() == [24.0]
-    assert 24.0 not in kql.series_periods_detect(x, 25, 100, 2).periods
-    assert 24.0 not in kql.series_periods_detect(x, 0, 23, 2).periods
+    assert kql_periods.series_periods_detect(x, 24, 24, 1).periods.tolist() == [24.0]
+    assert 24.0 not in kql_periods.series_periods_detect(x, 25, 100, 2).periods
+    assert 24.0 not in kql_periods.series_periods_detect(x, 0, 23, 2).periods
 
 
 def test_a_threshold_above_the_score_means_no_season() -> None:
@@ -524,7 +524,7 @@ def test_seasonal_of_no_period_is_zero() -> None:
 
 def test_the_least_score_is_included() -> None:
     """A detected period counts when its score is the threshold, and not a hair below it."""
-    score = float(kql.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0])
+    score = float(kql_periods.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0])
 
     assert kql.series_seasonal(HALF_DAYS, threshold=score).any()
     assert not kql.series_seasonal(HALF_DAYS, threshold=float(np.nextafter(score, 1))).any()
@@ -533,10 +533,10 @@ def test_the_least_score_is_included() -> None:
 def test_period_scores_hold_no_rounding_noise() -> None:
     """In another unit and from another zero, a series has the very same scores."""
     moved = [[v * unit / 7 + 0.1 for v in HALF_DAYS] for unit in range(1, 50)]
-    scores = kql.series_periods_detect(moved, 0, 30, 1).scores
+    scores = kql_periods.series_periods_detect(moved, 0, 30, 1).scores
 
     assert set(scores[:, 0].tolist()) == set(
-        kql.series_periods_detect(HALF_DAYS, 0, 30, 1).scores.tolist()
+        kql_periods.series_periods_detect(HALF_DAYS, 0, 30, 1).scores.tolist()
     )
 
 
@@ -545,13 +545,13 @@ def test_period_scores_end_at_one() -> None:
     hours = np.arange(80)
     wave = np.sin(np.pi * (hours + 1) / 81) * np.cos(2 * np.pi * hours / 8)
 
-    assert kql.series_periods_detect(wave, 4, 40, 1).scores.tolist() == [1.0]
+    assert kql_periods.series_periods_detect(wave, 4, 40, 1).scores.tolist() == [1.0]
 
 
 def test_validate_rounds_periods_and_gives_zero_outside_the_bounds() -> None:
     """13.6 and 14.4 are 14; below 4 and above half the series nothing is a period."""
-    week = kql.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0]
-    found = kql.series_periods_validate(HALF_DAYS, 13.6, 14.4, -46, 0, 3, 42, 60, 1e6)
+    week = kql_periods.series_periods_detect(HALF_DAYS, 0, 30, 1).scores[0]
+    found = kql_periods.series_periods_validate(HALF_DAYS, 13.6, 14.4, -46, 0, 3, 42, 60, 1e6)
 
     assert found.scores.tolist() == [week, week, 0, 0, 0, 0, 0, 0]
 
@@ -604,7 +604,7 @@ def test_of_no_series_there_is_nothing() -> None:
     none = np.zeros((0, 30))
 
     assert [part.shape for part in kql.series_decompose_anomalies(none)] == [(0, 30)] * 3
-    assert kql.series_periods_detect(none, 0, 15, 2).scores.shape == (0, 2)
+    assert kql_periods.series_periods_detect(none, 0, 15, 2).scores.shape == (0, 2)
     assert kql.series_outliers(np.zeros((3, 0))).shape == (3, 0)
 
 
@@ -634,7 +634,7 @@ def test_percentiles_and_shapes_that_mean_nothing_are_refused() -> None:
         with pytest.raises(ValueError, match=r"must rise and lie in \[2, 98\]"):
             kql.series_outliers([1.0], "ctukey", None, low, high)
     with pytest.raises(ValueError, match="num_periods must be 0 or more"):
-        kql.series_periods_detect([1.0], 0, 1, -1)
+        kql_periods.series_periods_detect([1.0], 0, 1, -1)
     for x in (5.0, np.zeros((2, 2, 2))):
         with pytest.raises(ValueError, match="one series or one series a row"):
             kql.series_outliers(x)

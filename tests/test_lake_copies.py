@@ -15,11 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from gundog import copies, run, sparse, stage
-from gundog.errors import StoreError
-from gundog.interval import parse_range
-from gundog.lake import FileVersion
-from gundog.settings import LakePath
+from gundog.core.errors import StoreError
+from gundog.core.times import parse_range
+from gundog.lake import fetch, partial
+from gundog.lake.file_version import FileVersion
+from gundog.lake.path import LakePath
+from gundog.run import run
+from gundog.staging import stage
 from tests import kit
 from tests.faults import Faults, Proxy, Server, start_s3
 from tests.lab import Lab, good
@@ -129,7 +131,7 @@ def test_sparse_copy_has_the_columns_at_their_places(tmp_path: Path) -> None:
     whole = to_bytes(table, row_group_size=500)
     names = ["Other.1", "Nested0", "Timestamp"]
     target = tmp_path / "part.parquet"
-    sparse.copy(pa.BufferReader(whole), target, {name.lower() for name in names})
+    partial.copy(pa.BufferReader(whole), target, {name.lower() for name in names})
 
     assert target.stat().st_size == len(whole)
     assert pq.read_table(target, columns=names) == table.select(names)
@@ -163,7 +165,7 @@ def test_sparse_copy_reads_as_the_whole_file(tmp_path: Path, seed: int) -> None:
     pq.write_table(table, whole, **options)
     names = rng.sample(sorted(kinds), 3)
     with pa.OSFile(str(whole)) as remote:
-        sparse.copy(remote, part, set(names))
+        partial.copy(remote, part, set(names))
     chosen = ", ".join(f'"{name}"' for name in names)
     read = [duckdb.sql(f"select {chosen} from '{path}'").fetchall() for path in (whole, part)]
 
@@ -292,7 +294,7 @@ def test_one_request_in_ten_may_fail(
     lab: Lab, s3: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     """503s, bodies that break off and dropped connections leave the right tables."""
-    monkeypatch.setattr(copies, "SPARSE_BYTES", 200_000)
+    monkeypatch.setattr(fetch, "SPARSE_BYTES", 200_000)
     for number in range(20):
         table = wide(400, others=4) if number % 4 == 0 else good(number)
         put(s3, lab, table, f"{number:02}")
@@ -313,7 +315,7 @@ def test_store_that_dies_leaves_its_files_for_the_next_run(
 ) -> None:
     """What was read stays; the rest is not held against the files; it ends after a few tries."""
     monkeypatch.setattr(stage, "BATCH_FILES", 4)
-    monkeypatch.setattr("gundog.lake.ATTEMPTS", 2)
+    monkeypatch.setattr("gundog.lake.object_store.ATTEMPTS", 2)
     for number in range(20):
         put(s3, lab, good(number), f"{number:02}")
     with Proxy(s3, Faults(dead_after=12)) as proxy:
@@ -373,7 +375,7 @@ def test_dead_store_fails_its_hunts_in_one_line_and_heals(
 ) -> None:
     """A store gone before or in mid-run: exit 1, one line, and the next run makes it good."""
     root = remote_project(tmp_path, s3)
-    monkeypatch.setattr("gundog.lake.ATTEMPTS", 2)
+    monkeypatch.setattr("gundog.lake.object_store.ATTEMPTS", 2)
     for dead_after in (0, 5):
         with Proxy(s3, Faults(dead_after=dead_after)) as proxy:
             outcome = hunt(root, proxy.environ)
@@ -397,8 +399,8 @@ def test_store_that_is_not_there_is_one_clear_line(
     file = FileVersion("Cloud", "s3://b/date=2026-03-09/a.parquet", 5, 0, None,
                        location="b/date=2026-03-09/a.parquet")  # fmt: skip
     path = LakePath("s3://b/date=%Y-%m-%d/*.parquet", endpoint="http://127.0.0.1:9", anonymous=True)
-    monkeypatch.setattr("gundog.lake.ATTEMPTS", 1)
-    copy = copies.local_copy(file, [path], lab.root, {})
+    monkeypatch.setattr("gundog.lake.object_store.ATTEMPTS", 1)
+    copy = fetch.local_copy(file, [path], lab.root, {})
 
     with pytest.raises(StoreError, match=r"a.parquet: cannot be read: .*check endpoint:"):
         copy.__enter__()

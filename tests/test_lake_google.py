@@ -15,13 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import run
-from gundog.copies import local_copy
-from gundog.interval import Interval, parse_range
-from gundog.lake import FileVersion, LakePath, explain_no_match, list_files, newest_files
+from gundog.core.times import Interval, parse_range
+from gundog.lake.fetch import local_copy
+from gundog.lake.file_version import FileVersion
+from gundog.lake.latest import explain_no_match, newest_files
+from gundog.lake.listing import LakePath, list_files
+from gundog.run import run
 from tests import google_server, kit
 from tests.google_server import Server
-from tests.test_lake import (
+from tests.test_listing import (
     FIFTH,
     LAYOUTS,
     MOMENTS,
@@ -113,7 +115,7 @@ def test_odd_keys_are_listed_and_read(
     template: str, folder: str, page: int,
 ) -> None:  # fmt: skip
     """By span, by newest and in whole, however short a page is; read whole and by columns."""
-    monkeypatch.setattr("gundog.copies.SPARSE_BYTES", 1)
+    monkeypatch.setattr("gundog.lake.fetch.SPARSE_BYTES", 1)
     sink = BytesIO()
     pq.write_table(pa.table({"a": [1, 2]}), sink)
     keys = sorted(f"{folder}/{name}" for name in ODD_KEYS)

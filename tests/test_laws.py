@@ -12,8 +12,8 @@ from typing import Any
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from gundog import stage
-from gundog.interval import parse_time
+from gundog.core.times import parse_time
+from gundog.staging import stage
 from tests import kit
 from tests.kit import DAY, hunt, table, write_file
 

@@ -1,4 +1,4 @@
-"""Tests of gundog.ledger: what is due follows from what was hunted and what arrived since."""
+"""Tests of run.ledger: what is due follows from what was hunted and what arrived since."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import content, ledger, tables, warehouse
-from gundog.content import Content, Hunt
-from gundog.interval import Interval, parse_time, split
-from gundog.ledger import Clock
+from gundog.core.times import Interval, parse_time, split
+from gundog.detections import content
+from gundog.detections.content import Content, Hunt
+from gundog.run import ledger
+from gundog.run.ledger import Clock
+from gundog.warehouse import database, tables
 from tests import kit
 
 DAY = timedelta(days=1)
@@ -58,7 +60,7 @@ def count(loaded: Content) -> Hunt:
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse in memory."""
-    con = warehouse.connect(threads=1)
+    con = database.connect(threads=1)
     for one in tables.TABLES:
         con.execute(next(tables.create(one)))
     yield con
@@ -73,7 +75,7 @@ def hunted(
     seq: int = 1,
 ) -> None:
     """Writes that an interval was hunted."""
-    warehouse.insert(
+    database.insert(
         con,
         "run_intervals",
         [
@@ -90,7 +92,7 @@ def changed(
 ) -> None:  # fmt: skip
     """Writes that rows between two moments were staged or removed."""
     start, end = parse_time(f"2026-03-{first}"), parse_time(f"2026-03-{last or first}")
-    warehouse.insert(
+    database.insert(
         con,
         "stage_changes",
         [{"stage": stage, "hour": start.replace(minute=0), "min_time": start, "max_time": end,
@@ -104,7 +106,7 @@ def file(
 ) -> None:  # fmt: skip
     """Writes that a file stands for a span."""
     first, last = parse_time(f"2026-03-{start}"), parse_time(f"2026-03-{end}")
-    warehouse.insert(
+    database.insert(
         con,
         "source_files",
         [{"file_id": number, "source_table": source, "path": f"{number}.parquet", "state": state,
@@ -114,7 +116,7 @@ def file(
 
 def rows_in(con: duckdb.DuckDBPyConnection, hour: str, source: str = "Things") -> None:
     """Writes that a source has rows in an hour."""
-    warehouse.insert(
+    database.insert(
         con,
         "source_hours",
         [{"source_table": source, "file_id": 1, "hour": parse_time(f"2026-03-{hour}"), "rows": 3}],
@@ -303,7 +305,7 @@ def test_states_are_those_of_the_rule_in_words(
     first = parse_time("2026-03-01")
     for place, (hour, length, seq) in enumerate(arrivals):
         start = first + timedelta(hours=9 * hour + place)
-        warehouse.insert(
+        database.insert(
             con,
             "stage_changes",
             [{"stage": "happenings", "hour": start, "min_time": start,
@@ -351,7 +353,7 @@ def test_gaps_are_the_missing_and_stale_of_all_states(
         start = first + 9 * hour * HOUR
         row = {"stage": "happenings", "hour": start, "min_time": start,
                "max_time": start + length * HOUR, "seq": seq}  # fmt: skip
-        warehouse.insert(con, "stage_changes", [row])
+        database.insert(con, "stage_changes", [row])
     at = clock(parse_time("2026-03-14"), late * DAY)
     expected = []
     for hunt in (pair, count):
@@ -440,7 +442,7 @@ def test_another_sources_files_do_not_help(con: duckdb.DuckDBPyConnection, pair:
 
 def staged(con: duckdb.DuckDBPyConnection, hunt: Hunt, number: int = 1) -> None:
     """Writes that a file was read by the hunt's stage."""
-    warehouse.insert(
+    database.insert(
         con,
         "file_stages",
         [{"file_id": number, "stage": one.name, "stage_hash": one.hash} for one in hunt.stages],
@@ -488,13 +490,13 @@ def test_fingerprint_follows_the_files_that_are_read(
 
     for number, at in ((1, "08T10:00"), (2, "09T10:00"), (3, "05T10:00")):
         file(con, at[:3] + "00:00", at[:3] + "01:00", number=number)
-        warehouse.insert(con, "stage_hours", [hour(number, at)])
+        database.insert(con, "stage_hours", [hour(number, at)])
     prints = [ledger.fingerprint(con, pair, day("08"))]
     con.execute("update source_files set mtime_ns = 99 where file_id in (2, 3)")
     prints.append(ledger.fingerprint(con, pair, day("08")))
     con.execute("update source_files set mtime_ns = 99 where file_id = 1")
     prints.append(ledger.fingerprint(con, pair, day("08")))
-    warehouse.insert(con, "stage_hours", [hour(3, "07T10:00")])
+    database.insert(con, "stage_hours", [hour(3, "07T10:00")])
     prints.append(ledger.fingerprint(con, pair, day("08")))
 
     assert prints[0] == prints[1]

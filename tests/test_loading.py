@@ -9,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from gundog import cli, content, loading, run
-from gundog.child import Child
-from gundog.content import Content, Watch
-from gundog.errors import ContentError
+from gundog.cli import main
+from gundog.core.child import Child
+from gundog.core.errors import ContentError
+from gundog.detections import content
+from gundog.detections.content import Content
+from gundog.detections.content_folder import Watch
+from gundog.project import loading
+from gundog.run import run
 from tests import kit
 from tests.test_child import alive
 
@@ -81,13 +85,13 @@ def test_commands_that_read_findings_bind_nothing(
         ["triage", key, "--note", "seen"],
         ["except", key, "--on", "account_name", "--days", "9999", "--reason", "known"],
     ):
-        assert cli.main([*words, "--project", str(tmp_path)]) == 0, words
+        assert main.main([*words, "--project", str(tmp_path)]) == 0, words
     capsys.readouterr()
 
 
 def stop(number: int, where: Path, overrides: object, root: Path, skip: dict[str, str]) -> Content:
     """Reads content, and dies at one file unless that is left out."""
-    from gundog import child
+    from gundog.core import child
 
     def at(path: str) -> None:
         child.at(path)

@@ -16,7 +16,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import addresses, content, redelivery
+from gundog.core import addresses
+from gundog.detections import content, content_folder, stage_sql
+from gundog.warehouse import redeliveries
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 Record = dict[str, Any]
@@ -54,12 +56,12 @@ records = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the source table, empty, and views of what both stages make of it."""
-    loaded = content.load([content.builtin()])
+    loaded = content.load([content_folder.builtin()])
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute("set timezone = 'UTC'")
-        content.register_functions(con)
+        stage_sql.register_functions(con)
         con.execute(loaded.sources["CloudAppEvents"].ddl)
-        content.add_hidden_columns(con, "CloudAppEvents")
+        stage_sql.add_hidden_columns(con, "CloudAppEvents")
         stage = loaded.stages["mail_access"].sql
         odd = stage.replace("is_odd\n    from", "tells, true as is_odd\n    from")
         assert odd != stage
@@ -185,7 +187,7 @@ def test_one_id_with_two_times_is_two_events(con: duckdb.DuckDBPyConnection) -> 
         "update CloudAppEvents set Timestamp = Timestamp + interval 1 hour where file_id = 2"
     )
     con.execute("create or replace table counted as select *, false as is_copy from mail_access")
-    redelivery.mark(con, "counted")
+    redeliveries.mark(con, "counted")
 
     assert {row["event_id"] for row in staged(con)} == {UUID(int=7)}
     assert [row["is_copy"] for row in staged(con, "counted")] == [False, True, False]

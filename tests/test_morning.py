@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from gundog import cli
-from gundog.interval import floor
+from gundog.cli import main
+from gundog.core.times import floor
 from tests import kit
 from tests.kit import DAY, hunt, table
 from tests.sinks import Sink, http_sink
@@ -95,7 +95,7 @@ def killing(child: subprocess.Popen[bytes]) -> Callable[[], str]:
 
 
 def gundog(root: Path, *arguments: str) -> int:
-    return cli.main([*arguments, "--project", str(root)])
+    return main.main([*arguments, "--project", str(root)])
 
 
 def accounts(body: dict[str, Any]) -> list[str]:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gundog import cli, content, mutations
-from gundog.content import Content, Hunt
+from gundog.cli import main
+from gundog.detections import content
+from gundog.detections.content import Content, Hunt
+from gundog.testing import mutations
 from tests import kit
 
 ROOT = Path(__file__).parents[1]
@@ -163,11 +165,11 @@ def test_a_mistake_in_a_shipped_hunt_is_reported(
 
 def test_the_command_names_what_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Examples that pass and mutations that do not: exit 2, and each by its name."""
-    assert cli.main(["test", "--mutate", "--project", str(root)]) == 0
+    assert main.main(["test", "--mutate", "--project", str(root)]) == 0
     assert "2 examples, 0 failed\n" in capsys.readouterr().out
     kit.write_text(root / PAIR, kit.PAIR.replace("+ $within >= c", "+ $within > c"))
 
-    assert cli.main(["test", "pair", "--mutate", "--project", str(root)]) == 2
+    assert main.main(["test", "pair", "--mutate", "--project", str(root)]) == 2
     told = capsys.readouterr()
     assert "pair: fires: pair 1 alone, its gap exactly within: 0 findings where 1" in told.err
     assert " mutations, 1 failed" in told.out

@@ -1,4 +1,4 @@
-"""Tests of gundog.opening: damaged and foreign files are named with their cure."""
+"""Tests of warehouse.opening: damaged and foreign files are named with their cure."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from gundog import identity, opening
-from gundog.cli import main
-from gundog.errors import StoreError
+from gundog.cli.main import main
+from gundog.core.errors import StoreError
+from gundog.warehouse import file_identity, opening
 from tests import kit
 from tests.kit import event, hunt, table, write_file
 
@@ -137,7 +137,7 @@ def test_a_log_of_another_file_is_removed_by_whoever_reads(
     """It was written for an older file, after this one was published: nobody sees an error."""
     key = finding_id(root)
     log = leave_a_log(findings(root))
-    assert identity.renew(findings(root))  # as the next publish gives it
+    assert file_identity.renew(findings(root))  # as the next publish gives it
 
     assert asked(root, words, key) == 0
     assert not log.exists()
@@ -148,7 +148,7 @@ def test_a_log_of_another_file_is_removed_by_whoever_reads(
 def test_a_log_that_may_not_be_removed_is_named(root: Path) -> None:
     """A reader of another account says who can."""
     log = leave_a_log(findings(root))
-    assert identity.renew(findings(root))
+    assert file_identity.renew(findings(root))
     log.parent.chmod(0o500)
     try:
         with pytest.raises(StoreError, match="run gundog hunt as the account that owns it"):
@@ -213,7 +213,7 @@ def test_a_log_of_another_warehouse_is_named(
     """As after a backup was put back beside the log of a run that was killed."""
     warehouse = root / ".gundog/warehouse.duckdb"
     leave_a_log(warehouse)
-    assert identity.renew(warehouse)
+    assert file_identity.renew(warehouse)
 
     assert main(["hunt", "--from", DAYS[0], "--to", DAYS[1], "--project", str(root)]) == 1
     assert "warehouse.duckdb.wal is of another warehouse.duckdb" in capsys.readouterr().err

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from gundog import cli, report
+from gundog.cli import main
+from gundog.findings import reader
 from tests import kit
 from tests.hostile import HOSTILE, MARKDOWN, unseen
 from tests.sinks import http_sink
@@ -34,17 +35,17 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append(kit.event("2026-03-08T10:00", "open", raw, 2 * number))
         rows.append(kit.event("2026-03-08T11:00", "close", raw, 2 * number + 1))
     kit.write_file(made, "2026-03-08", rows, "hostile")
-    assert cli.main(["hunt", *RANGE, "--project", str(made)]) == 0
+    assert main.main(["hunt", *RANGE, "--project", str(made)]) == 0
     return made
 
 
 def gundog(root: Path, *arguments: str) -> int:
-    return cli.main([*arguments, "--project", str(root)])
+    return main.main([*arguments, "--project", str(root)])
 
 
 def rows_of(root: Path) -> list[dict[str, Any]]:
-    with report.published(root / ".gundog/findings.duckdb") as con:
-        return report.select_findings(con, everything=True)
+    with reader.published(root / ".gundog/findings.duckdb") as con:
+        return reader.select_findings(con, everything=True)
 
 
 def test_every_string_became_a_finding(root: Path) -> None:

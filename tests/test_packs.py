@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pytest
 
-from gundog import cli
+from gundog.cli import main
 from tests import kit
 from tests.hostile import unseen
 from tests.watch import Watch
@@ -205,7 +205,7 @@ def test_a_hostile_pack_touches_and_stops_nothing_but_itself(
     kit.write_text(root / "gundog.yaml", kit.CONFIG.replace("[.]", "[., pack]"))
     watch = Watch(outside)
 
-    done = [cli.main([*words, "--project", str(root)])
+    done = [main.main([*words, "--project", str(root)])
             for words in (["check"], ["hunt", *RANGE], ["findings"], ["status"])]  # fmt: skip
 
     said = "".join(capsys.readouterr())

@@ -1,4 +1,4 @@
-"""Tests of gundog.places: who may read what is new, and that nothing else changes."""
+"""Tests of core.places: who may read what is new, and that nothing else changes."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from gundog import places
-from gundog.cli import main
-from gundog.errors import StoreError
+from gundog.cli.main import main
+from gundog.core import places
+from gundog.core.errors import StoreError
 from tests import kit
 from tests.kit import event, hunt, table, write_file
 
@@ -158,14 +158,14 @@ def test_an_owner_file_of_somebody_else_is_no_matter(root: Path) -> None:
     """It only says who holds the lock."""
     from datetime import timedelta
 
-    from gundog import warehouse
-    from gundog.errors import LockError
+    from gundog.core.errors import LockError
+    from gundog.warehouse import database
 
     path = root / ".gundog/warehouse.duckdb"
     for text in ("{}", "[1]", "null", "\0"):
-        with warehouse.lock(path, timedelta(), kit.NOW):
+        with database.lock(path, timedelta(), kit.NOW):
             path.with_suffix(".owner").write_text(text)
-            with pytest.raises(LockError), warehouse.lock(path, timedelta(), kit.NOW):
+            with pytest.raises(LockError), database.lock(path, timedelta(), kit.NOW):
                 pass
 
 

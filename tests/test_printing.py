@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from gundog import printing, text
+from gundog.cli import printing
+from gundog.core import safe_text
 
 
 @given(st.text())
@@ -17,7 +18,7 @@ def test_a_line_break_in_text_begins_no_line_of_gundogs(raw: str) -> None:
     first, *further = printing.hanging(raw).plain.split("\n")
 
     assert all(line.startswith(" " * 6) for line in further)
-    assert "\n".join([first, *(line[6:] for line in further)]) == text.for_terminal(raw)
+    assert "\n".join([first, *(line[6:] for line in further)]) == safe_text.for_terminal(raw)
 
 
 def test_a_list_shows_an_entry_with_line_breaks_as_one() -> None:

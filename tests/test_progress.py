@@ -1,4 +1,4 @@
-"""Tests of gundog.progress: what a run tells while it goes."""
+"""Tests of cli.progress: what a run tells while it goes."""
 
 from __future__ import annotations
 

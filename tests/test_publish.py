@@ -1,4 +1,4 @@
-"""Tests of gundog.publish: a whole file in place of the old one, or the old one."""
+"""Tests of findings.publish: a whole file in place of the old one, or the old one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,10 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from gundog import content, identity, publish, tables, warehouse
-from gundog.errors import StoreError
+from gundog.core.errors import StoreError
+from gundog.detections import content
+from gundog.findings import publish, views
+from gundog.warehouse import database, file_identity, tables
 from tests import kit
 from tests.kit import DAY, NOW
 
@@ -44,17 +46,17 @@ class Press:
             "start_time": end, "end_time": end, "interval_start": end - DAY, "interval_end": end,
             "triage_status": "new", "row": "{}", "evidence_digest": "d", "evidence_count": 0,
         }  # fmt: skip
-        warehouse.insert(self.con, "findings", [row | values])
+        database.insert(self.con, "findings", [row | values])
 
     def detection(self, key: UUID, status: str) -> None:
         """Writes a detection."""
         row = {"detection_id": key, "stem": f"d{key.int}", "status": status}
-        warehouse.insert(self.con, "detections", [row])
+        database.insert(self.con, "detections", [row])
 
     def publish(self, **options: Any) -> duckdb.DuckDBPyConnection:
         """Publishes, and opens what came of it."""
         publish.publish(self.con, self.target, **{"now": NOW, "late_arrival": WEEK, **options})
-        self.opened = warehouse.connect(self.target, read_only=True)
+        self.opened = database.connect(self.target, read_only=True)
         return self.opened
 
     def files(self) -> list[str]:
@@ -73,7 +75,7 @@ class Press:
 @pytest.fixture
 def press(tmp_path: Path) -> Iterator[Press]:
     """An empty warehouse with one stable and one experimental detection."""
-    con = warehouse.connect(threads=1)
+    con = database.connect(threads=1)
     for one in tables.TABLES:
         con.execute(next(tables.create(one)))
     made = Press(con, tmp_path / "deep" / "findings.duckdb")
@@ -148,11 +150,11 @@ def test_columns_of_the_engine_stay_inside(press: Press) -> None:
 def test_rows_arrive_whole(press: Press) -> None:
     """Findings, evidence and history as they stand in the warehouse."""
     press.finding(1, tactics=["Collection"], details='{"gap": "1h"}', score=2.5)
-    warehouse.insert(
+    database.insert(
         press.con, "evidence",
         [{"finding_id": UUID(int=1), "ordinal": n, "event": f'{{"n": {n}}}'} for n in (1, 0)],
     )  # fmt: skip
-    warehouse.insert(
+    database.insert(
         press.con, "finding_changes", [{"finding_id": UUID(int=1), "change": "new", "at": NOW}]
     )
 
@@ -284,7 +286,7 @@ def test_risk_is_summed_per_entity(press: Press) -> None:
 
 def test_views_of_nothing_are_empty(empty: duckdb.DuckDBPyConnection) -> None:
     """Before the first finding they answer too."""
-    for name in publish.VIEWS:
+    for name in views.VIEWS:
         assert empty.execute(f"from {name}").fetchall() == []
 
 
@@ -296,7 +298,7 @@ def test_views_read_the_file_they_are_in(press: Press, tmp_path: Path) -> None:
     shutil.copy(press.target, copy)
     press.target.unlink()
 
-    con = warehouse.connect(copy, read_only=True)
+    con = database.connect(copy, read_only=True)
     try:
         assert len(con.execute("from open_findings").fetchall()) == 1
     finally:
@@ -338,8 +340,8 @@ def test_publishing_what_was_sent_is_as_good_as_publishing_all(press: Press) -> 
     run = {"run_id": UUID(int=7), "command": "hunt", "started_at": NOW}
     message = {"channel": "soc", "kind": "finding", "attempts": 0}
     queued = [message | {"notification_id": UUID(int=number)} for number in (1, 2)]
-    warehouse.insert(press.con, "runs", [run])
-    warehouse.insert(press.con, "notifications", queued)
+    database.insert(press.con, "runs", [run])
+    database.insert(press.con, "notifications", queued)
     reader = press.publish()
     press.con.execute("update notifications set attempts = 1, sent_at = now()")
     press.con.execute("update runs set exit_status = 1, problems = ['soc is down']")
@@ -349,7 +351,7 @@ def test_publishing_what_was_sent_is_as_good_as_publishing_all(press: Press) -> 
     assert reader.execute("select attempts from notifications").fetchall() == [(0,), (0,)]
     reader.close()
     assert press.files() == [".blank", ".duckdb"]
-    with warehouse.connect(press.target, read_only=True) as con:
+    with database.connect(press.target, read_only=True) as con:
         after = everything(con)
         assert con.execute("select distinct attempts from notifications").fetchall() == [(1,)]
     with press.publish() as con:
@@ -406,7 +408,7 @@ def test_blank_file_of_another_version_goes(press: Press, monkeypatch: pytest.Mo
     """Views and comments are those of the code that publishes, whatever was kept from before."""
     press.publish().close()
     [old] = press.target.parent.glob(".*.blank")
-    monkeypatch.setitem(publish.VIEWS, "told", ("said", "select 1 as day"))
+    monkeypatch.setitem(views.VIEWS, "told", ("said", "select 1 as day"))
     publish._digest.cache_clear()
 
     try:
@@ -489,7 +491,7 @@ def test_detections_are_written_as_they_stand(press: Press, tmp_path: Path) -> N
     publish.write_detections(press.con, [*loaded.hunts, off])
     publish.write_detections(press.con, [*loaded.hunts, off])
 
-    rows = warehouse.rows(press.con, "select * from detections order by stem, detection_id")
+    rows = database.rows(press.con, "select * from detections order by stem, detection_id")
     assert [(one["stem"], one["status"]) for one in rows] == [
         ("count", "stable"), ("pair", "deprecated"), ("pair", "stable")
     ]  # fmt: skip
@@ -532,9 +534,9 @@ def test_each_published_file_has_an_identity_of_its_own(press: Press) -> None:
     seen = set()
     for _ in range(2):
         press.publish().close()
-        seen.add(identity.read(press.target))
+        seen.add(file_identity.read(press.target))
         publish.publish_sent(press.con, press.target)
-        seen.add(identity.read(press.target))
+        seen.add(file_identity.read(press.target))
 
     assert len(seen) == 4
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog import query, statement
-from gundog.errors import InputError, QueryError
+from gundog.core.errors import InputError, QueryError
+from gundog.warehouse import query, statement
 from tests import kit
 from tests.escapes import ESCAPES, INWARD, OTHER_TABLES, OUTWARD, fill
 

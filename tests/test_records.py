@@ -1,4 +1,4 @@
-"""Tests of gundog.records: what exporters do to a record is undone, and nothing else."""
+"""Tests of detections.records: what exporters do to a record is undone, and nothing else."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.records import VERSION, normalise
+from gundog.detections.records import VERSION, normalise
 
 NAMES = "Id MailboxOwnerUPN Folders FolderItems"
 RECORD = {"Id": "1", "MailboxOwnerUPN": "ana@example.com", "Folders": [{"FolderItems": [{}, {}]}]}

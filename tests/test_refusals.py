@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from gundog.copies import local_copy
-from gundog.errors import StoreError
-from gundog.lake import FileVersion, LakePath, list_files
-from gundog.refusals import store_error
+from gundog.core.errors import StoreError
+from gundog.lake.fetch import local_copy
+from gundog.lake.file_version import FileVersion
+from gundog.lake.listing import LakePath, list_files
+from gundog.lake.refusals import store_error
 
 EXPIRED = "the credentials have expired: renew them in the environment"
 SILENT = (

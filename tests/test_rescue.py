@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import reading, rescue
-from gundog.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader
-from gundog.rescue import Patience
+from gundog.staging import reading, rescue
+from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader
+from gundog.staging.rescue import Patience
 from tests.lab import NOON, STAGE, Lab, good
 
 STAGES = {"ash": STAGE, "birch": STAGE.replace("Id as id", "Id + 1 as id"), "cedar": STAGE}

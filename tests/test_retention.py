@@ -11,10 +11,12 @@ from uuid import UUID
 import duckdb
 import pytest
 
-from gundog import purging, retention, run, warehouse
-from gundog.cli import main
-from gundog.interval import parse_time
-from gundog.settings import Retention
+from gundog.cli.main import main
+from gundog.core.times import parse_time
+from gundog.findings import purging, retention
+from gundog.findings.retention_times import Retention
+from gundog.run import run
+from gundog.warehouse import database
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
@@ -146,10 +148,10 @@ def test_points_and_counts_go_when_no_interval_needs_them(
         "series_spans": ("detection_id", "detection_hash", "interval_start"),
     }[table]
     stays = young | {"hour": TRAINED_FROM, "interval_start": TRAINED_FROM + 21 * DAY}
-    with warehouse.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
-        warehouse.insert(con, "run_intervals", [young, ended])
+    with database.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
+        database.insert(con, "run_intervals", [young, ended])
         for row in (stays, stays | old):
-            warehouse.insert(con, table, [{name: row[name] for name in names}])
+            database.insert(con, table, [{name: row[name] for name in names}])
 
         retention.apply(con, loaded, Retention(*[30 * DAY] * 4), timedelta(), NOW)
 

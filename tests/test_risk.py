@@ -12,8 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import report
-from tests.test_report import DETECTION, NOW, finding, published
+from gundog.findings import reader
+from tests.test_finding_list import DETECTION, NOW, finding, published
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 HARMLESS = ("false_positive", "benign", "test", "duplicate", "disregard")
@@ -36,7 +36,7 @@ def risk(tmp_path: Path, rows: list[dict[str, Any]], newest: Any = NOW) -> list[
         tmp_path / "f.duckdb", findings=rows, triage=said, detections=[stable, trial],
         run_intervals=[ledger] if newest else [],
     )  # fmt: skip
-    with report.published(path) as con:
+    with reader.published(path) as con:
         return con.execute("from risk_by_entity").fetchall()
 
 

@@ -1,4 +1,4 @@
-"""Tests of gundog.run: what nights, backfills and late files leave behind."""
+"""Tests of run.run: what nights, backfills and late files leave behind."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from gundog import run
-from gundog.errors import InputError, LockError
-from gundog.interval import parse_range
+from gundog.core.errors import InputError, LockError
+from gundog.core.times import parse_range
+from gundog.run import run
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
@@ -518,11 +518,19 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
 @pytest.mark.parametrize(
     ("step", "module", "function"),
     [
-        ("list lake", "gundog.lake", "list_files"),
-        ("stage", "gundog.stage_store", "_record_files"),  # rows are there, nothing is committed
-        ("hunt pair 2026-03-06", "gundog.child", "Child.call"),
-        ("", "gundog.findings", "_store_ledger"),  # between two steps: findings, not the ledger
-        ("publish", "gundog.publish", "_rename"),  # built aside
+        ("list lake", "gundog.lake.listing", "list_files"),
+        (
+            "stage",
+            "gundog.staging.staged_rows",
+            "_record_files",
+        ),  # rows are there, nothing is committed
+        ("hunt pair 2026-03-06", "gundog.core.child", "Child.call"),
+        (
+            "",
+            "gundog.findings.storing",
+            "_store_ledger",
+        ),  # between two steps: findings, not the ledger
+        ("publish", "gundog.findings.publish", "_rename"),  # built aside
     ],
 )
 def test_killed_run_leaves_what_the_next_one_needs(

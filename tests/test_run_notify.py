@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from gundog import cli
+from gundog.cli import main
 from tests import kit
 from tests.kit import DAY, NOW, hunt, table
 
@@ -140,7 +140,7 @@ def test_test_message_reaches_every_channel_and_stores_nothing(
     config = f"notify: [{{name: soc, url: '{base}/s3cret'}}, {down}, {mail}]\n"
     kit.write_text(root / "gundog.yaml", kit.CONFIG + config)
 
-    assert cli.main(["notify", "--test", "--project", str(root)]) == 1
+    assert main.main(["notify", "--test", "--project", str(root)]) == 1
     assert capsys.readouterr().out.splitlines() == [
         "soc: OK",
         "down: 127.0.0.1: refused the connection",
@@ -148,7 +148,7 @@ def test_test_message_reaches_every_channel_and_stores_nothing(
     ]
     assert [body["kind"] for body in sink.bodies] == ["test"]
     only = ["notify", "--test", "--channel", "soc", "--project", str(root)]
-    assert cli.main(only) == 0
+    assert main.main(only) == 0
     assert not (root / ".gundog").exists()
 
 
@@ -170,7 +170,7 @@ def test_bad_channel_exits_2_without_its_secret(
     """What cannot be sent to is said before anything is."""
     kit.write_text(root / "gundog.yaml", kit.CONFIG + config)
 
-    assert cli.main(["notify", "--test", *arguments, "--project", str(root)]) == 2
+    assert main.main(["notify", "--test", *arguments, "--project", str(root)]) == 2
     err = capsys.readouterr().err
     assert message in err
     assert "s3cret" not in err

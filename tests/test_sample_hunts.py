@@ -14,8 +14,9 @@ from typing import Any
 import duckdb
 import pytest
 
-from gundog import run, warehouse
-from gundog.sample_cases import CASES, Case
+from gundog.run import run
+from gundog.samples.cases import CASES, Case
+from gundog.warehouse import database
 from tests import kit
 
 SAMPLES = Path(__file__).parents[1] / "parquet_samples"
@@ -70,9 +71,9 @@ def hunt_samples(root: Path, name: str) -> Hunted:
 
 def ask(path: Path, sql: str, params: Any = None) -> list[dict[str, Any]]:
     """Rows of a query on a published file."""
-    con = warehouse.connect(path, read_only=True)
+    con = database.connect(path, read_only=True)
     try:
-        return warehouse.rows(con, sql, params)
+        return database.rows(con, sql, params)
     finally:
         con.close()
 
@@ -242,7 +243,7 @@ def test_lost_hour_is_no_data_for_every_mailbox(first: Hunted) -> None:
 
 def test_throttled_mailbox_is_unknown_for_a_day(first: Hunted) -> None:
     """theo's points are throttled for the 24 hours after the record that says so."""
-    con = warehouse.connect(first.root / ".gundog/warehouse.duckdb", read_only=True)
+    con = database.connect(first.root / ".gundog/warehouse.duckdb", read_only=True)
     try:
         [(start, end, hours)] = con.execute(
             """select min(hour), max(hour), count(*) from series_points
@@ -301,7 +302,7 @@ def test_redelivered_pair_has_two_events_from_the_smallest_paths(first: Hunted) 
 
 def test_record_delivered_six_times_counts_once(first: Hunted) -> None:
     """Items of rita's hour are those of its distinct records."""
-    con = warehouse.connect(first.root / ".gundog/warehouse.duckdb", read_only=True)
+    con = database.connect(first.root / ".gundog/warehouse.duckdb", read_only=True)
     try:
         [(observed,)] = con.execute(
             """select observed from series_points where series_key = '/rita@example.com'

@@ -1,4 +1,4 @@
-"""Tests of gundog.series: which hours count, what is kept, and one finding per series and night."""
+"""Tests of hunting.series: which hours count, what is kept, one finding a series and night."""
 
 from __future__ import annotations
 
@@ -17,11 +17,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import content, contributors, counts, scoring, series, tables, warehouse
-from gundog.child import Child
-from gundog.content import Content
-from gundog.contributors import Excess
-from gundog.interval import Interval, parse_time
+from gundog.core.child import Child
+from gundog.core.times import Interval, parse_time
+from gundog.detections import content, series_keys, stage_sql
+from gundog.detections.content import Content
+from gundog.hunting import contributors, series
+from gundog.hunting.contributors import Excess
+from gundog.hunting.scoring import hour_scores
+from gundog.warehouse import database, tables
 from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 
@@ -44,14 +47,14 @@ class Desk:
         kit.write_text(root / "sql/count.sql", sql)
         self.loaded: Content = content.require(content.load([root]))
         self.hunt = self.loaded.hunt("count")
-        self.con = warehouse.connect(threads=1)
+        self.con = database.connect(threads=1)
         self.con.execute("create schema staged")
         for one in tables.TABLES:
             self.con.execute(next(tables.create(one)))
         self.con.execute(kit.SOURCE)
         self.con.execute("alter table Things add column file_id bigint")
         self.stage = self.loaded.stages["happenings"]
-        content.create_stage(self.con, self.stage)
+        stage_sql.create_stage(self.con, self.stage)
         self.con.execute(
             "insert into file_stages select range, $stage, $hash, 0, 0 from range(100)",
             {"stage": self.stage.name, "hash": self.stage.hash},
@@ -541,7 +544,7 @@ def test_confirmed_attack_teaches_nothing(desk: Make, verdicts: list[str], teach
     night = Interval(NIGHT.start - 2 * DAY, NIGHT.start - DAY)
     made = covered(desk().put(usual))
     [found] = [hit for hit in made.night(night).hits if hit.row["series_key"] == "/a"]
-    warehouse.insert(
+    database.insert(
         made.con,
         "findings",
         [
@@ -558,7 +561,7 @@ def test_confirmed_attack_teaches_nothing(desk: Make, verdicts: list[str], teach
         {"finding_id": str(found.finding_id), "at": NIGHT.end + n * HOUR, "verdict": verdict}
         for n, verdict in enumerate(verdicts)
     ]
-    warehouse.insert(made.con, "triage", said)
+    database.insert(made.con, "triage", said)
     points = made.points()
 
     taught = points["/a", NIGHT.start]["expected"] - points["/b", NIGHT.start]["expected"]
@@ -608,7 +611,7 @@ def test_mailbox_named_like_the_tenant_is_not_the_tenant(desk: Make) -> None:
 @pytest.mark.parametrize(("values", "others"), [(["a/b", "c"], ["a", "b/c"]), (["*"], ["%2A"])])
 def test_series_keys_never_meet(values: list[str], others: list[str]) -> None:
     """Different series have different keys, whatever their names hold."""
-    assert counts.series_key(values) != counts.series_key(others)
+    assert series_keys.series_key(values) != series_keys.series_key(others)
 
 
 # The nights, over a lake.
@@ -722,16 +725,16 @@ def test_counts_of_a_changed_detection_are_its_own(lake: Path) -> None:
 def scorings(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the number of series at every scoring."""
     seen: list[int] = []
-    real = scoring.score
+    real = hour_scores.score
 
-    def counting(counts: Any, *args: Any, **options: Any) -> scoring.Scores:
+    def counting(counts: Any, *args: Any, **options: Any) -> hour_scores.Scores:
         seen.append(len(counts))
         return real(counts, *args, **options)
 
     def here(child: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
         return work(*arguments)
 
-    monkeypatch.setattr(scoring, "score", counting)
+    monkeypatch.setattr(hour_scores, "score", counting)
     # Only what runs in this process can be watched.
     monkeypatch.setattr(Child, "call", here)
     monkeypatch.setattr(Child, "pid", 0)

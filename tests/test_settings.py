@@ -10,17 +10,18 @@ from textwrap import dedent
 
 import pytest
 
-from gundog import detection
-from gundog.child import Child
-from gundog.errors import ContentError
-from gundog.project import load_project
-from gundog.settings import (
+from gundog.core import severity
+from gundog.core.child import Child
+from gundog.core.errors import ContentError
+from gundog.detections import detection
+from gundog.findings.retention_times import Retention
+from gundog.lake.path import LakePath
+from gundog.notify.channel import Channel
+from gundog.project.project import load_project
+from gundog.project.settings import (
     _OVERRIDE_KEYS,
     _SEVERITIES,
     _STATUSES,
-    Channel,
-    LakePath,
-    Retention,
     Settings,
     load,
     require,
@@ -499,7 +500,7 @@ SHAPES = (
 @pytest.fixture(scope="module")
 def helper() -> Iterator[Child]:
     """One process that reads the content of many projects."""
-    with Child("gundog.content") as made:
+    with Child("gundog.detections.content") as made:
         yield made
 
 
@@ -603,6 +604,6 @@ def test_relative_project_gives_absolute_paths(
 
 def test_words_are_those_of_detections() -> None:
     """Severities, statuses and overridable keys are the ones detections know."""
-    assert _SEVERITIES == detection.SEVERITIES
-    assert _STATUSES == detection.STATUSES
+    assert _SEVERITIES == severity.SEVERITIES
+    assert _STATUSES == severity.STATUSES
     assert _OVERRIDE_KEYS == detection.OVERRIDES

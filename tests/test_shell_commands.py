@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gundog import content
-from gundog.commandline import normalise
+from gundog.detections import content, content_folder, stage_sql
+from gundog.detections.command_lines import normalise
 
 EXPORT = "New-MailboxExportRequest -Mailbox ceo"
 _CMDLET = re.compile(r"(new|remove)-\w*mailboxexportrequest", re.IGNORECASE)
@@ -22,10 +22,10 @@ _MARKS = ("^", "`", "''", '""', "'+'", "\u200b", "`n", "`r", " ", "\u00e9")
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the source table, empty, and a view of what would be staged of it."""
-    loaded = content.load([content.builtin()])
+    loaded = content.load([content_folder.builtin()])
     source = loaded.sources["DeviceProcessEvents"]
     with duckdb.connect(config={"threads": 1}) as con:
-        content.register_functions(con)
+        stage_sql.register_functions(con)
         con.execute(source.ddl)
         con.execute(f"alter table {source.name} add column file_id bigint")
         con.execute(f"create view shell_commands as {loaded.stages['shell_commands'].sql}")

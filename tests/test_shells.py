@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gundog import shells
+from gundog.detections import shells
 
 
 @pytest.mark.parametrize(

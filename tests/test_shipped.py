@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from gundog import content, examples, statement
-from gundog.content import Hunt
-from gundog.detection import Example
-from gundog.interval import Interval, parse_time
+from gundog.core.times import Interval, parse_time
+from gundog.detections import content, content_folder
+from gundog.detections.content import Hunt
+from gundog.detections.detection import Example
+from gundog.testing import examples
+from gundog.warehouse import statement
 
-ROOT = content.builtin()
+ROOT = content_folder.builtin()
 LOADED = content.load([ROOT], None, ROOT)
 SQL = sorted((ROOT / "sql").rglob("*.sql"))
 SELECTS = [path for path in SQL if "sources" not in path.parts]

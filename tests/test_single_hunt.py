@@ -14,12 +14,12 @@ from uuid import uuid4
 
 import pytest
 
-from gundog import run
-from gundog.child import Child
-from gundog.errors import ContentError
-from gundog.interval import parse_range
-from gundog.settings import load
-from gundog.single_hunt import Order
+from gundog.core.child import Child
+from gundog.core.errors import ContentError
+from gundog.core.times import parse_range
+from gundog.hunting.single_hunt import Order
+from gundog.project.settings import load
+from gundog.run import run
 from tests import kit
 from tests.kit import NOW, event, hunt, table, write_file
 from tests.test_child import alive

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog import content, quoting, source_ddl
-from gundog.errors import QueryError
+from gundog.core.errors import QueryError
+from gundog.detections import content_folder, source_ddl
+from gundog.warehouse import quoting
 
 
 def described(sql: str, table: str = "Evil") -> list[tuple[str, str]]:
@@ -34,7 +35,7 @@ def test_every_plain_type_is_what_duckdb_makes_of_the_file(kind: str):
     assert described(source_ddl.read(text, "Evil")) == described(text)
 
 
-@pytest.mark.parametrize("path", sorted(content.builtin().glob("sql/sources/*.sql")))
+@pytest.mark.parametrize("path", sorted(content_folder.builtin().glob("sql/sources/*.sql")))
 def test_what_ships_is_plain(path):
     """The sources that ship give the same columns as before."""
     text = path.read_text()

@@ -18,9 +18,10 @@ import pyarrow.parquet as pq
 import pytest
 from pyarrow.parquet import encryption
 
-from gundog import binding, columns, reading, stage
-from gundog.reading import Limits
-from gundog.settings import LakePath
+from gundog.lake import columns
+from gundog.lake.path import LakePath
+from gundog.staging import binding, reading, stage
+from gundog.staging.reading import Limits
 from tests.lab import NOON, SOURCE, STAGE, Lab, good
 
 

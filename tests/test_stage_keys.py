@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gundog import stage_keys
+from gundog.detections import stage_keys
 
 COLUMNS = ("mailbox", "actor", "host", "device")
 

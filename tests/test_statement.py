@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog import functions, statement
-from gundog.errors import QueryError
+from gundog.core.errors import QueryError
+from gundog.warehouse import functions, statement
 
 
 def test_stage_sql_may_undo_obfuscation():

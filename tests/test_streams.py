@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from gundog import cli, printing
+from gundog.cli import main, printing
 from tests import kit
 from tests.kit import hunt
 
@@ -137,7 +137,7 @@ def test_argument_that_is_not_utf_8_is_refused_before_anything_is_written(
     """One note in latin-1 made every later command and night fail."""
     before = {path: path.stat().st_mtime_ns for path in root.rglob("*")}
 
-    assert cli.main([*arguments, "--project", str(root)]) == 2
+    assert main.main([*arguments, "--project", str(root)]) == 2
 
     assert "is not UTF-8: write it in UTF-8" in capsys.readouterr().err
     assert {path: path.stat().st_mtime_ns for path in root.rglob("*")} == before

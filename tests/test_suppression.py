@@ -17,10 +17,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog import detection, suppression, tables, warehouse
-from gundog.detection import SEVERITIES, Detection, Suppression
-from gundog.exceptions import Entry
-from gundog.interval import parse_time
+from gundog.core.severity import SEVERITIES
+from gundog.core.times import parse_time
+from gundog.detections import detection_yaml
+from gundog.detections.detection import Detection, Suppression
+from gundog.findings import suppression
+from gundog.findings.exceptions import Entry
+from gundog.warehouse import database, tables
 from tests import kit, test_laws
 from tests.kit import hunt, table
 
@@ -168,7 +171,7 @@ def test_budget_keeps_the_highest_of_each_interval(ones: list[One], limit: int) 
 
 def a_detection(duration: timedelta | None = 6 * HOUR) -> Detection:
     """A detection that suppresses by account and a detail."""
-    found = detection.load(Path("detections/mailbox_export_removed.yaml"), "x", [])
+    found = detection_yaml.load(Path("detections/mailbox_export_removed.yaml"), "x", [])
     assert found is not None
     kept = Suppression(("account_name", "site"), duration) if duration else None
     return replace(found, stem="pair", suppression=kept)
@@ -177,7 +180,7 @@ def a_detection(duration: timedelta | None = 6 * HOUR) -> Detection:
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse in memory."""
-    with warehouse.connect() as made:
+    with database.connect() as made:
         for one in (tables.FINDINGS, tables.EXCEPTIONS, tables.JUDGED):
             made.execute(next(tables.create(one)))
         yield made
@@ -192,7 +195,7 @@ def store(con: duckdb.DuckDBPyConnection, ones: Sequence[One]) -> None:
 def add(con: duckdb.DuckDBPyConnection, ones: Sequence[One]) -> None:
     ids = [str(uuid5(SPACE, one.id)) for one in ones]
     con.execute("delete from findings where finding_id in (select unnest(?::uuid[]))", [ids])
-    warehouse.insert(
+    database.insert(
         con,
         "findings",
         [
@@ -238,7 +241,7 @@ parts = st.lists(findings, min_size=1, max_size=3)
 @given(parts)
 def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
     """Late, changed and withdrawn findings: afterwards all is as if it had come at once."""
-    with warehouse.connect() as con:
+    with database.connect() as con:
         for one in (tables.FINDINGS, tables.EXCEPTIONS, tables.JUDGED):
             con.execute(next(tables.create(one)))
         have: dict[str, One] = {}
@@ -258,7 +261,7 @@ def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
 
 def a_series(budget: float | None = 1, threshold: float | None = None) -> Detection:
     """A detection that scores hourly counts."""
-    found = detection.load(Path("detections/mail_items_accessed.yaml"), "x", [])
+    found = detection_yaml.load(Path("detections/mail_items_accessed.yaml"), "x", [])
     assert found is not None
     assert found.series is not None
     scored = replace(found.series, alert_budget=budget, threshold=threshold)
@@ -282,7 +285,7 @@ def test_budget_limits_what_is_sent_of_a_night(
 ) -> None:
     """The highest scores of each night are sent, the rest is kept, and the tenant's is no part."""
     nights = [START, START + 24 * HOUR]
-    warehouse.insert(
+    database.insert(
         con,
         "findings",
         [
@@ -318,7 +321,7 @@ def test_budget_limits_what_is_sent_of_a_night(
 def test_tenants_keep_nothing_of_each_other_quiet(con: duckdb.DuckDBPyConnection) -> None:
     """One account and site in three tenants: each is judged as if it were alone."""
     moments = {"": [0, 3, 9], "t1": [1, 4], "t2": [2, 8]}
-    warehouse.insert(
+    database.insert(
         con,
         "findings",
         [
@@ -347,7 +350,7 @@ def test_tenants_keep_nothing_of_each_other_quiet(con: duckdb.DuckDBPyConnection
 def test_budget_is_each_tenants_own(con: duckdb.DuckDBPyConnection) -> None:
     """The ten highest of a night are sent of every tenant, however high another's are."""
     rule = a_series()
-    warehouse.insert(
+    database.insert(
         con,
         "findings",
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gundog import tables
+from gundog.warehouse import tables
 
 # Other people's queries and programs name them. A column that comes is added here; one that goes or
 # is called otherwise breaks them, and CHANGELOG says so.

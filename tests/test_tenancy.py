@@ -10,8 +10,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from gundog import run, tenancy, warehouse
-from gundog.interval import Interval, parse_time
+from gundog.core.times import Interval, parse_time
+from gundog.hunting import tenancy
+from gundog.run import run
+from gundog.warehouse import database
 from tests import kit, two_tenants
 from tests.kit import DAY, hunt, table
 from tests.two_tenants import HISTORY, HUNTED, LAYOUTS, NIGHTS, TENANTS, World
@@ -107,13 +109,13 @@ def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Pat
     stages = run.load_project(kit.make_project(tmp_path), {}).content.hunt("pair").stages
     start = parse_time("2026-03-09")
     span = Interval(start, start + DAY)
-    with warehouse.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
+    with database.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
         for number, name in enumerate(("a", "b")):
-            warehouse.insert(con, "source_files", [{
+            database.insert(con, "source_files", [{
                 "file_id": number, "source_table": "Things", "path": f"TenantId={name}/x",
                 "covers_start": span.start, "covers_end": span.end, "state": "staged",
             }])  # fmt: skip
-            warehouse.insert(con, "source_hours", [{
+            database.insert(con, "source_hours", [{
                 "source_table": "Things", "file_id": number, "hour": span.end - DAY / 24,
                 "rows": 1, "tenant": name,
             }])  # fmt: skip

@@ -1,4 +1,4 @@
-"""Tests of gundog.text_files: a file's text, or one sentence that says why not."""
+"""Tests of core.text_files: a file's text, or one sentence that says why not."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gundog import text_files
-from gundog.errors import InputError
+from gundog.core import text_files
+from gundog.core.errors import InputError
 from tests.kit import write_text
 
 NOT_UTF8 = b"ev\xffil".decode("utf-8", "surrogateescape")

@@ -11,10 +11,12 @@ from uuid import UUID, uuid4
 import duckdb
 import pytest
 
-from gundog import run, sending, state, tables, timekeeping, warehouse
-from gundog.cli import main
-from gundog.interval import parse_time
-from gundog.settings import Channel
+from gundog.cli.main import main
+from gundog.core.times import parse_time
+from gundog.notify import sending
+from gundog.notify.channel import Channel
+from gundog.run import run, status, timekeeping
+from gundog.warehouse import database, tables
 from tests import kit
 from tests.kit import DAY, table, write_file
 from tests.sinks import Sink, http_sink
@@ -56,10 +58,10 @@ def told(sink: Sink, kind: str = "finding") -> list[str]:
 
 
 def clock_troubles(root: Path, now: datetime) -> list[str]:
-    known = state.known(run.load_project(root, {}))
+    known = status.known(run.load_project(root, {}))
     with duckdb.connect(str(root / ".gundog/findings.duckdb"), read_only=True) as con:
         con.execute("set timezone = 'UTC'")
-        return [one.text for one in state.read(con, known, now).troubles if one.kind == "clock"]
+        return [one.text for one in status.read(con, known, now).troubles if one.kind == "clock"]
 
 
 # ---- a clock that is ahead ----
@@ -218,7 +220,7 @@ def test_a_run_behind_does_nothing_and_says_so(root: Path, sink: Sink, back: tim
 
 @pytest.fixture
 def con() -> Iterator[Con]:
-    with warehouse.connect() as made:
+    with database.connect() as made:
         for one in tables.TABLES:
             made.execute(next(tables.create(one)))
         yield made
@@ -227,12 +229,12 @@ def con() -> Iterator[Con]:
 def ran(con: Con, at: datetime, *, proven: bool = False, doubt: str | None = None) -> None:
     row = {"run_id": uuid4(), "started_at": at, "finished_at": at, "asked_range": False,
            "clock_doubt": doubt, "clock_proven": proven}  # fmt: skip
-    warehouse.insert(con, "runs", [row])
+    database.insert(con, "runs", [row])
 
 
 def read_rows(con: Con, at: datetime, rows: int) -> None:
     row = {"file_id": 1, "source_table": "Things", "hour": at, "rows": rows}
-    warehouse.insert(con, "source_hours", [row])
+    database.insert(con, "source_hours", [row])
 
 
 def test_few_events_ahead_do_not_prove_a_clock_that_is_ahead(con: Con) -> None:
@@ -278,11 +280,11 @@ def test_mending_changes_nothing_where_no_clock_was_ahead(con: Con) -> None:
     read_rows(con, RIGHT, 5)
     since = {"channel": "soc", "detection_id": UUID(int=1), "severity": "high",
              "since": RIGHT - 3 * DAY}  # fmt: skip
-    warehouse.insert(con, "notification_starts", [since])
+    database.insert(con, "notification_starts", [since])
     note = {"notification_id": UUID(int=2), "channel": "soc", "kind": "health", "sent_at": RIGHT,
             "created_at": RIGHT, "first_attempt_at": RIGHT,
             "next_attempt_at": RIGHT + DAY}  # fmt: skip
-    warehouse.insert(con, "notifications", [note])
+    database.insert(con, "notifications", [note])
     before = {one.name: con.execute(f"from {one.name}").fetchall() for one in tables.TABLES}
     timekeeping.mend(con, RIGHT, 3 * DAY)
 
@@ -295,7 +297,7 @@ def test_a_first_try_under_a_doubted_clock_counts_no_age(con: Con, sink: Sink) -
     row = {"notification_id": UUID(int=1), "channel": "soc", "kind": "health", "key": "k",
            "body": '{"kind": "health"}', "attempts": 0, "created_at": RIGHT,
            "next_attempt_at": parse_time("1970-01-01T00:00:00Z")}  # fmt: skip
-    warehouse.insert(con, "notifications", [row])
+    database.insert(con, "notifications", [row])
     sink.script = [500] * 4
     channels = [Channel("soc", sink.url())]
     sending.send(con, channels, parse_time("1970-01-02"), lambda _: None, doubted=True)

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from gundog import cli, triage
-from gundog.errors import InputError, StoreError
-from gundog.triage import Said
+from gundog.cli import main
+from gundog.core.errors import InputError, StoreError
+from gundog.findings import triage
+from gundog.findings.triage import Said
 from tests import kit
 from tests.kit import DAY, NOW, hunt, table
 
@@ -51,7 +52,7 @@ def write_pair(root: Path, who: str, day: str = "2026-03-08", number: int = 1) -
 
 
 def gundog(root: Path, *arguments: str) -> int:
-    return cli.main([*arguments, "--project", str(root)])
+    return main.main([*arguments, "--project", str(root)])
 
 
 def finding_of(root: Path, who: str) -> str:
@@ -316,7 +317,7 @@ def test_triage_does_not_wait_for_a_run(root: Path) -> None:
     """It is written and read while another process holds the warehouse."""
     code = (
         "import sys; from datetime import *; from pathlib import Path\n"
-        "from gundog import warehouse\n"
+        "from gundog.warehouse import database as warehouse\n"
         "with warehouse.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
         "    with warehouse.writable(Path(sys.argv[1]), memory_limit=10**9, threads=1):\n"
         "        print('held', flush=True); sys.stdin.read()"
@@ -533,8 +534,8 @@ def test_full_disk_keeps_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
     triage.append(path, ID, Said(note="first"), NEW, NOW)
     before = path.read_bytes()
     code = (
-        "import resource, sys; from pathlib import Path; from gundog import triage;"
-        "from gundog.errors import StoreError; from tests.kit import NOW\n"
+        "import resource, sys; from pathlib import Path; from gundog.findings import triage;"
+        "from gundog.core.errors import StoreError; from tests.kit import NOW\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 50}, -1))\n"
         "said = triage.Said(note='x')\n"
         "try: triage.append(Path(sys.argv[1]), sys.argv[2], said, ('new', None), NOW)\n"

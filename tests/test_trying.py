@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from gundog import cli, run, trying
-from gundog.child import Child
+from gundog.cli import main
+from gundog.core.child import Child
+from gundog.run import run
+from gundog.testing import trying
 from tests import kit
 from tests.test_single_hunt import ENDLESS, HUGE, put_bomb
 
@@ -83,7 +85,7 @@ def test_the_command_tries_all_and_exits_2(
     kit.make_project(tmp_path)
     put_bomb(tmp_path, ENDLESS)
 
-    status = cli.main(["test", "--project", str(tmp_path)])
+    status = main.main(["test", "--project", str(tmp_path)])
     out, said = capsys.readouterr()
 
     assert status == 2

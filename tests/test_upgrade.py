@@ -12,9 +12,10 @@ from uuid import uuid4
 import duckdb
 import pytest
 
-from gundog import counts, run
-from gundog.course import Outcome
-from gundog.interval import parse_range
+from gundog.core.times import parse_range
+from gundog.hunting import hour_states
+from gundog.run import run
+from gundog.run.context import Outcome
 from tests import kit, old_project
 from tests.kit import DAY, NOW, table, write_file
 from tests.sinks import Sink, http_sink
@@ -232,9 +233,9 @@ def test_hours_of_files_that_left_are_not_observed(changed: Path) -> None:
     span = parse_range(old_project.LEFT, "2026-03-06")
 
     with duckdb.connect(str(changed / ".gundog/warehouse.duckdb"), read_only=True) as con:
-        known = counts.hour_states(con, stages, span).of("")
+        known = hour_states.hour_states(con, stages, span).of("")
 
-    assert [counts.STATES[one] for one in known] == ["no_data"] * 24 + ["observed"] * 24
+    assert [hour_states.STATES[one] for one in known] == ["no_data"] * 24 + ["observed"] * 24
 
 
 def test_plan_tells_the_same(changed: Path) -> None:

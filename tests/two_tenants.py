@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog.interval import parse_time
+from gundog.core.times import parse_time
 from tests.kit import DAY, write_text
 
 FIRST = parse_time("2026-02-02")  # of the lake

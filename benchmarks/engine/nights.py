@@ -17,9 +17,15 @@ from uuid import UUID
 import duckdb
 
 from benchmarks.engine.project import DAY, FIRST, HUNTS, write_project
-from gundog import content, findings, intake, lake, query, run, scoring, stage, warehouse
-from gundog.interval import Interval
-from gundog.reading import Limits
+from gundog.core.times import Interval
+from gundog.detections import checks
+from gundog.hunting import match
+from gundog.hunting.scoring import hour_scores
+from gundog.lake import listing
+from gundog.run import run, stage_step
+from gundog.staging import stage
+from gundog.staging.reading import Limits
+from gundog.warehouse import database, query
 
 # Nights begin two hours after the day that they hunt.
 AFTER = timedelta(hours=2)
@@ -57,13 +63,13 @@ class Meter:
 
 def _measure_scoring(meter: Meter) -> None:
     """Counts the CPU of scoring by itself, so that it can be left out."""
-    inner = scoring.score
+    inner = hour_scores.score
 
     def score(*args: Any, **named: Any) -> Any:
         with meter.measured("score"):
             return inner(*args, **named)
 
-    scoring.score = score
+    hour_scores.score = score
 
 
 class _Taker(BaseHTTPRequestHandler):
@@ -246,7 +252,7 @@ def one_pass(events: Path, count: str, template: str, scratch: Path) -> Any:
     write_project(scratch, events, template=template)
     project = run.load_project(scratch, {})
     span = Interval(FIRST, FIRST + int(count) * DAY)
-    limits = intake.reading_limits(project.settings)
+    limits = stage_step.reading_limits(project.settings)
     meter = Meter()
     with meter.measured("stage"):
         _stage_all(project, span, limits)
@@ -257,12 +263,12 @@ def one_pass(events: Path, count: str, template: str, scratch: Path) -> Any:
 
 def _stage_all(project: run.Project, span: Interval, limits: Limits) -> None:
     options = project.settings
-    with warehouse.writable(
+    with database.writable(
         options.warehouse, memory_limit=options.memory_limit, threads=options.threads
     ) as con:
         for source, paths in options.lake.items():
             spans = {"ingest": span, "event": span}
-            files = lake.list_files(source, paths, spans, options.root, {})
+            files = listing.list_files(source, paths, spans, options.root, {})
             stages = {s.name: s for h in project.content.hunts for s in h.stages}
             tasks = stage.pending(con, files, list(stages.values()))
             stage.run(con, tasks, project.content.sources, options.lake, {}, span.end, limits)
@@ -278,10 +284,10 @@ def _hunt_all(project: run.Project, span: Interval, limits: Limits) -> int:
         rows = 0
         for hunt in project.content.hunts:
             if hunt.detection.series:
-                params = content.bind_params(hunt.detection.params, span.start, span.end, FIRST)
+                params = checks.bind_params(hunt.detection.params, span.start, span.end, FIRST)
                 rows += query.arrow(con, hunt.sql, params).num_rows
             else:
-                rows += len(findings.match(con, hunt, span, FIRST))
+                rows += len(match.match(con, hunt, span, FIRST))
     return rows
 
 

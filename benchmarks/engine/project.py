@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from gundog.interval import parse_time
+from gundog.core.times import parse_time
 
 FIRST = parse_time("2026-03-01")
 DAY = timedelta(days=1)

@@ -19,11 +19,16 @@ import pyarrow.compute as pc
 
 from benchmarks.engine import nights, peers
 from benchmarks.engine.project import DAY, FIRST, HOURLY, HUNTS, THREADS, write_project
-from gundog import binding, content, findings, query, run, stage, warehouse
-from gundog.interval import Interval
-from gundog.lake import list_files
-from gundog.reading import Limits
-from gundog.settings import LakePath
+from gundog.core.times import Interval
+from gundog.detections import checks, content, content_folder
+from gundog.findings import model
+from gundog.hunting import match
+from gundog.lake.listing import list_files
+from gundog.lake.path import LakePath
+from gundog.run import run
+from gundog.staging import binding, stage
+from gundog.staging.reading import Limits
+from gundog.warehouse import database, query
 
 _AT = datetime(2026, 12, 1, tzinfo=UTC)
 _TODAY = Interval(FIRST, FIRST + DAY)
@@ -32,10 +37,10 @@ _TODAY = Interval(FIRST, FIRST + DAY)
 def decode(lake: Path, source: str, scratch: Path) -> Any:
     """Reads the columns that the source's stage needs, of one day, and does nothing with them."""
     del scratch
-    loaded = content.load([content.builtin()])
+    loaded = content.load([content_folder.builtin()])
     hunt = loaded.hunt(HUNTS[source])
     wanted = binding.needed(loaded.sources[source], hunt.stages, {})
-    con = warehouse.connect(threads=THREADS)
+    con = database.connect(threads=THREADS)
     files = [str(path) for path in sorted((lake / source / "date=2026-03-01").rglob("*.parquet"))]
     held = [row[0] for row in con.execute("describe from read_parquet(?)", [files]).fetchall()]
     sums = ", ".join(f'max("{name}")' if name != "RawEventData" else f'sum(strlen("{name}"))'
@@ -45,7 +50,7 @@ def decode(lake: Path, source: str, scratch: Path) -> Any:
 
 def engine(lake: Path, source: str, scratch: Path) -> Any:
     """Stages one day of a source and runs the source's hunt over it, scoring left out."""
-    loaded = content.load([content.builtin()])
+    loaded = content.load([content_folder.builtin()])
     hunt = loaded.hunt(HUNTS[source])
     paths = [LakePath(f"{lake}/{source}/{HOURLY}")]
     limits = Limits(4_000_000_000, THREADS, scratch / "tmp")
@@ -53,22 +58,22 @@ def engine(lake: Path, source: str, scratch: Path) -> Any:
 
     def work() -> pa.Table:
         files = list_files(source, paths, _TODAY, scratch, {})
-        with warehouse.writable(path, memory_limit=limits.memory, threads=THREADS) as con:
+        with database.writable(path, memory_limit=limits.memory, threads=THREADS) as con:
             tasks = stage.pending(con, files, hunt.stages)
             stage.run(con, tasks, loaded.sources, {source: paths}, {}, _AT, limits)
         with query.sandbox(
             path, memory_limit=limits.memory, threads=THREADS, temp_directory=scratch / "tmp"
         ) as con:
             if hunt.detection.series:
-                params = content.bind_params(hunt.detection.params, FIRST, FIRST + DAY, FIRST)
+                params = checks.bind_params(hunt.detection.params, FIRST, FIRST + DAY, FIRST)
                 return query.arrow(con, hunt.sql, params)
-            return _pairs(findings.match(con, hunt, _TODAY, FIRST))
+            return _pairs(match.match(con, hunt, _TODAY, FIRST))
 
     found = _timed(work)
     return {**found, **_fingerprint(found["result"])}
 
 
-def _pairs(hits: tuple[findings.Hit, ...]) -> pa.Table:
+def _pairs(hits: tuple[model.Hit, ...]) -> pa.Table:
     names = {"host": "host_name", "account": "account_name", "exported": "start_time",
              "removed": "end_time"}  # fmt: skip
     return pa.table({name: [hit.row[column] for hit in hits] for name, column in names.items()})

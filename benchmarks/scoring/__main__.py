@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.scoring import ablation, baselines, clean, generator, metrics, nab, picture, trial
 from benchmarks.scoring.generator import ATTACKS, KINDS, Sample
 from benchmarks.scoring.trial import Figures
-from gundog.scoring import ALONE_THRESHOLD, score
+from gundog.hunting.scoring.hour_scores import ALONE_THRESHOLD, score
 
 SEEDS = {"dev": (31, 32, 33, 34), "test": (41, 42, 43, 44)}
 

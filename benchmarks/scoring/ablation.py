@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gundog import baseline, calibration, scoring, surprise
+from gundog.hunting.scoring import baseline, calibration, hour_scores, surprise
 
 
 def _without_channel(channel: int) -> Any:
@@ -46,7 +46,7 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "variance drawn to the group's": (baseline, "_SERIES_PRIOR", 1e-6),
     "leaving the week out": (baseline, "_without_each", lambda total, weekly: total + 0 * weekly),
     "rate groups": (calibration, "_MIN_NIGHTS", 10**9),
-    "three hours as one": (scoring, "_threes", _hourly),
+    "three hours as one": (hour_scores, "_threes", _hourly),
     "3 h window": (surprise, "channels", _without_channel(0)),
     "24 h window": (surprise, "channels", _without_channel(1)),
     "damping of the 24 h window": (surprise, "damp", lambda hourly: hourly),
@@ -58,7 +58,7 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
 
 @contextmanager
 def without(part: str) -> Iterator[None]:
-    """Within it `gundog.scoring` works without the part."""
+    """Within it `gundog.hunting.scoring.hour_scores` works without the part."""
     place, name, instead = PARTS[part]
     kept = getattr(place, name)
     setattr(place, name, instead)

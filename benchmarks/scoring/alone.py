@@ -1,4 +1,5 @@
-"""Prints the scale of a series without a pool, which gundog.calibration holds as constants.
+"""Prints the scale of a series without a pool, kept as constants in
+gundog.hunting.scoring.calibration.
 
 Run as `python -m benchmarks.scoring.alone` after the model changed.
 """
@@ -8,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.scoring import generator
-from gundog import baseline, calibration, scoring
+from gundog.hunting.scoring import baseline, calibration, hour_scores
 
 SEEDS = (901, 902, 903)
 
@@ -20,10 +21,10 @@ def main() -> None:
         history = sample.counts.shape[1] - sample.scored
         when = baseline.calendar(sample.start, history, sample.scored, "UTC")
         learning = np.zeros(len(sample.counts), dtype=bool)
-        fit = scoring._fit(sample.counts[:, :history], when, learning)
+        fit = hour_scores._fit(sample.counts[:, :history], when, learning)
         group = calibration.groups(fit.rate, None)
-        spread = scoring._shrunk(fit, group, pooled=False)
-        nights.append(scoring._spans(sample.counts, when, spread, fit.nights).plain)
+        spread = hour_scores._shrunk(fit, group, pooled=False)
+        nights.append(hour_scores._spans(sample.counts, when, spread, fit.nights).plain)
         groups.append(group)
     scale = calibration.scale(np.concatenate(nights), np.concatenate(groups))
     print("middle", scale.middle.round(2).tolist())  # noqa: T201 - the output of this command

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy import stats
 
-from gundog import kql
+from gundog.hunting.scoring import kql
 
 DAY, WEEK = 24, 168
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.scoring import generator
 from benchmarks.scoring.generator import DAY, MAILBOXES
-from gundog.scoring import score
+from gundog.hunting.scoring.hour_scores import score
 
 GROUPS = ("< 0.3/h", "0.3-3/h", "3-30/h", ">= 30/h", "all")
 BUDGETS = (1, 3, 10, 30, 100)

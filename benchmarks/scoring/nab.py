@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks.scoring import baselines, metrics
 from benchmarks.scoring.generator import DAY
-from gundog.scoring import score
+from gundog.hunting.scoring.hour_scores import score
 
 Hunt = Callable[[np.ndarray, datetime], np.ndarray]
 

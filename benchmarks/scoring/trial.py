@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks.scoring import baselines, metrics
 from benchmarks.scoring.generator import ATTACKS, DAY, KINDS, Sample
-from gundog.scoring import score
+from gundog.hunting.scoring.hour_scores import score
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,344 @@
+"""One finding whole: why it fired, on which events, what to do, and what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import groupby, takewhile
+from typing import Any
+
+import duckdb
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gundog.cli import chart
+from gundog.cli.printing import STYLES, hanging, heading, listing, safe, short_time
+from gundog.core import safe_text
+from gundog.core.times import parse_time
+from gundog.core.wording import count
+from gundog.findings import reader
+from gundog.warehouse import database
+
+SHOWN_EVIDENCE = 20
+# A command line is shown whole up to this many characters, other values up to VALUE.
+LINE, VALUE = 1000, 400
+COLUMNS = 6
+_ENTITIES = (
+    "tenant", "host_name", "account_name", "account_sid", "mailbox", "app_id", "ip_address"
+)  # fmt: skip
+
+
+def show(
+    console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], late: timedelta
+) -> None:
+    """Prints one finding: its story, why it fired, its evidence, what to do, what was done.
+
+    Args:
+        console: where to.
+        con: findings.duckdb.
+        row: of `findings`.
+        late: how long an interval stays provisional.
+    """
+    detection = reader.detection_of(con, row)
+    head = Text()
+    head.append(row["severity"].upper(), style=STYLES.get(row["severity"], "bold"))
+    head.append("  ")
+    head.append_text(hanging(row["title"]))
+    console.print(head)
+    console.print(hanging(f"{row['reason']}."))
+    console.print()
+    _facts(console, row, detection)
+    _night(console, con, row)
+    events = _events(con, row)
+    _details(console, row, {one["event"].get("command_line") for one in events})
+    _evidence(console, row, events)
+    for title, lines in (
+        ("What to do", detection.get("triage")),
+        ("Harmless when", detection.get("false_positives")),
+        ("Not seen by this hunt", detection.get("blind_spots")),
+        ("Read more", detection.get("refs")),
+    ):
+        listing(console, title, lines or ())
+    _history(console, con, row, late)
+
+
+# ---- facts and details ----
+
+
+def _facts(console: Console, row: Mapping[str, Any], detection: Mapping[str, Any]) -> None:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in _fact_lines(row, detection):
+        table.add_row(name, safe(value))
+    console.print(table)
+
+
+def _fact_lines(row: Mapping[str, Any], detection: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "finding", str(row["finding_id"])
+    yield "detection", f"{row['detection_name']} ({detection.get('stem', '?')})"
+    yield "when (UTC)", f"{short_time(row['start_time'])} to {short_time(row['end_time'])}"
+    for name in _ENTITIES:
+        if row[name]:
+            yield name, row[name]
+    if row["score"] is not None:
+        yield "score", f"{row['score']:.1f}"
+    if row["observed"] is not None and row["expected"] is not None:
+        yield "observed", f"{row['observed']:,.0f} where {row['expected']:,.1f} was expected"
+    yield "attack", ", ".join([*(row["tactics"] or ()), *(row["techniques"] or ())])
+    span = f"{short_time(row['interval_start'])} to {short_time(row['interval_end'])}"
+    yield "interval", f"{span}, {row['interval_state']}"
+    if row["is_late"]:
+        yield "late", "some of its evidence arrived after the interval was first hunted"
+    if row["suppressed_by"]:
+        yield "not sent", f"hidden by {row['suppressed_by']}"
+    if row["suppressed_count"]:
+        yield (
+            "stands for",
+            f"{row['suppressed_count']} more like it, soon after, that were not sent",
+        )
+    yield "triage", ", ".join(filter(None, [row["triage_status"], row["verdict"]]))
+
+
+def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -> None:
+    details = json.loads(row["details"] or "{}")
+    kept = {
+        name: value
+        for name, value in details.items()
+        if value not in (None, [], "") and not (isinstance(value, str) and value in lines)
+    }
+    if not kept:
+        return
+    heading(console, "Details")
+    for name, value in kept.items():
+        if name == "hours" and row["kind"] == "series":
+            _hours(console, value)
+            continue
+        shown = safe_text.cut(_in_words(value), VALUE)
+        console.print(Text.assemble((f"  {name}: ", "dim"), hanging(shown)))
+
+
+def _in_words(value: Any) -> str:
+    """A detail as people read it: parts as `app (98% of the excess, 51 records)`."""
+    if isinstance(value, str):
+        return value
+    shares = isinstance(value, list) and all(
+        isinstance(one, dict) and one.keys() == {"value", "records", "share"} for one in value
+    )
+    if shares:
+        return ", ".join(
+            f"{one['value']} ({one['share']:.0%} of the excess, {count(one['records'], 'record')})"
+            for one in value
+        )
+    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+        return ", ".join(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    for name in ("  hour (UTC)", "observed", "expected", "needs alone", "score", "over"):
+        table.add_column(name, justify="left" if "hour" in name else "right")
+    for one in hours:
+        table.add_row(
+            "  " + one["hour"][:16].replace("T", " "),
+            f"{one['observed']:,.0f}",
+            f"{one['expected']:,.1f}",
+            f"{one['upper']:,.0f}",
+            f"{one['score']:.1f}",
+            f"{one['window_h']} h" if one["window_h"] else "",
+        )
+    console.print(table)
+
+
+def _night(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> None:
+    """The interval of a series as a chart."""
+    details = json.loads(row["details"] or "{}")
+    key, hours = details.get("series_key"), details.get("hours") or ()
+    if row["kind"] != "series" or key is None:
+        return
+    points = database.rows(
+        con,
+        """select hour, observed, expected, flagged from series_points
+           where detection_id = ? and series_key = ? and hour >= ? and hour < ?
+           order by hour limit 48""",
+        [row["detection_id"], key, row["interval_start"], row["interval_end"]],
+    )
+    if not points:
+        return
+    told = {parse_time(one["hour"]) for one in hours} if isinstance(hours, list) else set()
+    points = [{**one, "flagged": one["flagged"] or one["hour"] in told} for one in points]
+    heading(console, "Its hours (UTC): █ counted, ── expected, ▲ part of the finding")
+    for line in chart.of_hours(points):
+        console.print(line, no_wrap=True, overflow="crop")
+    ticks = "".join(f"{one['hour']:%H} " if n % 3 == 0 else "   " for n, one in enumerate(points))
+    console.print(Text(" " * 10 + ticks, style="dim"), no_wrap=True, overflow="crop")
+
+
+# ---- evidence ----
+
+
+def _events(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    rows = database.rows(
+        con,
+        "select * from evidence where finding_id = ? order by ordinal limit ?",
+        [row["finding_id"], SHOWN_EVIDENCE],
+    )
+    return [{**one, "event": json.loads(one["event"])} for one in rows]
+
+
+def _evidence(console: Console, row: Mapping[str, Any], events: Sequence[dict[str, Any]]) -> None:
+    heading(console, f"Evidence ({count(row['evidence_count'] or 0, 'event')})")
+    lines = [one for one in events if one["event"].get("command_line")]
+    records = [one for one in events if not one["event"].get("command_line")]
+    for file, some in _by_file(lines):
+        console.print(Text("  ").append_text(hanging(file)), style="dim")
+        for one in some:
+            _command(console, one)
+    _records(console, records)
+    rest = row["evidence_count"] - len(events)
+    if rest > 0:
+        sql = f"select * from evidence where finding_id = '{row['finding_id']}'"
+        console.print(Text(f'  … and {rest} more: gundog sql "{sql}"', style="dim"))
+
+
+def _by_file(events: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """Events in runs of the same file, in their order."""
+    runs = groupby(events, key=lambda one: one["source_file"] or "")
+    return [(file, list(some)) for file, some in runs]
+
+
+def _command(console: Console, one: Mapping[str, Any]) -> None:
+    head = f"    {short_time(one['event_time'])}  {one['role']}"
+    console.print(hanging(head), style="dim")
+    line, plain = one["event"]["command_line"], one["event"].get("normalised")
+    console.print(Padding(safe(safe_text.cut(line, LINE)), (0, 0, 0, 6)))
+    if plain and one["event"].get("steps"):  # it was written so as not to be read
+        reads = Text("reads ", style="dim").append_text(safe(safe_text.cut(plain, LINE)))
+        console.print(Padding(reads, (0, 0, 0, 6)))
+    if len(line) > LINE:
+        console.print(
+            Text(f"      ({len(line):,} characters; gundog sql has them all)", style="dim")
+        )
+
+
+def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
+    """Events as rows of what differs between them, after what is the same in all."""
+    if not events:
+        return
+    same, names = _split(events)
+    folder, files = _apart([one["source_file"] or "" for one in events])
+    days = {f"{one['event_time']:%Y-%m-%d}" for one in events if one["event_time"]}
+    day = f"{days.pop()}, " if len(days) == 1 else ""
+    console.print(Text(f"  {day}").append_text(hanging(folder)), style="dim")
+    if same:
+        console.print(Text("  in all: ", style="dim").append_text(hanging(same)))
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("  time", *names, *(["file"] if any(files) else [])):
+        table.add_column(safe(name), overflow="fold")
+    for one, file in zip(events, files, strict=True):
+        row = {"role": one["role"], **one["event"]}
+        cells = [safe(_cell(row.get(name))) for name in names]
+        moment = one["event_time"]
+        time = f"{moment:%H:%M:%S}" if day and moment else short_time(moment)
+        table.add_row(f"  {time}", *cells, *([safe(file)] if any(files) else []))
+    console.print(table)
+
+
+def _apart(files: Sequence[str]) -> tuple[str, list[str]]:
+    """The folder that all files lie in, and the rest of each where it differs from the one before.
+
+    >>> _apart(["lake/h=06/a.parquet", "lake/h=06/a.parquet", "lake/h=07/a.parquet"])
+    ('lake/', ['h=06/a.parquet', '', 'h=07/a.parquet'])
+    >>> _apart(["lake/a.parquet", "lake/a.parquet"])
+    ('lake/a.parquet', ['', ''])
+    """
+    if len(set(files)) == 1:
+        return files[0], [""] * len(files)
+    levels = zip(*(file.split("/") for file in files), strict=False)
+    shared = "".join(f"{some[0]}/" for some in takewhile(lambda some: len(set(some)) == 1, levels))
+    tails = [file[len(shared) :] for file in files]
+    before = [None, *tails]
+    return shared, ["" if one == last else one for one, last in zip(tails, before, strict=False)]
+
+
+def _split(events: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
+    """What all events share, in words, and the columns that tell them apart.
+
+    A column that is different in every event, such as an id, tells nothing and is left out.
+    """
+    rows = [{"role": one["role"], **one["event"]} for one in events]
+    names = [name for name in dict.fromkeys(name for row in rows for name in row)
+             if name not in ("event_id", "event_time", "tenant")]  # fmt: skip
+    values = {name: [_cell(row.get(name)) for row in rows] for name in names}
+    shared = {name: found[0] for name, found in values.items() if len(set(found)) == 1 and found[0]}
+    counts = {name: len(set(found)) for name, found in values.items() if len(set(found)) > 1}
+    telling = [name for name, count in counts.items() if count < len(events) or len(events) < 3]
+    same = ", ".join(f"{name} {value}" for name, value in shared.items())
+    return same, telling[:COLUMNS]
+
+
+def _cell(value: Any) -> str:
+    if value in (None, "", []):
+        return ""
+    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return safe_text.cut(shown, VALUE // 4)
+
+
+# ---- what became of it ----
+
+
+def _history(
+    console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], late: timedelta
+) -> None:
+    happened = [*_changes(con, row), *_said(con, row), *_told(con, row)]
+    lines = [f"{short_time(at)} {what}" for at, what in sorted(happened, key=lambda one: one[0])]
+    if row["interval_state"] == "provisional":
+        lines.append(f"may still change until {short_time(row['interval_end'] + late)}")
+    listing(console, "History", lines)
+
+
+_Happened = Iterator[tuple[datetime, str]]
+
+
+def _changes(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
+    for one in database.rows(
+        con,
+        'select * from finding_changes where finding_id = ? order by "at"',
+        [row["finding_id"]],
+    ):
+        yield one["at"], one["change"] + (f": {one['reason']}" if one["reason"] else "")
+
+
+def _said(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
+    for one in database.rows(
+        con, 'select * from triage where finding_id = ? order by "at"', [row["finding_id"]]
+    ):
+        state = ", ".join(filter(None, [one["status"], one["verdict"]]))
+        note = f": {one['note']}" if one["note"] else ""
+        yield one["at"], f"{one['actor']} on {one['host']}: {state}{note}"
+
+
+def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
+    rows = database.rows(
+        con,
+        """select *, coalesce(list_contains(withdrawn_ids, $id), false) as as_gone
+           from notifications
+           where list_contains(finding_ids, $id) or list_contains(withdrawn_ids, $id)
+           order by created_at, channel""",
+        {"id": row["finding_id"]},
+    )
+    for one in rows:
+        what = "a digest" if one["kind"] == "digest" else "a message"
+        about = " that it was withdrawn" if one["as_gone"] else ""
+        name = f"{one['channel']} in {what}{about}"
+        if one["sent_at"]:
+            yield one["sent_at"], f"told {name}"
+        elif one["dead_at"]:
+            yield one["dead_at"], f"gave up telling {name}: {one['last_error']}"
+        else:
+            why = f": {one['last_error']}" if one["last_error"] else ""
+            yield one["created_at"], f"waits to tell {name}{why}"

@@ -1,0 +1,249 @@
+"""What a newcomer's lake looks like to gundog: found or not, readable or not, columns or not."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+from rich.console import Console
+
+from gundog.cli import finding_list
+from gundog.core.errors import StoreError
+from gundog.core.wording import count
+from gundog.detections.stage_sql import Source
+from gundog.lake import columns, fetch, latest
+from gundog.lake.file_version import FileVersion
+from gundog.lake.listing import LakePath
+from gundog.run.run import Project
+from gundog.staging import binding, reading
+from gundog.staging.reading import Limits, Read, Task
+
+_SHOWN = 10
+# Of files without a row, which exporters write in quiet hours, so many are passed over.
+_MOST_EMPTY = 5
+_CIRCULAR = ": run `gundog check --lake`"
+# What exports call a column when they do not call it as Defender does, the likeliest first.
+_OTHER_NAMES = {
+    "Timestamp": ("TimeGenerated", "EventTime", "time", "event_time", "datetime", "CreationTime",
+                  "CreatedDateTime", "ts", "_TimeReceived"),
+    "RawEventData": ("AuditData", "RawData", "raw"),
+    "ActionType": ("Operation",),
+    "IPAddress": ("ClientIP", "SourceIP"),
+    "DeviceName": ("Computer", "HostName"),
+    "ProcessCommandLine": ("CommandLine", "cmdline"),
+}  # fmt: skip
+_CLOSE = 0.9
+
+
+def check(project: Project, console: Console) -> int:
+    """Lists every source of gundog.yaml and opens its newest file; 0, or 1 with problems."""
+    bad = 0
+    for name, source in sorted(project.content.sources.items()):
+        if name not in project.settings.lake:
+            console.print(
+                finding_list.safe(f"{name}: no path in gundog.yaml; hunts on it cannot run")
+            )
+            continue
+        try:
+            said, fine = _describe(project, source)
+        except StoreError as error:
+            said, fine = [f"lake.{name}: {str(error).removesuffix(_CIRCULAR)}"], False
+        bad += not fine
+        for line in said:
+            console.print(finding_list.safe(line), soft_wrap=True)
+    return 1 if bad else 0
+
+
+def _describe(project: Project, source: Source) -> tuple[list[str], bool]:
+    """Lines about one source, and whether it can be hunted."""
+    paths, root = project.settings.lake[source.name], project.settings.root
+    files, has_all = latest.newest_files(source.name, paths, root, project.environ)
+    if not files:
+        why = latest.explain_no_match(source.name, paths, root, project.environ)
+        return why.splitlines(), False
+    size = sum(file.size for file in files) / 1e6
+    lines = [f"{source.name}: {_counted(len(files), has_all)}, {size:,.1f} MB"]
+    for file in files[:_MOST_EMPTY]:
+        read, held, error = _read(project, source, file)
+        if error:
+            return [*lines, f"  {file.path}: {error}"], False
+        if read.hours:
+            said, fine = _describe_file(project, source, file, read, held)
+            return [*lines, *said], fine
+        lines.append(f"  holds no row: {file.path}")
+    return [*lines, "  nothing is known of its columns: wait for a file with rows"], True
+
+
+def _counted(files: int, is_all: bool) -> str:
+    if files == 1:
+        return "1 file" if is_all else "the newest file"
+    return count(files, "file") if is_all else f"the newest {count(files, 'file')}"
+
+
+def _read(
+    project: Project, source: Source, file: FileVersion
+) -> tuple[Read, Mapping[str, Any], str]:
+    """What one file gave, its columns with their types, and why it cannot be read."""
+    settings, paths = project.settings, project.settings.lake[source.name]
+    aliases = dict(paths[file.lake_path].columns)
+    needed = binding.needed(source, (), aliases)
+    with tempfile.TemporaryDirectory(prefix="gundog-") as scratch:
+        limits = Limits(settings.memory_limit, 1, Path(scratch))
+        task, place = Task(file, 0, ()), ""
+        try:
+            with fetch.local_copy(file, paths, limits.folder, project.environ, needed) as local:
+                place = str(local)
+                read = reading.read_batch([(task, local)], source, aliases, limits)
+                schema = columns.schema(local)
+        except reading.FAILURES as error:
+            reason = str(error).splitlines()[0].replace(place or file.path, file.path)
+            return Read((task,), binding.Remarks()), {}, reason
+    return read, dict(zip(schema.names, schema.types, strict=True)), ""
+
+
+def _describe_file(
+    project: Project, source: Source, file: FileVersion, read: Read, held: Mapping[str, Any]
+) -> tuple[list[str], bool]:
+    lines = [f"  newest file: {file.path}"]
+    times = [row["max_time"] for row in read.hours.to_pylist() if row["hour"]] if read.hours else []
+    if times:
+        lines.append(f"  newest event: {finding_list.short_time(max(times))} UTC")
+    paths = project.settings.lake[source.name]
+    lines += _alias_problems(source, paths[file.lake_path].columns, held)
+    lines += _column_lines(project, source, read)
+    others = {name: held[name] for name in read.remarks.extra if name in held}
+    found = suggest(read.remarks.missing, others)
+    if found:
+        lines.append(
+            "  it may have them under other names; if so, write under lake: in gundog.yaml"
+        )
+        lines += [f"  {line}" for line in _as_yaml(source.name, paths, file.lake_path, found)]
+    if not times:
+        hint = (
+            "" if binding.TIME in found else ": name its column under lake, columns: {Timestamp: …}"
+        )
+        lines.append(f"  not one row has a usable Timestamp{hint}")
+    return lines, bool(times)
+
+
+def _alias_problems(
+    source: Source, aliases: Mapping[str, str], held: Mapping[str, Any]
+) -> list[str]:
+    known = {name for name, _ in source.columns}
+    folded = {name.lower() for name in held}
+    lines = [
+        f"  columns: {name}: is no column of {source.name}" for name in aliases if name not in known
+    ]
+    return lines + [
+        f"  columns: {name}: the file has no column {column}"
+        for name, column in aliases.items()
+        if name in known and column.lower() not in folded
+    ]
+
+
+def _column_lines(project: Project, source: Source, read: Read) -> list[str]:
+    """Columns that the file lacks, has of another type, or has besides."""
+    stages = [one for one in project.content.stages.values() if one.source == source.name]
+    used = binding.needed(source, stages, {})
+    lacks = sorted(read.remarks.missing, key=lambda name: name.lower() not in used)
+    hunted = [name for name in lacks if name.lower() in used]
+    lists = (
+        ("lacks (read as null)", lacks),
+        ("of these hunts use", hunted if len(hunted) < len(lacks) else ()),
+        ("other type (cast)", read.remarks.cast),
+        ("not known to the source (not read)", read.remarks.extra),
+    )
+    return [f"  {what}: {_some(names)}" for what, names in lists if names]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def suggest(missing: Sequence[str], extra: Mapping[str, Any]) -> dict[str, str]:
+    """For columns that a file lacks, the file's columns that are likely to be them.
+
+    Args:
+        missing: the source's columns that the file has under no name.
+        extra: the file's columns that the source does not know, with their Arrow types.
+
+    >>> suggest(["ProcessId", "Timestamp"], {"process_id": pa.int64(), "time": pa.string()})
+    {'ProcessId': 'process_id', 'Timestamp': 'time'}
+    """
+    left = {name: kind for name, kind in extra.items() if name}
+    found: dict[str, str] = {}
+    for ranked in (_same_name, _other_name, _close_name):
+        for name in missing:
+            usable = [one for one in left if name != binding.TIME or _can_be_time(left[one])]
+            column = None if name in found else ranked(name, usable)
+            if column:
+                found[name] = column
+                del left[column]
+    return {name: found[name] for name in missing if name in found}
+
+
+def _can_be_time(kind: Any) -> bool:
+    types = pa.types
+    tests = (types.is_timestamp, types.is_date, types.is_string, types.is_large_string)
+    return any(test(kind) for test in (*tests, types.is_dictionary))
+
+
+def _same_name(name: str, columns: Sequence[str]) -> str | None:
+    return next((one for one in columns if _plain(one) == _plain(name)), None)
+
+
+def _other_name(name: str, columns: Sequence[str]) -> str | None:
+    plain = {_plain(one): one for one in reversed(columns)}
+    others = map(_plain, _OTHER_NAMES.get(name, ()))
+    return next((plain[other] for other in others if other in plain), None)
+
+
+def _close_name(name: str, columns: Sequence[str]) -> str | None:
+    wanted = _plain(name)
+    # SHA1 and SHA256 look alike and are not.
+    plain = {_plain(one): one for one in columns if _digits(one) == _digits(name)}
+    close = difflib.get_close_matches(wanted, plain, 1, _CLOSE)
+    return plain[close[0]] if close else None
+
+
+def _plain(name: str) -> str:
+    """A column's name without what exporters add to it: case, separators, prefix, type suffix."""
+    name = re.sub(r"^properties[._]|_[sgtdb]$", "", name, flags=re.IGNORECASE)
+    return re.sub(r"[\W_]", "", name).casefold()
+
+
+def _digits(name: str) -> list[str]:
+    return re.findall(r"\d+", name)
+
+
+def _as_yaml(
+    source: str, paths: Sequence[LakePath], index: int, found: Mapping[str, str]
+) -> list[str]:
+    """The source's whole entry of gundog.yaml, with these column names added to one path."""
+    entries = [
+        _entry(replace(path, columns={**path.columns, **found}) if place == index else path)
+        for place, path in enumerate(paths)
+    ]
+    entry = entries if len(entries) > 1 else entries[0]
+    text = yaml.safe_dump({source: entry}, sort_keys=False, allow_unicode=True, width=10_000)
+    return text.splitlines()
+
+
+def _entry(path: LakePath) -> dict[str, Any]:
+    entry = {
+        "path": path.template,
+        "partitionBy": path.partition_by if path.partition_by != "ingest" else None,
+        "columns": dict(path.columns),
+        "endpoint": path.endpoint,
+        "region": path.region,
+        "anonymous": path.anonymous,
+    }
+    return {key: value for key, value in entry.items() if value}

@@ -1,0 +1,261 @@
+"""The commands' arguments."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    pass
+from gundog.cli import finding_commands, project_commands, run_commands
+
+_SEVERITIES = ("informational", "low", "medium", "high", "critical")
+
+
+class _Parser(argparse.ArgumentParser):
+    """Quotes what it does not understand as text that a terminal only shows."""
+
+    def error(self, message: str) -> NoReturn:
+        from gundog.core import safe_text
+
+        super().error(safe_text.for_terminal(message))
+
+
+def parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="gundog",
+        description="Hunts a parquet event lake every night and keeps what it finds.",
+        epilog="Times are ISO 8601 in UTC. X is a detection's id or file name, FINDING any unique"
+        " beginning of an id. Exit status: 0 done, 1 done but something failed or had no data,"
+        " 2 wrong input and nothing done, 3 another run holds the warehouse.",
+    )
+    parser.add_argument("--version", action="version", version=_version())
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    project = _Parser(add_help=False)
+    project.add_argument(
+        "--project",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="the folder that holds gundog.yaml (default: here)",
+    )
+
+    def add(
+        name: str, run: Callable[[argparse.Namespace], int], about: str
+    ) -> argparse.ArgumentParser:
+        one = commands.add_parser(name, help=about, description=about, parents=[project])
+        one.set_defaults(run=run)
+        return one
+
+    _add_runs(add)
+    _add_readers(add)
+    _add_writers(add)
+    _add_content(add)
+    return parser
+
+
+def _version() -> str:
+    import gundog
+
+    return f"gundog {gundog.__version__}"
+
+
+_Add = Callable[[str, Callable[[argparse.Namespace], int], str], argparse.ArgumentParser]
+
+
+def _add_runs(add: _Add) -> None:
+    hunt = add(
+        "hunt",
+        run_commands.hunt,
+        "hunt the last complete interval and what is missing, stale or failed before it,"
+        " or the range you give",
+    )
+    back = add(
+        "backfill",
+        run_commands.backfill,
+        "hunt a range of past days, oldest first; resumes by itself",
+    )
+    for one, required in ((hunt, False), (back, True)):
+        one.add_argument(
+            "--from", dest="start", metavar="T", required=required, help="first day or time"
+        )
+        one.add_argument(
+            "--to",
+            dest="end",
+            metavar="T",
+            required=required,
+            help="last day (included), or a time (excluded)",
+        )
+        one.add_argument(
+            "--detection",
+            action="append",
+            default=[],
+            metavar="X",
+            help="only this detection; may stand several times",
+        )
+        one.add_argument(
+            "--notify",
+            choices=("each", "digest", "none"),
+            help="how to send findings (hunt: as each channel says; backfill: not at all)",
+        )
+        one.add_argument(
+            "--wait",
+            default="0s",
+            metavar="DURATION",
+            help="how long to wait for another run to end, such as 10m",
+        )
+    for one in (hunt, back):
+        one.add_argument(
+            "--trust-clock",
+            action="store_true",
+            help="the clock is right, however far it is from the last run and from all events",
+        )
+    back.add_argument("--again", action="store_true", help="also what is done already")
+    back.add_argument("--plan", action="store_true", help="say what it would do, and do nothing")
+    back.add_argument(
+        "--yes", action="store_true", help="do not ask before a very large first staging"
+    )
+
+
+def _add_readers(add: _Add) -> None:
+    state = add(
+        "status",
+        finding_commands.status,
+        "OK or N PROBLEMS, then coverage, sources, files, unsent messages",
+    )
+    state.add_argument("--json", action="store_true", help="as one JSON object, for programs")
+    listing = add(
+        "findings",
+        finding_commands.findings,
+        "list findings, newest first (default: the open ones)",
+    )
+    listing.add_argument("--since", metavar="D", help="only what ended at or after this time")
+    listing.add_argument("--severity", choices=_SEVERITIES, help="only this severity and above")
+    listing.add_argument("--tenant", metavar="X", help="only this tenant's")
+    listing.add_argument(
+        "--all", action="store_true", help="also suppressed, resolved and unstable ones"
+    )
+    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    show = add(
+        "show", finding_commands.show, "one finding: its story, evidence, why, and what to do"
+    )
+    show.add_argument("finding", metavar="FINDING")
+    sql = add("sql", finding_commands.run_sql, "ask the published findings with SQL, read only")
+    sql.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, or - for standard input")
+    sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
+    sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def _add_writers(add: _Add) -> None:
+    triage = add(
+        "triage", finding_commands.triage, "say what became of a finding; works while a run goes on"
+    )
+    triage.add_argument("finding", metavar="FINDING")
+    triage.add_argument(
+        "--status",
+        metavar="S",
+        help="new, in_progress, resolved or archived (a verdict alone resolves)",
+    )
+    triage.add_argument(
+        "--verdict",
+        metavar="V",
+        help="true_positive, false_positive, benign, suspicious, test, duplicate,"
+        " insufficient_data or disregard",
+    )
+    triage.add_argument("--note", metavar="TEXT", help="whatever the next person should know")
+    known = add(
+        "except",
+        finding_commands.add_exception,
+        "hide what is known to be harmless, for some days, and say why",
+    )
+    known.add_argument("finding", metavar="FINDING")
+    known.add_argument(
+        "--on",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="COLUMN",
+        help="hide what has the finding's values in these columns",
+    )
+    known.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
+    known.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
+    known.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+
+    hole = add(
+        "acknowledge",
+        finding_commands.acknowledge,
+        "say that a hole, a drift or rejected files are known: no problem any more",
+    )
+    hole.add_argument("source", metavar="SOURCE", help="source table, for a drift a staged table")
+    hole.add_argument("--from", dest="start", metavar="D", required=True, help="first day or time")
+    hole.add_argument(
+        "--to",
+        dest="end",
+        metavar="D",
+        required=True,
+        help="last day (included), or a time (excluded)",
+    )
+    hole.add_argument("--reason", required=True, metavar="TEXT", help="why it is as it is")
+    hole.add_argument(
+        "--kind",
+        choices=("hole", "drift", "file"),
+        default="hole",
+        help="no files or events (default), records that changed, or rejected files",
+    )
+    hole.add_argument("--tenant", metavar="T", help="only this tenant's (default: everybody's)")
+    hole.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+
+    notify = add(
+        "notify", finding_commands.notify, "send a test message to every channel of gundog.yaml"
+    )
+    notify.add_argument("--test", action="store_true", required=True, help="do it")
+    notify.add_argument("--channel", action="append", metavar="NAME", help="only this channel")
+
+
+def _add_content(add: _Add) -> None:
+    check = add(
+        "check",
+        project_commands.check,
+        "check gundog.yaml, detections and SQL; all problems at once",
+    )
+    check.add_argument(
+        "--lake", action="store_true", help="also list and open the newest file of every source"
+    )
+    test = add("test", project_commands.test_examples, "run the examples inside the detections")
+    test.add_argument("detections", nargs="*", metavar="X", help="only these detections")
+    test.add_argument(
+        "--mutate",
+        action="store_true",
+        help="also move, cut, double and respell the examples that fire, and judge what comes",
+    )
+    purge = add(
+        "purge", finding_commands.purge, "remove everything that is known of a mailbox or account"
+    )
+    whom = purge.add_mutually_exclusive_group(required=True)
+    whom.add_argument("--mailbox", metavar="X", help="address of the mailbox")
+    whom.add_argument("--account", metavar="X", help="name, domain\\name, address or SID")
+    purge.add_argument(
+        "--wait",
+        default="0s",
+        metavar="DURATION",
+        help="how long to wait for another run to end, such as 10m",
+    )
+    new = add(
+        "new",
+        project_commands.new_detection,
+        "write a new detection, its SQL and two examples that pass",
+    )
+    new.add_argument("kind", choices=("match", "series"))
+    new.add_argument("name", metavar="NAME", help="lower case with underscores, such as pst_copied")
+    init = add(
+        "init",
+        project_commands.init_project,
+        "make a project folder of your own that uses the shipped content",
+    )
+    init.add_argument("directory", type=Path, metavar="DIR")
+    samples = add(
+        "samples", project_commands.samples, "write parquet_samples/ again, the same to the byte"
+    )
+    samples.add_argument("--out", type=Path, metavar="DIR", help="where (default: parquet_samples)")

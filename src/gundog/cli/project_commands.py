@@ -1,0 +1,119 @@
+"""Commands on a project's content: check, test, new, init and samples."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from gundog.core.errors import Problem
+from gundog.core.wording import count
+
+if TYPE_CHECKING:
+    from gundog.detections.content import Hunt
+    from gundog.run.run import Project
+    from gundog.testing.trying import Trials
+from gundog.cli import common, run_commands
+
+
+def check(arguments: argparse.Namespace) -> int:
+    project = common.load(arguments, "lake", *common.SENDING)
+    problems = [*project.content.problems, *project.problems, *_misspelt(project)]
+    for problem in problems:
+        common.complain(problem)
+    content = project.content
+    counted = (
+        f"{count(len(content.hunts), 'detection')}, {count(len(content.stages), 'staged table')}"
+    )
+    if problems:
+        common.complain(f"{count(len(problems), 'problem')}; fine: {counted}")
+        return 2
+    sys.stdout.write(f"OK: {counted}, {count(len(content.sources), 'source table')}\n")
+    if arguments.lake:
+        from gundog.cli import lake_check
+
+        return lake_check.check(project, common.console())
+    return 0
+
+
+def _misspelt(project: Project) -> Iterator[Problem]:
+    """The channels whose address is taken, and shows nothing there in the form that it gets."""
+    from gundog.notify import services
+
+    for place, channel in enumerate(project.settings.notify):
+        if meant := services.meant(channel.url):
+            yield Problem("gundog.yaml", f"notify.{place}.url", meant)
+
+
+def test_examples(arguments: argparse.Namespace) -> int:
+    from gundog.core.child import Child
+
+    with Child("gundog.detections.content") as helper:
+        project = common.load(arguments, helper=helper)
+        from gundog.testing.trying import Trials
+
+        for problem in project.content.problems:
+            common.complain(problem)
+        named = [project.content.hunt(name) for name in arguments.detections]
+        hunts, trials = named or project.content.hunts, Trials(helper, project)
+        failed = _try_examples(trials, hunts)
+        if arguments.mutate:
+            failed += _mutate(trials, hunts)
+    return 2 if failed or project.content.problems else 0
+
+
+def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
+    """Runs every example; returns how many failed."""
+    tried = failed = 0
+    for hunt in hunts:
+        for example in hunt.detection.examples:
+            tried += 1
+            found = trials.example(hunt, example)
+            failed += bool(found)
+            for line in found:
+                common.complain(f"{hunt.detection.stem}: {example.name}: {line}")
+    sys.stdout.write(f"{count(tried, 'example')}, {failed} failed\n")
+    return failed
+
+
+def _mutate(trials: Trials, hunts: Sequence[Hunt]) -> int:
+    """Judges the mutations of every firing example; returns how many failed."""
+    tried = failed = 0
+    for hunt in hunts:
+        for example in hunt.detection.examples:
+            for verdict in trials.mutations(hunt, example):
+                tried += 1
+                failed += bool(verdict.problem)
+                if verdict.problem:
+                    where = f"{hunt.detection.stem}: {example.name}: {verdict.name}"
+                    common.complain(f"{where}: {verdict.problem}")
+    sys.stdout.write(f"{count(tried, 'mutation')}, {failed} failed\n")
+    return failed
+
+
+def new_detection(arguments: argparse.Namespace) -> int:
+    from gundog.project import scaffold
+
+    for path in scaffold.new(arguments.project, arguments.kind, arguments.name):
+        sys.stdout.write(f"wrote {run_commands.relative(path)}\n")
+    sys.stdout.write(f"try it: gundog test {arguments.name}\n")
+    return 0
+
+
+def init_project(arguments: argparse.Namespace) -> int:
+    from gundog.project import scaffold
+
+    for path in scaffold.init(arguments.directory):
+        sys.stdout.write(f"wrote {path}\n")
+    sys.stdout.write(f"next: cd {arguments.directory}, set lake in gundog.yaml, gundog check\n")
+    return 0
+
+
+def samples(arguments: argparse.Namespace) -> int:
+    from gundog.samples import files
+
+    out = arguments.out or arguments.project / "parquet_samples"
+    files.write(out)
+    sys.stdout.write(f"wrote {out}\n")
+    return 0

@@ -1,0 +1,273 @@
+"""A process of its own for work that may never end or outgrow memory: it can be killed.
+
+Neither DuckDB's memory limit nor an interrupt stops one call of a scalar function, so SQL that
+others wrote runs here. The child is this Python started anew: it works from threads, daemons and
+scripts alike, sees nothing of the environment's secrets, and ends when its parent ends.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+# What a process that hunts needs beside DuckDB's own limit: Python and its libraries, and what
+# DuckDB does not count. An honest sort that spills takes 0.45 GB of it.
+SLACK_BYTES = 1_000_000_000
+# Freed memory stays counted as the process's: with less room than this it is replaced.
+_ROOM_BYTES = SLACK_BYTES // 2
+_START = (
+    "import importlib, sys; sys.path[:] = sys.argv[2:]; from gundog.core import child;"
+    "importlib.import_module(sys.argv[1]); child.serve()"
+)
+# The first letter of what `at` says; a pickle begins with another.
+_AT = b"@"
+# Nothing else of the environment reaches the child: no credentials, no addresses of channels.
+_KEPT = frozenset("HOME LANG LANGUAGE PATH TEMP TMP TMPDIR TZ USER".split())
+_KEPT_PREFIXES = ("DYLD_", "LC_", "LD_", "MALLOC_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON")
+
+
+class _LostError(Exception):
+    """Work that did not come to its end; `at` is what it was at, as it said with `at`."""
+
+    def __init__(self, text: str, at: str) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+class LateError(_LostError):
+    """The work took longer than it may; its process was killed."""
+
+
+class EndedError(_LostError):
+    """The process ended before the work did; the text says how."""
+
+
+class Child:
+    """A process that is started when it is needed, and anew after it was killed.
+
+    Args:
+        preload: a module that the process imports when it starts, not when work first needs it.
+    """
+
+    def __init__(self, preload: str = "gundog.core.child") -> None:
+        self._preload = preload
+        self._process: subprocess.Popen[bytes] | None = None
+        self._requests: Connection | None = None
+        self._replies: Connection | None = None
+        self._worn = False
+
+    @property
+    def pid(self) -> int | None:
+        """The process's id; None when there is none."""
+        return self._process.pid if self._process else None
+
+    def call(
+        self,
+        work: Callable[..., Any],
+        *arguments: Any,
+        memory: int | None = None,
+        seconds: float | None = None,
+    ) -> Any:
+        """What `work(*arguments)` returns in the child.
+
+        Args:
+            work: a function of a module; it and its arguments are pickled.
+            arguments: its arguments.
+            memory: bytes that DuckDB may use there; the process may use `SLACK_BYTES` more, where
+                the system knows such a limit. None for no limit.
+            seconds: how long it may take, or from one `at` to the next; None for no limit.
+
+        Raises:
+            LateError: when it took longer; the process is gone.
+            EndedError: when the process ended, or what the work raised; the text says which.
+        """
+        limit = memory + SLACK_BYTES if memory else None
+        at = ""
+        self.start()
+        assert self._requests  # noqa: S101 - `start` made it
+        assert self._replies  # noqa: S101 - and this
+        try:
+            self._requests.send_bytes(pickle.dumps((work, arguments, limit)))
+            self._replies.recv_bytes()  # it has imported what the work needs, and begins
+            while (reply := _next(self._replies, seconds, at)).startswith(_AT):
+                at = reply[len(_AT) :].decode(errors="surrogateescape")
+            failure, value, self._worn = pickle.loads(reply)  # noqa: S301 - our own
+        except (EOFError, BrokenPipeError, ConnectionResetError) as error:
+            raise EndedError(self._how_it_ended(), at) from error
+        except BaseException:
+            self.stop()
+            raise
+        if failure:
+            raise EndedError(failure, at)
+        return value
+
+    def stop(self) -> None:
+        """Kills the process, if there is one, and waits until it is gone."""
+        if self._process:
+            self._process.kill()
+            self._reap()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Starts the process where there is none, or one that is worn out; does not wait for it."""
+        if self._worn or (self._process and self._process.poll() is not None):
+            self.stop()
+        if self._process:
+            return
+        path = [entry for entry in sys.path if entry]
+        process = subprocess.Popen(  # noqa: S603 - this Python with this code
+            [sys.executable, "-P", "-c", _START, self._preload, *path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=_environment(),
+        )
+        assert process.stdin  # noqa: S101 - it is a pipe
+        assert process.stdout  # noqa: S101 - and this
+        self._process = process
+        self._requests = Connection(os.dup(process.stdin.fileno()), readable=False)
+        self._replies = Connection(os.dup(process.stdout.fileno()), writable=False)
+        process.stdin.close()
+        process.stdout.close()
+
+    def _reap(self) -> int:
+        """Waits for the process and forgets it; returns its exit status."""
+        process, self._process, self._worn = self._process, None, False
+        for pipe in (self._requests, self._replies):
+            if pipe:
+                pipe.close()
+        self._requests = self._replies = None
+        return process.wait() if process else 0
+
+    def _how_it_ended(self) -> str:
+        status = self._reap()
+        if status < 0:
+            name = signal.strsignal(-status) or "unknown"
+            return (
+                f"its process was ended by signal {-status} ({name.lower()}), most often because"
+                " memory ran out: build smaller values or read fewer rows"
+            )
+        return f"its process ended with status {status}: run again, and see what it printed"
+
+
+def _next(replies: Connection, seconds: float | None, at: str) -> bytes:
+    if not replies.poll(seconds):
+        raise LateError("took longer than it may", at)
+    return replies.recv_bytes()
+
+
+def _environment() -> dict[str, str]:
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in _KEPT or name.startswith(_KEPT_PREFIXES)
+    }
+
+
+class _Served:
+    """The pipe of answers, in a process that serves."""
+
+    replies: Connection | None = None
+
+
+def at(what: str) -> None:
+    """Says in the child what it is at now, for whoever asks why it ended; elsewhere nothing."""
+    if _Served.replies:
+        _Served.replies.send_bytes(_AT + what.encode(errors="surrogateescape"))
+
+
+def serve() -> None:
+    """The child's side: does one piece of work after the other until the parent is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to judge
+    with suppress(OSError):
+        # Where the machine runs out of memory, this process goes first.
+        Path("/proc/self/oom_score_adj").write_text("1000")
+    requests, replies = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+    _Served.replies = replies
+    threading.Thread(target=_end_with_parent, args=(requests.fileno(),), daemon=True).start()
+    os.dup2(2, 1)  # whatever prints must not get between the replies
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            work, arguments, limit = pickle.loads(requests.recv_bytes())  # noqa: S301 - our parent's
+            _hush()
+            replies.send_bytes(b"")
+            _limit(limit)
+            replies.send_bytes(_reply(work, arguments, limit))
+
+
+def _hush() -> None:
+    """C++ that ends for want of memory would say so on the terminal."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
+
+
+def _end_with_parent(requests: int) -> None:
+    """Ends this process at once when nobody holds the other end any more."""
+    hung_up = select.poll()
+    hung_up.register(requests, 0)
+    hung_up.poll()
+    os._exit(1)
+
+
+def _reply(work: Callable[..., Any], arguments: Any, limit: int | None) -> bytes:
+    try:
+        value = work(*arguments)
+        return pickle.dumps(("", value, _is_worn(limit)), protocol=5)
+    except MemoryError:
+        return pickle.dumps(("needs more memory than it may use", None, True))
+    except Exception as error:
+        return pickle.dumps((f"{type(error).__name__}: {error}", None, _is_worn(limit)))
+
+
+def _limit(data_bytes: int | None) -> None:
+    """Bounds this process's data; other systems than Linux know no such limit."""
+    if sys.platform != "linux":
+        return
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    soft = resource.RLIM_INFINITY if data_bytes is None else data_bytes
+    if hard != resource.RLIM_INFINITY:
+        soft = hard if soft == resource.RLIM_INFINITY else min(soft, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+@contextmanager
+def unlimited() -> Iterator[None]:
+    """Lets this process take what it needs meanwhile; for work of our own, such as scoring."""
+    if sys.platform != "linux":
+        yield
+        return
+    import resource
+
+    kept = resource.getrlimit(resource.RLIMIT_DATA)
+    _limit(None)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, kept)
+
+
+def _is_worn(limit: int | None) -> bool:
+    """True when so much data is counted as this process's that the next hunt lacks room."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if limit and line.startswith("VmData:"):
+                return int(line.split()[1]) * 1024 > limit - _ROOM_BYTES
+    return False

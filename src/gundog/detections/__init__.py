@@ -1,0 +1,1 @@
+"""Detections, staged tables and sources: YAML and SQL, read and checked."""

@@ -1,0 +1,287 @@
+"""Folders of detections and SQL read into one value, checked against each other and by DuckDB.
+
+A folder holds `detections/`, `sql/`, `sql/sources/` and `sql/stage/`. Later folders win: a stage
+file of one's own with the name of a shipped one replaces it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gundog.core import severity
+from gundog.core.errors import ContentError, Problem
+from gundog.core.fields import brief, plain_key, unknown
+from gundog.detections import (
+    checks,
+    content_folder,
+    detection,
+    detection_files,
+    detection_yaml,
+    stage_sql,
+    table_files,
+)
+from gundog.detections.content_folder import UNWATCHED, Watch
+from gundog.detections.detection import Detection
+from gundog.detections.detection_files import Claim, Place
+from gundog.detections.stage_sql import Source, Stage
+from gundog.warehouse import database, locks, quoting, statement
+
+# What any file system takes below any project folder.
+_LONGEST_PATH = 512
+_SHORTEST_SECRET = 6
+_OVERRIDING = frozenset().union(
+    detection.OVERRIDES,
+    detection.SERIES_KEYS,
+    severity.STATUSES,
+    severity.SEVERITIES,
+    detection.METHODS,
+    detection.TRENDS,
+    ("groupBy", "duration"),
+)
+
+
+@dataclass(frozen=True)
+class Hunt:
+    """A detection with its SQL and the staged tables that it reads.
+
+    `join` is the SELECT that turns the flagged hours of a series of method kql into findings.
+    """
+
+    detection: Detection
+    sql: str
+    stages: tuple[Stage, ...]
+    hash: str
+    join: str = ""
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted({stage.source for stage in self.stages}))
+
+    @property
+    def needs_history(self) -> bool:
+        """True when the SQL asks since when its sources are staged, so that it may be learning."""
+        return "staged_from" in statement.parameters(self.sql)
+
+
+@dataclass(frozen=True)
+class Content:
+    """Everything in the content folders that works, and every problem with what does not."""
+
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    hunts: tuple[Hunt, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def detections(self) -> tuple[Detection, ...]:
+        return tuple(hunt.detection for hunt in self.hunts)
+
+    def hunt(self, name: str) -> Hunt:
+        """The hunt of the detection with this id or file stem; InputError when there is none."""
+        found = detection.find(self.detections, name)
+        return next(hunt for hunt in self.hunts if hunt.detection is found)
+
+
+def load(
+    where: Iterable[Path],
+    overrides: Mapping[str, Any] | None = None,
+    root: Path | None = None,
+    watch: Watch = UNWATCHED,
+) -> Content:
+    """All content of the folders, checked.
+
+    Args:
+        where: content folders; later ones win.
+        overrides: what gundog.yaml overrides, by detection stem or id.
+        root: paths in messages are relative to it where they lie below it.
+        watch: is told of each file, and may leave some out.
+
+    Returns:
+        What works; what does not is named in `problems`.
+    """
+    problems: list[Problem] = []
+    where = tuple(where)
+    con = database.connect()
+    _register(con)
+    locks.lock(con)  # no SQL of a content folder is trusted, not even to be bound
+    sources = table_files.load_sources(con, where, root, problems, watch)
+    stages = table_files.load_stages(con, where, root, sources, problems, watch)
+    hunts = _load_hunts(con, where, root, stages, overrides or {}, problems, watch)
+    con.close()
+    return Content(sources, stages, hunts, tuple(sorted(set(problems))))
+
+
+def require(content: Content) -> Content:
+    """The content, or a ContentError with every problem."""
+    if content.problems:
+        raise ContentError(content.problems)
+    return content
+
+
+def _register(con: duckdb.DuckDBPyConnection) -> None:
+    stage_sql.register_functions(con)
+    con.execute("create schema if not exists staged")
+
+
+def _load_hunts(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    stages: Mapping[str, Stage],
+    overrides: Mapping[str, Any],
+    problems: list[Problem],
+    watch: Watch,
+) -> tuple[Hunt, ...]:
+    loaded: dict[Path, Hunt] = {}
+    claims = []
+    places = detection_files.find(where, partial(content_folder.shown, root=root), problems)
+    for place in places:
+        found: list[Problem] = []
+        override = overrides.get(place.stem)
+        hunt = None
+        if watch.passes(place.path, place.shown, problems):
+            hunt = _load_detection(con, place, where, stages, override, found)
+        if hunt:
+            loaded[place.path] = hunt
+        problems += found
+        key = hunt.detection.id if hunt else detection.claimed_id(place.path)
+        claims.append(Claim(place, key, hunt is not None))
+    kept, doubled = detection_files.contest(claims)
+    stems = sorted({place.stem for place in places})
+    problems += doubled
+    problems += [
+        Problem(
+            "gundog.yaml",
+            plain_key(f"overrides.{name}"),
+            unknown(name, stems, "detection", secret=True),
+        )
+        for name in overrides
+        if name not in stems
+    ]
+    hunts = [hunt for path, hunt in loaded.items() if path in kept]
+    return tuple(sorted(hunts, key=lambda hunt: hunt.detection.stem))
+
+
+def _load_detection(
+    con: duckdb.DuckDBPyConnection,
+    place: Place,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    override: Any,
+    problems: list[Problem],
+) -> Hunt | None:
+    """The hunt of one detection's file; None when anything is wrong with it."""
+    try:
+        read = detection_yaml.load(place.path, place.shown, problems, override)
+        hunt = _load_hunt(con, read, (place.folder, *where), stages, problems) if read else None
+    except Exception as error:  # whatever a file makes gundog do wrong must never stop the others
+        problems.append(content_folder.defect_of(place.shown, error))
+    problems[:] = [_without(_texts(override), problem) for problem in problems]
+    return None if problems else hunt
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in what gundog.yaml overrides: any may be a password in the wrong place."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            yield from (*_texts(key), *_texts(inner))
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str) and len(value) >= _SHORTEST_SECRET and value not in _OVERRIDING:
+        yield value
+
+
+def _without(texts: Iterable[str], problem: Problem) -> Problem:
+    what = problem.what
+    for text in sorted(texts, key=len, reverse=True):
+        what = what.replace(repr(text)[1:-1], "…").replace(text, "…")
+    return Problem(problem.path, problem.key, what)
+
+
+def _load_hunt(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Detection,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    problems: list[Problem],
+) -> Hunt | None:
+    sql = _read_sql(loaded, "sql", loaded.sql, where, stages, problems)
+    joined = loaded.series.join if loaded.series else ""
+    join = _read_sql(loaded, "series.join", joined, where, stages, problems) if joined else ""
+    if sql is None or join is None:
+        return None
+    names = statement.references(sql).tables | (
+        statement.references(join).tables if join else set()
+    )
+    read = tuple(stages[name] for name in sorted(names))
+    problems += checks.parameter_problems(loaded, sql, join)
+    if not problems:
+        problems += checks.column_problems(con, loaded, sql, join, read)
+    return Hunt(loaded, sql, read, hunt_hash(loaded, sql + "\n" + join, read), join)
+
+
+def _read_sql(
+    loaded: Detection,
+    key: str,
+    name: str,
+    where: tuple[Path, ...],
+    stages: Mapping[str, Stage],
+    problems: list[Problem],
+) -> str | None:
+    """The text of a SQL file that a detection names; None when it is not there or refused."""
+    if not _is_sql_name(name):
+        what = f"{brief(name)} is no file below sql/: write letters A to Z, digits and _, then .sql"
+        problems.append(Problem(loaded.shown, key, what))
+        return None
+    path = next((f / "sql" / name for f in where if os.path.lexists(f / "sql" / name)), None)
+    if not path:
+        what = f"sql/{name} is not there: write it or correct the name"
+        problems.append(Problem(loaded.shown, key, what))
+        return None
+    sql = content_folder.text_of(path, f"sql/{name}", problems)
+    if sql is None:
+        return None
+    refused = statement.check_statement(sql, set(stages), f"sql/{name}")
+    if not refused:
+        refused = _for_stages_only(sql)
+    problems += [Problem(f"sql/{name}", "", what) for what in refused]
+    return None if refused else sql
+
+
+def _for_stages_only(sql: str) -> list[str]:
+    """What is wrong with a hunt that calls gundog's own functions, which hunts do not have."""
+    called = sorted(statement.see(sql).functions.intersection(stage_sql.VERSIONS))
+    return [
+        f"calls {name}, which only stages may call: call it in sql/stage/ and keep its result"
+        for name in called
+    ]
+
+
+def _is_sql_name(name: str) -> bool:
+    """True for a name that stays below sql/, in folders or not."""
+    stem, dot, ending = name.rpartition(".")
+    parts = stem.split("/")
+    fits = len(stem) <= _LONGEST_PATH and all(len(one) <= quoting.LONGEST for one in parts)
+    return dot + ending == ".sql" and fits and all(map(quoting.is_word, parts))
+
+
+def hunt_hash(loaded: Detection, sql: str, read: tuple[Stage, ...]) -> str:
+    """The hash of everything in a detection that can change its rows."""
+    settings = {
+        "params": loaded.params,
+        "lookback": loaded.lookback,
+        "frequency": loaded.frequency,
+        "identity": loaded.identity,
+        "series": vars(loaded.series) if loaded.series else None,
+    }
+    parts = [stage_sql.canonical(sql), json.dumps(settings, sort_keys=True, default=str)]
+    return stage_sql.digest([*parts, *(stage.hash for stage in read)])

@@ -1,0 +1,81 @@
+"""Files of content folders: found, watched while they are read, and named as people know them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from gundog.core import text_files
+from gundog.core.errors import InputError, Problem
+from gundog.core.fields import brief_name
+
+# What is said of an error that nobody foresaw.
+DEFECT = "a defect of gundog"
+
+
+def builtin() -> Path:
+    """The folder of the content that ships: inside the wheel, or this repository's own."""
+    packed = Path(__file__).parents[1] / "shipped"
+    return packed if packed.is_dir() else Path(__file__).parents[3]
+
+
+def folders(names: Iterable[str], root: Path) -> tuple[Path, ...]:
+    """The content folders that gundog.yaml names, each once."""
+    found = [builtin() if name == "builtin" else (root / name).resolve() for name in names]
+    return tuple(dict.fromkeys(folder.resolve() for folder in found))
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Tells which file is read at the moment; those in `skip` are problems and not read."""
+
+    skip: Mapping[str, str] = field(default_factory=dict)
+    at: Callable[[str], object] = len
+
+    def passes(self, path: Path, where: str, problems: list[Problem]) -> bool:
+        """True when the file is to be read."""
+        if why := self.skip.get(str(path)):
+            problems.append(Problem(where, "", why))
+            return False
+        self.at(str(path))
+        return True
+
+
+def shown(path: Path, root: Path | None) -> str:
+    """The path as people know it: relative to the project where it lies below it."""
+    for base in (root, builtin()):
+        if base and path.is_relative_to(base.resolve()):
+            return text_files.readable(str(path.relative_to(base.resolve())))
+    return text_files.readable(str(path))
+
+
+def sql_files(
+    where: Iterable[Path], below: str, root: Path | None, problems: list[Problem]
+) -> dict[str, Path]:
+    """SQL files by stem; a later folder's wins."""
+    found: dict[str, Path] = {}
+    for folder in where:
+        listed = text_files.find(folder / below, (".sql",))
+        problems += [Problem(shown(path, root), "", what) for path, what in listed.wrong]
+        found |= {path.stem: path for path in listed.files}
+    return found
+
+
+def text_of(path: Path, where: str, problems: list[Problem]) -> str | None:
+    """The text of a file; None, with a problem noted, when it cannot be read."""
+    try:
+        return text_files.read(path)
+    except InputError as error:
+        problems.append(Problem(where, "", str(error)))
+        return None
+
+
+def defect_of(where: str, error: Exception) -> Problem:
+    first = (str(error).strip().splitlines() or [""])[0]
+    what = f"{type(error).__name__}: {brief_name(first)}"
+    return Problem(where, "", f"cannot be used, {DEFECT} ({what}): report it with the file")
+
+
+# Reads every file and tells nobody.
+UNWATCHED = Watch()

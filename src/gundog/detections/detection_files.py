@@ -1,0 +1,103 @@
+"""Which files of content folders are detections, and which of two with one name or id may run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from gundog.core import text_files
+from gundog.core.errors import Problem
+
+FOLDER = "detections"
+_ENDINGS = (".yaml", ".yml")
+
+
+@dataclass(frozen=True)
+class Place:
+    """A detection's file: the content folder it lies in, its path, and the path people know."""
+
+    folder: Path
+    path: Path
+    shown: str
+
+    @property
+    def stem(self) -> str:
+        return self.path.stem
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a file says it is; `works` when it may run.
+
+    `id` is empty where none could be read.
+    """
+
+    place: Place
+    id: str
+    works: bool
+
+
+def find(
+    where: Iterable[Path], shown: Callable[[Path], str], problems: list[Problem]
+) -> list[Place]:
+    """The detections' files, in the order of the folders and of their names.
+
+    Args:
+        where: content folders.
+        shown: a path as people know it.
+        problems: grows by what lies there and is no such file.
+    """
+    found = []
+    for folder in where:
+        listed = text_files.find(folder / FOLDER, _ENDINGS, deep=True)
+        problems += [Problem(shown(path), "", what) for path, what in listed.wrong]
+        names = set(listed.files)
+        for path in listed.files:
+            other = path.with_suffix(".yaml")
+            if path != other and other in names:
+                what = f"stands beside {other.name}, which is read instead: remove one of them"
+                problems.append(Problem(shown(path), "", what))
+                continue
+            found.append(Place(folder, path, shown(path)))
+    return found
+
+
+def contest(claims: Sequence[Claim]) -> tuple[frozenset[Path], tuple[Problem, ...]]:
+    """Who may use a name and an id that several files claim: the first of them that works.
+
+    Names and ids are what findings, exceptions and overrides go by, so that only one may have each.
+
+    Returns:
+        The paths that may run, and a problem for each of the others, naming who has what it claims.
+    """
+    kept: list[Claim] = []
+    for claim in claims:
+        if claim.works and not any(_same_id(claim, one) or _same_stem(claim, one) for one in kept):
+            kept.append(claim)
+    problems = [
+        problem
+        for number, claim in enumerate(claims)
+        if claim not in kept
+        for problem in _lost(claim, [*kept, *claims[:number]])
+    ]
+    return frozenset(one.place.path for one in kept), tuple(problems)
+
+
+def _lost(claim: Claim, others: Sequence[Claim]) -> Iterable[Problem]:
+    by_id = next((one for one in others if _same_id(claim, one)), None)
+    by_stem = next((one for one in others if _same_stem(claim, one)), None)
+    if by_id:
+        what = f"is also the id of {by_id.place.shown}: make a new one"
+        yield Problem(claim.place.shown, "id", what)
+    if by_stem:
+        what = f"has the name of {by_stem.place.shown}: rename one of them"
+        yield Problem(claim.place.shown, "", what)
+
+
+def _same_id(one: Claim, other: Claim) -> bool:
+    return one.id == other.id != ""
+
+
+def _same_stem(one: Claim, other: Claim) -> bool:
+    return one.place.stem == other.place.stem

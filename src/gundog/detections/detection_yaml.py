@@ -1,0 +1,331 @@
+"""One detection's YAML, read and checked."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from gundog.core import severity
+from gundog.core.errors import InputError, Problem
+from gundog.core.fields import (
+    MOST,
+    YEAR,
+    Fields,
+    brief,
+    brief_name,
+    plain_key,
+    read_yaml,
+    unknown,
+)
+from gundog.core.times import Interval, format_duration, parse_time
+from gundog.detections import detection
+from gundog.detections.detection import Detection, EntityMapping, Example, Series, Suppression
+from gundog.warehouse import quoting
+
+_TACTIC_ALIASES = {"DefenseEvasion": "Stealth"}
+
+
+# Sentinel's and Sigma's own names for what has another name here.
+_CONVERTED = {
+    "queryFrequency": "frequency",
+    "queryPeriod": "lookback",
+    "level": "severity",
+    "falsepositives": "falsePositives",
+}
+
+
+_IGNORED = frozenset({"version", "author", "date", "modified", "tags", "query", "owner"})
+
+
+_KEYS = frozenset(
+    "id name kind status severity riskScore description tactics relevantTechniques falsePositives"
+    " blindSpots triage references related requiredDataConnectors sql params frequency lookback"
+    " identity entityMappings title suppression series examples".split()
+)
+
+
+_KQL_KEYS = ("until", "trend", "seasonality", "join")
+
+
+_FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
+
+
+def load(path: Path, shown: str, problems: list[Problem], override: Any = None) -> Detection | None:
+    """The detection a YAML file holds, or None with what is wrong added to `problems`.
+
+    Args:
+        path: the YAML file.
+        shown: the path as people know it, for messages.
+        problems: grows by every problem found.
+        override: what `overrides` in gundog.yaml says of this detection, if anything.
+    """
+    found: list[Problem] = []
+    data = _convert(read_yaml(path, shown, found), override, found)
+    detection = None
+    if data:
+        known = _KEYS | _IGNORED | {"enabled"}
+        # gundog.yaml may have a password in the wrong place, and so has what it overrides.
+        detection = _read(
+            Fields(data, shown, found, known=known, secret=bool(override)), path, shown
+        )
+        _cross_check(detection, found)
+    problems += found
+    return None if found else detection
+
+
+def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
+    """The data under our own names, with what gundog.yaml overrides laid over it."""
+    renamed = {_CONVERTED.get(key, key): value for key, value in data.items()}
+    if not override:
+        return renamed
+    for key, value in override.items():
+        old = renamed.get(key)
+        renamed[key] = (
+            {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
+        )
+        if key == "params" and isinstance(old, dict) and isinstance(value, dict):
+            for name in value.keys() - old.keys():
+                problems.append(
+                    Problem(
+                        "gundog.yaml",
+                        plain_key(f"overrides.params.{name}"),
+                        unknown(name, old, "parameter", secret=True),
+                    )
+                )
+    series = renamed.get("series")
+    if isinstance(series, dict) and "threshold" in (override.get("series") or {}):
+        series.pop("alertBudget", None)
+    elif isinstance(series, dict) and "alertBudget" in (override.get("series") or {}):
+        series.pop("threshold", None)
+    return renamed
+
+
+def _read(fields: Fields, path: Path, shown: str) -> Detection:
+    kind = fields.choice("kind", detection.KINDS, "match")
+    frequency = fields.duration("frequency", timedelta(days=1), least=detection.SHORTEST)
+    return Detection(
+        id=_uuid(fields),
+        stem=path.stem,
+        path=path,
+        shown=shown,
+        name=fields.text("name"),
+        kind=kind,
+        status=fields.choice("status", severity.STATUSES),
+        severity=fields.choice("severity", severity.SEVERITIES),
+        risk_score=fields.integer("riskScore", None, 0, 100),
+        description=fields.text("description"),
+        tactics=_tactics(fields),
+        techniques=_techniques(fields),
+        false_positives=fields.texts("falsePositives", ...),
+        blind_spots=fields.texts("blindSpots", ...),
+        triage=fields.texts("triage", ...),
+        references=fields.texts("references"),
+        related=tuple(fields.items("related")),
+        sql=fields.text("sql"),
+        params=_params(fields),
+        frequency=frequency,
+        lookback=fields.duration("lookback", timedelta()),
+        identity=fields.texts("identity", ... if kind == "match" else ()),
+        entities=_entities(fields),
+        title=fields.text("title"),
+        suppression=_suppression(fields),
+        series=_series(fields) if kind == "series" else None,
+        examples=_examples(fields),
+        enabled=fields.flag("enabled", True),
+    )
+
+
+def _uuid(fields: Fields) -> str:
+    text = fields.text("id")
+    try:
+        return str(UUID(text)) if text else ""
+    except ValueError:
+        fields.problem("id", f"is {brief(text)}: write a UUID that was never used before")
+        return text
+
+
+def _tactics(fields: Fields) -> tuple[str, ...]:
+    named = tuple(_TACTIC_ALIASES.get(one, one) for one in fields.texts("tactics"))
+    for one in named:
+        if one not in detection.TACTICS:
+            fields.problem(
+                "tactics", f"{brief_name(one)}: {unknown(one, detection.TACTICS, 'tactic')}"
+            )
+    return named
+
+
+def _techniques(fields: Fields) -> tuple[str, ...]:
+    named = fields.texts("relevantTechniques")
+    for one in named:
+        if not re.fullmatch(r"T\d{4}(\.\d{3})?", one):
+            fields.problem(
+                "relevantTechniques", f"{brief(one)} is no technique: write T1114 or T1114.002"
+            )
+    return named
+
+
+def _params(fields: Fields) -> dict[str, Any]:
+    """Parameters by name; a text that reads as a duration is one."""
+    params: dict[str, Any] = {}
+    for name, value in fields.mapping("params").items():
+        key = f"params.{brief_name(name)}"
+        if not isinstance(name, str) or not quoting.is_word(name):
+            fields.problem(key, "is no SQL parameter name: use letters A to Z, digits and _")
+        elif len(name) > quoting.LONGEST:
+            fields.problem(key, f"is a name of {len(name)} characters: use {quoting.LONGEST}")
+        params[str(name)] = detection.param(fields, key, value)
+    return params
+
+
+def _entities(fields: Fields) -> tuple[EntityMapping, ...]:
+    mappings = []
+    for position, item in enumerate(fields.items("entityMappings")):
+        name = f"entityMappings.{position}"
+        inner = fields.inner(name, ("entityType", "fieldMappings"), item)
+        columns = []
+        for place, pair in enumerate(inner.items("fieldMappings")):
+            one = inner.inner(f"fieldMappings.{place}", ("identifier", "columnName"), pair)
+            columns.append((one.text("identifier"), one.text("columnName")))
+        mappings.append(EntityMapping(inner.text("entityType"), tuple(columns)))
+    return tuple(mappings)
+
+
+def _suppression(fields: Fields) -> Suppression | None:
+    if fields.data.get("suppression") is None:
+        return None
+    inner = fields.inner("suppression", ("groupBy", "duration"))
+    group_by = inner.texts("groupBy", ...)
+    return Suppression(group_by, inner.duration("duration")) if group_by else None
+
+
+def _series(fields: Fields) -> Series:
+    inner = fields.inner("series", detection.SERIES_KEYS, fields.data.get("series") or {})
+    if "alertBudget" in inner.data and "threshold" in inner.data:
+        inner.problem("threshold", "stands beside alertBudget: keep one, the other follows from it")
+    zone = inner.text("timeZone", "UTC")
+    _check_zone(inner, zone)
+    method = inner.choice("method", detection.METHODS, "forecast")
+    _check_method(inner, method)
+    return Series(
+        measure=inner.text("measure"),
+        by=inner.texts("by", ...),
+        training=inner.duration("training", timedelta(days=28)),
+        method=method,
+        time_zone=zone,
+        alert_budget=inner.number("alertBudget"),
+        threshold=inner.number("threshold"),
+        min_count=inner.number("minCount"),
+        until=inner.duration("until", timedelta()),
+        trend=inner.choice("trend", detection.TRENDS, "avg"),
+        seasonality=inner.integer("seasonality", -1, -1, 100_000),
+        join=inner.text("join", ... if method == "kql" else ""),
+    )
+
+
+def _check_method(fields: Fields, method: str) -> None:
+    """Problems with keys that only the other method knows."""
+    other, keys = ("forecast", _FORECAST_KEYS) if method == "kql" else ("kql", _KQL_KEYS)
+    for key in keys:
+        if key in fields.data:
+            fields.problem(key, f"is for method {other}: remove it, or change the method")
+
+
+def _check_zone(fields: Fields, zone: str) -> None:
+    from zoneinfo import ZoneInfo
+
+    try:
+        ZoneInfo(zone)
+    except (KeyError, ValueError, OSError):
+        fields.problem(
+            "timeZone", f"is {fields.said(zone)}: write an IANA name such as Europe/Berlin or UTC"
+        )
+
+
+def _examples(fields: Fields) -> tuple[Example, ...]:
+    read = []
+    for position, item in enumerate(fields.items("examples")):
+        inner = fields.inner(
+            f"examples.{position}", ("name", "interval", "events", "findings"), item
+        )
+        interval = _example_interval(inner)
+        if inner.data.get("findings") is None:
+            inner.problem("findings", "is missing: write [] when nothing must be found")
+        found = _mappings(inner, "findings", inner.items("findings"))
+        events = {
+            str(table): _mappings(inner, f"events.{brief_name(table)}", rows)
+            for table, rows in inner.mapping("events").items()
+        }
+        if (
+            sum(map(detection.times, (row for rows in events.values() for row in rows)))
+            > detection.MOST_REPEATED
+        ):
+            inner.problem(
+                "events", f"are more than {detection.MOST_REPEATED:,}: repeat them less often"
+            )
+        if interval:
+            read.append(Example(inner.text("name"), interval, events, found))
+    return tuple(read)
+
+
+def _mappings(fields: Fields, key: str, rows: Any) -> tuple[Mapping[str, Any], ...]:
+    """A list of events or findings; what stands in it otherwise is a problem."""
+    if not isinstance(rows or [], list):
+        fields.problem(key, "is no list: write a list of keys and values")
+        return ()
+    for row in rows or ():
+        if not isinstance(row, dict):
+            fields.problem(key, f"holds {brief(row)}: write keys and values")
+            return ()
+        if row.get("repeat"):
+            detection.check_repeat(fields.inner(f"{key}.repeat", ("every", "times"), row["repeat"]))
+    return tuple(rows or ())
+
+
+def _example_interval(fields: Fields) -> Interval | None:
+    ends = fields.items("interval")
+    try:
+        start, end = (parse_time(one) for one in ends)
+        interval = Interval(start, end)
+    except (ValueError, AttributeError, InputError):
+        fields.problem("interval", f"is {brief(ends)}: write [start, end], two times in UTC")
+        return None
+    if interval.length > MOST:
+        fields.problem("interval", f"is longer than {MOST // YEAR} years: write a shorter one")
+        return None
+    return interval
+
+
+def _cross_check(detection: Detection, problems: list[Problem]) -> None:
+    """Problems that only show when several keys are read together."""
+
+    def problem(key: str, what: str) -> None:
+        problems.append(Problem(detection.shown, key, what))
+
+    for name, value in detection.params.items():
+        if (
+            isinstance(value, timedelta)
+            and value > detection.lookback
+            and detection.kind == "match"
+        ):
+            problem(
+                "lookback",
+                f"is {format_duration(detection.lookback)}, shorter than params.{name}:"
+                f" make it at least {format_duration(value)}",
+            )
+    if not any(example.findings for example in detection.examples):
+        problem("examples", "none of them fires: write one with findings")
+    if all(example.findings for example in detection.examples):
+        problem("examples", "all of them fire: write one with findings: []")
+    if detection.series and detection.frequency % timedelta(hours=1):
+        problem("frequency", "of a series must be whole hours")
+    if detection.series and detection.series.training % timedelta(hours=1):
+        problem("series.training", "must be whole hours")
+    if detection.series and detection.series.method == "kql":
+        if detection.frequency % timedelta(days=1):
+            problem("frequency", "of method kql must be whole days, which its series begins with")
+        if not detection.identity:
+            problem("identity", "is missing: name the columns that make a row of join one finding")

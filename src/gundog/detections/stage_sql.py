@@ -1,0 +1,186 @@
+"""Staged tables: their SELECT, their hash, and how one is created."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from gundog.detections import cmdlets, command_lines, records
+from gundog.detections.stage_keys import Keys
+from gundog.warehouse import quoting, redeliveries
+
+STAGE_COLUMNS = {
+    "file_id": "BIGINT",
+    "event_id": "UUID",
+    "event_time": "TIMESTAMP WITH TIME ZONE",
+    "reject_reason": "VARCHAR",
+    "tenant": "VARCHAR",
+}
+
+
+HIDDEN_COLUMNS = ("file_id", "reject_reason")
+
+
+_NORMALISE = "normalise_command_line"
+
+
+_NORMALISE_RECORD = "normalise_record"
+
+
+_CMDLETS = "cmdlets_run"
+
+
+VERSIONS = {
+    _NORMALISE: f"{command_lines.VERSION}",
+    _NORMALISE_RECORD: f"{records.VERSION}",
+    _CMDLETS: f"{cmdlets.VERSION} {command_lines.VERSION}",
+}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A source table: its CREATE TABLE and the columns that it promises, with their types."""
+
+    name: str
+    ddl: str
+    columns: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A staged table: the SELECT that fills it, from which source, with which columns.
+
+    `keys` are the columns without which a row is of no use; they change no row and no hash.
+    """
+
+    name: str
+    path: str
+    sql: str
+    source: str
+    hash: str
+    columns: tuple[tuple[str, str], ...]
+    keys: Keys = ()
+
+    @property
+    def table(self) -> str:
+        """The physical table as SQL writes it; a changed SELECT has another, so that rows of two
+        never mix."""
+        return staged_table(f"{self.name}_{self.hash[:8]}")
+
+    @property
+    def view(self) -> str:
+        """The view of it that hunts read, by its name as SQL writes it."""
+        return f"main.{quoting.name(self.name)}"
+
+
+def staged_table(name: str) -> str:
+    """A table of the schema that holds staged rows, as SQL writes it."""
+    return f"staged.{quoting.name(name)}"
+
+
+def register_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """Makes gundog's own functions known to a connection that runs stage SQL."""
+
+    def normalise(text: str) -> dict[str, Any]:
+        plain, steps = command_lines.normalise(text)
+        return {"text": plain, "steps": list(steps)}
+
+    def run(text: str) -> list[dict[str, str]]:
+        return [{"name": one.name, "arguments": one.arguments} for one in cmdlets.run_by(text)]
+
+    con.create_function(
+        _NORMALISE,
+        normalise,
+        ["VARCHAR"],
+        "STRUCT(text VARCHAR, steps VARCHAR[])",
+    )
+    con.create_function(_NORMALISE_RECORD, records.normalise, ["VARCHAR", "VARCHAR"], "VARCHAR")
+    con.create_function(_CMDLETS, run, ["VARCHAR"], "STRUCT(name VARCHAR, arguments VARCHAR)[]")
+
+
+def add_hidden_columns(con: duckdb.DuckDBPyConnection, source: str) -> None:
+    """Adds what stage SQL may read beside a source's own columns.
+
+    `file_id` is the file, `timestamp_ns` the file's own Timestamp in ns since 1970: a TIMESTAMPTZ
+    has no room for Kusto's ticks of 100 ns.
+    """
+    for column in ("file_id", "timestamp_ns"):
+        con.execute(f"alter table {quoting.name(source)} add column {column} BIGINT")
+
+
+def nanoseconds(column: str | None, held: str, moment: str) -> str:
+    """The expression for `timestamp_ns`.
+
+    Args:
+        column: the file's column that holds the time; None when it has none.
+        held: that column's DuckDB type.
+        moment: the expression for the same time as TIMESTAMPTZ.
+    """
+    quoted = quoting.name(column or "")
+    if held.endswith("_NS"):
+        return f"epoch_ns({quoted})"
+    whole = f"try(epoch_ns({moment}))"
+    if held == "VARCHAR":  # a cast of text drops what is finer than 1 us
+        finer = rf"rpad(regexp_extract({quoted}, '[.,]\d{{6}}(\d{{1,3}})', 1), 3, '0')"
+        return f"{whole} + try_cast({finer} as bigint)"
+    return whole
+
+
+def stage_hash(sql: str, source: Source) -> str:
+    """The hash of everything that can change the rows of a staged table.
+
+    Of gundog's own functions that the SQL calls it covers the version, not the code.
+    """
+    plain = canonical(sql)
+    called = (f"{name} {version}" for name, version in VERSIONS.items() if name in plain.lower())
+    kinds = (f"{name} {kind}" for name, kind in source.columns)
+    return digest([plain, *kinds, redeliveries.COLUMN, *called])
+
+
+def canonical(sql: str) -> str:
+    """The SQL without comments and with single blanks, so that prose changes no hash.
+
+    >>> canonical("select 1 -- one" + chr(10) + "   , '--x'")
+    "select 1 , '--x'"
+    """
+    encoded = sql.encode()
+    tokens = duckdb.tokenize(sql)
+    ends = [start for start, _ in tokens[1:]] + [len(encoded)]
+    kept = [
+        encoded[start:end].decode().strip()
+        for (start, kind), end in zip(tokens, ends, strict=True)
+        if kind != duckdb.token_type.comment
+    ]
+    return " ".join(kept)
+
+
+def digest(parts: Iterable[str]) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
+
+
+def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Makes a staged table where it is not, and the view of it that hunts read."""
+    columns = ", ".join(f"{quoting.name(name)} {kind}" for name, kind in stage.columns)
+    con.execute(
+        f"create table if not exists {stage.table}"
+        f" ({columns}, {redeliveries.COLUMN} boolean default false)"
+    )
+    con.execute(view_sql(stage))
+
+
+def view_sql(stage: Stage) -> str:
+    """The view hunts read: good rows, each event once."""
+    names = quoting.names(name for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
+    return (
+        f"create or replace view {stage.view} as select {names} from {stage.table}"
+        f" where reject_reason is null and not {redeliveries.COLUMN}"
+    )
+
+
+def strip(sql: str) -> str:
+    """The statement without comments or a final semicolon, to stand inside another."""
+    return canonical(sql).rstrip("; ")

@@ -1,0 +1,143 @@
+"""Sources and staged tables of the content folders, read and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+import duckdb
+
+from gundog.core.errors import Problem, QueryError
+from gundog.detections import checks, content_folder, source_ddl, stage_keys, stage_sql
+from gundog.detections.content_folder import Watch
+from gundog.detections.stage_sql import Source, Stage
+from gundog.warehouse import quoting, statement, tables
+
+
+def load_sources(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    problems: list[Problem],
+    watch: Watch,
+) -> dict[str, Source]:
+    sources: dict[str, Source] = {}
+    for name, path in content_folder.sql_files(where, "sql/sources", root, problems).items():
+        found: list[Problem] = []
+        if not watch.passes(path, content_folder.shown(path, root), problems):
+            continue
+        source = None
+        try:
+            source = _load_source(con, name, path, content_folder.shown(path, root), found)
+        except Exception as error:  # as of a detection
+            found.append(content_folder.defect_of(content_folder.shown(path, root), error))
+        problems += found
+        if source and not found:
+            sources[name] = source
+    return sources
+
+
+def _load_source(
+    con: duckdb.DuckDBPyConnection, name: str, path: Path, where: str, problems: list[Problem]
+) -> Source | None:
+    problems += _name_problems(where, name, ())
+    text = content_folder.text_of(path, where, problems)
+    if text is None or problems:
+        return None
+    try:
+        ddl = source_ddl.read(text, name)
+        con.execute(ddl)
+        columns = checks.columns_of(con, f"from {quoting.name(name)}")
+        stage_sql.add_hidden_columns(con, name)
+    except QueryError as error:
+        problems.append(Problem(where, "", str(error)))
+        return None
+    except duckdb.Error as error:
+        what = f"{checks.first_line(error)}: write one CREATE TABLE {name} (…)"
+        problems.append(Problem(where, "", what))
+        return None
+    if "Timestamp" not in dict(columns):
+        problems.append(Problem(where, "Timestamp", "is missing: every source has one"))
+    return Source(name, ddl, columns)
+
+
+def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Problem]:
+    """Problems with the name of a source or staged table, which is its file's."""
+    if not quoting.is_word(name):
+        what = f"{name!r} is no table name: rename the file with letters A to Z, digits and _"
+        yield Problem(where, "", what)
+        return
+    taken = {quoting.folded(one) for one in others} | {table.name for table in tables.TABLES}
+    if quoting.folded(name) in taken or statement.is_system((name,)):
+        yield Problem(where, "", f"{name!r} is taken by another table: rename the file")
+
+
+def load_stages(
+    con: duckdb.DuckDBPyConnection,
+    where: tuple[Path, ...],
+    root: Path | None,
+    sources: Mapping[str, Source],
+    problems: list[Problem],
+    watch: Watch,
+) -> dict[str, Stage]:
+    stages: dict[str, Stage] = {}
+    for name, path in content_folder.sql_files(where, "sql/stage", root, problems).items():
+        found: list[Problem] = []
+        others = {*sources, *stages}
+        if not watch.passes(path, content_folder.shown(path, root), problems):
+            continue
+        stage = None
+        try:
+            stage = _load_stage(
+                con, name, path, content_folder.shown(path, root), sources, others, found
+            )
+            if stage and not found:
+                stage_sql.create_stage(con, stage)
+        except Exception as error:  # as of a detection
+            found.append(content_folder.defect_of(content_folder.shown(path, root), error))
+        problems += found
+        if stage and not found:
+            stages[name] = stage
+    return stages
+
+
+def _load_stage(
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    path: Path,
+    where: str,
+    sources: Mapping[str, Source],
+    others: Iterable[str],
+    problems: list[Problem],
+) -> Stage | None:
+    sql = content_folder.text_of(path, where, problems)
+    if sql is None:
+        return None
+    problems += _name_problems(where, name, others)
+    problems += [
+        Problem(where, "", what) for what in statement.check_statement(sql, set(sources), where)
+    ]
+    if problems:
+        return None
+    read = sorted(statement.references(sql).tables)
+    if len(read) != 1:
+        problems.append(
+            Problem(
+                where, "", f"reads {', '.join(read) or 'nothing'}: read exactly one source table"
+            )
+        )
+        return None
+    try:
+        columns = checks.columns_of(con, stage_sql.strip(sql))
+    except duckdb.Error as error:
+        problems.append(Problem(where, "", checks.first_line(error)))
+        return None
+    for column, kind in stage_sql.STAGE_COLUMNS.items():
+        if dict(columns).get(column) != kind:
+            problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
+    problems += checks.column_name_problems(where, columns)
+    keys = stage_keys.parse(sql)
+    problems += [Problem(where, "Keys", what) for what in stage_keys.problems(keys, dict(columns))]
+    return Stage(
+        name, where, sql, read[0], stage_sql.stage_hash(sql, sources[read[0]]), columns, keys
+    )

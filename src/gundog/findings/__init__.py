@@ -1,0 +1,1 @@
+"""Hits stored, hidden, triaged, published and forgotten."""

@@ -1,0 +1,310 @@
+"""What is old enough goes: staged rows, series, evidence and findings, counted from their writing.
+
+A file whose rows went is `expired`: it is read again when a range that needs it is asked for and
+the lake still has it. Intervals that cannot be hunted as they were are left as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import duckdb
+
+from gundog.detections import seen, stage_sql
+from gundog.detections.content import Content
+from gundog.detections.stage_sql import Stage
+from gundog.findings import triage
+from gundog.findings.retention_times import Retention
+from gundog.warehouse import database, quoting, redeliveries
+
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Removed:
+    """How much went: files whose rows expired, evidence rows, findings, old staged tables."""
+
+    files: int = 0
+    evidence: int = 0
+    findings: int = 0
+    tables: int = 0
+
+
+def apply(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Content,
+    retention: Retention,
+    late_arrival: timedelta,
+    now: datetime,
+) -> Removed:
+    """Removes what was written longer ago than `retention` says, and staged tables of old SQL.
+
+    Staged rows are kept as long as nightly runs read back, whatever is configured: to remove them
+    would only have their files read again every night.
+
+    Args:
+        con: the warehouse, writable.
+        loaded: all content; a stage that fails to load keeps its rows.
+        retention: how long to keep what.
+        late_arrival: how far back every run looks.
+        now: the run's time.
+    """
+    reach = max((hunt.detection.reach for hunt in loaded.hunts), default=timedelta())
+    staged = max(retention.staged, reach + late_arrival + 2 * _DAY)
+    with database.transaction(con):
+        removed = Removed(
+            files=_expire_files(con, now - staged),
+            tables=_drop_old_stages(con, loaded),
+            evidence=_drop_evidence(con, now - retention.evidence),
+            findings=_drop_findings(con, now - retention.findings),
+        )
+        _drop_series(con, loaded, now - retention.series, reach)
+        _forget_hours(con, now - max(staged, retention.series))
+        _drop_records(con, now - retention.findings)
+    return removed
+
+
+def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) -> bool:
+    """Whether anything is there that was written longer ago than it is kept."""
+    old = con.execute(
+        """select exists(from source_files where state = 'staged' and created_at < $staged)
+               or exists(from run_intervals where updated_at < $series)
+               or exists(from findings where updated_at < greatest($evidence, $findings))
+               or exists(from finding_changes where "at" < $findings)
+               or exists(from notifications where created_at < $findings)
+               or exists(from runs where started_at < $findings)""",
+        {
+            "staged": now - retention.staged,
+            "series": now - retention.series,
+            "evidence": now - retention.evidence,
+            "findings": now - retention.findings,
+        },
+    ).fetchall()
+    return bool(old[0][0])
+
+
+def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+    con.execute(
+        """create or replace temp table expiring as
+           select file_id from source_files where state = 'staged' and created_at < ?""",
+        [before],
+    )
+    count = int(con.execute("select count(*) from expiring").fetchall()[0][0])
+    if count:
+        for name in staged_tables(con):
+            table = stage_sql.staged_table(name)
+            con.execute(f"delete from {table} where file_id in (from expiring)")
+            first, last = con.execute(
+                """select min(min_time), max(max_time) from stage_hours
+                   where stage = ? and file_id in (from expiring)""",
+                [_stage_name(name)],
+            ).fetchall()[0]
+            if first and _has_marks(con, name):
+                redeliveries.promote(con, table, first, last)
+        for table in ("stage_hours", "file_stages"):
+            con.execute(f"delete from {table} where file_id in (from expiring)")
+        con.execute("update source_files set state = 'expired' where file_id in (from expiring)")
+    return count
+
+
+def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The names of the staged tables that there are, of every stage SQL."""
+    rows = con.execute(
+        "select table_name from duckdb_tables() where schema_name = 'staged' order by all"
+    ).fetchall()
+    return [name for (name,) in rows]
+
+
+def _has_marks(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Whether copies are marked in a staged table; one of an old version has no marks."""
+    found = con.execute(
+        """select count(*) from duckdb_columns()
+           where schema_name = 'staged' and table_name = ? and column_name = ?""",
+        [table, redeliveries.COLUMN],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def _stage_name(table: str) -> str:
+    return table[:-9]  # without its hash
+
+
+def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
+    """Removes the rows of stages that are gone, if all content loads, and of SQL that changed.
+
+    Of changed SQL only the rows whose files were read again: the lake may have the others no more.
+
+    Returns:
+        How many tables went.
+    """
+    current = {stage.table for stage in loaded.stages.values()}
+    dropped = 0
+    for table in staged_tables(con):
+        name, where = _stage_name(table), stage_sql.staged_table(table)
+        stage = loaded.stages.get(name)
+        if where in current or (stage is None and loaded.problems):
+            continue
+        if stage is None:
+            _forget_stage(con, name)
+        elif _is_left(con, where, stage):
+            continue
+        con.execute(f"drop table {where}")
+        dropped += 1
+    return dropped
+
+
+def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    con.execute(f"drop view if exists main.{quoting.name(name)}")
+    for table in ("file_stages", "stage_hours", "counted_files", "day_counts"):
+        con.execute(f"delete from {table} where stage = ?", [name])
+
+
+def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: Stage) -> bool:
+    """Whether a table of earlier SQL has rows of files that its present SQL has not read."""
+    con.execute(f"delete from {table} where {seen.by([stage], stage.source)}")
+    return bool(con.execute(f"select count(*) from (from {table} limit 1)").fetchall()[0][0])
+
+
+def _drop_evidence(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+    """Evidence of findings stored before; of those a person called true it stays."""
+    return _count_deleted(
+        con,
+        f"""delete from evidence where finding_id in (
+                select finding_id from findings where updated_at < ?)
+            and finding_id not in (
+                select finding_id from ({triage.NOW}) where verdict = 'true_positive')
+            returning 1""",
+        [before],
+    )
+
+
+def _drop_findings(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+    old = con.execute("select finding_id from findings where updated_at < ?", [before]).fetchall()
+    return delete_findings(con, [str(row[0]) for row in old])
+
+
+def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
+    """Removes findings with their evidence; returns how many there were."""
+    gone = list(ids)
+    if gone:
+        con.execute("delete from evidence where finding_id in (select unnest(?::uuid[]))", [gone])
+        con.execute("delete from findings where finding_id in (select unnest(?::uuid[]))", [gone])
+    return len(gone)
+
+
+def _drop_series(
+    con: duckdb.DuckDBPyConnection, loaded: Content, before: datetime, reach: timedelta
+) -> None:
+    """Points of intervals hunted before, and counts that no interval hunted since trains on.
+
+    Counts of a detection as it was before go too, but for those of files that were not read again.
+    Smaller questions say first whether anything goes.
+    """
+    con.execute(
+        """create or replace temp table ended as
+           select detection_id, interval_start from run_intervals where updated_at < ?""",
+        [before],
+    )
+    if con.execute("select count(*) from ended").fetchall()[0][0]:
+        con.execute(
+            """delete from series_points where (detection_id, interval_start) in (
+                   select (detection_id, interval_start) from ended)"""
+        )
+    con.execute(
+        """create or replace temp table trained as
+           select detection_id, detection_hash, min(interval_start) - $reach as since
+           from run_intervals where updated_at >= $before group by all""",
+        {"before": before, "reach": reach},
+    )
+    _drop_recounted(con, loaded)
+    for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
+        ended = con.execute(
+            f"""select count(*) from (
+                    select detection_id, detection_hash, min({time}) as oldest
+                    from {table} group by all)
+                left join trained using (detection_id, detection_hash)
+                where since is null or oldest < since"""
+        ).fetchall()[0][0]
+        if not ended:
+            continue
+        con.execute(
+            f"""delete from {table} as c where not exists (
+                    select 1 from trained as t
+                    where t.detection_id = c.detection_id
+                    and t.detection_hash = c.detection_hash and c.{time} >= t.since)"""
+        )
+
+
+def _drop_recounted(con: duckdb.DuckDBPyConnection, loaded: Content) -> None:
+    """Counts of detections as they were before, but for hours of files that were not read again."""
+    if loaded.problems:
+        return
+    hashes = [hunt.hash for hunt in loaded.hunts]
+    old = "c.detection_hash not in (select unnest($hashes::varchar[]))"
+    con.execute(
+        """create or replace temp table unread as
+           select d.detection_id, h.hour
+           from (select unnest($ids::uuid[]) as detection_id, unnest($stages::varchar[]) as stage,
+                        unnest($digests::varchar[]) as digest) as d
+           inner join file_stages as s on s.stage = d.stage and s.stage_hash <> d.digest
+           inner join source_hours as h on h.file_id = s.file_id
+           group by all""",
+        _read_by_series(loaded),
+    )
+    con.execute(
+        f"""create or replace temp table held as
+            select c.* from series_spans as c where {old} and exists (
+                select 1 from unread as u where u.detection_id = c.detection_id
+                and u.hour >= c.interval_start and u.hour < c.interval_end)""",
+        {"hashes": hashes},
+    )
+    for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
+        con.execute(
+            f"""delete from {table} as c where {old} and not exists (
+                    select 1 from held as h
+                    where h.detection_id = c.detection_id and h.detection_hash = c.detection_hash
+                    and c.{time} >= h.interval_start and c.{time} < h.interval_end)""",
+            {"hashes": hashes},
+        )
+
+
+def _read_by_series(loaded: Content) -> dict[str, list[str]]:
+    """Which stages each series reads, as columns."""
+    read = [
+        (hunt.detection.id, stage.name, stage.hash)
+        for hunt in loaded.hunts
+        if hunt.detection.series
+        for stage in hunt.stages
+    ]
+    return {
+        "ids": [key for key, _, _ in read],
+        "stages": [name for _, name, _ in read],
+        "digests": [digest for _, _, digest in read],
+    }
+
+
+def _forget_hours(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
+    """Hours of files that are staged no more and that no series looks at, and what was counted."""
+    for table in ("source_hours", "counted_files", "day_counts"):
+        con.execute(
+            f"""delete from {table} where file_id in (
+                   select file_id from source_files where state <> 'staged' and created_at < ?)""",
+            [before],
+        )
+
+
+def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
+    """What happened to findings, messages about them, and runs, as old as findings may get."""
+    con.execute('delete from finding_changes where "at" < ?', [before])
+    con.execute("delete from notifications where created_at < ?", [before])
+    con.execute("delete from runs where started_at < ?", [before])
+    con.execute("delete from drifts where until < ?", [before])
+    # As long as there may be findings, an expired file tells that they cannot be hunted again.
+    con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
+    con.execute("delete from file_stages where file_id not in (select file_id from source_files)")
+
+
+def _count_deleted(con: duckdb.DuckDBPyConnection, sql: str, params: list[datetime]) -> int:
+    return len(con.execute(sql, params).fetchall())

@@ -1,0 +1,1 @@
+"""What was not looked at, and what somebody acknowledged of it."""

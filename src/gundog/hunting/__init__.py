@@ -1,0 +1,1 @@
+"""SQL over staged tables becomes hits; hourly counts become scores, and scores hits."""

@@ -1,0 +1,1 @@
+"""Scores of hourly series: plain sums over arrays, without a database."""

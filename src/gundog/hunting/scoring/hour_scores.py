@@ -1,0 +1,390 @@
+"""Scores hourly counts of many series: how rarely is a clean night of such a series so high.
+
+What is usual comes from `baseline`; three hours above it have a surprise, -log10 of their negative
+binomial tail. It is taken as it is and summed over a day, made alike across series, and calibrated
+on the pool's own nights (`calibration`). Scored hours never enter what they are judged by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+import numpy as np
+
+from gundog.hunting.scoring import baseline, calibration, surprise
+from gundog.hunting.scoring.baseline import (
+    DAY,
+    PRIOR_A,
+    PRIOR_B,
+    WEEK,
+    Bools,
+    Calendar,
+    Floats,
+    Ints,
+    Spread,
+    Usual,
+)
+from gundog.hunting.scoring.calibration import Clean, Judge
+from gundog.hunting.scoring.surprise import WINDOWS_H
+
+LEARNING_DAYS = 14
+ALONE_THRESHOLD = 4.0
+MIN_POOL = 30
+
+_CHUNK = 512
+_WARM_UP_DAYS, _SHORT_WARM_UP_DAYS = 7, 3
+_MIN_THRESHOLD = 0.001
+_MOST = 1e200
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What each scored hour was expected to be and how far it stands out.
+
+    The first four are (n_series, scored); a score is NaN where the hour was not observed.
+
+    Attributes:
+        expected: count.
+        upper: smallest whole count with which this hour alone, the hours around it being as
+            expected, would be flagged. Like `expected` it depends on history only.
+        score: how the hour's windows stand on the scale of `night_score`.
+        flagged: observed, not learning, and a score of at least the threshold.
+        window_h: length of the window that triggered, hours, (n_series, scored); 0 if none did.
+        night_score: -log10 of how rarely a clean night of such a series is so high,
+            (n_series, ceil(scored / 24)); NaN when no hour of the night was observed.
+        n_train: observed history hours, (n_series,).
+        learning: under 14 days from the first observed hour to the first scored hour, (n_series,).
+        threshold: the score from which hours are flagged.
+        expected_false: clean series that are flagged in a night of 24 hours, on average.
+    """
+
+    expected: Floats
+    upper: Floats
+    score: Floats
+    flagged: Bools
+    window_h: Ints
+    night_score: Floats
+    n_train: Ints
+    learning: Bools
+    threshold: float
+    expected_false: float
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """What the first pass learns of each series; `nights` are usable for calibration.
+
+    `own` is the variance of three hours' count.
+    """
+
+    rate: Floats
+    own: Spread
+    nights: Bools
+
+
+@dataclass(frozen=True)
+class _Spans:
+    """Windows of surprise of each series, -inf where they do not pass.
+
+    `nights` holds history's nights, the highest of each by channel, (series, nights, channels),
+    NaN where not usable. `plain` is the same, whether they pass or not, of the history that was
+    learned from, without what pollutes it. `windows` is (series, scored, channels), and `due`
+    what is expected over each channel's window.
+    """
+
+    plain: Floats
+    nights: Floats
+    windows: Floats
+    expected: Floats
+    due: Floats
+
+
+@dataclass(frozen=True)
+class _Stand:
+    """How each scored hour stands, (series, scored), observed or not."""
+
+    score: Floats
+    window_h: Ints
+    upper: Floats
+
+
+def score(
+    counts: np.ndarray,
+    start: datetime,
+    scored: int,
+    *,
+    budget: float | None = None,
+    threshold: float | None = None,
+    pool: bool = True,
+    time_zone: str = "UTC",
+) -> Scores:
+    """Scores the last hours of each series against its history and the pool's clean nights.
+
+    Args:
+        counts: events an hour, (n_series, n_hours), NaN where an hour was not observed. Hours of
+            a night confirmed as an attack belong out of the history: set them NaN too.
+        start: the first hour, with a time zone.
+        scored: how many last hours are judged, 1 to n_hours.
+        budget: false findings to expect a night over all series; the threshold follows from it.
+            Without a pool it cannot be measured and the threshold is 4.
+        threshold: score from which an hour is flagged.
+        pool: whether the series are alike enough to learn from each other. A pool needs 30
+            series with 14 days of history.
+        time_zone: whose hours of the week the season follows.
+
+    Returns:
+        Scores, in the order of the series. With neither budget nor threshold, the budget is
+        min(1, n_series / 1000), and without a pool the threshold is 4.
+
+    Raises:
+        ValueError: both budget and threshold are given or one is not above 0, a shape or
+            `scored` does not fit, `start` has no time zone, or a count is negative or infinite.
+
+    >>> from datetime import UTC
+    >>> hours = np.tile([0.0] * 8 + [40.0] * 8 + [0.0] * 8, 29)
+    >>> hours[-20] = 40
+    >>> found = score(hours[None], datetime(2026, 1, 5, tzinfo=UTC), 24)
+    >>> np.flatnonzero(found.flagged[0]).tolist()
+    [4]
+    """
+    _check(counts, start, scored, budget, threshold)
+    history = counts.shape[1] - scored
+    when = baseline.calendar(start, history, scored, time_zone)
+    n_train, age_h = _history(counts[:, :history])
+    learning = age_h < LEARNING_DAYS * DAY
+    fit = _fit(counts[:, :history], when, learning)
+    nights = fit.nights.sum(axis=1)
+    pooled = pool and int(np.count_nonzero(nights)) >= MIN_POOL
+    group = calibration.groups(fit.rate, nights if pooled else None)
+    spread = _shrunk(fit, group, pooled)
+    spans = _spans(counts, when, spread, fit.nights)
+    judge, clean = _judge(spans, group) if pooled else (Judge(calibration.alone(), ()), None)
+    if budget is None and threshold is None:
+        budget = min(1.0, len(counts) / 1000)
+    at, expected_false = _threshold(clean, budget, threshold, int((~learning).sum()))
+    found = _stand(spans, spread, judge, group, at)
+    unobserved = np.isnan(counts[:, history:])
+    scores = np.where(unobserved, np.nan, found.score)
+    flagged = ~unobserved & ~learning[:, None] & (found.score >= at)
+    return Scores(
+        expected=spans.expected,
+        upper=found.upper,
+        score=scores,
+        flagged=flagged,
+        window_h=np.where(flagged, found.window_h, 0),
+        night_score=_night_scores(scores),
+        n_train=n_train,
+        learning=learning,
+        threshold=at,
+        expected_false=expected_false,
+    )
+
+
+def _check(
+    counts: Floats,
+    start: datetime,
+    scored: int,
+    budget: float | None,
+    threshold: float | None,
+) -> None:
+    if budget is not None and threshold is not None:
+        raise ValueError("budget and threshold exclude each other: give one of them")
+    for name, value in (("budget", budget), ("threshold", threshold)):
+        if value is not None and not 0 < value < np.inf:
+            raise ValueError(f"{name} {value!r} is not above 0: give a positive number")
+    if counts.ndim != 2 or not 1 <= scored <= counts.shape[1]:
+        raise ValueError(f"scored {scored!r} does not fit counts of shape {counts.shape}")
+    if start.tzinfo is None:
+        raise ValueError(f"start {start!r} has no time zone: give a time in UTC")
+    if len(counts) and (np.nanmin(counts, initial=0) < 0 or np.nanmax(counts, initial=0) == np.inf):
+        raise ValueError("counts hold a negative or infinite number: use NaN for not observed")
+
+
+def _history(history: Floats) -> tuple[Ints, Ints]:
+    """Observed hours of each series, and hours since the first of them."""
+    seen = ~np.isnan(history)
+    padded = np.concatenate([seen, np.ones((len(seen), 1), dtype=bool)], axis=1)
+    return seen.sum(axis=1), history.shape[1] - padded.argmax(axis=1)
+
+
+def _chunks(n_series: int) -> Iterator[slice]:
+    return (slice(low, low + _CHUNK) for low in range(0, n_series, _CHUNK))
+
+
+def _fit(history: Floats, when: Calendar, learning: Bools) -> _Fit:
+    series, weeks = len(history), when.weeks
+    rate, nights = np.zeros(series), np.zeros((series, weeks * 7), dtype=bool)
+    own = Spread(*(np.zeros((weeks + 1, series)) for _ in range(3)))
+    warm_up = _WARM_UP_DAYS if history.shape[1] > 2 * WEEK else _SHORT_WARM_UP_DAYS
+    for rows in _chunks(series):
+        placed = baseline.grid(history[rows], when)
+        normal, guarded = baseline.usual(placed, when)
+        rate[rows] = normal.rate
+        mine = baseline.spread(*_in_threes(placed, guarded, normal), when)
+        own.a[:, rows], own.b[:, rows], own.busy[:, rows] = mine.a, mine.b, mine.busy
+        nights[rows] = _usable(placed, warm_up) & ~learning[rows, None]
+    return _Fit(rate, own, nights)
+
+
+def _in_threes(placed: Floats, learned: Floats, normal: Usual) -> tuple[Floats, Floats, Usual]:
+    """History as `baseline.spread` takes it, each hour with the two before it."""
+    seen = np.isfinite(placed)
+    had, due = _threes(np.where(seen, learned, np.nan), normal.history)
+    any_seen = surprise.over_3(seen.astype(float)) > 0
+    return np.where(any_seen, had, np.nan), had, Usual(due, normal.scored, 3 * normal.rate)
+
+
+def _threes(y: Floats, mu: Floats) -> tuple[Floats, Floats]:
+    """Counts of each hour with the two before it, and what is expected of those observed."""
+    seen = np.isfinite(y)
+    due = surprise.over_3(np.where(seen, mu, 0.0))
+    return surprise.over_3(np.where(seen, y, 0.0)), np.maximum(due, baseline.MIN_EXPECTED)
+
+
+def _usable(placed: Floats, warm_up: int) -> Bools:
+    """Which nights of the history can say how high a clean night is, (series, nights).
+
+    Those observed for the most part, once enough days before them were.
+    """
+    seen = np.isfinite(placed)
+    first = np.where(seen.any(axis=1), seen.argmax(axis=1), placed.shape[1])
+    nights = np.arange(placed.shape[1] // DAY)
+    mostly = seen.reshape(len(placed), -1, DAY).sum(axis=-1) >= DAY // 2
+    usable: Bools = mostly & (nights * DAY >= first[:, None] + warm_up * DAY)
+    return usable
+
+
+def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
+    """Each series' spread drawn to its group's, or to the usual one without a pool."""
+    own, member = fit.own, fit.nights.any(axis=1)
+    a: Floats | float = PRIOR_A
+    b: Floats | float = PRIOR_B
+    if pooled:
+        a = calibration.shared(own.a, own.busy * member, group)
+        b = calibration.shared(own.b, own.busy * member, group)
+    return Spread(
+        baseline.shrink(own.a, a, own.busy), baseline.shrink(own.b, b, own.busy), own.busy
+    )
+
+
+def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Spans:
+    series, scored, channels = len(counts), len(when.scored), len(WINDOWS_H)
+    plain, nights = (np.full((*usable.shape, channels), np.nan) for _ in range(2))
+    windows, due = (np.zeros((series, scored, channels)) for _ in range(2))
+    expected = np.zeros((series, scored))
+    for rows in _chunks(series):
+        placed = baseline.grid(counts[rows, :-scored], when)
+        normal, learned = baseline.usual(placed, when)
+        y = np.concatenate([placed, counts[rows, -scored:]], axis=1)
+        mu = np.concatenate([normal.history, normal.scored], axis=1)
+        a, b = _by_hour(spread, rows, scored)
+        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
+        sums = np.where(surprise.passes(y, mu), sums, -np.inf)
+        nights[rows] = _nightly(sums[:, :-scored], usable[rows])
+        windows[rows], expected[rows] = sums[:, -scored:], normal.scored
+        due[rows] = surprise.over_windows(mu)[:, -scored:]
+        y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
+        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
+        plain[rows] = _nightly(sums[:, :-scored], usable[rows])
+    return _Spans(plain, nights, windows, expected, due)
+
+
+def _nightly(windows: Floats, nights: Bools) -> Floats:
+    """The highest window of each night by channel, NaN where the night is not usable."""
+    highest = windows.reshape(*nights.shape, DAY, -1).max(axis=2)
+    return np.where(nights[..., None], highest, np.nan)
+
+
+def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
+    """a and b of every hour: history's from the other weeks, the scored hours' from all."""
+    repeats = [WEEK] * (len(spread.a) - 1) + [scored]
+    return (
+        np.repeat(spread.a[:, rows].T, repeats, axis=1),
+        np.repeat(spread.b[:, rows].T, repeats, axis=1),
+    )
+
+
+def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Clean]:
+    """What scores are read from, and the tail of the pool's own nights on that scale."""
+    plain = Judge(calibration.scale(spans.plain, group), ())
+    nights = plain.value(spans.nights, group)
+    tails = tuple(calibration.clean(nights[group == one]) for one in range(group.max() + 1))
+    judge = replace(plain, tails=tails)
+    return judge, calibration.clean(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
+
+
+def _threshold(
+    clean: Clean | None, budget: float | None, threshold: float | None, n_series: int
+) -> tuple[float, float]:
+    """The threshold, and how many clean series reach it in a night."""
+    if clean is None:
+        at = ALONE_THRESHOLD if threshold is None else threshold
+        return at, n_series * 10.0**-at
+    if threshold is None:
+        assert budget is not None  # noqa: S101 - one of them is given, for the type checker
+        threshold = max(clean.value_at(-np.log10(budget / n_series)), _MIN_THRESHOLD)
+    return threshold, n_series * 10.0 ** -float(clean.rarity(np.array([threshold]))[0])
+
+
+def _stand(spans: _Spans, spread: Spread, judge: Judge, group: Ints, threshold: float) -> _Stand:
+    score, upper = np.zeros_like(spans.expected), np.zeros_like(spans.expected)
+    window_h = np.zeros(upper.shape, dtype=int)
+    for rows in _chunks(len(score)):
+        windows, mine = spans.windows[rows], group[rows]
+        score[rows] = judge.score(judge.value(windows, mine), mine)
+        window_h[rows] = WINDOWS_H[judge.scale.standardise(windows, mine).argmax(axis=-1)]
+        hours = upper.shape[1]
+        upper[rows] = _upper(
+            spans.expected[rows].ravel(),
+            np.repeat(spread.a[-1, rows], hours),
+            np.repeat(spread.b[-1, rows], hours),
+            spans.due[rows].reshape(-1, len(WINDOWS_H)),
+            judge,
+            np.repeat(mine, hours),
+            threshold,
+        ).reshape(-1, hours)
+    return _Stand(score, window_h, upper)
+
+
+def _upper(
+    mu: Floats, a: Floats, b: Floats, due: Floats, judge: Judge, group: Ints, threshold: float
+) -> Floats:
+    """The smallest whole counts of single hours that cross the threshold, (hours,)."""
+
+    def crosses(y: Floats, some: Ints) -> Bools:
+        windows = surprise.alone(y, mu[some], a[some], b[some], due[some])
+        found: Bools = judge.score(judge.value(windows, group[some]), group[some]) >= threshold
+        return found
+
+    high = np.ceil(surprise.fewest(mu, due))
+    low = high - 1
+    left = np.arange(len(mu))
+    while len(left := left[~crosses(high[left], left) & (high[left] < _MOST)]):
+        low[left] = high[left]
+        high[left] = np.ceil(mu[left] + 2 * (high[left] - mu[left]))
+    left = np.flatnonzero(_between(low, high))
+    while len(left):
+        middle = np.floor((low[left] + high[left]) / 2)
+        crossed = crosses(middle, left)
+        high[left] = np.where(crossed, middle, high[left])
+        low[left] = np.where(crossed, low[left], middle)
+        left = left[_between(low[left], high[left])]
+    return np.where(high < _MOST, high, np.inf)
+
+
+def _between(low: Floats, high: Floats) -> Bools:
+    """Whether a whole number lies between that a float can hold."""
+    middle = np.floor((low + high) / 2)
+    return (low < middle) & (middle < high)
+
+
+def _night_scores(score: Floats) -> Floats:
+    """The highest score of each 24 hours, NaN where none was observed."""
+    series, scored = score.shape
+    nights = -(-scored // DAY)
+    padded = np.full((series, nights * DAY), np.nan)
+    padded[:, :scored] = score
+    highest: Floats = np.fmax.reduce(padded.reshape(series, nights, DAY), axis=-1)
+    return highest

@@ -1,0 +1,141 @@
+"""One detection over one interval, hunted in a child process on a warehouse that only it reads."""
+
+from __future__ import annotations
+
+import copyreg
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from gundog.core import child
+from gundog.core.errors import GundogError
+from gundog.core.times import Interval
+from gundog.detections.content import Hunt
+from gundog.hunting import match, series
+from gundog.warehouse import query
+
+MORE_MEMORY = (
+    "needs more memory than it may use: raise memoryLimit in gundog.yaml, or read fewer rows or"
+    " columns and build smaller values"
+)
+
+
+def _duration(*parts: int) -> pa.MonthDayNano:
+    return pa.MonthDayNano(parts)
+
+
+def _reduced(value: pa.MonthDayNano) -> tuple[Any, ...]:
+    return _duration, tuple(value)
+
+
+# What an INTERVAL is in Arrow does not pickle by itself, and rows come back to the run so.
+copyreg.pickle(pa.MonthDayNano, _reduced)
+
+
+@dataclass(frozen=True)
+class Place:
+    """The warehouse to read and what hunting in it may use: bytes and threads."""
+
+    path: Path
+    memory: int
+    threads: int
+
+    @property
+    def scratch(self) -> Path:
+        """Where queries may spill."""
+        return self.path.with_suffix(".tmp")
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to hunt, and what only the writable warehouse could tell of it."""
+
+    hunt: Hunt
+    interval: Interval
+    staged_from: datetime
+    again: bool
+    left_out: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Found:
+    """What `findings.Hunted` is made of, or why it failed."""
+
+    kept: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+    seconds: float = 0.0
+
+
+class _Open:
+    """The warehouse that this process has open; hunts of a day share it."""
+
+    def __init__(self) -> None:
+        self.stack = ExitStack()
+        self.con: duckdb.DuckDBPyConnection | None = None
+
+
+_open = _Open()
+
+
+def hunt(place: Place, order: Order) -> Found:
+    """Hunts, in the child; whatever goes wrong stays its own."""
+    began = time.perf_counter()
+    kept: dict[str, Any] = {}
+    try:
+        kept, error = _hunt(_connection(place), order), ""
+    except (GundogError, duckdb.Error) as failure:
+        error = _said(failure)
+    except MemoryError:
+        error = MORE_MEMORY
+    except Exception as failure:  # one detection must never stop the others
+        error = f"{type(failure).__name__}: {failure}"
+    return Found(kept, error, round(time.perf_counter() - began, 3))
+
+
+def close() -> None:
+    """Lets go of the warehouse, in the child, so that it can be opened for writing."""
+    _open.con = None
+    _open.stack.close()
+
+
+def _connection(place: Place) -> duckdb.DuckDBPyConnection:
+    if _open.con is None:
+        _open.con = _open.stack.enter_context(
+            query.sandbox(
+                place.path,
+                memory_limit=place.memory,
+                threads=place.threads,
+                temp_directory=place.scratch,
+            )
+        )
+    return _open.con
+
+
+def _hunt(con: duckdb.DuckDBPyConnection, order: Order) -> dict[str, Any]:
+    if order.hunt.detection.kind != "series":
+        hits = match.match(con, order.hunt, order.interval, order.staged_from, order.left_out)
+        return {"hits": hits}
+    scored = series.hunt(
+        con, order.hunt, order.interval, order.staged_from,
+        again=order.again, apart=child.unlimited, left_out=order.left_out,
+    )  # fmt: skip
+    return {
+        "hits": scored.hits,
+        "points": scored.points,
+        "note": scored.note,
+        "counts": scored.counted.rows,
+        "counted": scored.counted.spans,
+        "basis": scored.basis,
+    }
+
+
+def _said(failure: Exception) -> str:
+    """DuckDB's words for want of memory do not help; all others are kept."""
+    lacking = isinstance(failure, duckdb.OutOfMemoryException) or "bad allocation" in str(failure)
+    return MORE_MEMORY if lacking else str(failure)

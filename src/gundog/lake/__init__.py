@@ -1,0 +1,1 @@
+"""Paths, object stores, listing, and a file brought near."""

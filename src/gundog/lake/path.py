@@ -1,0 +1,112 @@
+"""Lake paths: templates in strftime form, their tokens and schemes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gundog.core.fields import unknown
+
+SCHEMES = ("abfss", "file", "gs", "s3")
+
+
+TIME_FIELDS = "YymdjHM"
+
+
+_TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class LakePath:
+    """Where files of one source lie and how their store is reached.
+
+    Attributes:
+        template: a path with strftime fields; `*` stands for any part of one segment. Without a
+            scheme it is a local path, relative to the project folder.
+        partition_by: 'ingest' when the path's time is that of arrival, 'event' when of the events.
+        columns: the file's column name by the source's column name, where they differ.
+        endpoint: URL of the store, instead of the environment's or the cloud's own.
+    """
+
+    template: str
+    partition_by: str = "ingest"
+    columns: Mapping[str, str] = field(default_factory=dict)
+    endpoint: str | None = None
+    region: str | None = None
+    anonymous: bool = False
+
+
+def template_tokens(text: str) -> list[str]:
+    """A lake path cut into strftime fields, stars and literal text.
+
+    >>> template_tokens("date=%Y-%m/*.parquet")
+    ['date=', '%Y', '-', '%m', '/', '*', '.parquet']
+    """
+    return _TOKEN.findall(text)
+
+
+def split_uri(template: str) -> tuple[str, str, str]:
+    """A lake path's scheme, its authority (bucket or container) and the rest; '' where absent.
+
+    >>> split_uri("s3://bucket/date=%Y-%m-%d/*.parquet")
+    ('s3', 'bucket', 'date=%Y-%m-%d/*.parquet')
+    >>> split_uri("lake/*.parquet")
+    ('', '', 'lake/*.parquet')
+    """
+    found = re.fullmatch(r"([^/]*?)://([^/]*)(?:/(.*))?", template, re.DOTALL)
+    if not found:
+        return "", "", template
+    return found[1].lower(), found[2], found[3] or ""
+
+
+def template_problems(template: str) -> Iterator[str]:
+    """What keeps a lake path from being listed."""
+    scheme, authority, path = split_uri(template)
+    if scheme and scheme not in SCHEMES:
+        yield f"begins with what {unknown(scheme, SCHEMES, 'scheme', secret=True)}"
+    elif scheme:
+        yield from _authority_problems(scheme, authority)
+    if not path.strip("/") or path.endswith("/"):
+        yield "names no files: end it with a pattern such as *.parquet"
+    if template.startswith("~"):
+        yield "starts with ~: write ${HOME} instead"
+    if "**" in path:
+        yield "holds **: write one * for each folder, such as */*/*.parquet"
+    yield from _field_problems(path)
+
+
+def _authority_problems(scheme: str, authority: str) -> Iterator[str]:
+    if scheme == "abfss":
+        if not re.fullmatch(r"[^@%*]+@[^@%*.]+\.[^@%*]+", authority):
+            yield "needs abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"
+    elif scheme == "file":
+        if authority:
+            yield "needs three slashes: write file:///PATH"
+    elif "@" in authority:
+        # Shown without its value: it would be a key.
+        yield "holds credentials: remove them and set the environment's variables instead"
+    elif not authority or set("%*") & set(authority):
+        yield f"needs the bucket's plain name: write {scheme}://BUCKET/PATH"
+
+
+def _field_problems(path: str) -> Iterator[str]:
+    found = [token[1:] for token in template_tokens(path) if token.startswith("%")]
+    for name in sorted(set(found)):
+        if name not in [*TIME_FIELDS, "%"]:
+            yield (
+                f"holds %{name}, which is no known field: use %Y %y %m %d %j %H %M,"
+                " and %% for a percent sign"
+            )
+    year = {"Y", "y"} & set(found)
+    day = "j" in found or {"m", "d"} <= set(found)
+    needs = {
+        "m": (bool(year), "%Y"),
+        "j": (bool(year), "%Y"),
+        "d": (bool(year) and "m" in found, "%Y and %m"),
+        "H": (bool(year) and day, "%Y, %m and %d"),
+        "M": (bool(year) and day and "H" in found, "%Y, %m, %d and %H"),
+    }
+    for name, (met, wanted) in needs.items():
+        if name in found and not met:
+            yield f"holds %{name} but not the fields above it: add {wanted}"

@@ -1,0 +1,1 @@
+"""The outbox, the messages and the channels that they go to."""

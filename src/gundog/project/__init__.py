@@ -1,0 +1,1 @@
+"""gundog.yaml, a project folder, and making a new one."""

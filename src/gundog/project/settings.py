@@ -1,0 +1,361 @@
+"""gundog.yaml read into one frozen `Settings`, with every problem at once."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from gundog.core import text_files
+from gundog.core.errors import ContentError, Problem
+from gundog.core.fields import YEAR, Fields, plain_key, read_yaml
+from gundog.core.times import parse_duration
+from gundog.findings.retention_times import Retention
+from gundog.lake import path
+from gundog.lake.path import LakePath
+from gundog.notify.channel import Channel
+from gundog.project import variables
+
+FILE = "gundog.yaml"
+_SEVERITIES = ("informational", "low", "medium", "high", "critical")
+_STATUSES = ("experimental", "test", "stable", "deprecated")
+_KEYS = frozenset(
+    "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
+    " memoryLimit workers huntLimit".split()
+)
+# Only hunts and their messages use these; people who read need none of their secrets.
+MAY_BE_UNSET = frozenset("lake notify heartbeat workers".split())
+_OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
+_LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
+_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".split())
+_RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
+# What one DuckDB thread wants; a limit below one of them cannot stage a file.
+_BYTES_PER_THREAD = 500_000_000
+# One detection over one interval, scoring included.
+HUNT_LIMIT = timedelta(minutes=10)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
+_DIGITS = 12
+_NO_QUESTION_MARK = "DuckDB keeps its log elsewhere where a path holds a ?: choose another name"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What gundog.yaml says; paths are absolute, durations positive, `memory_limit` in bytes."""
+
+    root: Path
+    content: tuple[str, ...]
+    overrides: Mapping[str, Mapping[str, Any]]
+    lake: Mapping[str, tuple[LakePath, ...]]
+    freshness: timedelta
+    late_arrival: timedelta
+    warehouse: Path
+    findings: Path
+    retention: Retention
+    notify: tuple[Channel, ...]
+    heartbeat: str | None = field(repr=False)
+    memory_limit: int
+    threads: int
+    workers: str | None
+    hunt_limit: timedelta = HUNT_LIMIT
+    # The variables that a key names and the environment lacks, of keys that may be without.
+    unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def load(
+    project: Path, environ: Mapping[str, str], uses: Collection[str] = MAY_BE_UNSET
+) -> Settings:
+    """The settings in a project folder's gundog.yaml.
+
+    Args:
+        project: the folder that holds gundog.yaml.
+        environ: what `${NAME}` in a text stands for; its values appear in no message.
+        uses: which of `MAY_BE_UNSET` will be used. A variable that only others name may be
+            missing from the environment: the value then stays as it is written.
+
+    Raises:
+        ContentError: with every problem of the file.
+    """
+    root = project.resolve()
+    problems: list[Problem] = []
+    data = _read_file(root / FILE, problems)
+    if "?" in str(root):
+        problems.append(Problem(str(root), "", f"the project's folder: {_NO_QUESTION_MARK}"))
+    used, unset = dict[str, str](), dict[str, tuple[str, ...]]()
+    if problems:
+        raise ContentError(variables.masked(problem, used) for problem in problems)
+    expanded = variables.expand(data, "", environ, used, unset, problems)
+    settings = _read(Fields(expanded, FILE, problems, known=_KEYS, secret=True), root)
+    problems = [one for one in problems if not _follows(one, unset)]
+    always = {key.partition(".")[0] for key in unset} - MAY_BE_UNSET
+    problems += _lacking(unset, {*uses, *always})
+    if problems:
+        raise ContentError(variables.masked(problem, used) for problem in problems)
+    return replace(settings, unset=unset)
+
+
+def require(settings: Settings, keys: Collection[str]) -> None:
+    """Raises ContentError when keys, or what is below them, name variables that are not set."""
+    if problems := _lacking(settings.unset, keys):
+        raise ContentError(problems)
+
+
+def _follows(problem: Problem, unset: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a problem is only that the value of a variable is not known."""
+    return any(
+        _within(problem.key, key) or any(f"${{{name}}}" in problem.what for name in names)
+        for key, names in unset.items()
+    )
+
+
+def _within(key: str, outer: str) -> bool:
+    return f"{key}.".startswith(f"{outer}.")
+
+
+def _lacking(unset: Mapping[str, Sequence[str]], keys: Collection[str]) -> list[Problem]:
+    """One problem for each variable, at the first key that names it."""
+    places = dict[str, list[str]]()
+    for key, names in unset.items():
+        for name in names if any(_within(key, outer) for outer in keys) else ():
+            places.setdefault(name, []).append(key)
+    return [
+        Problem(FILE, plain_key(first), variables.variable_problem(f"${{{name}}}", name) + (
+            f" (so does {', '.join(map(plain_key, others))})" if others else ""
+        ))
+        for name, (first, *others) in places.items()
+    ]  # fmt: skip
+
+
+def threads_for(memory_limit: int, cores: int) -> int:
+    """How many DuckDB threads fit into `memory_limit` bytes on a machine with `cores`.
+
+    >>> [threads_for(size * 1_000_000, cores=4) for size in (600, 1500, 64_000)]
+    [1, 3, 4]
+    """
+    return max(1, min(memory_limit // _BYTES_PER_THREAD, cores))
+
+
+def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
+    if not path.exists() and not path.is_symlink():
+        problems.append(
+            Problem(
+                FILE,
+                "",
+                f"is missing in {path.parent}: run `gundog init DIR` to make a project folder,"
+                " or name yours with --project",
+            )
+        )
+        return {}
+    return read_yaml(path, FILE, problems, secret=True)
+
+
+def _read(fields: Fields, root: Path) -> Settings:
+    memory_limit = _size(fields, "memoryLimit", "4GB")
+    warehouse = _file(fields, "warehouse", ".gundog/warehouse.duckdb", root)
+    findings = _file(fields, "findings", ".gundog/findings.duckdb", root)
+    if warehouse == findings:
+        fields.problem("findings", "is the warehouse itself: name another file")
+    return Settings(
+        root=root,
+        content=_content(fields, root),
+        overrides=_overrides(fields),
+        lake=_lake(fields),
+        freshness=fields.duration("freshness", timedelta(hours=26)),
+        late_arrival=fields.duration("lateArrival", timedelta(days=7)),
+        warehouse=warehouse,
+        findings=findings,
+        retention=_retention(fields),
+        notify=_channels(fields),
+        heartbeat=_url(fields, "heartbeat"),
+        memory_limit=memory_limit,
+        threads=threads_for(memory_limit, _cores()),
+        workers=_workers(fields),
+        hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
+    )
+
+
+def _cores() -> int:
+    # The cores this process may use: in a container fewer than the machine has.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _content(fields: Fields, root: Path) -> tuple[str, ...]:
+    folders = fields.texts("content", ("builtin", "."))
+    if not folders:
+        fields.problem("content", "is empty: write [builtin, .]")
+    for place, folder in enumerate(folders):
+        if folder != "builtin" and not text_files.is_folder(root / folder):
+            fields.problem(f"content.{place}", f"is no folder in {root}: make it, or remove it")
+    return folders
+
+
+def _overrides(fields: Fields) -> dict[str, dict[str, Any]]:
+    overrides = {}
+    for name in fields.mapping("overrides"):
+        inner = fields.inner("overrides", ()).inner(str(name), _OVERRIDE_KEYS)
+        inner.flag("enabled", True)
+        inner.choice("status", _STATUSES, "stable")
+        inner.choice("severity", _SEVERITIES, "medium")
+        for key in ("params", "series", "suppression"):
+            inner.mapping(key)
+        overrides[str(name)] = dict(inner.data)
+    return overrides
+
+
+def _lake(fields: Fields) -> dict[str, tuple[LakePath, ...]]:
+    if not fields.data.get("lake"):
+        fields.problem("lake", "is missing: name the path of at least one source table")
+        return {}
+    sources = fields.mapping("lake")
+    for source in sources:
+        if not re.fullmatch(r"[A-Za-z_]\w*", str(source)):
+            fields.problem(f"lake.{source}", "is no table name: use letters, digits and _")
+    return {str(source): tuple(_lake_paths(fields, source)) for source in sources}
+
+
+def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
+    value = fields.data["lake"][source]
+    key = f"lake.{source}"
+    if value in (None, "", [], {}):
+        fields.problem(key, "is empty: write a path")
+    elif isinstance(value, list):
+        for place, one in enumerate(value):
+            yield from _lake_path(fields, f"{key}.{place}", one)
+    else:
+        yield from _lake_path(fields, key, value)
+
+
+def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
+    if isinstance(value, str):
+        template = Fields({key: value}, fields.path, fields.problems, secret=True).text(key)
+        for problem in path.template_problems(template):
+            fields.problem(key, problem)
+        yield LakePath(template)
+    elif isinstance(value, dict):
+        yield _lake_options(fields, key, value)
+    else:
+        fields.problem(
+            key, f"is {fields.said(value)}: write a path, or keys and values with a path"
+        )
+
+
+def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
+    inner = fields.inner(key, _LAKE_KEYS, value)
+    template = inner.text("path")
+    for problem in path.template_problems(template) if "path" in inner.data else []:
+        inner.problem("path", problem)
+    return LakePath(
+        template=template,
+        partition_by=inner.choice("partitionBy", ("ingest", "event"), "ingest"),
+        columns=_columns(inner),
+        endpoint=_url(inner, "endpoint"),
+        region=inner.text("region", "") or None,
+        anonymous=inner.flag("anonymous", False),
+    )
+
+
+def _columns(fields: Fields) -> dict[str, str]:
+    columns = fields.mapping("columns")
+    for name, column in columns.items():
+        if not isinstance(name, str) or not isinstance(column, str):
+            fields.problem(
+                f"columns.{name}", f"is {fields.said(column)}: write the file's column name"
+            )
+    return {str(name): str(column) for name, column in columns.items()}
+
+
+def _retention(fields: Fields) -> Retention:
+    # An absent or empty key means the defaults; anything but a mapping is a problem.
+    data = fields.data.get("retention")
+    inner = fields.inner("retention", _RETENTION, {} if data is None else data)
+    return Retention(
+        **{
+            key: inner.duration(key, parse_duration(text), most=100 * YEAR)
+            for key, text in _RETENTION.items()
+        }
+    )
+
+
+def _channels(fields: Fields) -> tuple[Channel, ...]:
+    channels: list[Channel] = []
+    for place, item in enumerate(fields.items("notify")):
+        if not isinstance(item, dict):
+            fields.problem(f"notify.{place}", f"is {fields.said(item)}: write keys and values")
+            continue
+        inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, item)
+        channel = Channel(
+            name=inner.text("name"),
+            url=_channel_url(inner),
+            min_severity=inner.choice("minSeverity", _SEVERITIES, "informational"),
+            mode=inner.choice("mode", ("each", "digest"), "each"),
+            detections=inner.texts("detections"),
+            tags=inner.texts("tags"),
+            tenants=inner.texts("tenants"),
+        )
+        if channel.name and channel.name in [one.name for one in channels]:
+            inner.problem("name", "stands twice: name each channel once")
+        channels.append(channel)
+    if channels and all(channel.tenants for channel in channels):
+        fields.problem(
+            "notify",
+            "names tenants for every channel, so that nobody would hear of gundog's own problems:"
+            " add a channel without tenants",
+        )
+    return tuple(channels)
+
+
+def _channel_url(fields: Fields) -> str:
+    # Never through Fields.text alone: a wrong address may still hold a token.
+    value = fields.data.get("url")
+    if isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]*:.", value.strip(), re.IGNORECASE):
+        return value.strip()
+    fields.problem("url", "is no address: write a URL such as https://… or mailto://…")
+    return ""
+
+
+def _url(fields: Fields, key: str) -> str | None:
+    """An http address, or None; never shown, for it may hold a token."""
+    value = fields.data.get(key)
+    if value is None:
+        return None
+    if isinstance(value, str) and re.match(r"https?://[^/]", value.strip(), re.IGNORECASE):
+        return value.strip()
+    fields.problem(key, "is no address: write a URL that starts with https:// or http://")
+    return None
+
+
+def _workers(fields: Fields) -> str | None:
+    address = fields.text("workers", "") or None
+    if address and not re.fullmatch(r"[a-z]+://\S+", address):
+        fields.problem("workers", "is no address: write a scheduler's, tcp://HOST:8786")
+    return address
+
+
+def _file(fields: Fields, key: str, default: str, root: Path) -> Path:
+    text = fields.text(key, default) or default
+    if "://" in text:
+        fields.problem(key, "is an address: it must be a file on a local disk")
+    elif text_files.is_folder(root / text):
+        fields.problem(key, "is a folder: name a file in it")
+    elif "?" in text:
+        fields.problem(key, f"holds a ?: {_NO_QUESTION_MARK}")
+    return root / text
+
+
+def _size(fields: Fields, key: str, default: str) -> int:
+    text = fields.text(key, default) or default
+    found = _SIZE.fullmatch(text)
+    if not found:
+        fields.problem(key, "is no size: write one such as 4GB or 800MB")
+        return _BYTES_PER_THREAD
+    base = 1024 if found[3] else 1000
+    if len(found[1]) > _DIGITS:
+        fields.problem(key, "is more than any machine has: write a size such as 4GB or 800MB")
+        return _BYTES_PER_THREAD
+    size = int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
+    if size < _BYTES_PER_THREAD:
+        fields.problem(key, "is too little to stage a file: write at least 500MB")
+    return size

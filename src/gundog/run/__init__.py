@@ -1,0 +1,1 @@
+"""One run: list, stage, hunt, publish, notify; the ledger."""

@@ -1,0 +1,162 @@
+"""The drifts of a lake's records: judged after staging, and remembered.
+
+What a drift is, `drift` tells from counts; `drift_faults` says it in words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import duckdb
+
+from gundog.core.times import Interval
+from gundog.detections.content import Content
+from gundog.health import drift
+from gundog.health.drift import Drift
+from gundog.health.drift_series import moment, number
+from gundog.run import drift_faults
+from gundog.staging import day_counts
+from gundog.warehouse import database
+
+# Rows that are no later than this are there when a night hunts their day.
+_A_NIGHT = timedelta(hours=26)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A drift, the name of the health message that tells of it, and the run that noticed it."""
+
+    drift: Drift
+    message: str
+    run_id: UUID
+
+
+def watch(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Content,
+    sources: Collection[str],
+    hunted: Interval,
+    freshness: timedelta,
+    now: datetime,
+    run_id: UUID,
+) -> list[Known]:
+    """Judges the days that a run hunted and the five weeks before, and remembers what it finds.
+
+    Args:
+        con: the warehouse, writable, with everything staged that the run reads.
+        loaded: all content; what is known of a stage that fails to load is kept.
+        sources: the source tables that gundog.yaml has a path for.
+        hunted: the time that the run was about.
+        freshness: how late rows may come; the days of a lake that is slower than a night are
+            judged for missing rows as many nights later.
+        now: the run's time; days that are not over are not judged.
+        run_id: the run.
+
+    Returns:
+        The drifts that touch the hunted days, or that go on.
+    """
+    last = number(min(hunted.end, now)) - 1
+    first = min(number(hunted.start), last) - drift.REACH
+    lag = max(0, -(-(freshness - _A_NIGHT) // timedelta(days=1)))
+    with database.transaction(con):
+        day_counts.follow_keys(con, loaded.stages.values())
+        known = _known(con)
+        found = [
+            one
+            for source in sorted({*sources} & {*loaded.sources})
+            for one in _judge(con, loaded, source, first, last, known, lag)
+        ]
+        kept = _named(found, known, run_id)
+        judged = {(one.source, one.stage) for one in found} | _tables(loaded, sources)
+        if loaded.problems:
+            kept += [one for one in known if (one.drift.source, one.drift.stage) not in judged]
+        _remember(con, kept)
+    start = number(hunted.start)
+    return [
+        one
+        for one in kept
+        if one.drift.since <= last and (one.drift.last >= start or not one.drift.is_over)
+    ]
+
+
+def _tables(loaded: Content, sources: Collection[str]) -> set[tuple[str, str]]:
+    names = {(source, "") for source in sources}
+    return names | {(stage.source, stage.name) for stage in loaded.stages.values()}
+
+
+def _judge(
+    con: duckdb.DuckDBPyConnection,
+    loaded: Content,
+    source: str,
+    first: int,
+    last: int,
+    known: Sequence[Known],
+    lag: int,
+) -> Iterator[Drift]:
+    """The drifts of a source and its stages: those of the days judged, and all others known."""
+    stages = [stage for stage in loaded.stages.values() if stage.source == source]
+    for table in day_counts.tables(con, source, stages, first - drift.REACH, last):
+        keys = {"", *table.lacking}
+        mine = [
+            one.drift
+            for one in known
+            if (one.drift.source, one.drift.stage) == (table.source, table.stage)
+            and one.drift.key in keys
+        ]
+        whole = replace(table, whole_until=last - lag)
+        yield from drift.judge(whole, first, last, [one for one in mine if one.since < first])
+        yield from (one for one in mine if one.since > last)
+
+
+# ---- remembering them ----
+
+
+def _known(con: duckdb.DuckDBPyConnection) -> list[Known]:
+    rows = database.rows(con, "select * from drifts")
+    return [Known(drift_faults.stored(row), row["message"], row["run_id"]) for row in rows]
+
+
+def _named(found: Iterable[Drift], known: Sequence[Known], run_id: UUID) -> list[Known]:
+    """Each drift with its message: that of the one known before which it goes on from."""
+    named = []
+    for one in found:
+        before = next((old for old in known if _is_same(old.drift, one)), None)
+        message = before.message if before else _message(one)
+        named.append(Known(one, message, before.run_id if before else run_id))
+    return named
+
+
+def _is_same(one: Drift, other: Drift) -> bool:
+    return one.series == other.series and one.since <= other.last and other.since <= one.last
+
+
+def _message(one: Drift) -> str:
+    what = ":".join(part for part in (*one.series, str(moment(one.since).date())) if part)
+    return f"drift:{what}"
+
+
+def _remember(con: duckdb.DuckDBPyConnection, kept: Iterable[Known]) -> None:
+    con.execute("delete from drifts")
+    rows = [
+        {
+            "kind": one.drift.kind,
+            "source_table": one.drift.source,
+            "stage": one.drift.stage,
+            "key": one.drift.key,
+            "tenant": one.drift.tenant,
+            "since": moment(one.drift.since),
+            "until": moment(one.drift.last + 1),
+            "is_over": one.drift.is_over,
+            "noticed": moment(one.drift.noticed),
+            "bad": one.drift.bad,
+            "seen": one.drift.seen,
+            "usual": one.drift.usual,
+            "message": one.message,
+            "run_id": str(one.run_id),
+        }
+        for one in kept
+    ]
+    database.insert(con, "drifts", sorted(rows, key=lambda row: (row["since"], row["message"])))

@@ -1,0 +1,397 @@
+"""The state of everything, read from findings.duckdb: what `gundog status` prints.
+
+What is wrong is judged in `health`; how it looks is in `state_page`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+
+from gundog.core.times import Interval
+from gundog.findings import exceptions
+from gundog.health import clock, watch
+from gundog.health.acknowledged import Entry
+from gundog.health.clock import Schedule, Source, Watched
+from gundog.health.watch import Fault
+from gundog.project.project import Project, without_lake
+from gundog.run import drift_faults
+from gundog.run.status_model import Coverage, Remark, State, Unsent
+from gundog.warehouse import database
+
+_DAY = timedelta(days=1)
+# For so long a message that was given up is a problem, although later ones arrived.
+_GIVEN_UP = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the project's files say, as far as it bears on its state.
+
+    Attributes:
+        detections: those that run; `newest` is not known here.
+        ids: their ids, by file stem.
+        hashes: their hashes, by file stem; of those that load.
+        idle: why a detection cannot run, by its stem.
+        entries: of acknowledged.yaml.
+        faults: what is wrong with the files themselves.
+        whole: all content loads, so that what is not there is gone for good.
+    """
+
+    detections: tuple[Watched, ...] = ()
+    ids: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    idle: Mapping[str, str] = field(default_factory=dict)
+    entries: tuple[Entry, ...] = ()
+    faults: tuple[Fault, ...] = ()
+    freshness: timedelta = timedelta(hours=26)
+    late_arrival: timedelta = timedelta(days=7)
+    whole: bool = True
+
+
+def known(project: Project) -> Known:
+    """What a project's files say of its state."""
+    content, options = project.content, project.settings
+    idle = without_lake(project)
+    running = [one for one in content.detections if one.runs]
+    hunts = {hunt.detection.stem: hunt for hunt in content.hunts}
+    broken = [Fault(watch.CONTENT, str(one)) for one in (*content.problems, *project.problems)]
+    return Known(
+        detections=tuple(
+            Watched(
+                one.stem, one.frequency, tuple(hunts[one.stem].sources) if one.stem in hunts else ()
+            )
+            for one in running
+        ),
+        ids={one.stem: one.id for one in running},
+        hashes={stem: hunt.hash for stem, hunt in hunts.items()},
+        idle=idle,
+        entries=project.acknowledged,
+        faults=tuple(broken),
+        freshness=options.freshness,
+        late_arrival=options.late_arrival,
+        whole=not content.problems,
+    )
+
+
+def acknowledging(about: Known, entry: Entry) -> Known:
+    """The same, with one entry more."""
+    return replace(about, entries=(*about.entries, entry))
+
+
+def never(about: Known, now: datetime) -> State:
+    """The state of a project that has no findings.duckdb yet."""
+    first = Fault(watch.NEVER, "nothing was hunted yet: run gundog hunt")
+    return State(
+        now,
+        troubles=watch.together([first, *about.faults]),
+        coverage=tuple(_unhunted(about, one.stem) for one in _by_stem(about)),
+        acknowledged=tuple((one, 0) for one in about.entries),
+    )
+
+
+def read(
+    con: duckdb.DuckDBPyConnection, about: Known, now: datetime, more: Iterable[Fault] = ()
+) -> State:
+    """The state of everything.
+
+    Args:
+        con: findings.duckdb, of this version of gundog or an older one.
+        about: what the project's files say.
+        now: the present.
+        more: faults that others found.
+    """
+    intervals = database.rows(con, "select * from run_intervals order by interval_start")
+    ledger = _ledger(con, about, intervals)
+    sources = _sources(con, now)
+    plan = clock.schedule(_nights(con))
+    faults = [
+        *about.faults,
+        *_clock(con),
+        *ledger,
+        *more,
+        *_drifts(con),
+        *_rejected(con),
+        *_channels(con, now),
+    ]
+    if plan:
+        holes = [one for one in ledger if one.kind == watch.HOLE]
+        watched = _watched(about, intervals)
+        faults += clock.judged_by_clock(
+            plan, watched, {one.name: one for one in sources},
+            (about.freshness, about.late_arrival), now, holes,
+        )  # fmt: skip
+    notes = _notes(con, plan, sources, now)
+    faults += [
+        Fault(watch.AHEAD, clock.ahead(one, now), one.name)
+        for one in sources
+        if clock.ahead(one, now) and clock.many_ahead(one)
+    ]
+    left, covered = watch.unknown(faults, about.entries)
+    return State(
+        now,
+        nightly=plan is not None,
+        troubles=watch.together(left),
+        notes=tuple(notes),
+        coverage=tuple(_coverage(about, intervals)),
+        sources=sources,
+        exceptions=tuple(
+            exceptions.attention(
+                database.rows(con, "select * from exceptions order by expires, exception_id"), now
+            )
+        ),
+        acknowledged=tuple(covered.items()),
+        remarks=_remarks(con),
+        unsent=_unsent(con),
+    )
+
+
+def _has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
+    """Whether the file knows a column: one that an older gundog wrote may not."""
+    found = con.execute(
+        "select count(*) from duckdb_columns() where table_name = ? and column_name = ?",
+        [table, column],
+    ).fetchall()
+    return bool(found[0][0])
+
+
+def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | None]]:
+    """Start and end of each run without dates.
+
+    Runs of older versions do not say what they were asked for: those count whose range ended
+    shortly before they began.
+    """
+    told = "asked_range" if _has(con, "runs", "asked_range") else "null::boolean"
+    doubt = "clock_doubt" if _has(con, "runs", "clock_doubt") else "null::varchar"
+    return con.execute(
+        f"""select started_at, finished_at from runs
+            where command = 'hunt'
+            and not coalesce({told}, range_end is null or range_end < started_at - interval 2 day)
+            and {doubt} is null
+            order by started_at"""
+    ).fetchall()
+
+
+def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    """What the last run said of its clock; one of a range needs none."""
+    if not (_has(con, "runs", "clock_doubt") and _has(con, "runs", "asked_range")):
+        return []
+    found = con.execute(
+        "select clock_doubt, asked_range from runs order by rowid desc limit 1"
+    ).fetchall()
+    return [Fault(watch.CLOCK, f"clock: {said}") for said, ranged in found if said and not ranged]
+
+
+# ---- the ledger ----
+
+
+def _ledger(
+    con: duckdb.DuckDBPyConnection, about: Known, rows: Sequence[Mapping[str, Any]]
+) -> list[Fault]:
+    """The faults of intervals: of detections that are there, as they are there."""
+    published = {
+        str(key): (stem, digest)
+        for key, stem, digest in con.execute(
+            "select detection_id, stem, detection_hash from detections"
+        ).fetchall()
+    }
+    running = set(about.ids.values())
+    found = []
+    for row in rows:
+        key = str(row["detection_id"])
+        stem, digest = published.get(key, (key, row["detection_hash"]))
+        if row["state"] not in ("failed", "no_data", "stale", "missing"):
+            continue
+        if row["detection_hash"] != digest or (about.whole and key not in running):
+            continue
+        span = Interval(row["interval_start"], row["interval_end"])
+        found.append(watch.of_interval(stem, span, row["state"], row["error"] or ""))
+    return found
+
+
+def _newest(about: Known, rows: Sequence[Mapping[str, Any]]) -> dict[str, datetime]:
+    """The end of the newest interval of each detection as it is now, by stem."""
+    stems = {key: stem for stem, key in about.ids.items()}
+    found = dict[str, datetime]()
+    for row in rows:
+        stem = stems.get(str(row["detection_id"]), "")
+        if stem and about.hashes.get(stem, row["detection_hash"]) == row["detection_hash"]:
+            found[stem] = max(found.get(stem, row["interval_end"]), row["interval_end"])
+    return found
+
+
+def _watched(about: Known, rows: Sequence[Mapping[str, Any]]) -> list[Watched]:
+    newest = _newest(about, rows)
+    return [
+        Watched(one.stem, one.frequency, one.sources, newest.get(one.stem))
+        for one in about.detections
+        if one.stem not in about.idle
+    ]
+
+
+def _by_stem(about: Known) -> list[Watched]:
+    return sorted(about.detections, key=lambda one: one.stem)
+
+
+def _unhunted(about: Known, stem: str) -> Coverage:
+    return Coverage(stem, about.ids[stem], idle=about.idle.get(stem, ""))
+
+
+def _coverage(about: Known, rows: Sequence[Mapping[str, Any]]) -> Iterable[Coverage]:
+    ledger = defaultdict[str, list[Mapping[str, Any]]](list)
+    for row in rows:
+        ledger[str(row["detection_id"])].append(row)
+    for one in _by_stem(about):
+        mine = ledger[about.ids[one.stem]]
+        if not mine:
+            yield _unhunted(about, one.stem)
+            continue
+        yield Coverage(
+            one.stem,
+            about.ids[one.stem],
+            Interval(mine[0]["interval_start"], max(row["interval_end"] for row in mine)),
+            dict(sorted(Counter(row["state"] for row in mine).items())),
+            sum(row["findings"] or 0 for row in mine),
+            mine[-1]["note"] or "",
+            about.idle.get(one.stem, ""),
+        )
+
+
+# ---- sources and files ----
+
+
+def _sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:
+    newest = {row["source_table"]: row for row in _newest_events(con, now)}
+    found = []
+    for row in database.rows(
+        con,
+        """select source_table, count(*) as files, coalesce(sum(rows), 0) as rows,
+                  coalesce(sum(rejected_rows), 0) as rejected_rows
+           from source_files group by source_table order by source_table""",
+    ):
+        told = newest.get(row["source_table"], {})
+        found.append(
+            Source(
+                row["source_table"], row["files"], int(row["rows"]), int(row["rejected_rows"]),
+                told.get("newest_event"), told.get("rows_ahead") or 0, told.get("ahead_until"),
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _newest_events(con: duckdb.DuckDBPyConnection, now: datetime) -> list[dict[str, Any]]:
+    if _has(con, "sources", "newest_event"):
+        return database.rows(con, "select * from sources")
+    return database.rows(
+        con,
+        """select source_table,
+                  coalesce(
+                      max(max_time) filter (max_time <= $now),
+                      max(min_time) filter (min_time <= $now)
+                  ) as newest_event
+           from source_files group by source_table""",
+        {"now": now},
+    )
+
+
+def _drifts(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    return drift_faults.published(con) if _has(con, "drifts", "since") else []
+
+
+def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
+    """Rejected files; one whose path names no time is placed on the day when it was read."""
+    found = []
+    for row in database.rows(
+        con,
+        """select source_table, path, error, covers_start, covers_end, created_at
+           from source_files where state = 'rejected' order by path""",
+    ):
+        start, end = row["covers_start"], row["covers_end"]
+        if start is None and row["created_at"]:
+            start = row["created_at"].astimezone(UTC).replace(
+                hour=0, minute=0, second=0, microsecond=0
+            )  # fmt: skip
+            end = start + _DAY
+        span = Interval(start, end) if start else None
+        error = row["error"] or ""
+        found.append(Fault(watch.FILE, error, row["source_table"], span, path=row["path"]))
+    return found
+
+
+def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
+    """What is odd about staged files, those of a source with the same oddity together."""
+    groups = dict[tuple[str, str], list[Mapping[str, Any]]]()
+    for row in database.rows(
+        con,
+        """select source_table, path, rejected_rows, missing_columns, cast_columns
+           from source_files where state = 'staged'
+           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0)
+           order by source_table, path""",
+    ):
+        said = []
+        if row["missing_columns"]:
+            said.append(f"lacks {', '.join(row['missing_columns'])}")
+        if row["cast_columns"]:
+            said.append(f"cast {', '.join(row['cast_columns'])}")
+        groups.setdefault((row["source_table"], "; ".join(said)), []).append(row)
+    found = []
+    for (source, said_of), rows in groups.items():
+        rejected = sum(row["rejected_rows"] or 0 for row in rows)
+        counted = f"{rejected:,} row{'s' if rejected > 1 else ''} rejected" if rejected else ""
+        words = "; ".join(part for part in (counted, said_of) if part)
+        found.append(Remark(source, words, len(rows), rows[-1]["path"]))
+    return tuple(found)
+
+
+# ---- messages, and what is worth knowing ----
+
+
+def _channels(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Fault]:
+    return [Fault(watch.CHANNEL, text) for text, is_trouble in _given_up(con, now) if is_trouble]
+
+
+def _given_up(con: duckdb.DuckDBPyConnection, now: datetime) -> list[tuple[str, bool]]:
+    """Messages that were given up; no trouble any more once it is long ago and later ones came."""
+    found = []
+    for row in database.rows(
+        con,
+        """select channel, count(dead_at) as n, max(dead_at) as dead, max(sent_at) as sent,
+                  max_by(last_error, dead_at) as error
+           from notifications group by channel having n > 0 order by channel""",
+    ):
+        messages = f"{row['n']} message{'s were' if row['n'] > 1 else ' was'}"
+        text = f"channel {row['channel']}: {messages} given up: {row['error']}"
+        over = row["sent"] and row["sent"] > row["dead"] and row["dead"] < now - _GIVEN_UP
+        found.append((text + ("; later ones arrived" if over else ""), not over))
+    return found
+
+
+def _unsent(con: duckdb.DuckDBPyConnection) -> tuple[Unsent, ...]:
+    rows = database.rows(
+        con,
+        """select channel, count(*) as n, max(last_error) as error from notifications
+           where sent_at is null and dead_at is null group by channel order by channel""",
+    )
+    return tuple(Unsent(row["channel"], row["n"], row["error"] or "") for row in rows)
+
+
+def _notes(
+    con: duckdb.DuckDBPyConnection, plan: Schedule | None, sources: Sequence[Source], now: datetime
+) -> list[str]:
+    notes = []
+    if plan is None:
+        notes.append(
+            "no run without dates yet: nights that are missing and sources that fall silent are"
+            " told from the first gundog hunt without --from and --to on"
+        )
+    notes += [
+        clock.ahead(one, now)
+        for one in sources
+        if clock.ahead(one, now) and not clock.many_ahead(one)
+    ]
+    return notes + [text for text, is_trouble in _given_up(con, now) if not is_trouble]

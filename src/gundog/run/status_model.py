@@ -1,0 +1,66 @@
+"""What `gundog status` shows: coverage, remarks, what was not sent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from gundog.core.times import Interval
+from gundog.health.acknowledged import Entry
+from gundog.health.clock import Source
+from gundog.health.watch import Trouble
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was hunted of one detection; `intervals` counts them by state."""
+
+    detection: str
+    detection_id: str
+    span: Interval | None = None
+    intervals: Mapping[str, int] = field(default_factory=dict)
+    findings: int = 0
+    note: str = ""
+    idle: str = ""
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Staged files of one source that have the same oddity."""
+
+    source: str
+    text: str
+    files: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Unsent:
+    """Messages that wait for a channel."""
+
+    channel: str
+    messages: int
+    error: str
+
+
+@dataclass(frozen=True)
+class State:
+    """The state of everything at a moment; it is well when there are no troubles.
+
+    Attributes:
+        now: the moment.
+        nightly: a run without dates was seen, so that nights and sources are judged by the clock.
+        acknowledged: the entries of acknowledged.yaml, and how many faults each covers.
+    """
+
+    now: datetime
+    nightly: bool = False
+    troubles: tuple[Trouble, ...] = ()
+    notes: tuple[str, ...] = ()
+    coverage: tuple[Coverage, ...] = ()
+    sources: tuple[Source, ...] = ()
+    exceptions: tuple[str, ...] = ()
+    acknowledged: tuple[tuple[Entry, int], ...] = ()
+    remarks: tuple[Remark, ...] = ()
+    unsent: tuple[Unsent, ...] = ()

@@ -1,0 +1,1 @@
+"""The made-up lake in parquet_samples/."""

@@ -1,0 +1,1 @@
+"""Lake files become rows of staged tables."""

@@ -1,0 +1,48 @@
+"""Batches read in a child process, with a limit on its time and its memory."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from gundog.core.child import Child, EndedError, LateError
+from gundog.core.times import format_duration
+from gundog.staging import reading
+from gundog.staging.reading import LACKING, LATE, Batch, Failed, Read, Reader
+
+# What the limit of time is meant for; a larger file may take longer in proportion.
+BATCH_BYTES = 256 * 2**20
+# A shorter limit than this is for hunts alone.
+LEAST = timedelta(minutes=1)
+_TOO_LONG = (
+    "took longer than it may ({limit}): correct the stage's SQL, or raise huntLimit in gundog.yaml"
+)
+
+
+def limit_of(hunt_limit: timedelta) -> timedelta:
+    """How long a batch may take where a hunt may take so long."""
+    return max(hunt_limit, LEAST)
+
+
+def reader(child: Child, limit: timedelta) -> Reader:
+    """Reads batches in the child.
+
+    Args:
+        child: where; another process takes over after one was killed.
+        limit: how long a batch of `BATCH_BYTES` may take.
+    """
+
+    def read(batch: Batch) -> Read | Failed:
+        size = sum(task.file.size for task, _ in batch.files)
+        seconds = limit.total_seconds() * max(1.0, size / BATCH_BYTES)
+        try:
+            outcome: Read | Failed = child.call(
+                reading.read, batch, memory=batch.limits.memory, seconds=seconds
+            )
+        except LateError:
+            limited = format_duration(timedelta(seconds=max(1, round(seconds))))
+            return Failed(_TOO_LONG.format(limit=limited), LATE)
+        except EndedError as error:
+            return Failed(str(error), LACKING)
+        return outcome
+
+    return read

@@ -1,0 +1,141 @@
+"""A file's own columns bound to its source table: which are read, and as what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from gundog.detections import stage_sql
+from gundog.detections.stage_sql import Source, Stage
+from gundog.lake import columns
+from gundog.lake.columns import Column
+from gundog.warehouse import quoting, statement
+
+TIME = "Timestamp"
+TENANT = "TenantId"
+# Times outside are clock faults (1601 is Windows' zero, 9999 a placeholder), not events.
+EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
+_PLAUSIBLE = f"between timestamptz '{EARLIEST}' and timestamptz '{LATEST}'"
+_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
+_INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER")
+
+
+@dataclass(frozen=True)
+class Remarks:
+    """What a file lacks, holds with another type than its source promises, or holds besides."""
+
+    missing: tuple[str, ...] = ()
+    cast: tuple[str, ...] = ()
+    extra: tuple[str, ...] = ()
+
+
+def bind(
+    source: Source,
+    held: Sequence[Column],
+    aliases: Mapping[str, str],
+    files: Sequence[tuple[int, str | None]],
+) -> tuple[str, Remarks]:
+    """The select list that gives files of one schema the columns of their source table.
+
+    Args:
+        source: the source table.
+        held: the files' columns, in their order.
+        aliases: the files' column name by the source's, where they differ.
+        files: file id and the tenant its path names, in the order in which they are read.
+
+    Raises:
+        DoubledColumnError: when several of the files' columns may be one of the source's.
+    """
+    parts, missing, cast, used = [], [], [], set[int | None]()
+    names = [column.name for column in held]
+    for name, kind in source.columns:
+        place = columns.find(names, source.name, name, aliases)
+        column = None if place is None else held[place]
+        used.add(place)
+        expression, remark = _bind_column(column, kind)
+        if name == TENANT:
+            expression = _or_folder(expression, kind, [tenant for _, tenant in files])
+            remark = "" if column is None else remark
+        if remark == "missing":
+            missing.append(name)
+        elif remark and column:
+            cast.append(f"{name} ({column.kind})")
+        if name == TIME:
+            ns = _nanoseconds(column, expression)
+            parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
+            expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
+        parts.append(f"{expression} as {quoting.name(name)}")
+    parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
+    extra = tuple(name for place, name in enumerate(names) if place not in used)
+    return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
+
+
+def _or_folder(expression: str, kind: str, folders: Sequence[str | None]) -> str:
+    """A row's own tenant; where it has none, what a `tenantId=` folder of its file's path says."""
+    if not any(folders):
+        return expression
+    told = _per_file([_text(folder) for folder in folders], "varchar")
+    own = f"try_cast(nullif({expression}::varchar, '') as {kind})"
+    return f"coalesce({own}, try_cast({told} as {kind}))"
+
+
+def _nanoseconds(column: Column | None, moment: str) -> str:
+    called, kind = (column.called, column.kind) if column else (None, "")
+    return stage_sql.nanoseconds(called, kind, moment)
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else quoting.text(value)
+
+
+def _per_file(values: Sequence[str], kind: str) -> str:
+    if len(values) == 1:  # a file may have a column file_index of its own
+        return f"{values[0]}::{kind}"
+    return f"([{', '.join(values)}]::{kind}[])[file_index::bigint + 1]"
+
+
+def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
+    """The expression for one column, and whether it is missing or cast."""
+    if column is None:
+        return f"null::{kind}", "missing"
+    quoted, held = quoting.name(column.called), column.kind
+    if held == kind:
+        return quoted, ""
+    is_nested = held.startswith(_NESTED) or held.endswith("]")
+    if kind == "VARCHAR":
+        return _bind_text(quoted, held, is_nested)
+    # No nested value, bytes or bare number is a time; DuckDB would refuse or misread the cast.
+    is_time = held.startswith(("TIMESTAMP", "VARCHAR", "DATE"))
+    if is_nested or held == "BLOB" or (kind.startswith("TIMESTAMP") and not is_time):
+        return f"null::{kind}", "cast"
+    if held.endswith("_NS") and kind.startswith(
+        "TIMESTAMP"
+    ):  # a cast would round up to the next us
+        return f"make_timestamptz(epoch_ns({quoted}) // 1000)::{kind}", ""
+    is_same = held.startswith(kind.split()[0]) or (kind == "BIGINT" and held in _INTEGERS)
+    return f"try_cast({quoted} as {kind})", "" if is_same else "cast"
+
+
+def _bind_text(quoted: str, held: str, is_nested: bool) -> tuple[str, str]:
+    if is_nested:
+        return f"to_json({quoted})::varchar", "cast"
+    if held == "BLOB":
+        return f"try(decode({quoted}))", "cast"
+    is_text = held == "JSON" or held.startswith("ENUM")
+    return f"{quoted}::varchar", "" if is_text else "cast"
+
+
+def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) -> frozenset[str]:
+    """The names, in lower case, of the file columns that reading these stages can touch.
+
+    Every column that a stage's SQL names, wherever it does, the time and the tenant, which rows are
+    counted by.
+    """
+    named = {TIME.lower(), TENANT.lower()}
+    for stage in stages:
+        named |= statement.references(stage.sql).columns | {
+            name.lower() for name, _ in stage.columns
+        }
+    touched = [name for name, _ in source.columns if name.lower() in named]
+    return frozenset(one.lower() for name in touched for one in {name, aliases.get(name, name)})

@@ -1,0 +1,258 @@
+"""What reading a batch of files gave, kept in the warehouse in one transaction."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from gundog.detections.stage_sql import Source, Stage
+from gundog.staging import day_counts, reading
+from gundog.staging.reading import Read, Rows, Task
+from gundog.warehouse import database, quoting, redeliveries
+
+_MICROSECOND = timedelta(microseconds=1)
+
+
+def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: datetime) -> None:
+    """Replaces what the warehouse holds of these files by what was read, in one transaction."""
+    with database.transaction(con):
+        seq = database.next_seq(con)
+        ids = [task.file_id for task in read.tasks]
+        con.execute(
+            "create or replace temp table batch as select unnest(?::bigint[]) as file_id", [ids]
+        )
+        for stage in read.tasks[0].stages:
+            _replace_rows(con, stage, read.rows.get(stage.name), seq)
+        for stage in read.unread:
+            _forget_rows(con, stage, seq)
+        _replace_hours(con, source, read.hours, seq)
+        _record_files(con, read, at, seq)
+
+
+def _forget_rows(con: duckdb.DuckDBPyConnection, stage: Stage, seq: int) -> None:
+    """Removes what a stage holds of files that it could not read this time: it waits for them."""
+    _delete_rows(con, stage)
+    _mark_copies(con, stage)
+    _note_changes(con, stage.name, seq)
+
+
+def _replace_rows(
+    con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows | None, seq: int
+) -> None:
+    _delete_rows(con, stage)
+    if rows is not None:
+        _insert_rows(con, stage, rows)
+    con.register("read_counts", rows.counted if rows else reading.NOTHING_COUNTED)
+    con.execute(
+        """insert into file_stages
+           select b.file_id, ?, ?, coalesce(sum(c.rows) filter (c.code >= 0), 0),
+                  coalesce(sum(c.rows) filter (c.code < 0), 0)
+           from batch as b left join read_counts as c on c.file_id = b.file_id group by all""",
+        [stage.name, stage.hash],
+    )
+    con.execute(
+        """insert into stage_hours
+           select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from read_counts
+           where code >= 0 and hour is not null and file_id in (from batch) group by all""",
+        [stage.name],
+    )
+    day_counts.store(con, stage, "read_counts")
+    con.unregister("read_counts")
+    con.execute(
+        """insert into touched select hour, min_time, max_time from stage_hours
+           where stage = ? and file_id in (from batch)""",
+        [stage.name],
+    )
+    _mark_copies(con, stage)
+    _note_changes(con, stage.name, seq)
+
+
+def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Removes what the batch's files brought before; of files that brought nothing, nothing.
+
+    The temp table `touched` has the hours of what is removed.
+    """
+    con.execute(
+        """create or replace temp table touched as
+           select hour, min_time, max_time from stage_hours
+           where stage = ? and file_id in (from batch)""",
+        [stage.name],
+    )
+    known = con.execute(
+        """select count(*) from file_stages
+           where stage = ? and stage_hash = ? and file_id in (from batch)
+           and rows + rejected_rows > 0""",
+        [stage.name, stage.hash],
+    ).fetchall()
+    if known[0][0]:
+        con.execute(f"delete from {stage.table} where file_id in (from batch)")
+    for table in ("stage_hours", "file_stages"):
+        con.execute(
+            f"delete from {table} where stage = ? and file_id in (from batch)", [stage.name]
+        )
+
+
+def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> None:
+    columns = quoting.names(name for name, _ in stage.columns)
+    con.register("read_rows", rows.open())
+    try:
+        con.execute(
+            f"""insert into {stage.table} ({columns}) select {columns} from read_rows
+                where file_id in (from batch) order by event_time"""
+        )
+    finally:
+        con.unregister("read_rows")
+
+
+def _mark_copies(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+    """Marks copies anew in the hours of the temp table `touched`."""
+    hours = con.execute(
+        """select hour, sum(rows)::bigint from stage_hours
+           where stage = ? and hour in (select hour from touched) group by hour order by hour""",
+        [stage.name],
+    ).fetchall()
+    redeliveries.mark(con, stage.table, hours)
+
+
+def _note_changes(con: duckdb.DuckDBPyConnection, name: str, seq: int) -> None:
+    """Marks the hours in the temp table `touched` as changed at this step."""
+    con.execute(
+        """insert into touched select hour, min_time, max_time from stage_changes
+           where stage = ? and hour in (select hour from touched)""",
+        [name],
+    )
+    con.execute(
+        "delete from stage_changes where stage = ? and hour in (select hour from touched)", [name]
+    )
+    con.execute(
+        """insert into stage_changes
+           select ?, hour, min(min_time), max(max_time), ? from touched
+           where hour is not null group by hour""",
+        [name, seq],
+    )
+
+
+def _replace_hours(
+    con: duckdb.DuckDBPyConnection, source: Source, hours: pa.Table | None, seq: int
+) -> None:
+    """Rows of any kind per hour; a changed hour of the source is noted under the source's name.
+
+    What was counted before there were tenants is as it was where there are none.
+    """
+    con.execute(
+        """create or replace temp table old_hours as
+           select file_id, hour, rows, coalesce(tenant, '') as tenant
+           from source_hours where file_id in (from batch)"""
+    )
+    con.execute("delete from source_hours where file_id in (from batch)")
+    if hours is not None:
+        con.register("read_hours", hours)
+        con.execute(
+            """insert into source_hours by name
+               select ? as source_table, file_id, hour, rows, tenant from read_hours
+               where hour is not null and file_id in (from batch)""",
+            [source.name],
+        )
+        con.unregister("read_hours")
+    con.execute(
+        """create or replace temp table new_hours as
+           select file_id, hour, rows, coalesce(tenant, '') as tenant
+           from source_hours where file_id in (from batch)"""
+    )
+    con.execute(
+        """create or replace temp table touched as
+           select hour, hour as min_time, hour as max_time from (
+               (from new_hours except from old_hours)
+               union
+               (from old_hours except from new_hours)
+           )"""
+    )
+    _note_changes(con, source.name, seq)
+
+
+def _record_files(con: duckdb.DuckDBPyConnection, read: Read, at: datetime, seq: int) -> None:
+    con.execute("delete from source_files where file_id in (from batch)")
+    refused = dict(
+        con.execute(
+            """select file_id, max(rejected_rows) from file_stages
+               where file_id in (from batch) group by file_id"""
+        ).fetchall()
+    )
+    counted = count(read.hours)
+    nothing = Counted()
+    records = pa.Table.from_pylist(
+        [
+            _record(task, read, counted.get(task.file_id, nothing), refused.get(task.file_id, 0))
+            | {"created_at": at, "seen_seq": seq}
+            for task in read.tasks
+        ],
+        _RECORD,
+    )
+    con.register("read_files", records)
+    con.execute("insert into source_files by name select * from read_files")
+    con.unregister("read_files")
+
+
+_TIME = pa.timestamp("us", "UTC")
+_RECORD = pa.schema(
+    [
+        *((name, pa.int64()) for name in ("file_id", "size_bytes", "mtime_ns", "rows")),
+        *((name, pa.int64()) for name in ("rejected_rows", "seen_seq")),
+        *((name, pa.string()) for name in ("source_table", "path", "state", "error")),
+        *((name, _TIME) for name in ("covers_start", "covers_end", "created_at")),
+        *((name, _TIME) for name in ("min_time", "max_time")),
+        *((name, pa.list_(pa.string())) for name in ("missing_columns", "cast_columns")),
+    ]
+)
+
+
+def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str, Any]:
+    """The row of `source_files` for a file; without a time in its path it covers its events."""
+    covers = task.file.covers
+    end = counted.last + _MICROSECOND if counted.last else None
+    return {
+        "file_id": task.file_id,
+        "source_table": task.file.source,
+        "path": task.file.path,
+        "size_bytes": task.file.size,
+        "mtime_ns": task.file.mtime_ns,
+        "covers_start": covers.start if covers else counted.first,
+        "covers_end": covers.end if covers else end,
+        "state": "rejected" if read.error else "staged",
+        "rows": counted.rows,
+        "rejected_rows": max(refused, counted.timeless),
+        "min_time": counted.first,
+        "max_time": counted.last,
+        "missing_columns": list(read.remarks.missing),
+        "cast_columns": list(read.remarks.cast),
+        "error": read.error or None,
+    }
+
+
+@dataclass
+class Counted:
+    """What a file holds: rows, those without a usable time, its first and last time."""
+
+    rows: int = 0
+    timeless: int = 0
+    first: datetime | None = None
+    last: datetime | None = None
+
+
+def count(hours: pa.Table | None) -> dict[int, Counted]:
+    """What each file holds, from its rows per hour."""
+    found = defaultdict[int, Counted](Counted)
+    for row in hours.to_pylist() if hours is not None else ():
+        one = found[row["file_id"]]
+        one.rows += row["rows"]
+        if row["hour"] is None:
+            one.timeless += row["rows"]
+        else:
+            one.first = min(one.first or row["min_time"], row["min_time"])
+            one.last = max(one.last or row["max_time"], row["max_time"])
+    return found

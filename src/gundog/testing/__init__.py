@@ -1,0 +1,1 @@
+"""Examples and mutations of detections."""

@@ -1,0 +1,154 @@
+"""The bench on which mutations are tried: rows laid out, moved, hunted, and findings told apart."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import duckdb
+
+from gundog.core import child, plain_values
+from gundog.core.errors import InputError
+from gundog.core.times import Interval, floor, format_time, parse_time
+from gundog.detections.content import Content, Hunt
+from gundog.detections.detection import Detection, Example
+from gundog.findings.model import Hit
+from gundog.hunting import match, series
+from gundog.testing import examples
+from gundog.testing.examples import Rows
+
+_DAY = timedelta(days=1)
+_FINER = re.compile(r"[.,]\d{6}(\d+)")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A hunt on an open bench, and the example that is mutated."""
+
+    con: duckdb.DuckDBPyConnection
+    loaded: Content
+    hunt: Hunt
+    example: Example
+    rows: Rows
+
+    @property
+    def detection(self) -> Detection:
+        return self.hunt.detection
+
+    @property
+    def frequency(self) -> timedelta:
+        return self.detection.frequency
+
+
+def lay(one: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> None:
+    """Stages rows: dealt out to so many files, or without a number each to a file of its own."""
+    file_ids = {
+        name: [place % files + 1 if files else place + 1 for place in range(len(mine))]
+        for name, mine in rows.items()
+    }
+    examples.fill(one.con, one.loaded, one.hunt, rows, covers, file_ids)
+
+
+def hunt(one: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
+    """What one interval finds in the rows that were laid last."""
+    if one.detection.series:
+        return series.hunt(one.con, one.hunt, interval, staged_from, apart=child.unlimited).hits
+    return match.match(one.con, one.hunt, interval, staged_from)
+
+
+def first_day(rows: Rows, default: datetime) -> datetime:
+    """Midnight before the first event."""
+    return floor(min(times_of(rows), default=default), _DAY)
+
+
+def times_of(rows: Rows) -> list[datetime]:
+    """The times of all rows that have a usable one."""
+    found = (moment(row.get("Timestamp")) for mine in rows.values() for row in mine)
+    return [at for at in found if at]
+
+
+def moment(value: Any) -> datetime | None:
+    """A time as a datetime; None when it is none."""
+    try:
+        return parse_time(value) if value else None
+    except InputError:
+        return None
+
+
+def found(
+    one: Trial, rows: Rows, by: timedelta = timedelta(), files: int | None = 1
+) -> tuple[Hit, ...]:
+    """What the example's interval, moved by so much, finds in these rows."""
+    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
+    first = first_day(rows, interval.start)
+    lay(one, rows, Interval(min(first, interval.start), interval.end), files)
+    return hunt(one, interval, first)
+
+
+def shifted(one: Trial, rows: Rows, by: timedelta) -> Rows:
+    """Rows with all their times moved."""
+    moved = {}
+    for name, mine in rows.items():
+        kinds = dict(one.loaded.sources[name].columns)
+        times = {column for column, kind in kinds.items() if kind.startswith("TIMESTAMP")}
+        moved[name] = [
+            {key: _move(value, by) if key in times else value for key, value in row.items()}
+            for row in mine
+        ]
+    return moved
+
+
+def _move(value: Any, by: timedelta) -> Any:
+    """A time moved, with the digits kept that a datetime has no room for."""
+    at = moment(value)
+    if at is None:
+        return value
+    finer = _FINER.search(value) if isinstance(value, str) else None
+    if not finer:
+        return at + by
+    return f"{at + by:%Y-%m-%dT%H:%M:%S.%f}{finer[1]}Z"
+
+
+def told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
+    """A value without what a move may change: times moved back, event ids as row numbers."""
+    if isinstance(value, datetime):
+        return format_time(value - by)
+    if isinstance(value, (UUID, str)) and str(value) in events:
+        return events[str(value)]
+    if isinstance(value, Mapping):
+        return {key: told(one, by, events) for key, one in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [told(one, by, events) for one in value]
+    return round(value, 6) if isinstance(value, float) else plain_values.plain(value)
+
+
+def identities(
+    one: Trial, hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]
+) -> Counter[str]:
+    """How often each finding is there, whatever time it was moved to."""
+    names = one.detection.identity
+    return Counter(
+        plain_values.canonical([told(hit.row.get(name), by, events) for name in names])
+        for hit in hits
+    )
+
+
+def events_of(one: Trial) -> dict[str, str]:
+    """The row that stands for each event, by event id; rows were laid each in a file of its own."""
+    numbers: dict[str, str] = {}
+    for stage in one.hunt.stages:
+        rows = one.con.execute(f"select event_id, min(file_id) from {stage.table} group by 1")
+        numbers |= {str(key): f"{stage.source} {number - 1}" for key, number in rows.fetchall()}
+    return numbers
+
+
+def differ(expected: Counter[str], found: Counter[str]) -> str:
+    """What is missing and what is too much, in one sentence; empty when nothing is."""
+    lost, more = expected - found, found - expected
+    parts = [f"lost {one}" for one in lost.elements()] + [f"more {one}" for one in more.elements()]
+    return "; ".join(parts[:4])

@@ -1,0 +1,1 @@
+"""The DuckDB file, its tables, and reading SQL safely."""

@@ -1,0 +1,277 @@
+"""The DuckDB file that holds everything a run knows, and the lock that keeps runs apart."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+from filelock import FileLock, Timeout
+
+from gundog.core import places
+from gundog.core.errors import LockError, StoreError
+from gundog.core.times import format_time
+from gundog.warehouse import opening, quoting, tables
+from gundog.warehouse import statement as sql
+
+# A DuckDB file begins with three headers of 4,096 bytes.
+_HEADERS = 3 * 4096
+# The process that hunts ends by itself when its run was killed; a busy machine needs a while.
+_RELEASE_TRIES = 100
+_RELEASE_NAP_S = 0.1
+
+
+@contextmanager
+def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
+    """Holds the warehouse for one run; the operating system frees it when the process dies.
+
+    Raises:
+        LockError: when another run still holds it after `wait`; says which.
+        StoreError: when its folder or the lock cannot be written.
+    """
+    lock_file, owner = path.with_suffix(".lock"), path.with_suffix(".owner")
+    places.folder(path.parent)
+    places.check_files((path, opening.log_of(path), lock_file, owner))
+    try:
+        held = FileLock(lock_file).acquire(timeout=wait.total_seconds())
+    except Timeout as error:
+        raise LockError(
+            f"{path}: another run holds the warehouse{_holder(owner)}:"
+            " wait for it to end or give a longer --wait"
+        ) from error
+    except OSError as error:
+        raise places.unusable(lock_file, error) from error
+    with held:
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(started)}
+        with suppress(OSError):  # a full disk; only who waits for this run would have read it
+            owner.write_text(json.dumps(who))
+        yield
+        owner.unlink(missing_ok=True)
+
+
+def _holder(owner: Path) -> str:
+    try:
+        who = json.loads(owner.read_text())
+        return f" (process {who['pid']} on {who['host']} since {who['since']})"
+    except (OSError, ValueError, TypeError, LookupError):
+        return ""
+
+
+def connect(
+    path: Path | None = None, *, read_only: bool = False, **options: str | int
+) -> duckdb.DuckDBPyConnection:
+    """A DuckDB connection in UTC: to a file, or in memory."""
+    con = duckdb.connect(str(path) if path else ":memory:", read_only=read_only, config={**options})
+    con.execute("set timezone = 'UTC'")
+    return con
+
+
+@contextmanager
+def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The warehouse opened for writing, its tables made where they are not.
+
+    Raises:
+        StoreError: when the file is no warehouse or cannot be written.
+    """
+    places.folder(path.parent)
+    is_new = not path.exists()
+    try:
+        con = _released(
+            partial(
+                connect,
+                path,
+                memory_limit=f"{memory_limit}B",
+                threads=threads,
+                temp_directory=str(path.with_suffix(".tmp")),
+            )
+        )
+    except duckdb.Error as error:
+        if is_new:
+            drop_stub(path)
+        raise _unopened(path, error) from error
+    try:
+        _create(con)
+        yield con
+    except duckdb.Error as error:
+        if opening.damage(error):
+            what = f"is damaged ({sql.message(error)}): {opening.CURE}"
+        elif lacking := _lacking(error):
+            what = f"{lacking}: nothing is half done, run again"
+        else:
+            raise
+        raise StoreError(f"{path}: {what}") from error
+    finally:
+        with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
+            con.close()
+
+
+def _released(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
+    """The connection, also where the process that hunted for a killed run still lets go."""
+    for _ in range(_RELEASE_TRIES):
+        try:
+            return opened()
+        except duckdb.IOException as error:
+            if "Conflicting lock" not in str(error):
+                raise
+            time.sleep(_RELEASE_NAP_S)
+    return opened()
+
+
+def _unopened(path: Path, error: duckdb.Error) -> StoreError:
+    what = sql.message(error)
+    if "replaying WAL file" in str(error):
+        log = opening.log_of(path)
+        what += f": where {log.name} is of another {path.name}, as after a backup, move it away"
+        return StoreError(f"{path}: cannot be opened: {what}")
+    if opening.damage(error):
+        return StoreError(f"{path}: cannot be opened: {what}: {opening.CURE}")
+    if is_full(error):
+        return StoreError(f"{path}: cannot be written ({what}): free disk space and run again")
+    return StoreError(f"{path}: cannot be opened: {what}: close what holds it and run again")
+
+
+def drop_stub(path: Path) -> None:
+    """Removes what a full disk or a kill left of a warehouse that was being made: no whole header.
+
+    A file that was cut so short holds nothing either; its caller knows that there was none.
+    """
+    log = opening.log_of(path)
+    if path.is_file() and path.stat().st_size < _HEADERS and not log.exists():
+        path.unlink()
+
+
+class Held:
+    """A warehouse for writing that is opened when it is needed and let go while others read it."""
+
+    def __init__(self, path: Path, *, memory_limit: int, threads: int) -> None:
+        self._open = partial(writable, path, memory_limit=memory_limit, threads=threads)
+        self._stack = ExitStack()
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    def con(self) -> duckdb.DuckDBPyConnection:
+        """The connection.
+
+        Raises:
+            StoreError: when the file is no warehouse or cannot be written.
+        """
+        if self._con is None:
+            self._con = self._stack.enter_context(self._open())
+        return self._con
+
+    def let_go(self) -> None:
+        """Closes it until it is needed again."""
+        self._con = None
+        self._stack.close()
+
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+
+def _lacking(error: duckdb.Error) -> str:
+    """What the machine had too little of, and what to do; empty when the error is another."""
+    text = str(error).strip().splitlines()[0]
+    if isinstance(error, duckdb.OutOfMemoryException) or "max_temp_directory_size" in text:
+        return f"memory ran out ({text}): give more memoryLimit in gundog.yaml"
+    if is_full(error) or isinstance(error, duckdb.IOException):
+        return f"cannot be written ({text}): free disk space"
+    return ""
+
+
+def is_full(error: duckdb.Error) -> bool:
+    """True for what DuckDB raises when a disk has no room."""
+    return any(sign in str(error) for sign in ("Could not write", "No space", "too large"))
+
+
+def _create(con: duckdb.DuckDBPyConnection) -> None:
+    """Makes the tables that are not there, and the columns that an older gundog did not know."""
+    found = con.execute(
+        "select table_name, column_name from duckdb_columns() where schema_name = 'main'"
+    ).fetchall()
+    have = set(found)
+    lacking = [
+        (table, column)
+        for table in tables.TABLES
+        for column in table.columns
+        if (table.name, column.name) not in have
+    ]
+    if not lacking:
+        return
+    known = {name for name, _ in have}
+    with transaction(con):
+        con.execute("create schema if not exists staged")
+        for table in dict.fromkeys(table for table, _ in lacking):
+            for column in table.columns if table.name in known else ():
+                con.execute(
+                    f"alter table {table.name} add column if not exists {quoting.name(column.name)}"
+                    f" {column.type.split()[0]}"
+                )
+            for statement in tables.create(table):
+                con.execute(statement)
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """True for what DuckDB raises when Ctrl-C falls into one of its queries."""
+    return type(error) is RuntimeError and str(error) == "Query interrupted"
+
+
+@contextmanager
+def transaction(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """All of it or none of it."""
+    con.execute("begin")
+    try:
+        yield
+    except BaseException:
+        with suppress(duckdb.Error):  # the error that matters is the first one
+            con.execute("rollback")
+        raise
+    con.execute("commit")
+
+
+def rows(con: duckdb.DuckDBPyConnection, sql: str, params: Any = None) -> list[dict[str, Any]]:
+    """Every row of a query as a dict by column name."""
+    cursor = con.execute(sql, params if params is not None else [])
+    names = [column[0] for column in cursor.description or ()]
+    return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def insert(
+    con: duckdb.DuckDBPyConnection, table: str, records: Sequence[Mapping[str, Any]]
+) -> None:
+    """Inserts rows given as dicts that all have the same keys."""
+    if not records:
+        return
+    names = list(records[0])
+    columns = quoting.names(names)
+    marks = ", ".join("?" for _ in names)
+    con.executemany(
+        f"insert into {table} ({columns}) values ({marks})",
+        [[record[name] for name in names] for record in records],
+    )
+
+
+def next_seq(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the next staging step."""
+    return current_seq(con) + 1
+
+
+def current_seq(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the newest staging step; 0 before the first."""
+    found = con.execute("select coalesce(max(seq), 0) from stage_changes").fetchall()
+    return int(found[0][0])

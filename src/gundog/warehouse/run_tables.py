@@ -1,0 +1,194 @@
+"""Tables of runs, files, hours and series: what was read and hunted."""
+
+from __future__ import annotations
+
+from gundog.warehouse import schema
+
+RUNS = schema.table(
+    "runs",
+    "One row per run: what it was asked for and how it ended.",
+    """
+    run_id UUID: the run
+    command VARCHAR: hunt or backfill
+    origin VARCHAR: nightly or backfill; findings carry it too
+    version VARCHAR: gundog's version
+    started_at TIMESTAMPTZ: when the run began
+    finished_at TIMESTAMPTZ: when it ended; null while it runs or when it was killed
+    range_start TIMESTAMPTZ: start of the range it was asked for
+    range_end TIMESTAMPTZ: end of the range it was asked for, exclusive
+    asked_range BOOLEAN: false for a run without dates, a night; null for one of an older version
+    exit_status INTEGER: 0 done, 1 done but something failed or had no data
+    summary JSON: counts of files, intervals and findings
+    problems VARCHAR[]: what failed or had no data, one sentence each
+    clock_doubt VARCHAR: why its clock was not believed; null when it was
+    clock_proven BOOLEAN: events or a proven run were near its clock
+    """,
+    private=("clock_proven",),
+)
+
+
+SOURCE_FILES = schema.table(
+    "source_files",
+    "One row per lake file seen, with what became of it.",
+    """
+    file_id BIGINT: identifies the file; a hash of its source table and path
+    source_table VARCHAR: the source table it holds rows of
+    path VARCHAR: the path in its store
+    size_bytes BIGINT: size when it was read
+    mtime_ns BIGINT: time of its last change in ns since 1970, as the store tells it
+    covers_start TIMESTAMPTZ: start of the time its path stands for; null when it names none
+    covers_end TIMESTAMPTZ: end of the time its path stands for
+    state VARCHAR: staged or rejected; in the warehouse also expired, when retention took its rows
+    rows BIGINT: rows in the file
+    rejected_rows BIGINT: rows that could not be used: no time, or malformed JSON
+    min_time TIMESTAMPTZ: time of its earliest row
+    max_time TIMESTAMPTZ: time of its latest row
+    missing_columns VARCHAR[]: columns of the source table that it lacks; read as null
+    cast_columns VARCHAR[]: columns it holds with another type, as name (type)
+    error VARCHAR: why it was rejected
+    created_at TIMESTAMPTZ: when this version of it was read
+    seen_seq BIGINT: the staging step that read it
+    """,
+    private=("seen_seq",),
+)
+
+
+SOURCES = schema.table(
+    "sources",
+    "How new each source is, at the last run.",
+    """
+    source_table VARCHAR: the source table
+    newest_event TIMESTAMPTZ: its newest event that was not ahead of the run's clock
+    rows_ahead BIGINT: rows whose time lay ahead of it: a sender's clock or time zone is wrong
+    ahead_until TIMESTAMPTZ: the latest of them; null when there are none
+    """,
+)
+
+
+FILE_STAGES = schema.table(
+    "file_stages",
+    "Which file was read into which staged table, by which stage SQL.",
+    """
+    file_id BIGINT: the file
+    stage VARCHAR: the staged table
+    stage_hash VARCHAR: hash of the stage SQL that read it
+    rows BIGINT: good rows it brought
+    rejected_rows BIGINT: rows set aside with a reason
+    """,
+    published=False,
+)
+
+
+SOURCE_HOURS = schema.table(
+    "source_hours",
+    "Rows of any kind per source file, tenant and hour: tells a quiet hour from a missing one.",
+    """
+    source_table VARCHAR: the source table
+    file_id BIGINT: the file
+    hour TIMESTAMPTZ: start of the hour
+    rows BIGINT: rows whose time lies in it
+    tenant VARCHAR: whose rows they are; null of a file that was read before they were counted so
+    """,
+    published=False,
+)
+
+
+STAGE_HOURS = schema.table(
+    "stage_hours",
+    "Staged rows per file and hour: what an interval's hunt reads.",
+    """
+    stage VARCHAR: the staged table
+    file_id BIGINT: the file
+    hour TIMESTAMPTZ: start of the hour
+    rows BIGINT: staged rows in it
+    min_time TIMESTAMPTZ: earliest of them
+    max_time TIMESTAMPTZ: latest of them
+    """,
+    published=False,
+)
+
+
+STAGE_CHANGES = schema.table(
+    "stage_changes",
+    "The newest staging step that added or removed rows of a staged table, per hour.",
+    """
+    stage VARCHAR: the staged or source table
+    hour TIMESTAMPTZ: start of the hour
+    min_time TIMESTAMPTZ: earliest row ever added or removed in it
+    max_time TIMESTAMPTZ: latest row ever added or removed in it
+    seq BIGINT: the staging step
+    """,
+    published=False,
+)
+
+
+RUN_INTERVALS = schema.table(
+    "run_intervals",
+    "The ledger: one row per detection, hash and interval that was hunted.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of everything in it that can change rows
+    interval_start TIMESTAMPTZ: start of the interval
+    interval_end TIMESTAMPTZ: end of the interval, exclusive
+    state VARCHAR: done, failed or no_data; published as provisional or final when done
+    fingerprint VARCHAR: hash of the files whose rows the hunt could read
+    findings BIGINT: findings the interval holds
+    note VARCHAR: what a reader should know, such as learning until a date
+    seconds DOUBLE: time the hunt took
+    error VARCHAR: why it failed or had no data
+    run_id UUID: the run that hunted it last
+    updated_at TIMESTAMPTZ: when it was hunted last
+    seq BIGINT: the staging step whose rows it saw
+    basis VARCHAR: hash of the counts that its scores followed from; null when it has none
+    """,
+    private=("seq", "basis"),
+)
+
+
+SERIES_COUNTS = schema.table(
+    "series_counts",
+    "Hourly counts of each series, only hours that have any: what baselines are made of.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of the detection
+    series_key VARCHAR: tenant/mailbox
+    hour TIMESTAMPTZ: start of the hour
+    observed DOUBLE: the measure
+    throttled BOOLEAN: recording was cut off in this hour
+    """,
+    published=False,
+)
+
+
+SERIES_SPANS = schema.table(
+    "series_spans",
+    "Which intervals of a series have been counted, and at which staging step.",
+    """
+    detection_id UUID: the detection
+    detection_hash VARCHAR: hash of the detection
+    interval_start TIMESTAMPTZ: start
+    interval_end TIMESTAMPTZ: end
+    seq BIGINT: the staging step whose rows were counted
+    digest VARCHAR: the same while its counts are the same
+    """,
+    published=False,
+)
+
+
+SERIES_POINTS = schema.table(
+    "series_points",
+    "Every scored hour of every series: observed against expected.",
+    """
+    detection_id UUID: the detection
+    series_key VARCHAR: tenant/mailbox; tenant/* is the tenant's own series
+    hour TIMESTAMPTZ: start of the hour
+    observed DOUBLE: the count; null when nothing was observed
+    expected DOUBLE: what history says of this hour
+    upper DOUBLE: the count at which this hour alone would have been flagged
+    score DOUBLE: how far above expected
+    flagged BOOLEAN: part of a finding
+    data_state VARCHAR: observed, no_data, outage or throttled
+    interval_start TIMESTAMPTZ: the interval that scored it
+    interval_end TIMESTAMPTZ: its end
+    """,
+)
