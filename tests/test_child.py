@@ -154,7 +154,7 @@ def test_nothing_is_left_when_it_is_stopped() -> None:
 
 PARENT = """\
 import sys
-from gundog.child import Child
+from gundog.core.child import Child
 from tests.test_child import query
 helper = Child()
 helper.call(query, "select 1")

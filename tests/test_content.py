@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import yaml
@@ -12,9 +13,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gundog.core.errors import ContentError
-from gundog.detections import content, content_folder, stage_sql
+from gundog.detections import (
+    content,
+    content_folder,
+    detection_yaml,
+    source_ddl,
+    stage_sql,
+    table_files,
+)
 from gundog.detections.content import Content
 from gundog.testing import examples
+from gundog.warehouse import statement
 from tests import hostile_files, kit
 
 Edit = Callable[[str, str], Content]
@@ -307,8 +316,8 @@ def test_later_folder_replaces_a_stage_of_an_earlier_one(root: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("call", "module"),
     [
-        ("normalise_command_line(Who).text", "commandline"),
-        ("NORMALISE_command_line(Who).text", "commandline"),
+        ("normalise_command_line(Who).text", "command_lines"),
+        ("NORMALISE_command_line(Who).text", "command_lines"),
         ("normalise_record(Who, 'Id')", "records"),
     ],
 )
@@ -326,7 +335,7 @@ def test_hash_of_a_stage_follows_the_version_of_what_it_calls(
     for other in set(stage_sql.VERSIONS) - {call.partition("(")[0].lower()}:
         monkeypatch.setitem(stage_sql.VERSIONS, other, 99)
     assert hashes() == before
-    monkeypatch.setattr(f"gundog.{module}.normalise", lambda *_: None)
+    monkeypatch.setattr(f"gundog.detections.{module}.normalise", lambda *_: None)
     assert hashes() == before
     monkeypatch.setitem(stage_sql.VERSIONS, call.partition("(")[0].lower(), 99)
 
@@ -360,8 +369,8 @@ def test_loading_cannot_touch_files_even_where_nothing_is_checked(
     """The locked connection is a layer of its own: with no check nothing is read or written."""
     secret, written = tmp_path / "secret.csv", tmp_path / "written.csv"
     secret.write_text("secret\nhush\n")
-    monkeypatch.setattr(content.statement, "check_statement", lambda *_: [])
-    monkeypatch.setattr(content.source_ddl, "read", lambda text, _: text)
+    monkeypatch.setattr(statement, "check_statement", lambda *_: [])
+    monkeypatch.setattr(source_ddl, "read", lambda text, _: text)
     peek = f"(select secret from read_csv('{secret}'))"
     if place == "source":
         text = f"copy (select 1) to '{written}'; create table Evil (Timestamp timestamptz)"
@@ -596,23 +605,25 @@ def test_example_at_the_end_of_the_calendar_says_so(root: Path) -> None:
     assert "at an end of the calendar" in problem
 
 
-@pytest.mark.parametrize("part", ["detection.load", "_load_source", "_load_stage"])
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [(detection_yaml, "load"), (table_files, "_load_source"), (table_files, "_load_stage")],
+)
 def test_error_that_nobody_foresaw_stays_with_its_file(
-    root: Path, monkeypatch: pytest.MonkeyPatch, part: str
+    root: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, part: str
 ) -> None:
     """A defect of gundog's own is no reason to hunt nothing."""
     kit.write_text(root / "detections/more.yaml", "id: x\n")
     kit.write_text(root / "sql/sources/More.sql", kit.SOURCE.replace("Things", "More"))
     kit.write_text(root / "sql/stage/more.sql", kit.STAGE)
-    where, name = (content.detection, "load") if "." in part else (content, part)
-    real = getattr(where, name)
+    real = getattr(module, part)
 
     def failing(*arguments: object) -> object:
         if any("ore." in str(one) for one in arguments):
             raise TypeError("no such thing\nat all")
         return real(*arguments)
 
-    monkeypatch.setattr(where, name, failing)
+    monkeypatch.setattr(module, part, failing)
     loaded = load(root)
 
     assert f"{content_folder.DEFECT} (TypeError: no such thing)" in str(loaded.problems)
