@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import groupby, takewhile
+from itertools import groupby
 from typing import Any
 
 import duckdb
@@ -19,13 +19,12 @@ from gundog.cli.printing import STYLES, hanging, heading, listing, safe, short_t
 from gundog.core import safe_text
 from gundog.core.times import parse_time
 from gundog.core.wording import count
-from gundog.findings import reader
+from gundog.findings import event_rows, reader
 from gundog.warehouse import database
 
 SHOWN_EVIDENCE = 20
-# A command line is shown whole up to this many characters, other values up to VALUE.
-LINE, VALUE = 1000, 400
-COLUMNS = 6
+# A command line is shown whole up to this many characters.
+LINE = 1000
 _ENTITIES = (
     "tenant", "host_name", "account_name", "account_sid", "mailbox", "app_id", "ip_address"
 )  # fmt: skip
@@ -117,25 +116,8 @@ def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -
         if name == "hours" and row["kind"] == "series":
             _hours(console, value)
             continue
-        shown = safe_text.cut(_in_words(value), VALUE)
+        shown = safe_text.cut(event_rows.in_words(value), event_rows.VALUE)
         console.print(Text.assemble((f"  {name}: ", "dim"), hanging(shown)))
-
-
-def _in_words(value: Any) -> str:
-    """A detail as people read it: parts as `app (98% of the excess, 51 records)`."""
-    if isinstance(value, str):
-        return value
-    shares = isinstance(value, list) and all(
-        isinstance(one, dict) and one.keys() == {"value", "records", "share"} for one in value
-    )
-    if shares:
-        return ", ".join(
-            f"{one['value']} ({one['share']:.0%} of the excess, {count(one['records'], 'record')})"
-            for one in value
-        )
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
-        return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False)
 
 
 def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
@@ -229,8 +211,8 @@ def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
     """Events as rows of what differs between them, after what is the same in all."""
     if not events:
         return
-    same, names = _split(events)
-    folder, files = _apart([one["source_file"] or "" for one in events])
+    same, names = event_rows.split(events)
+    folder, files = event_rows.apart([one["source_file"] or "" for one in events])
     days = {f"{one['event_time']:%Y-%m-%d}" for one in events if one["event_time"]}
     day = f"{days.pop()}, " if len(days) == 1 else ""
     console.print(Text(f"  {day}").append_text(hanging(folder)), style="dim")
@@ -241,51 +223,11 @@ def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
         table.add_column(safe(name), overflow="fold")
     for one, file in zip(events, files, strict=True):
         row = {"role": one["role"], **one["event"]}
-        cells = [safe(_cell(row.get(name))) for name in names]
+        cells = [safe(event_rows.cell(row.get(name))) for name in names]
         moment = one["event_time"]
         time = f"{moment:%H:%M:%S}" if day and moment else short_time(moment)
         table.add_row(f"  {time}", *cells, *([safe(file)] if any(files) else []))
     console.print(table)
-
-
-def _apart(files: Sequence[str]) -> tuple[str, list[str]]:
-    """The folder that all files lie in, and the rest of each where it differs from the one before.
-
-    >>> _apart(["lake/h=06/a.parquet", "lake/h=06/a.parquet", "lake/h=07/a.parquet"])
-    ('lake/', ['h=06/a.parquet', '', 'h=07/a.parquet'])
-    >>> _apart(["lake/a.parquet", "lake/a.parquet"])
-    ('lake/a.parquet', ['', ''])
-    """
-    if len(set(files)) == 1:
-        return files[0], [""] * len(files)
-    levels = zip(*(file.split("/") for file in files), strict=False)
-    shared = "".join(f"{some[0]}/" for some in takewhile(lambda some: len(set(some)) == 1, levels))
-    tails = [file[len(shared) :] for file in files]
-    before = [None, *tails]
-    return shared, ["" if one == last else one for one, last in zip(tails, before, strict=False)]
-
-
-def _split(events: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
-    """What all events share, in words, and the columns that tell them apart.
-
-    A column that is different in every event, such as an id, tells nothing and is left out.
-    """
-    rows = [{"role": one["role"], **one["event"]} for one in events]
-    names = [name for name in dict.fromkeys(name for row in rows for name in row)
-             if name not in ("event_id", "event_time", "tenant")]  # fmt: skip
-    values = {name: [_cell(row.get(name)) for row in rows] for name in names}
-    shared = {name: found[0] for name, found in values.items() if len(set(found)) == 1 and found[0]}
-    counts = {name: len(set(found)) for name, found in values.items() if len(set(found)) > 1}
-    telling = [name for name, count in counts.items() if count < len(events) or len(events) < 3]
-    same = ", ".join(f"{name} {value}" for name, value in shared.items())
-    return same, telling[:COLUMNS]
-
-
-def _cell(value: Any) -> str:
-    if value in (None, "", []):
-        return ""
-    shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return safe_text.cut(shown, VALUE // 4)
 
 
 # ---- what became of it ----

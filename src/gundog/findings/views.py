@@ -6,6 +6,11 @@ from pathlib import Path
 
 from gundog.warehouse import database, quoting, tables
 
+# What a finding `f` adds to the risk of whom it names, and the verdicts that add nothing.
+RISK = """coalesce(f.risk_score, case f.severity
+                   when 'critical' then 100 when 'high' then 75 when 'medium' then 50
+                   when 'low' then 25 else 10 end)"""
+HARMLESS = "'false_positive', 'benign', 'test', 'duplicate', 'disregard'"
 VIEWS = {
     "open_findings": (
         "What waits for a person: new or in progress, not suppressed, of stable detections.",
@@ -25,7 +30,7 @@ VIEWS = {
         ("Risk per host, account and mailbox, summed over the 7 and 30 days before the end of the"
         " newest interval hunted: findings of stable detections, open or not, that are not hidden"
         " and that nobody called harmless. Without a riskScore the severity gives one."),
-        """with latest as (
+        f"""with latest as (
                select coalesce(
                    (select max(interval_end) from run_intervals
                     where state in ('provisional', 'final')),
@@ -34,20 +39,18 @@ VIEWS = {
            ),
 
            counted as (
-               select f.*, coalesce(f.risk_score, case f.severity
-                   when 'critical' then 100 when 'high' then 75 when 'medium' then 50
-                   when 'low' then 25 else 10 end) as risk
+               select f.*, {RISK} as risk
                from findings as f inner join detections as d using (detection_id)
                where d.status = 'stable' and f.suppressed_by is null
                and coalesce(f.verdict, '') not in
-                   ('false_positive', 'benign', 'test', 'duplicate', 'disregard')
+                   ({HARMLESS})
            ),
 
            named as (
                select tenant, unnest([
-                   {'kind': 'host', 'name': host_name},
-                   {'kind': 'account', 'name': account_name},
-                   {'kind': 'mailbox', 'name': mailbox}
+                   {{'kind': 'host', 'name': host_name}},
+                   {{'kind': 'account', 'name': account_name}},
+                   {{'kind': 'mailbox', 'name': mailbox}}
                ], recursive := true), finding_id, end_time, risk
                from counted
            )
