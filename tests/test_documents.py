@@ -18,7 +18,7 @@ def said(text: str) -> str:
     """What is wrong with a text, with its line."""
     with pytest.raises(DocumentError) as error:
         documents.load(text)
-    return f"line {error.value.line}: {error.value.what}"
+    return f"line {error.value.line}: {error.value.reason}"
 
 
 def laughs(line: str) -> str:

@@ -437,7 +437,9 @@ def test_a_variable_that_is_used_is_one_problem(
     with pytest.raises(ContentError) as caught:
         load(tmp_path, {}, uses)
 
-    assert {one.key: one.what[8 : one.what.index("}")] for one in caught.value.problems} == wanted
+    assert {
+        one.key: one.reason[8 : one.reason.index("}")] for one in caught.value.problems
+    } == wanted
     with pytest.raises(ContentError) as again:
         require(load(tmp_path, {}, uses=()), uses)
     assert again.value.problems == caught.value.problems

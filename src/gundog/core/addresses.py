@@ -17,5 +17,5 @@ def plain(text: str) -> str:
     >>> plain("203.0.113.9:5001"), plain("[2001:db8::9]:443"), plain("2001:db8::9:443")
     ('203.0.113.9', '2001:db8::9', '2001:db8::9:443')
     """
-    found = _WRITTEN.fullmatch(text)
-    return (found[1] or found[2] or "") if found else text
+    match = _WRITTEN.fullmatch(text)
+    return (match[1] or match[2] or "") if match else text

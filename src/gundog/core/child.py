@@ -184,10 +184,10 @@ class _Served:
     replies: Connection | None = None
 
 
-def at(what: str) -> None:
+def at(activity: str) -> None:
     """Says in the child what it is at now, for whoever asks why it ended; elsewhere nothing."""
     if _Served.replies:
-        _Served.replies.send_bytes(_AT + what.encode(errors="surrogateescape"))
+        _Served.replies.send_bytes(_AT + activity.encode(errors="surrogateescape"))
 
 
 def serve() -> None:

@@ -38,9 +38,9 @@ _QUOTED = re.compile(r"""'(?:[^'\\]|\\.){2,}'|"(?:[^"\\]|\\.){2,}\"""", re.DOTAL
 class DocumentError(ValueError):
     """A YAML text that cannot be read; `line` counts from 1 and is 0 where none is known."""
 
-    def __init__(self, line: int, what: str) -> None:
-        self.line, self.what = line, what
-        super().__init__(what)
+    def __init__(self, line: int, reason: str) -> None:
+        self.line, self.reason = line, reason
+        super().__init__(reason)
 
     @property
     def bare(self) -> str:
@@ -49,7 +49,7 @@ class DocumentError(ValueError):
         >>> DocumentError(1, "the key 'token' stands twice: remove one").bare
         'the key … stands twice: remove one'
         """
-        return _QUOTED.sub("…", self.what)
+        return _QUOTED.sub("…", self.reason)
 
 
 def load(text: str) -> Any:
@@ -65,19 +65,19 @@ def load(text: str) -> Any:
         return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        what = f"holds the control character U+{_code(error):04X}: remove it"
-        raise DocumentError(line, what) from error
+        reason = f"holds the control character U+{_code(error):04X}: remove it"
+        raise DocumentError(line, reason) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        what = error.problem or error.context or "is no YAML"
-        if "another document" in what:
-            what = "holds several documents: keep what stands before the line with ---"
-        raise DocumentError(mark.line + 1 if mark else 0, what) from error
+        reason = error.problem or error.context or "is no YAML"
+        if "another document" in reason:
+            reason = "holds several documents: keep what stands before the line with ---"
+        raise DocumentError(mark.line + 1 if mark else 0, reason) from error
 
 
 def _code(error: yaml.reader.ReaderError) -> int:
-    found = error.character
-    return found if isinstance(found, int) else ord(str(found)[0])
+    character = error.character
+    return character if isinstance(character, int) else ord(str(character)[0])
 
 
 class _Loader(yaml.SafeLoader):
@@ -126,17 +126,17 @@ class _Loader(yaml.SafeLoader):
         self.values += values
         self.characters += characters
         if self.values > MOST_VALUES or self.characters > MOST_CHARACTERS:
-            what = f"{MOST_VALUES:,} values or {MOST_CHARACTERS:,} characters"
-            raise _wrong(f"holds more than {what}, aliases written out: write less", mark)
+            limits = f"{MOST_VALUES:,} values or {MOST_CHARACTERS:,} characters"
+            raise _wrong(f"holds more than {limits}, aliases written out: write less", mark)
 
     def construct_object(self, node: Any, deep: bool = False) -> Any:
         try:
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
             # PyYAML lets through what Python says of a date or number that is none.
-            what = str(error) if node.tag == _TIME and isinstance(error, ValueError) else ""
-            what = what or f"is not {_WORDS.get(node.tag, 'a date or time')}"
-            raise _wrong(f"{what}: correct it, or put it in quotes", node.start_mark) from error
+            reason = str(error) if node.tag == _TIME and isinstance(error, ValueError) else ""
+            reason = reason or f"is not {_WORDS.get(node.tag, 'a date or time')}"
+            raise _wrong(f"{reason}: correct it, or put it in quotes", node.start_mark) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -154,21 +154,21 @@ class _Loader(yaml.SafeLoader):
 def _whole(node: yaml.ScalarNode) -> str:
     """The text of a value, with the surrogates of each pair joined, as in JSON."""
     if node.tag != f"{_PREFIX}str" and len(node.value) > _LONGEST_NUMBER:
-        what = f"is a number or date of {len(node.value)} characters: put it in quotes"
-        raise _wrong(what, node.start_mark)
+        reason = f"is a number or date of {len(node.value)} characters: put it in quotes"
+        raise _wrong(reason, node.start_mark)
     value = str(node.value)
     if not any("\ud800" <= char <= "\udfff" for char in value):
         return value
     try:
         return value.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError as error:
-        what = "holds half of a character (a surrogate such as \\uD800): write the whole one"
-        raise _wrong(what, node.start_mark) from error
+        reason = "holds half of a character (a surrogate such as \\uD800): write the whole one"
+        raise _wrong(reason, node.start_mark) from error
 
 
 def _short(value: str) -> str:
     return repr(value if len(value) <= _LONGEST_NUMBER else value[:_LONGEST_NUMBER] + "…")
 
 
-def _wrong(what: str, mark: Any) -> yaml.constructor.ConstructorError:
-    return yaml.constructor.ConstructorError(None, None, what, mark)
+def _wrong(reason: str, mark: Any) -> yaml.constructor.ConstructorError:
+    return yaml.constructor.ConstructorError(None, None, reason, mark)

@@ -18,14 +18,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Problem:
-    """One thing that is wrong in a file a person wrote, printed as ``path: key: what``."""
+    """One thing that is wrong in a file a person wrote, printed as ``path: key: reason``."""
 
     path: str
     key: str
-    what: str
+    reason: str
 
     def __str__(self) -> str:
-        return ": ".join(part for part in (self.path, self.key, self.what) if part)
+        return ": ".join(part for part in (self.path, self.key, self.reason) if part)
 
 
 class GundogError(Exception):

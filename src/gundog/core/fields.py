@@ -66,7 +66,7 @@ def _parsed(
     except DocumentError as error:
         where = f"line {error.line}" if error.line else ""
         problems.append(
-            Problem(shown, where, f"cannot be read: {error.bare if secret else error.what}")
+            Problem(shown, where, f"cannot be read: {error.bare if secret else error.reason}")
         )
     except InputError as error:
         problems.append(Problem(shown, "", str(error)))
@@ -134,7 +134,7 @@ class Fields:
         path: str,
         problems: list[Problem],
         prefix: str = "",
-        known: Collection[str] = (),
+        allowed: Collection[str] = (),
         secret: bool = False,
         bounded: bool = True,
     ) -> None:
@@ -144,24 +144,24 @@ class Fields:
         if not isinstance(data, dict):
             self.problem("", f"holds {self.said(data)}: write keys and values")
         for number, key in enumerate(self.data, 1):
-            if known and key not in known:
-                self._unknown_key(number, key, known)
+            if allowed and key not in allowed:
+                self._unknown_key(number, key, allowed)
 
-    def _unknown_key(self, number: int, key: Any, known: Collection[str]) -> None:
-        name, what = brief_name(key), unknown(brief_name(key), known, "key", self.secret)
-        if self.secret and not what.endswith("?"):  # it is like none: it may be anything
-            self.problem("", f"key {number} of {len(self.data)} {what}")
+    def _unknown_key(self, number: int, key: Any, allowed: Collection[str]) -> None:
+        name, reason = brief_name(key), unknown(brief_name(key), allowed, "key", self.secret)
+        if self.secret and not reason.endswith("?"):  # it is like none: it may be anything
+            self.problem("", f"key {number} of {len(self.data)} {reason}")
         else:
-            self.problem(name, what)
+            self.problem(name, reason)
 
     def said(self, value: Any) -> str:
         """A value as a problem shows it."""
         return _kind(value) if self.secret else brief(value)
 
-    def problem(self, key: str, what: str) -> None:
+    def problem(self, key: str, reason: str) -> None:
         """Notes a problem with the value of `key`."""
         name = ".".join(part for part in (self.prefix, key) if part)
-        self.problems.append(Problem(self.path, plain_key(name) if self.secret else name, what))
+        self.problems.append(Problem(self.path, plain_key(name) if self.secret else name, reason))
 
     def _take(self, key: str, types: type | tuple[type, ...], want: str, default: Any) -> Any:
         value = self.data.get(key)
@@ -185,22 +185,22 @@ class Fields:
     def texts(self, key: str, default: Any = ()) -> tuple[str, ...]:
         """A list of texts; one text alone is a list of one, and one that must be there has any."""
         value = self._take(key, (list, str), "a list of texts", default)
-        found = [value] if isinstance(value, str) else list(value or ())
-        if not all(isinstance(one, str) for one in found):
+        texts = [value] if isinstance(value, str) else list(value or ())
+        if not all(isinstance(text, str) for text in texts):
             self.problem(key, f"is {self.said(value)}: write a list of texts")
             return ()
-        for one in found:
-            self._check_text(key, one)
-        if default is ... and value is not None and not any(one.strip() for one in found):
+        for text in texts:
+            self._check_text(key, text)
+        if default is ... and value is not None and not any(text.strip() for text in texts):
             self.problem(key, "is empty: write a list of texts")
-        return tuple(one.strip() for one in found)
+        return tuple(text.strip() for text in texts)
 
     def _check_text(self, key: str, value: Any) -> None:
         if not self.bounded:
             return
         if isinstance(value, str) and len(value) > LONGEST:
-            what = f"has {len(value):,} characters: write at most {LONGEST:,}"
-            self.problem(key, what)
+            reason = f"has {len(value):,} characters: write at most {LONGEST:,}"
+            self.problem(key, reason)
         elif isinstance(value, str) and "\0" in value:
             self.problem(key, "holds the character U+0000: remove it")
 
@@ -264,18 +264,18 @@ class Fields:
         """A list; empty when absent."""
         return list(self._take(key, list, "a list", []))
 
-    def inner(self, key: str, known: Collection[str], data: Any = None) -> Fields:
+    def inner(self, key: str, allowed: Collection[str], data: Any = None) -> Fields:
         """The fields of a nested mapping."""
         prefix = ".".join(part for part in (self.prefix, key) if part)
         nested = self.data.get(key) if data is None else data
-        return Fields(nested, self.path, self.problems, prefix, known, self.secret, self.bounded)
+        return Fields(nested, self.path, self.problems, prefix, allowed, self.secret, self.bounded)
 
 
 def _tuple(types: type | tuple[type, ...]) -> tuple[type, ...]:
     return types if isinstance(types, tuple) else (types,)
 
 
-def unknown(name: str, known: Collection[str], kind: str, secret: bool = False) -> str:
+def unknown(name: str, allowed: Collection[str], kind: str, secret: bool = False) -> str:
     """The sentence for a name nobody knows, with the nearest one that is known.
 
     With `secret` the name is not in it.
@@ -283,10 +283,10 @@ def unknown(name: str, known: Collection[str], kind: str, secret: bool = False) 
     >>> unknown("freqency", ["frequency", "lookback"], "key")
     'is no known key: did you mean frequency?'
     """
-    texts, name = [str(one) for one in known], brief_name(name)
-    near = difflib.get_close_matches(name.lower(), [one.lower() for one in texts], n=1)
+    texts, name = [str(value) for value in allowed], brief_name(name)
+    near = difflib.get_close_matches(name.lower(), [text.lower() for text in texts], n=1)
     if near:
-        match = next(one for one in texts if one.lower() == near[0])
+        match = next(text for text in texts if text.lower() == near[0])
         return f"is no known {kind}: did you mean {match}?"
     shown = "" if secret else f"{name!r} "
     return f"{shown}is no known {kind}: use one of {', '.join(sorted(texts))}"

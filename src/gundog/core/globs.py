@@ -31,10 +31,10 @@ def matcher(pattern: str) -> Callable[[str], bool]:
             return False
         for piece in middle:
             # The earliest place leaves most for the pieces that follow, so no other is tried.
-            found = folded.find(piece, at, end)
-            if found < 0:
+            place = folded.find(piece, at, end)
+            if place < 0:
                 return False
-            at = found + len(piece)
+            at = place + len(piece)
         return True
 
     return fits

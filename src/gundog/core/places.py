@@ -32,10 +32,10 @@ def folder(path: Path) -> None:
         StoreError: when it cannot be made.
     """
     try:
-        missing = [one for one in (path, *path.parents) if not one.exists()]
-        for one in reversed(missing):
-            one.mkdir(exist_ok=True)
-            one.chmod(FOLDER | one.stat().st_mode & _SETGID)
+        missing = [place for place in (path, *path.parents) if not place.exists()]
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            place.chmod(FOLDER | place.stat().st_mode & _SETGID)
         path.mkdir(exist_ok=True)  # says what is wrong where it is no folder
     except OSError as error:
         raise unusable(path, error) from error

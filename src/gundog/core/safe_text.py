@@ -81,7 +81,7 @@ def for_terminal(text: str) -> str:
     """
     if text.isprintable():
         return text
-    return "".join(one if _seen(one) else _escape(one) for one in text)
+    return "".join(char if _seen(char) else _escape(char) for char in text)
 
 
 def _seen(char: str) -> bool:
@@ -149,7 +149,7 @@ def _plain(char: str) -> str:
     if char.isascii() or char == _CUT:
         return char
     plain = unicodedata.normalize("NFKC", char)
-    return plain if any("!" <= one <= "~" for one in plain) else char
+    return plain if any("!" <= char <= "~" for char in plain) else char
 
 
 def _defang(text: str) -> str:
@@ -179,7 +179,7 @@ def for_markdown(text: str, limit: int = MESSAGE_LIMIT) -> str:
     'a&#124;b &#60;script&#62;'
     """
     safe = cut(_defang(_one_line(cut(text, limit))), limit)
-    return _PUNCTUATION.sub(lambda found: f"&#{ord(found[0])};", safe)
+    return _PUNCTUATION.sub(lambda match: f"&#{ord(match[0])};", safe)
 
 
 def for_csv(cell: object) -> str:

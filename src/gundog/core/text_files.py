@@ -40,8 +40,8 @@ def find(folder: Path, endings: Collection[str], deep: bool = False) -> Found:
     for path in sorted(_entries(folder, deep, wrong)):
         if path.suffix not in endings:
             continue
-        if what := problem(path):
-            wrong.append((path, what))
+        if reason := problem(path):
+            wrong.append((path, reason))
         else:
             files.append(path)
     return Found(tuple(files), tuple(wrong))
@@ -50,8 +50,10 @@ def find(folder: Path, endings: Collection[str], deep: bool = False) -> Found:
 def _entries(folder: Path, deep: bool, wrong: list[tuple[Path, str]]) -> Iterator[Path]:
     def unread(error: OSError) -> None:
         why = error.strerror or type(error).__name__
-        what = f"is a folder that cannot be opened ({why}): let this account read it, or remove it"
-        wrong.append((Path(error.filename or folder), what))
+        reason = (
+            f"is a folder that cannot be opened ({why}): let this account read it, or remove it"
+        )
+        wrong.append((Path(error.filename or folder), reason))
 
     if not folder.is_dir():
         wrong.append((folder, "is no folder: make it one, or remove it"))
@@ -91,8 +93,8 @@ def read(path: Path, most: int = MOST_BYTES) -> str:
         InputError: when it is no file that can be read, is too large, or is not UTF-8; without
             the path.
     """
-    if what := problem(path):
-        raise InputError(f"cannot be read: {what}")
+    if reason := problem(path):
+        raise InputError(f"cannot be read: {reason}")
     try:
         with path.open("rb") as file:
             data = file.read(most + 1)

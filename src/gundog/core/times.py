@@ -93,10 +93,10 @@ def last_complete(now: datetime, frequency: timedelta) -> Interval:
 
 def hull(intervals: Iterable[Interval]) -> Interval | None:
     """The smallest interval that holds all of them; None when there are none."""
-    found = list(intervals)
-    if not found:
+    parts = list(intervals)
+    if not parts:
         return None
-    return Interval(min(one.start for one in found), max(one.end for one in found))
+    return Interval(min(part.start for part in parts), max(part.end for part in parts))
 
 
 def parse_duration(text: str) -> timedelta:

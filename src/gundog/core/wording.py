@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 
-def count(number: int, what: str) -> str:
+def count(number: int, noun: str) -> str:
     """A number with the word for one thing, or for several.
 
     >>> count(1, "problem"), count(0, "hour of series"), count(1200, "entry")
     ('1 problem', '0 hours of series', '1,200 entries')
     """
-    return f"{number:,} {what if number == 1 else several(what)}"
+    return f"{number:,} {noun if number == 1 else several(noun)}"
 
 
-def several(what: str) -> str:
+def several(noun: str) -> str:
     """The word for several things; of `file of the lake` the first word changes.
 
     >>> several("staged row"), several("day")
     ('staged rows', 'days')
     """
-    head, of, rest = what.partition(" of ")
+    head, of, rest = noun.partition(" of ")
     ending = "ies" if head.endswith("y") and head[-2] not in "aeiou" else head[-1] + "s"
     return head[:-1] + ending + of + rest

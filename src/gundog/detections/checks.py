@@ -49,12 +49,12 @@ def column_name_problems(
     """Problems with the columns that a SELECT returns: their number and names."""
     columns, seen = tuple(columns), set[str]()
     if len(columns) > _MOST_COLUMNS:
-        what = f"returns {len(columns):,} columns: name those that are needed, up to"
-        yield Problem(where, "", f"{what} {_MOST_COLUMNS:,}")
+        reason = f"returns {len(columns):,} columns: name those that are needed, up to"
+        yield Problem(where, "", f"{reason} {_MOST_COLUMNS:,}")
         return
     for name, _ in columns:
-        if what := quoting.column_problem(name):
-            yield Problem(where, "", f"{name[:40]!r} {what}")
+        if reason := quoting.column_problem(name):
+            yield Problem(where, "", f"{name[:40]!r} {reason}")
         elif quoting.folded(name) == own:
             yield Problem(where, name, "is gundog's own: rename the column")
         elif quoting.folded(name) in seen:
@@ -113,14 +113,16 @@ def column_problems(
         hours |= dict.fromkeys(series.by)
     if series and not join:
         hours |= dict.fromkeys(loaded.identity)
-    known = _check_columns(con, loaded, sql, f"sql/{loaded.sql}", read, hours or matches, problems)
+    returned = _check_columns(
+        con, loaded, sql, f"sql/{loaded.sql}", read, hours or matches, problems
+    )
     if series and join and not problems:
         file = f"sql/{series.join}"
-        known = _check_columns(con, loaded, join, file, read, matches, problems)
+        returned = _check_columns(con, loaded, join, file, read, matches, problems)
     elif series:
-        known |= _SERIES_TITLE
+        returned |= _SERIES_TITLE
     bound = not any(problem.key == "" for problem in problems)
-    return problems + (_template_problems(loaded, known) if bound else [])
+    return problems + (_template_problems(loaded, returned) if bound else [])
 
 
 def _check_columns(
@@ -136,8 +138,8 @@ def _check_columns(
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     params = bind_params(loaded.params, moment, moment + timedelta(days=1), moment)
     if loaded.series:
-        one = {**dict.fromkeys(loaded.series.by, ""), "hour": moment, loaded.series.measure: 0.0}
-        params["flagged"] = [{**one, "anomalies": 0.0, "score": 0.0, "baseline": 0.0}]
+        hour = {**dict.fromkeys(loaded.series.by, ""), "hour": moment, loaded.series.measure: 0.0}
+        params["flagged"] = [{**hour, "anomalies": 0.0, "score": 0.0, "baseline": 0.0}]
     params = {name: value for name, value in params.items() if name in statement.parameters(sql)}
     try:
         columns = dict(columns_of(con, f"select * from ({stage_sql.strip(sql)})", params))
@@ -159,19 +161,21 @@ def _check_columns(
     return set(columns)
 
 
-def _template_problems(loaded: Detection, known: set[str]) -> list[Problem]:
+def _template_problems(loaded: Detection, returned: set[str]) -> list[Problem]:
     """Problems with columns named by the title, entity mappings and suppression."""
     findings = {column.name for column in tables.FINDINGS.columns}
     named = [("title", name) for name in template_fields(loaded.title)]
-    named += [("entityMappings", name) for one in loaded.entities for _, name in one.columns]
+    named += [("entityMappings", name) for entity in loaded.entities for _, name in entity.columns]
     if loaded.suppression:
         named += [("suppression.groupBy", name) for name in loaded.suppression.group_by]
     return [
         Problem(
-            loaded.shown, key, f"names {brief(name)}: {unknown(name, known | findings, 'column')}"
+            loaded.shown,
+            key,
+            f"names {brief(name)}: {unknown(name, returned | findings, 'column')}",
         )
         for key, name in named
-        if name not in known | findings
+        if name not in returned | findings
     ]
 
 
@@ -197,5 +201,5 @@ def _bind_message(error: duckdb.Error, read: tuple[Stage, ...]) -> str:
 def first_line(error: BaseException) -> str:
     """The first line, and what DuckDB thinks was meant."""
     first = str(error).strip().splitlines()[0]
-    _, found, candidates = statement.message(error).partition("; candidates: ")
-    return first.rstrip("!") + found + candidates
+    _, separator, candidates = statement.message(error).partition("; candidates: ")
+    return first.rstrip("!") + separator + candidates

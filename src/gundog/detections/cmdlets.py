@@ -45,14 +45,14 @@ def run_by(line: str) -> tuple[Run, ...]:
     ['get-help', 'remove-item']
     """
     code = shells.code_of_process(command_lines.plain_lines(line))
-    return tuple(_read(code, 0).found)
+    return tuple(_read(code, 0).runs)
 
 
 @dataclass(frozen=True)
-class _Found:
+class _Reading:
     """What reading a text gave, and whether it runs its own words."""
 
-    found: list[Run]
+    runs: list[Run]
     executes: bool = False
 
 
@@ -121,10 +121,10 @@ class _Reader:
     calls: bool = False
 
 
-def _read(text: str, depth: int, *, is_executed: bool = False) -> _Found:
+def _read(text: str, depth: int, *, is_executed: bool = False) -> _Reading:
     """The cmdlets that a text runs as PowerShell; with `is_executed` also those in its strings."""
     if depth > _DEPTH:
-        return _Found([Run(name.lower(), "") for name in cmdlet_words.NAMES.findall(text)])
+        return _Reading([Run(name.lower(), "") for name in cmdlet_words.NAMES.findall(text)])
     reader, at = _Reader(text, depth, is_executed), 0
     while at < len(text):
         token = cmdlet_words.TOKEN.match(text, at)
@@ -140,7 +140,7 @@ def _read(text: str, depth: int, *, is_executed: bool = False) -> _Found:
         reader.executes = True
     if reader.executes or is_executed:
         _execute(reader)
-    return _Found(list(_arranged(reader)), reader.executes)
+    return _Reading(list(_arranged(reader)), reader.executes)
 
 
 def _arranged(reader: _Reader) -> Iterator[Run]:
@@ -160,18 +160,18 @@ def _execute(reader: _Reader) -> None:
         ):
             continue
         if said.is_string:
-            found = _read(said.text, reader.depth + 1, is_executed=True)
-            _take(reader, said.start, said.end, found)
+            inner = _read(said.text, reader.depth + 1, is_executed=True)
+            _take(reader, said.start, said.end, inner)
         else:
             names = [name.lower() for name in cmdlet_words.NAMES.findall(said.text)]
-            _take(reader, said.start, said.end, _Found([Run(name, "") for name in names]))
+            _take(reader, said.start, said.end, _Reading([Run(name, "") for name in names]))
 
 
-def _take(reader: _Reader, start: int, end: int, inner: _Found) -> None:
+def _take(reader: _Reader, start: int, end: int, inner: _Reading) -> None:
     """Adds what was found in a part of the text."""
     reader.executes = reader.executes or inner.executes
-    for number, run in enumerate(inner.found, 1):
-        behind = end if number == len(inner.found) else None
+    for number, run in enumerate(inner.runs, 1):
+        behind = end if number == len(inner.runs) else None
         reader.places.append(_Place(start, behind, run.name, run.arguments))
 
 
@@ -241,8 +241,8 @@ def _on_string(reader: _Reader, token: re.Match[str]) -> int:
     elif shells.is_shell(content) and not cmdlet_words.asks(level.by):
         return _start_shell(reader, level, token)
     elif inside and not cmdlet_words.asks(level.by) and not cmdlet_words.tells(level.by):
-        found = _read(inside, reader.depth + 1, is_executed=reader.is_executed)
-        _take(reader, token.start(), token.end(), found)
+        inner = _read(inside, reader.depth + 1, is_executed=reader.is_executed)
+        _take(reader, token.start(), token.end(), inner)
     elif cmdlet_words.NAMES.search(content):
         reader.said.append(_Said(token.start(), token.end(), content, level.by, is_string=True))
     return token.end()
@@ -327,8 +327,8 @@ def _start_shell(reader: _Reader, level: _Level, token: re.Match[str]) -> int:
         reader.executes = True
     end = _end_of_command(reader.text, token.end())
     code = shells.code(token[0], reader.text[token.end() : end])
-    found = _read(code, reader.depth + 1, is_executed=reader.is_executed)
-    _take(reader, token.start(), end, found)
+    inner = _read(code, reader.depth + 1, is_executed=reader.is_executed)
+    _take(reader, token.start(), end, inner)
     return end
 
 

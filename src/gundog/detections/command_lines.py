@@ -256,8 +256,8 @@ def _decode(value: str) -> str | None:
 def _is_readable(text: str) -> bool:
     # Other base64 read as UTF-16 hardly ever has four ASCII characters in a row, while text that
     # is padded with another script to look unreadable still has them in its commands.
-    found = _READABLE.search(text)
-    return found is not None and (len(found[0]) == 4 or found.start() == 0)
+    match = _READABLE.search(text)
+    return match is not None and (len(match[0]) == 4 or match.start() == 0)
 
 
 def _strip_marks(text: str) -> str:

@@ -86,8 +86,8 @@ class Content:
 
     def hunt(self, name: str) -> Hunt:
         """The hunt of the detection with this id or file stem; InputError when there is none."""
-        found = detection.find(self.detections, name)
-        return next(hunt for hunt in self.hunts if hunt.detection is found)
+        wanted = detection.find(self.detections, name)
+        return next(hunt for hunt in self.hunts if hunt.detection is wanted)
 
 
 def load(
@@ -144,14 +144,14 @@ def _load_hunts(
     claims = []
     places = detection_files.find(where, partial(content_folder.shown, root=root), problems)
     for place in places:
-        found: list[Problem] = []
+        own_problems: list[Problem] = []
         override = overrides.get(place.stem)
         hunt = None
         if watch.passes(place.path, place.shown, problems):
-            hunt = _load_detection(con, place, where, stages, override, found)
+            hunt = _load_detection(con, place, where, stages, override, own_problems)
         if hunt:
             loaded[place.path] = hunt
-        problems += found
+        problems += own_problems
         key = hunt.detection.id if hunt else detection.claimed_id(place.path)
         claims.append(Claim(place, key, hunt is not None))
     kept, doubled = detection_files.contest(claims)
@@ -201,10 +201,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _without(texts: Iterable[str], problem: Problem) -> Problem:
-    what = problem.what
+    reason = problem.reason
     for text in sorted(texts, key=len, reverse=True):
-        what = what.replace(repr(text)[1:-1], "…").replace(text, "…")
-    return Problem(problem.path, problem.key, what)
+        reason = reason.replace(repr(text)[1:-1], "…").replace(text, "…")
+    return Problem(problem.path, problem.key, reason)
 
 
 def _load_hunt(
@@ -239,13 +239,15 @@ def _read_sql(
 ) -> str | None:
     """The text of a SQL file that a detection names; None when it is not there or refused."""
     if not _is_sql_name(name):
-        what = f"{brief(name)} is no file below sql/: write letters A to Z, digits and _, then .sql"
-        problems.append(Problem(loaded.shown, key, what))
+        reason = (
+            f"{brief(name)} is no file below sql/: write letters A to Z, digits and _, then .sql"
+        )
+        problems.append(Problem(loaded.shown, key, reason))
         return None
     path = next((f / "sql" / name for f in where if os.path.lexists(f / "sql" / name)), None)
     if not path:
-        what = f"sql/{name} is not there: write it or correct the name"
-        problems.append(Problem(loaded.shown, key, what))
+        reason = f"sql/{name} is not there: write it or correct the name"
+        problems.append(Problem(loaded.shown, key, reason))
         return None
     sql = content_folder.text_of(path, f"sql/{name}", problems)
     if sql is None:
@@ -253,7 +255,7 @@ def _read_sql(
     refused = statement.check_statement(sql, set(stages), f"sql/{name}")
     if not refused:
         refused = _for_stages_only(sql)
-    problems += [Problem(f"sql/{name}", "", what) for what in refused]
+    problems += [Problem(f"sql/{name}", "", reason) for reason in refused]
     return None if refused else sql
 
 
@@ -270,7 +272,7 @@ def _is_sql_name(name: str) -> bool:
     """True for a name that stays below sql/, in folders or not."""
     stem, dot, ending = name.rpartition(".")
     parts = stem.split("/")
-    fits = len(stem) <= _LONGEST_PATH and all(len(one) <= quoting.LONGEST for one in parts)
+    fits = len(stem) <= _LONGEST_PATH and all(len(part) <= quoting.LONGEST for part in parts)
     return dot + ending == ".sql" and fits and all(map(quoting.is_word, parts))
 
 

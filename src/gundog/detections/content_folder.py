@@ -22,8 +22,8 @@ def builtin() -> Path:
 
 def folders(names: Iterable[str], root: Path) -> tuple[Path, ...]:
     """The content folders that gundog.yaml names, each once."""
-    found = [builtin() if name == "builtin" else (root / name).resolve() for name in names]
-    return tuple(dict.fromkeys(folder.resolve() for folder in found))
+    paths = [builtin() if name == "builtin" else (root / name).resolve() for name in names]
+    return tuple(dict.fromkeys(folder.resolve() for folder in paths))
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ def sql_files(
     where: Iterable[Path], below: str, root: Path | None, problems: list[Problem]
 ) -> dict[str, Path]:
     """SQL files by stem; a later folder's wins."""
-    found: dict[str, Path] = {}
+    paths: dict[str, Path] = {}
     for folder in where:
         listed = text_files.find(folder / below, (".sql",))
-        problems += [Problem(shown(path, root), "", what) for path, what in listed.wrong]
-        found |= {path.stem: path for path in listed.files}
-    return found
+        problems += [Problem(shown(path, root), "", reason) for path, reason in listed.wrong]
+        paths |= {path.stem: path for path in listed.files}
+    return paths
 
 
 def text_of(path: Path, where: str, problems: list[Problem]) -> str | None:
@@ -73,8 +73,8 @@ def text_of(path: Path, where: str, problems: list[Problem]) -> str | None:
 
 def defect_of(where: str, error: Exception) -> Problem:
     first = (str(error).strip().splitlines() or [""])[0]
-    what = f"{type(error).__name__}: {brief_name(first)}"
-    return Problem(where, "", f"cannot be used, {DEFECT} ({what}): report it with the file")
+    summary = f"{type(error).__name__}: {brief_name(first)}"
+    return Problem(where, "", f"cannot be used, {DEFECT} ({summary}): report it with the file")
 
 
 # Reads every file and tells nobody.

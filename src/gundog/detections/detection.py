@@ -146,8 +146,8 @@ def claimed_id(path: Path) -> str:
 
 def param(fields: Fields, key: str, value: Any) -> Any:
     if not _is_param(value):
-        what = f"is {fields.said(value)}: write a number, a text, a duration or a list of them"
-        fields.problem(key, what)
+        reason = f"is {fields.said(value)}: write a number, a text, a duration or a list of them"
+        fields.problem(key, reason)
         return value
     if not isinstance(value, str):
         return value
@@ -174,8 +174,8 @@ def _is_param(value: Any) -> bool:
 def check_repeat(fields: Fields) -> None:
     every, times = fields.duration("every"), fields.integer("times", ..., 1, _MOST_TIMES)
     if isinstance(times, int) and 1 <= times <= _MOST_TIMES and every * times > MOST:
-        what = f"spans {format_duration(every * times)}: {bounds(timedelta(), MOST)}"
-        fields.problem("times", what)
+        reason = f"spans {format_duration(every * times)}: {bounds(timedelta(), MOST)}"
+        fields.problem("times", reason)
 
 
 def times(event: Mapping[str, Any]) -> int:
@@ -194,9 +194,8 @@ def find(detections: tuple[Detection, ...], name: str) -> Detection:
     for detection in detections:
         if name in (detection.id, detection.stem):
             return detection
-    raise InputError(
-        f"--detection {name}: {unknown(name, [one.stem for one in detections], 'detection')}"
-    )
+    stems = [detection.stem for detection in detections]
+    raise InputError(f"--detection {name}: {unknown(name, stems, 'detection')}")
 
 
 def repeated(event: Mapping[str, Any]) -> list[dict[str, Any]]:

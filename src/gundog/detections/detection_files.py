@@ -48,19 +48,19 @@ def find(
         shown: a path as people know it.
         problems: grows by what lies there and is no such file.
     """
-    found = []
+    places = []
     for folder in where:
         listed = text_files.find(folder / FOLDER, _ENDINGS, deep=True)
-        problems += [Problem(shown(path), "", what) for path, what in listed.wrong]
+        problems += [Problem(shown(path), "", reason) for path, reason in listed.wrong]
         names = set(listed.files)
         for path in listed.files:
             other = path.with_suffix(".yaml")
             if path != other and other in names:
-                what = f"stands beside {other.name}, which is read instead: remove one of them"
-                problems.append(Problem(shown(path), "", what))
+                reason = f"stands beside {other.name}, which is read instead: remove one of them"
+                problems.append(Problem(shown(path), "", reason))
                 continue
-            found.append(Place(folder, path, shown(path)))
-    return found
+            places.append(Place(folder, path, shown(path)))
+    return places
 
 
 def contest(claims: Sequence[Claim]) -> tuple[frozenset[Path], tuple[Problem, ...]]:
@@ -73,7 +73,9 @@ def contest(claims: Sequence[Claim]) -> tuple[frozenset[Path], tuple[Problem, ..
     """
     kept: list[Claim] = []
     for claim in claims:
-        if claim.works and not any(_same_id(claim, one) or _same_stem(claim, one) for one in kept):
+        if claim.works and not any(
+            _same_id(claim, winner) or _same_stem(claim, winner) for winner in kept
+        ):
             kept.append(claim)
     problems = [
         problem
@@ -81,23 +83,23 @@ def contest(claims: Sequence[Claim]) -> tuple[frozenset[Path], tuple[Problem, ..
         if claim not in kept
         for problem in _lost(claim, [*kept, *claims[:number]])
     ]
-    return frozenset(one.place.path for one in kept), tuple(problems)
+    return frozenset(claim.place.path for claim in kept), tuple(problems)
 
 
 def _lost(claim: Claim, others: Sequence[Claim]) -> Iterable[Problem]:
-    by_id = next((one for one in others if _same_id(claim, one)), None)
-    by_stem = next((one for one in others if _same_stem(claim, one)), None)
+    by_id = next((other for other in others if _same_id(claim, other)), None)
+    by_stem = next((other for other in others if _same_stem(claim, other)), None)
     if by_id:
-        what = f"is also the id of {by_id.place.shown}: make a new one"
-        yield Problem(claim.place.shown, "id", what)
+        reason = f"is also the id of {by_id.place.shown}: make a new one"
+        yield Problem(claim.place.shown, "id", reason)
     if by_stem:
-        what = f"has the name of {by_stem.place.shown}: rename one of them"
-        yield Problem(claim.place.shown, "", what)
+        reason = f"has the name of {by_stem.place.shown}: rename one of them"
+        yield Problem(claim.place.shown, "", reason)
 
 
-def _same_id(one: Claim, other: Claim) -> bool:
-    return one.id == other.id != ""
+def _same_id(claim: Claim, other: Claim) -> bool:
+    return claim.id == other.id != ""
 
 
-def _same_stem(one: Claim, other: Claim) -> bool:
-    return one.place.stem == other.place.stem
+def _same_stem(claim: Claim, other: Claim) -> bool:
+    return claim.place.stem == other.place.stem

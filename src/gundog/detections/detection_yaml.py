@@ -63,18 +63,18 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
         problems: grows by every problem found.
         override: what `overrides` in gundog.yaml says of this detection, if anything.
     """
-    found: list[Problem] = []
-    data = _convert(read_yaml(path, shown, found), override, found)
+    own_problems: list[Problem] = []
+    data = _convert(read_yaml(path, shown, own_problems), override, own_problems)
     detection = None
     if data:
-        known = _KEYS | _IGNORED | {"enabled"}
+        keys = _KEYS | _IGNORED | {"enabled"}
         # gundog.yaml may have a password in the wrong place, and so has what it overrides.
         detection = _read(
-            Fields(data, shown, found, known=known, secret=bool(override)), path, shown
+            Fields(data, shown, own_problems, allowed=keys, secret=bool(override)), path, shown
         )
-        _cross_check(detection, found)
-    problems += found
-    return None if found else detection
+        _cross_check(detection, own_problems)
+    problems += own_problems
+    return None if own_problems else detection
 
 
 def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
@@ -149,21 +149,22 @@ def _uuid(fields: Fields) -> str:
 
 
 def _tactics(fields: Fields) -> tuple[str, ...]:
-    named = tuple(_TACTIC_ALIASES.get(one, one) for one in fields.texts("tactics"))
-    for one in named:
-        if one not in detection.TACTICS:
+    named = tuple(_TACTIC_ALIASES.get(name, name) for name in fields.texts("tactics"))
+    for tactic in named:
+        if tactic not in detection.TACTICS:
             fields.problem(
-                "tactics", f"{brief_name(one)}: {unknown(one, detection.TACTICS, 'tactic')}"
+                "tactics", f"{brief_name(tactic)}: {unknown(tactic, detection.TACTICS, 'tactic')}"
             )
     return named
 
 
 def _techniques(fields: Fields) -> tuple[str, ...]:
     named = fields.texts("relevantTechniques")
-    for one in named:
-        if not re.fullmatch(r"T\d{4}(\.\d{3})?", one):
+    for technique in named:
+        if not re.fullmatch(r"T\d{4}(\.\d{3})?", technique):
             fields.problem(
-                "relevantTechniques", f"{brief(one)} is no technique: write T1114 or T1114.002"
+                "relevantTechniques",
+                f"{brief(technique)} is no technique: write T1114 or T1114.002",
             )
     return named
 
@@ -188,8 +189,8 @@ def _entities(fields: Fields) -> tuple[EntityMapping, ...]:
         inner = fields.inner(name, ("entityType", "fieldMappings"), item)
         columns = []
         for place, pair in enumerate(inner.items("fieldMappings")):
-            one = inner.inner(f"fieldMappings.{place}", ("identifier", "columnName"), pair)
-            columns.append((one.text("identifier"), one.text("columnName")))
+            mapping = inner.inner(f"fieldMappings.{place}", ("identifier", "columnName"), pair)
+            columns.append((mapping.text("identifier"), mapping.text("columnName")))
         mappings.append(EntityMapping(inner.text("entityType"), tuple(columns)))
     return tuple(mappings)
 
@@ -254,7 +255,7 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
         interval = _example_interval(inner)
         if inner.data.get("findings") is None:
             inner.problem("findings", "is missing: write [] when nothing must be found")
-        found = _mappings(inner, "findings", inner.items("findings"))
+        findings = _mappings(inner, "findings", inner.items("findings"))
         events = {
             str(table): _mappings(inner, f"events.{brief_name(table)}", rows)
             for table, rows in inner.mapping("events").items()
@@ -267,7 +268,7 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
                 "events", f"are more than {detection.MOST_REPEATED:,}: repeat them less often"
             )
         if interval:
-            read.append(Example(inner.text("name"), interval, events, found))
+            read.append(Example(inner.text("name"), interval, events, findings))
     return tuple(read)
 
 
@@ -288,7 +289,7 @@ def _mappings(fields: Fields, key: str, rows: Any) -> tuple[Mapping[str, Any], .
 def _example_interval(fields: Fields) -> Interval | None:
     ends = fields.items("interval")
     try:
-        start, end = (parse_time(one) for one in ends)
+        start, end = (parse_time(end) for end in ends)
         interval = Interval(start, end)
     except (ValueError, AttributeError, InputError):
         fields.problem("interval", f"is {brief(ends)}: write [start, end], two times in UTC")
@@ -302,8 +303,8 @@ def _example_interval(fields: Fields) -> Interval | None:
 def _cross_check(detection: Detection, problems: list[Problem]) -> None:
     """Problems that only show when several keys are read together."""
 
-    def problem(key: str, what: str) -> None:
-        problems.append(Problem(detection.shown, key, what))
+    def problem(key: str, reason: str) -> None:
+        problems.append(Problem(detection.shown, key, reason))
 
     for name, value in detection.params.items():
         if (

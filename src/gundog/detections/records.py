@@ -42,10 +42,10 @@ def normalise(text: str, names: str) -> str:
     """
     try:
         value = _parse(text, names)
-        found = _record(value, names, _LEVELS)
+        record = _record(value, names, _LEVELS)
     except (ValueError, RecursionError):
         return text
-    return text if found is None else json.dumps(found, separators=(",", ":"))
+    return text if record is None else json.dumps(record, separators=(",", ":"))
 
 
 def _parse(text: str, names: str) -> Any:
@@ -73,13 +73,13 @@ def _refuse(word: str) -> NoReturn:
 
 def _named(pairs: list[tuple[str, Any]], spelled: dict[str, str]) -> dict[str, Any]:
     """An object with its keys spelled as asked; of a key that stands twice the first counts."""
-    found: dict[str, Any] = {}
+    first_values: dict[str, Any] = {}
     for key, value in pairs:
-        found.setdefault(key, value)
+        first_values.setdefault(key, value)
     renamed: dict[str, Any] = {}
-    for key, value in found.items():
+    for key, value in first_values.items():
         name = spelled.get(key.lower(), key)
-        renamed.setdefault(key if name in found else name, value)
+        renamed.setdefault(key if name in first_values else name, value)
     return renamed
 
 
@@ -96,4 +96,4 @@ def _record(value: Any, names: str, levels: int) -> dict[str, Any] | None:
         return None
     wrapped = (inner for key, inner in value.items() if key.lower() in _WRAPPERS)
     opened = (_record(inner, names, levels) for inner in wrapped)
-    return next((one for one in opened if one is not None), value)
+    return next((record for record in opened if record is not None), value)

@@ -29,12 +29,12 @@ def by_values(key: str) -> tuple[str, ...]:
     >>> by_values("a%2Fb/5%25"), by_values("/")
     (('a/b', '5%'), ('', ''))
     """
-    return tuple(one.replace("%2F", "/").replace("%25", "%") for one in key.split("/"))
+    return tuple(part.replace("%2F", "/").replace("%25", "%") for part in key.split("/"))
 
 
 def is_total(key: Sequence[str]) -> bool:
     """True for a tenant's own series."""
-    return len(key) > 1 and all(one == TOTAL for one in key[1:])
+    return len(key) > 1 and all(part == TOTAL for part in key[1:])
 
 
 def tenant_of(hunt: Hunt, key: Sequence[str]) -> str | None:

@@ -53,8 +53,8 @@ def inside(text: str) -> str:
     >>> inside("cmd.exe /c powershell dir")
     'powershell dir'
     """
-    found = _INSIDE.search(text)
-    return "" if found is None else code_of_process(text[found.start(1) :])
+    match = _INSIDE.search(text)
+    return "" if match is None else code_of_process(text[match.start(1) :])
 
 
 def code_of_process(line: str) -> str:
@@ -85,11 +85,11 @@ def code(shell: str, arguments: str) -> str:
 
 def _code_of_cmd(arguments: str) -> str:
     at = 0
-    while found := _CMD_SWITCH.match(arguments, at):
-        if found[1].lower() in "ckr":
-            at = found.end(1)
+    while switch := _CMD_SWITCH.match(arguments, at):
+        if switch[1].lower() in "ckr":
+            at = switch.end(1)
             break
-        at = found.end()
+        at = switch.end()
     text = arguments[at:].strip()
     if not text.startswith('"'):
         return text
@@ -100,15 +100,15 @@ def _code_of_cmd(arguments: str) -> str:
 
 def _code_of_powershell(arguments: str) -> str:
     at = 0
-    while found := _SWITCH.match(arguments, at):
-        name, at = (found[2] or found[3]).lower(), found.end()
+    while switch := _SWITCH.match(arguments, at):
+        name, at = (switch[2] or switch[3]).lower(), switch.end()
         if name == "ec" or "encodedcommand".startswith(name):
             return arguments[at:].strip(" \"'\n")
         if "command".startswith(name) or name in ("k", "r"):
             break
         if "file".startswith(name):
             return _behind_script(arguments, at)
-        if any(one.startswith(name) for one in _WITH_VALUE):
+        if any(option.startswith(name) for option in _WITH_VALUE):
             value = _VALUE.match(arguments, at)
             at = value.end() if value else at
     return _unquoted(arguments[at:])

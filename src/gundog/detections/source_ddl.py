@@ -81,12 +81,12 @@ each a name and a type
 def _tokens(text: str) -> Iterator[_Token]:
     place = 0
     while place < len(text):
-        found = _TOKEN.match(text, place)
-        if not found:
+        match = _TOKEN.match(text, place)
+        if not match:
             raise QueryError(f"holds {text[place]!r} where nothing such may be: {_PLAIN}")
-        if found.lastgroup != "blank":
-            yield _Token(found.lastgroup or "", found[0])
-        place = found.end()
+        if match.lastgroup != "blank":
+            yield _Token(match.lastgroup or "", match[0])
+        place = match.end()
 
 
 _PLAIN = "write plain columns, each a name and a type"
@@ -114,8 +114,8 @@ class _Reader:
         if self._peek().text == ";":
             self._next()
         if self._peek() is not _END:
-            what = f"holds {_shown(self._peek())} behind its table"
-            raise QueryError(f"{what}: {wanted} and nothing else")
+            reason = f"holds {_shown(self._peek())} behind its table"
+            raise QueryError(f"{reason}: {wanted} and nothing else")
         return f"create table {quoting.name(self._table)} {columns}"
 
     def _columns(self) -> str:
@@ -123,8 +123,8 @@ class _Reader:
         text = self._between(lambda: self._column(seen))
         folded = [quoting.folded(name) for name in seen]
         for name in seen:
-            if what := quoting.column_problem(name):
-                raise QueryError(f"{name[:40]!r} {what}")
+            if reason := quoting.column_problem(name):
+                raise QueryError(f"{name[:40]!r} {reason}")
             if folded.count(quoting.folded(name)) > 1:
                 raise QueryError(f"has the column {name!r} twice: remove one")
         return text
@@ -134,8 +134,8 @@ class _Reader:
         seen.append(name)
         kind = self._type()
         if self._peek().text not in (",", ")"):
-            what = f"holds {_shown(self._peek())} behind the type of {name!r}"
-            raise QueryError(f"{what}: {_PLAIN}")
+            reason = f"holds {_shown(self._peek())} behind the type of {name!r}"
+            raise QueryError(f"{reason}: {_PLAIN}")
         return f"{quoting.name(name)} {kind}"
 
     def _type(self) -> str:
@@ -158,13 +158,13 @@ class _Reader:
         return ""
 
     def _dimensions(self) -> str:
-        found = ""
+        dimensions = ""
         while self._peek().text == "[":
             self._next()
             size = self._next().text if self._peek().kind == "number" else ""
             self._must("]")
-            found += f"[{size}]"
-        return found
+            dimensions += f"[{size}]"
+        return dimensions
 
     def _field(self) -> str:
         return f"{quoting.name(self._name())} {self._type()}"
@@ -175,13 +175,13 @@ class _Reader:
         if self._depth > _DEEPEST:
             raise QueryError(f"nests types more than {_DEEPEST} deep: read the column as json")
         self._must("(")
-        found = [part()]
+        parts = [part()]
         while self._peek().text == ",":
             self._next()
-            found.append(part())
+            parts.append(part())
         self._must(")")
         self._depth -= 1
-        return f"({', '.join(found)})"
+        return f"({', '.join(parts)})"
 
     def _name(self) -> str:
         token = self._next()

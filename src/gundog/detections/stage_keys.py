@@ -20,7 +20,10 @@ def parse(sql: str) -> Keys:
     (('mailbox',), ('host', 'device'))
     """
     text = " ".join(_told(sql))
-    keys = (tuple(dict.fromkeys(map(str.strip, one.split("|")))) for one in text.split(","))
+    keys = (
+        tuple(dict.fromkeys(map(str.strip, alternatives.split("|"))))
+        for alternatives in text.split(",")
+    )
     return tuple(dict.fromkeys(keys)) if text.strip() else ()
 
 
@@ -30,10 +33,10 @@ def _told(sql: str) -> list[str]:
     for line in sql.lstrip("\ufeff").splitlines():
         if not line.startswith("--"):
             break
-        found = _LINE.fullmatch(line.rstrip())
+        first_line = _LINE.fullmatch(line.rstrip())
         more = _NEXT_LINE.fullmatch(line.rstrip()) if told else None
-        if found and not told:
-            told.append(found[1].strip())
+        if first_line and not told:
+            told.append(first_line[1].strip())
         elif more:
             told.append(more[1].strip())
         elif told:

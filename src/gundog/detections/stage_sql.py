@@ -90,7 +90,9 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
         return {"text": plain, "steps": list(steps)}
 
     def run(text: str) -> list[dict[str, str]]:
-        return [{"name": one.name, "arguments": one.arguments} for one in cmdlets.run_by(text)]
+        return [
+            {"name": cmdlet.name, "arguments": cmdlet.arguments} for cmdlet in cmdlets.run_by(text)
+        ]
 
     con.create_function(
         _NORMALISE,

@@ -23,16 +23,16 @@ def load_sources(
 ) -> dict[str, Source]:
     sources: dict[str, Source] = {}
     for name, path in content_folder.sql_files(where, "sql/sources", root, problems).items():
-        found: list[Problem] = []
+        own_problems: list[Problem] = []
         if not watch.passes(path, content_folder.shown(path, root), problems):
             continue
         source = None
         try:
-            source = _load_source(con, name, path, content_folder.shown(path, root), found)
+            source = _load_source(con, name, path, content_folder.shown(path, root), own_problems)
         except Exception as error:  # as of a detection
-            found.append(content_folder.defect_of(content_folder.shown(path, root), error))
-        problems += found
-        if source and not found:
+            own_problems.append(content_folder.defect_of(content_folder.shown(path, root), error))
+        problems += own_problems
+        if source and not own_problems:
             sources[name] = source
     return sources
 
@@ -53,8 +53,8 @@ def _load_source(
         problems.append(Problem(where, "", str(error)))
         return None
     except duckdb.Error as error:
-        what = f"{checks.first_line(error)}: write one CREATE TABLE {name} (…)"
-        problems.append(Problem(where, "", what))
+        reason = f"{checks.first_line(error)}: write one CREATE TABLE {name} (…)"
+        problems.append(Problem(where, "", reason))
         return None
     if "Timestamp" not in dict(columns):
         problems.append(Problem(where, "Timestamp", "is missing: every source has one"))
@@ -64,10 +64,10 @@ def _load_source(
 def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Problem]:
     """Problems with the name of a source or staged table, which is its file's."""
     if not quoting.is_word(name):
-        what = f"{name!r} is no table name: rename the file with letters A to Z, digits and _"
-        yield Problem(where, "", what)
+        reason = f"{name!r} is no table name: rename the file with letters A to Z, digits and _"
+        yield Problem(where, "", reason)
         return
-    taken = {quoting.folded(one) for one in others} | {table.name for table in tables.TABLES}
+    taken = {quoting.folded(other) for other in others} | {table.name for table in tables.TABLES}
     if quoting.folded(name) in taken or statement.is_system((name,)):
         yield Problem(where, "", f"{name!r} is taken by another table: rename the file")
 
@@ -82,21 +82,21 @@ def load_stages(
 ) -> dict[str, Stage]:
     stages: dict[str, Stage] = {}
     for name, path in content_folder.sql_files(where, "sql/stage", root, problems).items():
-        found: list[Problem] = []
+        own_problems: list[Problem] = []
         others = {*sources, *stages}
         if not watch.passes(path, content_folder.shown(path, root), problems):
             continue
         stage = None
         try:
             stage = _load_stage(
-                con, name, path, content_folder.shown(path, root), sources, others, found
+                con, name, path, content_folder.shown(path, root), sources, others, own_problems
             )
-            if stage and not found:
+            if stage and not own_problems:
                 stage_sql.create_stage(con, stage)
         except Exception as error:  # as of a detection
-            found.append(content_folder.defect_of(content_folder.shown(path, root), error))
-        problems += found
-        if stage and not found:
+            own_problems.append(content_folder.defect_of(content_folder.shown(path, root), error))
+        problems += own_problems
+        if stage and not own_problems:
             stages[name] = stage
     return stages
 
@@ -115,7 +115,7 @@ def _load_stage(
         return None
     problems += _name_problems(where, name, others)
     problems += [
-        Problem(where, "", what) for what in statement.check_statement(sql, set(sources), where)
+        Problem(where, "", reason) for reason in statement.check_statement(sql, set(sources), where)
     ]
     if problems:
         return None
@@ -137,7 +137,9 @@ def _load_stage(
             problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
     problems += checks.column_name_problems(where, columns)
     keys = stage_keys.parse(sql)
-    problems += [Problem(where, "Keys", what) for what in stage_keys.problems(keys, dict(columns))]
+    problems += [
+        Problem(where, "Keys", reason) for reason in stage_keys.problems(keys, dict(columns))
+    ]
     return Stage(
         name, where, sql, read[0], stage_sql.stage_hash(sql, sources[read[0]]), columns, keys
     )

@@ -42,8 +42,8 @@ def footer(file: Any) -> Any:
         pa.ArrowException: when its footer is none, or names a column in bytes that are no UTF-8.
     """
     try:
-        found = pq.ParquetFile(file)
-        schema = found.schema_arrow
+        opened = pq.ParquetFile(file)
+        schema = opened.schema_arrow
     except UnicodeDecodeError as error:
         named = error.object.decode("utf-8", "backslashreplace")
         raise pa.ArrowInvalid(
@@ -54,13 +54,13 @@ def footer(file: Any) -> Any:
             raise
         raise pa.ArrowInvalid(f"not a parquet file that can be read: {error}") from error
     del schema
-    return found
+    return opened
 
 
 def schema(file: Any) -> pa.Schema:
     """The schema in a file's footer; raises as `footer` does."""
-    with footer(file) as found:
-        return found.schema_arrow
+    with footer(file) as opened:
+        return opened.schema_arrow
 
 
 def named(names: Sequence[str], described: Sequence[tuple[str, str]]) -> tuple[Column, ...]:
@@ -92,9 +92,9 @@ def find(names: Sequence[str], source: str, name: str, aliases: Mapping[str, str
         DoubledColumnError: when several may be meant.
     """
     for wanted in dict.fromkeys((aliases.get(name, name), name)):
-        exact = [place for place, one in enumerate(names) if one == wanted]
+        exact = [place for place, spelled in enumerate(names) if spelled == wanted]
         folded = wanted.lower()
-        like = exact or [place for place, one in enumerate(names) if one.lower() == folded]
+        like = exact or [place for place, spelled in enumerate(names) if spelled.lower() == folded]
         if len(like) > 1:
             both = " and ".join(sorted({names[place] for place in like}))
             raise DoubledColumnError(
@@ -114,12 +114,12 @@ def is_plain(names: Sequence[str]) -> bool:
 
 def leaves(schema: pa.Schema) -> list[range]:
     """For each column, the places of the parquet leaf columns that it is made of."""
-    found, start = list[range](), 0
+    places, start = list[range](), 0
     for field in schema:
         end = start + _count_leaves(field.type)
-        found.append(range(start, end))
+        places.append(range(start, end))
         start = end
-    return found
+    return places
 
 
 def _count_leaves(kind: pa.DataType) -> int:

@@ -54,8 +54,8 @@ def local_copy(
     path = paths[file.lake_path]
     location = file.location or file.path
     if _is_on_disk(path):
-        with _local(file, location, tmp_dir) as found:
-            yield found
+        with _local(file, location, tmp_dir) as copy:
+            yield copy
         return
     store = filesystem(path, os.environ if environ is None else environ)
     target = _scratch_name(tmp_dir)
@@ -88,10 +88,10 @@ def check_unchanged(file: FileVersion, paths: Sequence[LakePath]) -> None:
     if not _is_on_disk(paths[file.lake_path]):
         return  # its copy was checked when it was made
     try:
-        found = Path(file.location or file.path).stat()
+        status = Path(file.location or file.path).stat()
     except OSError as error:
         raise _gone(file) from error
-    if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns):
+    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
         raise _changed(file)
 
 

@@ -44,7 +44,7 @@ def hours(path: Path, column: str) -> dict[int, Span] | None:
     if not pa.types.is_timestamp(kind) or kind.tz is None or kind.unit not in _UNITS:
         return None
     place, unit = columns.leaves(schema)[field].start, _UNITS[kind.unit]
-    found: dict[int, Span] = {}
+    spans: dict[int, Span] = {}
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if not group.num_rows:
@@ -55,10 +55,10 @@ def hours(path: Path, column: str) -> dict[int, Span] | None:
         first, last = told.min_raw * unit, told.max_raw * unit
         if first // HOUR_US != last // HOUR_US:
             return None
-        one = found.setdefault(first // HOUR_US, Span(0, first, last))
-        one.rows += group.num_rows
-        one.first, one.last = min(one.first, first), max(one.last, last)
-    return found
+        span = spans.setdefault(first // HOUR_US, Span(0, first, last))
+        span.rows += group.num_rows
+        span.first, span.last = min(span.first, first), max(span.last, last)
+    return spans
 
 
 def single(path: Path, column: str) -> str | None:
@@ -77,7 +77,7 @@ def single(path: Path, column: str) -> str | None:
     field = schema.get_field_index(column)  # -1 also where two have the name
     if field < 0 or pa.types.is_nested(schema.field(field).type):
         return None
-    place, found = columns.leaves(schema)[field].start, set[str]()
+    place, texts = columns.leaves(schema)[field].start, set[str]()
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
         if not group.num_rows:
@@ -86,11 +86,11 @@ def single(path: Path, column: str) -> str | None:
         if not (told and told.has_null_count):
             return None
         if told.null_count == group.num_rows:
-            found.add(NOTHING)
+            texts.add(NOTHING)
             continue
         if told.null_count or not told.has_min_max or told.min != told.max:
             return None
         if not isinstance(told.min, str):
             return None
-        found.add(told.min)
-    return found.pop() if len(found) == 1 else None if found else NOTHING
+        texts.add(told.min)
+    return texts.pop() if len(texts) == 1 else None if texts else NOTHING

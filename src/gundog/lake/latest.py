@@ -55,15 +55,15 @@ def newest_files(
     Raises:
         StoreError: when a store cannot be listed. A folder that is not there holds no files.
     """
-    found: dict[tuple[str, str | None, str], FileVersion] = {}
+    files_by_place: dict[tuple[str, str | None, str], FileVersion] = {}
     has_all = True
     for index, path in enumerate(paths):
         scheme = split_uri(path.template)[0]
         files, is_all = _newest_of_path(source, index, path, root, environ)
         has_all = has_all and is_all
         for file in files:
-            found.setdefault((scheme, path.endpoint, file.location), file)
-    return sorted(found.values(), key=_age, reverse=True), has_all
+            files_by_place.setdefault((scheme, path.endpoint, file.location), file)
+    return sorted(files_by_place.values(), key=_age, reverse=True), has_all
 
 
 def _age(file: FileVersion) -> tuple[float, int, str]:
@@ -94,8 +94,8 @@ def _newest_of_path(
                 shown = shown_place(layout, location)
                 files.append(file_version.version_of(source, index, path, shown, info, covers))
             else:
-                found = waiting.setdefault(min(end, covers.end) if covers else end, [])
-                found.append(_past_plain_names(layout, location, depth))
+                folders = waiting.setdefault(min(end, covers.end) if covers else end, [])
+                folders.append(_past_plain_names(layout, location, depth))
     return files, True
 
 
@@ -113,9 +113,9 @@ def _opened(
 ) -> Iterator[tuple[Any, str, int, Interval | None]]:
     """What folders hold that fits the template: entry, place, depth and the time it names."""
     start, last = len(layout.base.rstrip("/")) + 1, len(layout.segments)
-    one = partial(object_store.shown_entries, store, layout, recursive=False)
+    list_folder = partial(object_store.shown_entries, store, layout, recursive=False)
     listings = object_store.in_threads(
-        one, [folder for folder, _ in folders], in_threads=not layout.is_local
+        list_folder, [folder for folder, _ in folders], in_threads=not layout.is_local
     )
     for (_, above), entries in zip(folders, listings, strict=True):
         depth = above + 1
@@ -177,11 +177,11 @@ def _entries(store: Any, folder: str, shown: str) -> dict[str, bool]:
     """The names in a folder, and whether each is a folder itself."""
     if not object_store.lists_folders(store):
         below = len(folder.rstrip("/")) + 1
-        found = [
+        places = [
             place[below:]
             for place, _ in object_store.entries_of(store, folder, shown, recursive=True)
         ]
-        return {name.partition("/")[0]: "/" in name for name in found}
+        return {name.partition("/")[0]: "/" in name for name in places}
     return {
         location.rpartition("/")[2]: info.type == fs.FileType.Directory
         for location, info in object_store.entries_of(store, folder, shown, recursive=False)

@@ -101,7 +101,7 @@ def finest_field(fields: set[str]) -> str:
         fields = fields | {"%d"}
     if "%y" in fields:
         fields = fields | {"%Y"}
-    return next((one for one in ("%M", "%H", "%d", "%m", "%Y") if one in fields), "")
+    return next((field for field in ("%M", "%H", "%d", "%m", "%Y") if field in fields), "")
 
 
 def covered_time(match: re.Match[str], grain: str) -> Interval | None:
@@ -126,10 +126,10 @@ def known_time(match: re.Match[str], fields: set[str]) -> Interval | None:
     """
     order = ("%Y", "%m", "%d", "%H", "%M")
     grain = finest_field(fields)
-    known = (
+    implied = (
         fields | ({"%Y"} if "%y" in fields else set()) | ({"%m", "%d"} if "%j" in fields else set())
     )
-    is_whole = bool(grain) and known.issuperset(order[: order.index(grain)])
+    is_whole = bool(grain) and implied.issuperset(order[: order.index(grain)])
     return covered_time(match, grain) if is_whole else None
 
 

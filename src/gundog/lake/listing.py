@@ -56,13 +56,13 @@ def list_files(
     Raises:
         StoreError: when a store cannot be listed. A folder that is not there holds no files.
     """
-    found: dict[tuple[str, str | None, str], FileVersion] = {}
+    files_by_place: dict[tuple[str, str | None, str], FileVersion] = {}
     for index, path in enumerate(paths):
         wanted = span[path.partition_by] if isinstance(span, Mapping) else span
         scheme = split_uri(path.template)[0]
         for file in list_path(source, index, path, wanted, root, environ):
-            found.setdefault((scheme, path.endpoint, file.location), file)
-    return sorted(found.values(), key=lambda file: file.path)
+            files_by_place.setdefault((scheme, path.endpoint, file.location), file)
+    return sorted(files_by_place.values(), key=lambda file: file.path)
 
 
 def list_path(
@@ -102,37 +102,37 @@ def _listed(store: Any, layout: Layout, span: Interval | None) -> Iterator[tuple
     if not object_store.lists_folders(store):
         depth = next((i for i, part in enumerate(layout.segments[:depth]) if "*" in part), depth)
         patterns = {pattern[:depth] for pattern in patterns}
-    known: dict[str, list[str]] = {}
+    subfolders: dict[str, list[str]] = {}
     folders = sorted(
-        {folder for pattern in patterns for folder in _expand(store, layout, pattern, known)}
+        {folder for pattern in patterns for folder in _expand(store, layout, pattern, subfolders)}
     )
-    one = partial(
+    list_folder = partial(
         object_store.shown_entries, store, layout, recursive=len(layout.segments) - depth > 1
     )
-    for entries in object_store.in_threads(one, folders, in_threads=not layout.is_local):
+    for entries in object_store.in_threads(list_folder, folders, in_threads=not layout.is_local):
         yield from entries
 
 
 def _expand(
-    store: Any, layout: Layout, pattern: Iterable[str], known: dict[str, list[str]]
+    store: Any, layout: Layout, pattern: Iterable[str], subfolders: dict[str, list[str]]
 ) -> list[str]:
-    """The folders that a rendered pattern stands for; `known` keeps what was listed for stars."""
-    found = [layout.base.rstrip("/")]
+    """The folders that a rendered pattern stands for; stars are looked up once, in `subfolders`."""
+    folders = [layout.base.rstrip("/")]
     for segment in pattern:
         if "*" not in segment:
-            found = [f"{folder}/{segment}" for folder in found]
+            folders = [f"{folder}/{segment}" for folder in folders]
             continue
         shape = name_pattern([segment.replace("%", "%%")])
-        for folder in found:
-            if folder not in known:
+        for folder in folders:
+            if folder not in subfolders:
                 entries = object_store.shown_entries(store, layout, folder, recursive=False)
-                known[folder] = [
+                subfolders[folder] = [
                     location for location, info in entries if info.type == fs.FileType.Directory
                 ]
-        found = [
+        folders = [
             location
-            for folder in found
-            for location in known[folder]
+            for folder in folders
+            for location in subfolders[folder]
             if shape.fullmatch(location.rpartition("/")[2])
         ]
-    return found
+    return folders

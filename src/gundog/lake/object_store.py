@@ -128,8 +128,8 @@ def _azure(authority: str, endpoint: str | None, anonymous: bool, key: str | Non
         if host:
             query |= {"blob_storage_authority": host, "dfs_storage_authority": host}
             query |= {"enable_tls": str(scheme == "https").lower()}
-        found, _ = fs.FileSystem.from_uri(f"abfss://{authority}/?{urlencode(query)}")
-        return found
+        store, _ = fs.FileSystem.from_uri(f"abfss://{authority}/?{urlencode(query)}")
+        return store
     options = {"account_name": authority.partition("@")[2].partition(".")[0], "account_key": key}
     if host:
         options |= {"blob_storage_authority": host, "dfs_storage_authority": host}

@@ -43,7 +43,7 @@ def copy(remote: Any, target: Path, columns: Collection[str]) -> None:
     footer = _footer(remote, size)
     parsed = file_columns.footer(pa.BufferReader(_MARK + footer))
     wanted = needed_ranges(parsed, columns, size - len(footer))
-    pieces = [piece for one in _merged(wanted) for piece in _pieces(one)]
+    pieces = [piece for merged in _merged(wanted) for piece in _pieces(merged)]
     with target.open("wb") as local, ThreadPoolExecutor(_PARALLEL_READS) as pool:
         local.truncate(size)
         os.pwrite(local.fileno(), footer, size - len(footer))
@@ -55,8 +55,8 @@ def _footer(remote: Any, size: int) -> bytes:
     """The file's last bytes: its metadata, their length and the mark."""
     end = _read_piece(remote, (max(size - _FOOTER_BYTES, 0), size))
     if end[-4:] != _MARK:
-        what = "it is encrypted" if end[-4:] == b"PARE" else "it does not end as one"
-        raise pa.ArrowInvalid(f"not a parquet file that can be read: {what}")
+        reason = "it is encrypted" if end[-4:] == b"PARE" else "it does not end as one"
+        raise pa.ArrowInvalid(f"not a parquet file that can be read: {reason}")
     length = int.from_bytes(end[-8:-4], "little") + 8
     if length > size:
         raise pa.ArrowInvalid("not a parquet file that can be read: its footer is cut off")
@@ -93,7 +93,7 @@ def needed_ranges(file: Any, columns: Collection[str], end: int) -> list[Range]:
         for leaf in range(group.num_columns):
             chunk = group.column(leaf)
             starts = [chunk.data_page_offset, chunk.dictionary_page_offset or 0]
-            start = min(one for one in starts if one)
+            start = min(offset for offset in starts if offset)
             stop = start + chunk.total_compressed_size
             last = max(last, stop)
             if leaf in leaves:
@@ -113,13 +113,13 @@ def _merged(ranges: Iterable[Range]) -> list[Range]:
     >>> _merged([(500_000, 500_010), (0, 4), (4, 1000)])
     [(0, 1000), (500000, 500010)]
     """
-    found: list[Range] = []
+    merged: list[Range] = []
     for start, end in sorted(ranges):
-        if found and start <= found[-1][1] + _GAP_BYTES:
-            found[-1] = found[-1][0], max(end, found[-1][1])
+        if merged and start <= merged[-1][1] + _GAP_BYTES:
+            merged[-1] = merged[-1][0], max(end, merged[-1][1])
         else:
-            found.append((start, end))
-    return found
+            merged.append((start, end))
+    return merged
 
 
 def _pieces(whole: Range) -> Iterator[Range]:

@@ -54,10 +54,10 @@ def split_uri(template: str) -> tuple[str, str, str]:
     >>> split_uri("lake/*.parquet")
     ('', '', 'lake/*.parquet')
     """
-    found = re.fullmatch(r"([^/]*?)://([^/]*)(?:/(.*))?", template, re.DOTALL)
-    if not found:
+    match = re.fullmatch(r"([^/]*?)://([^/]*)(?:/(.*))?", template, re.DOTALL)
+    if not match:
         return "", "", template
-    return found[1].lower(), found[2], found[3] or ""
+    return match[1].lower(), match[2], match[3] or ""
 
 
 def template_problems(template: str) -> Iterator[str]:
@@ -91,22 +91,22 @@ def _authority_problems(scheme: str, authority: str) -> Iterator[str]:
 
 
 def _field_problems(path: str) -> Iterator[str]:
-    found = [token[1:] for token in template_tokens(path) if token.startswith("%")]
-    for name in sorted(set(found)):
+    fields = [token[1:] for token in template_tokens(path) if token.startswith("%")]
+    for name in sorted(set(fields)):
         if name not in [*TIME_FIELDS, "%"]:
             yield (
                 f"holds %{name}, which is no known field: use %Y %y %m %d %j %H %M,"
                 " and %% for a percent sign"
             )
-    year = {"Y", "y"} & set(found)
-    day = "j" in found or {"m", "d"} <= set(found)
+    year = {"Y", "y"} & set(fields)
+    day = "j" in fields or {"m", "d"} <= set(fields)
     needs = {
         "m": (bool(year), "%Y"),
         "j": (bool(year), "%Y"),
-        "d": (bool(year) and "m" in found, "%Y and %m"),
+        "d": (bool(year) and "m" in fields, "%Y and %m"),
         "H": (bool(year) and day, "%Y, %m and %d"),
-        "M": (bool(year) and day and "H" in found, "%Y, %m, %d and %H"),
+        "M": (bool(year) and day and "H" in fields, "%Y, %m, %d and %H"),
     }
     for name, (met, wanted) in needs.items():
-        if name in found and not met:
+        if name in fields and not met:
             yield f"holds %{name} but not the fields above it: add {wanted}"

@@ -37,16 +37,16 @@ _HINTS = (
 )
 
 
-def store_error(shown: str, what: str, error: Exception) -> StoreError:
+def store_error(shown: str, failure: str, error: Exception) -> StoreError:
     """What a store's error means, in one line with what to do.
 
     Args:
         shown: the file or folder, as people name it.
-        what: what failed, such as `cannot be read`.
+        failure: what failed, such as `cannot be read`.
         error: what the store's client raised.
     """
     reason = " ".join(str(error).split())
-    return StoreError(f"{shown}: {what}: {_meaning(reason) or _with_hint(reason)}")
+    return StoreError(f"{shown}: {failure}: {_meaning(reason) or _with_hint(reason)}")
 
 
 def _meaning(reason: str) -> str | None:
@@ -57,6 +57,6 @@ def _with_hint(reason: str) -> str:
     return f"{reason}: {_first(_HINTS, reason) or 'run `gundog check --lake`'}"
 
 
-def _first(known: tuple[tuple[str, str], ...], reason: str) -> str | None:
-    found = (said for pattern, said in known if re.search(pattern, reason, re.IGNORECASE))
-    return next(found, None)
+def _first(meanings: tuple[tuple[str, str], ...], reason: str) -> str | None:
+    meaning = (said for pattern, said in meanings if re.search(pattern, reason, re.IGNORECASE))
+    return next(meaning, None)

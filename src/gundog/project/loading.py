@@ -47,7 +47,7 @@ def load(
     while True:
         seconds = max(_LEAST_SECONDS, _SECONDS - 2 * len(skip))
         try:
-            found: Content = helper.call(
+            loaded: Content = helper.call(
                 _read, where, overrides, root, skip, memory=memory, seconds=seconds
             )
         except (LateError, EndedError) as error:
@@ -57,7 +57,7 @@ def load(
                 raise ContentError([problem]) from error
             skip[error.at] = why
         else:
-            return found
+            return loaded
 
 
 def _read(

@@ -52,9 +52,10 @@ def load_settings(
     """
     loaded = settings.load(root, environ, uses)
     problems = [
-        Problem(settings.FILE, plain_key(f"notify.{channel.name}.url"), what)
+        Problem(settings.FILE, plain_key(f"notify.{channel.name}.url"), reason)
         for place, channel in enumerate(loaded.notify)
-        if f"notify.{place}.url" not in loaded.unset and (what := services.url_problem(channel.url))
+        if f"notify.{place}.url" not in loaded.unset
+        and (reason := services.url_problem(channel.url))
     ]
     if problems:
         raise ContentError(problems)
@@ -80,14 +81,16 @@ def load_project(
     """
     loaded = load_settings(root, environ, uses)
     excepted = exceptions.load(loaded.root)
-    found = _load_content(loaded, helper)
-    known, wrong = acknowledged.load(loaded.root)
+    loaded_content = _load_content(loaded, helper)
+    acknowledgements, wrong = acknowledged.load(loaded.root)
     wrong = (*excepted.problems, *wrong)
-    if not found.problems:  # what does not load may be what an entry names
-        names = [(one.id, one.stem) for one in found.detections]
+    if not loaded_content.problems:  # what does not load may be what an entry names
+        names = [(detection.id, detection.stem) for detection in loaded_content.detections]
         wrong += exceptions.check_names(excepted, names)
-        wrong += acknowledged.check_names(known, found.sources, found.stages)
-    return Project(loaded, found, environ, excepted, known, wrong)
+        wrong += acknowledged.check_names(
+            acknowledgements, loaded_content.sources, loaded_content.stages
+        )
+    return Project(loaded, loaded_content, environ, excepted, acknowledgements, wrong)
 
 
 def _load_content(loaded: Settings, helper: child.Child | None) -> Content:

@@ -88,8 +88,8 @@ def load(
     if problems:
         raise ContentError(variables.masked(problem, used) for problem in problems)
     expanded = variables.expand(data, "", environ, used, unset, problems)
-    settings = _read(Fields(expanded, FILE, problems, known=_KEYS, secret=True), root)
-    problems = [one for one in problems if not _follows(one, unset)]
+    settings = _read(Fields(expanded, FILE, problems, allowed=_KEYS, secret=True), root)
+    problems = [problem for problem in problems if not _follows(problem, unset)]
     always = {key.partition(".")[0] for key in unset} - MAY_BE_UNSET
     problems += _lacking(unset, {*uses, *always})
     if problems:
@@ -106,7 +106,7 @@ def require(settings: Settings, keys: Collection[str]) -> None:
 def _follows(problem: Problem, unset: Mapping[str, Sequence[str]]) -> bool:
     """Whether a problem is only that the value of a variable is not known."""
     return any(
-        _within(problem.key, key) or any(f"${{{name}}}" in problem.what for name in names)
+        _within(problem.key, key) or any(f"${{{name}}}" in problem.reason for name in names)
         for key, names in unset.items()
     )
 
@@ -222,8 +222,8 @@ def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
     if value in (None, "", [], {}):
         fields.problem(key, "is empty: write a path")
     elif isinstance(value, list):
-        for place, one in enumerate(value):
-            yield from _lake_path(fields, f"{key}.{place}", one)
+        for place, item in enumerate(value):
+            yield from _lake_path(fields, f"{key}.{place}", item)
     else:
         yield from _lake_path(fields, key, value)
 
@@ -295,7 +295,7 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             tags=inner.texts("tags"),
             tenants=inner.texts("tenants"),
         )
-        if channel.name and channel.name in [one.name for one in channels]:
+        if channel.name and channel.name in [channel.name for channel in channels]:
             inner.problem("name", "stands twice: name each channel once")
         channels.append(channel)
     if channels and all(channel.tenants for channel in channels):
@@ -347,15 +347,15 @@ def _file(fields: Fields, key: str, default: str, root: Path) -> Path:
 
 def _size(fields: Fields, key: str, default: str) -> int:
     text = fields.text(key, default) or default
-    found = _SIZE.fullmatch(text)
-    if not found:
+    match = _SIZE.fullmatch(text)
+    if not match:
         fields.problem(key, "is no size: write one such as 4GB or 800MB")
         return _BYTES_PER_THREAD
-    base = 1024 if found[3] else 1000
-    if len(found[1]) > _DIGITS:
+    base = 1024 if match[3] else 1000
+    if len(match[1]) > _DIGITS:
         fields.problem(key, "is more than any machine has: write a size such as 4GB or 800MB")
         return _BYTES_PER_THREAD
-    size = int(float(found[1]) * base ** ("KMGT".index(found[2].upper()) + 1))
+    size = int(float(match[1]) * base ** ("KMGT".index(match[2].upper()) + 1))
     if size < _BYTES_PER_THREAD:
         fields.problem(key, "is too little to stage a file: write at least 500MB")
     return size

@@ -27,13 +27,13 @@ def expand(
     """The value with every `${NAME}` replaced; `used` and `unset` grow by names."""
     if isinstance(value, dict):
         return {
-            name: expand(one, f"{key}.{name}".lstrip("."), environ, used, unset, problems)
-            for name, one in value.items()
+            name: expand(item, f"{key}.{name}".lstrip("."), environ, used, unset, problems)
+            for name, item in value.items()
         }
     if isinstance(value, list):
         return [
-            expand(one, f"{key}.{place}", environ, used, unset, problems)
-            for place, one in enumerate(value)
+            expand(item, f"{key}.{place}", environ, used, unset, problems)
+            for place, item in enumerate(value)
         ]
     if not isinstance(value, str):
         return value
@@ -44,8 +44,8 @@ def expand(
             used[name] = environ[name]
             if text_files.is_text(environ[name]):
                 return environ[name]
-            what = f"names ${{{name}}}, whose value is not UTF-8: set it again in UTF-8"
-            problems.append(Problem("gundog.yaml", plain_key(key), what))
+            reason = f"names ${{{name}}}, whose value is not UTF-8: set it again in UTF-8"
+            problems.append(Problem("gundog.yaml", plain_key(key), reason))
             return ""
         if match[0].endswith("}") and _NAME.fullmatch(name):
             unset[key] = (*unset.get(key, ()), name)
@@ -66,8 +66,8 @@ def variable_problem(text: str, name: str) -> str:
 
 def masked(problem: Problem, used: Mapping[str, str]) -> Problem:
     """The problem on one line, without any value that came from the environment."""
-    what = re.sub(r"\s*\n\s*", " ", problem.what)
+    text = re.sub(r"\s*\n\s*", " ", problem.reason)
     for name, value in sorted(used.items(), key=lambda item: -len(item[1])):
         for spelling in {repr(value)[1:-1], value, value.strip()} - {""}:
-            what = what.replace(spelling, f"${{{name}}}")
-    return Problem(problem.path, problem.key, what)
+            text = text.replace(spelling, f"${{{name}}}")
+    return Problem(problem.path, problem.key, text)
