@@ -42,7 +42,7 @@ class _Part:
 
 
 def explain(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, history: Interval, found: Sequence[Excess]
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, history: Interval, excesses: Sequence[Excess]
 ) -> list[dict[str, list[dict[str, Any]]]]:
     """The three values of each column that make up most of each excess.
 
@@ -54,22 +54,22 @@ def explain(
         hunt: a series whose `by` columns are columns of its stage. Where its stage has a number
             column of the measure's name that is summed; else records are counted.
         history: the training span before the hours.
-        found: the excesses.
+        excesses: what to explain.
 
     Returns:
         For each excess, by column of `COLUMNS` that the stage has: `value`, `records` and `share`
         (0 to 1), largest share first.
     """
-    made: list[dict[str, list[dict[str, Any]]]] = [{} for _ in found]
+    made: list[dict[str, list[dict[str, Any]]]] = [{} for _ in excesses]
     held = {name for name, _ in hunt.stages[0].columns}
     for totals in (False, True):
-        places = [n for n, one in enumerate(found) if is_total(one.key) == totals]
+        places = [n for n, excess in enumerate(excesses) if is_total(excess.key) == totals]
         for name in COLUMNS if places else ():
             if name not in held:
                 continue
-            parts = _parts(con, hunt, history, name, {n: found[n] for n in places})
+            parts = _parts(con, hunt, history, name, {n: excesses[n] for n in places})
             for place, mine in parts.items():
-                made[place][name] = _shares(mine, found[place].expected)
+                made[place][name] = _shares(mine, excesses[place].expected)
     return made
 
 
@@ -124,17 +124,26 @@ def _parts(
     hunt: Hunt,
     history: Interval,
     name: str,
-    found: Mapping[int, Excess],
+    excesses: Mapping[int, Excess],
 ) -> dict[int, list[_Part]]:
-    """What each value of a column counted, by place in `found`, which holds totals or none."""
+    """What each value of a column counted, by place in `excesses`: totals or none."""
     settings, stage = hunt.detection.series, hunt.stages[0]
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
-    by = settings.by[:1] if any(is_total(one.key) for one in found.values()) else settings.by
-    keys = {place: {f"by{n}": one.key[n] for n in range(len(by))} for place, one in found.items()}
+    by = (
+        settings.by[:1]
+        if any(is_total(excess.key) for excess in excesses.values())
+        else settings.by
+    )
+    keys = {
+        place: {f"by{n}": excess.key[n] for n in range(len(by))}
+        for place, excess in excesses.items()
+    }
     same = [
         f"coalesce(s.{quoting.name(column)}::varchar, '') = w.by{n}" for n, column in enumerate(by)
     ]
-    span = hull(Interval(hour, hour + HOUR) for one in found.values() for hour in one.hours)
+    span = hull(
+        Interval(hour, hour + HOUR) for excess in excesses.values() for hour in excess.hours
+    )
     assert span is not None  # noqa: S101 - an excess has hours, for the type checker
     rows = con.execute(
         _SQL.format(
@@ -144,8 +153,8 @@ def _parts(
         {
             "wanted": [
                 {"place": place, **keys[place], "hour": hour}
-                for place, one in found.items()
-                for hour in one.hours
+                for place, excess in excesses.items()
+                for hour in excess.hours
             ],
             "low": span.start,
             "high": span.end,

@@ -91,8 +91,8 @@ def count(
     spans: dict[Interval, str] = {}
     for span in _merged(wanted):
         rows.append(_rows(con, hunt, span, staged_from))
-        inside = (one for one in wanted if one.overlaps(span))
-        spans |= {one: _digest(con, rows[-1], one) for one in inside}
+        inside = (part for part in wanted if part.overlaps(span))
+        spans |= {part: _digest(con, rows[-1], part) for part in inside}
     return Counted(pa.concat_tables(rows), spans)
 
 
@@ -100,8 +100,10 @@ def _digest(con: duckdb.DuckDBPyConnection, rows: pa.Table, span: Interval) -> s
     """The same for the same counts of a span, in whatever order they come."""
     mine = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
     each = con.from_arrow(mine.select(["series_key", "hour", "observed", "throttled"]))
-    found = each.aggregate("count(*), sum(hash(series_key, hour, observed, throttled))").fetchall()
-    return " ".join(str(one) for one in found[0])
+    figures = each.aggregate(
+        "count(*), sum(hash(series_key, hour, observed, throttled))"
+    ).fetchall()
+    return " ".join(str(figure) for figure in figures[0])
 
 
 def digests(
@@ -121,8 +123,8 @@ def digests(
            and interval_end > ? and interval_start < ?""",
         [hunt.detection.id, hunt.hash, training.start, training.end],
     ).fetchall()
-    known = {Interval(start, end): digest for start, end, digest in kept} | {**counted.spans}
-    return sorted(known.items())
+    by_interval = {Interval(start, end): digest for start, end, digest in kept} | {**counted.spans}
+    return sorted(by_interval.items())
 
 
 def _uncounted(
@@ -144,7 +146,7 @@ def _uncounted(
     fresh = {Interval(start, end) for start, end, changed in stale if not changed}
     grid = split(Interval(_grid_start(interval, training.start, detection.frequency), interval.end),
                  detection.frequency)  # fmt: skip
-    return tuple(one for one in grid if one not in fresh or one.overlaps(interval))
+    return tuple(part for part in grid if part not in fresh or part.overlaps(interval))
 
 
 def _grid_start(interval: Interval, at: datetime, frequency: timedelta) -> datetime:
@@ -199,11 +201,11 @@ def _keys(columns: Sequence[pa.ChunkedArray]) -> pa.DictionaryArray:
         plain = column.cast(column.type.value_type) if _is_coded(column) else column
         encoded = pc.dictionary_encode(plain, null_encoding="encode").unify_dictionaries()
         encoded = encoded.combine_chunks()
-        words.append([_text(one) for one in encoded.dictionary.to_pylist()])
+        words.append([_text(value) for value in encoded.dictionary.to_pylist()])
         codes = codes * len(words[-1]) + encoded.indices.to_numpy(zero_copy_only=False)
-    found, places = np.unique(codes, return_inverse=True)
+    distinct, places = np.unique(codes, return_inverse=True)
     keys = []
-    for code in found.tolist():
+    for code in distinct.tolist():
         values = []
         for mine in reversed(words):
             code, place = divmod(code, len(mine))
@@ -233,7 +235,7 @@ def arrange(
     hunt: Hunt,
     span: Interval,
     counted: Counted,
-    known: HourStates,
+    known_states: HourStates,
     left_out: Collection[str] = (),
 ) -> Counts:
     """Counts that were kept and those just taken on a dense axis, with what is known of each hour.
@@ -243,7 +245,7 @@ def arrange(
         hunt: the detection.
         span: the axis, whole hours.
         counted: what stands for its intervals in place of what was kept.
-        known: the `hour_states` of its sources over the axis.
+        known_states: the `hour_states` of its sources over the axis.
         left_out: tenants whose series are none of it.
     """
     names = sorted(
@@ -256,7 +258,7 @@ def arrange(
     values = np.zeros((len(names), hours))
     states = np.empty(values.shape, dtype=np.uint8)
     for row, name in enumerate(names):
-        states[row] = known.of(series_keys.tenant_of(hunt, series_keys.by_values(name)))
+        states[row] = known_states.of(series_keys.tenant_of(hunt, series_keys.by_values(name)))
     for batch in _batches(con, hunt, span, counted):
         encoded = batch["series_key"].combine_chunks()
         wanted = [place.get(name, -1) for name in encoded.dictionary.to_pylist()]

@@ -49,7 +49,9 @@ class HourStates:
     def tobytes(self) -> bytes:
         """The same for the same states."""
         named = sorted(self.by_tenant.items())
-        return self.whole.tobytes() + b"".join(name.encode() + one.tobytes() for name, one in named)
+        return self.whole.tobytes() + b"".join(
+            name.encode() + states.tobytes() for name, states in named
+        )
 
 
 def hour_states(
@@ -61,7 +63,7 @@ def hour_states(
     """
     sources = sorted({stage.source for stage in stages})
     told = [_Told.of(con, source, span, seen.by(stages, source)) for source in sources]
-    tenants = sorted({name for one in told for name in one.tenants})
+    tenants = sorted({name for source_told in told for name in source_told.tenants})
     return HourStates(
         _states(told, None, span), {name: _states(told, name, span) for name in tenants}
     )
@@ -69,8 +71,8 @@ def hour_states(
 
 def _states(told: Sequence[_Told], tenant: str | None, span: Interval) -> np.ndarray:
     states = np.full(span.length // HOUR, OBSERVED, dtype=np.uint8)
-    for one in told:
-        counts, covered = one.rows_of(tenant), one.covered(tenant)
+    for source_told in told:
+        counts, covered = source_told.rows_of(tenant), source_told.covered(tenant)
         usual = _usual(counts, covered)
         states[(counts == 0) & (usual >= OUTAGE_ROWS) & (states == OBSERVED)] = _OUTAGE
         states[~covered & (counts == 0)] = _NO_DATA
@@ -103,7 +105,9 @@ class _Told:
         return {name for name, _ in self.rows if name is not None}
 
     def rows_of(self, tenant: str | None) -> np.ndarray:
-        wanted = (one for (name, _), one in self.rows.items() if tenant in (name, None) or not name)
+        wanted = (
+            counts for (name, _), counts in self.rows.items() if tenant in (name, None) or not name
+        )
         return sum(wanted, start=np.zeros(self.hours, dtype=np.int64))
 
     def covered(self, tenant: str | None) -> np.ndarray:
@@ -113,15 +117,17 @@ class _Told:
         and for everybody where it names none.
         """
         near = {folder for name, folder in self.rows if name == tenant} | {tenant, None}
-        wanted = (one for folder, one in self.covers.items() if tenant is None or folder in near)
-        found: np.ndarray = np.logical_or.reduce([np.zeros(self.hours, dtype=bool), *wanted])
-        return found
+        wanted = (
+            hours for folder, hours in self.covers.items() if tenant is None or folder in near
+        )
+        covered: np.ndarray = np.logical_or.reduce([np.zeros(self.hours, dtype=bool), *wanted])
+        return covered
 
 
 def _source_rows(
     con: duckdb.DuckDBPyConnection, source: str, span: Interval, read: str
 ) -> dict[tuple[str | None, _Folder], np.ndarray]:
-    found = con.execute(
+    counted = con.execute(
         f"""with counted as (
                 select file_id, tenant, date_diff('hour', ?::timestamptz, hour) as place, rows
                 from source_hours where source_table = ? and hour >= ? and hour < ? and {read}
@@ -133,7 +139,7 @@ def _source_rows(
         [span.start, source, span.start, span.end],
     ).fetchall()
     counts = dict[tuple[str | None, _Folder], np.ndarray]()
-    for tenant, folder, place, rows in found:
+    for tenant, folder, place, rows in counted:
         mine = counts.setdefault((tenant, folder), np.zeros(span.length // HOUR, dtype=np.int64))
         mine[place] = rows
     return counts
@@ -142,7 +148,7 @@ def _source_rows(
 def _covers(
     con: duckdb.DuckDBPyConnection, source: str, span: Interval, read: str
 ) -> dict[_Folder, np.ndarray]:
-    found = con.execute(
+    rows = con.execute(
         f"""select distinct {tenancy.FOLDER} as folder, covers_start, covers_end
             from source_files as f
             where source_table = ? and state = 'staged' and covers_end > ? and covers_start < ?
@@ -150,7 +156,7 @@ def _covers(
         [source, span.start, span.end],
     ).fetchall()
     covered = dict[_Folder, np.ndarray]()
-    for folder, start, end in found:
+    for folder, start, end in rows:
         mine = covered.setdefault(folder, np.zeros(span.length // HOUR, dtype=bool))
         low = max((start - span.start) // HOUR, 0)
         mine[low : max(-((span.start - end) // HOUR), 0)] = True
@@ -160,10 +166,10 @@ def _covers(
 def _usual(counts: np.ndarray, covered: np.ndarray) -> np.ndarray:
     """Per hour, the median of the same hour of the week in the weeks before it; 0 before any."""
     usual = np.zeros(len(counts))
-    known = np.where(covered | (counts > 0), counts, np.nan)
+    comparable = np.where(covered | (counts > 0), counts, np.nan)
     for week in range(1, -(-len(counts) // WEEK_H)):
         place = week * WEEK_H
-        before = _medians(known[:place].reshape(week, WEEK_H))
+        before = _medians(comparable[:place].reshape(week, WEEK_H))
         usual[place : place + WEEK_H] = before[: len(counts) - place]
     return usual
 

@@ -56,7 +56,7 @@ def flag(
         One dict per flagged hour: the `by` columns, `hour`, the measure, `anomalies`, `score`
         and `baseline`.
     """
-    found = kql.series_decompose_anomalies(
+    decomposed = kql.series_decompose_anomalies(
         values, settings.threshold or 1.5, settings.seasonality, settings.trend
     )
     return [
@@ -64,11 +64,11 @@ def flag(
             **dict(zip(settings.by, keys[row], strict=True)),
             "hour": start + int(hour) * _HOUR,
             settings.measure: float(values[row, hour]),
-            "anomalies": float(found.anomalies[row, hour]),
-            "score": round(float(found.score[row, hour]), _DIGITS),
-            "baseline": round(float(found.baseline[row, hour]), _DIGITS),
+            "anomalies": float(decomposed.anomalies[row, hour]),
+            "score": round(float(decomposed.score[row, hour]), _DIGITS),
+            "baseline": round(float(decomposed.baseline[row, hour]), _DIGITS),
         }
-        for row, hour in np.argwhere(found.anomalies)
+        for row, hour in np.argwhere(decomposed.anomalies)
     ]
 
 

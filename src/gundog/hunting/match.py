@@ -102,13 +102,13 @@ def to_hits(
                 " return one row for each, or add a column to identity"
             )
         refs = row["evidence"] or ()
-        found = [
+        evidence = [
             events[key]
             for ref in refs
             if (key := _key({**ref, "tenant": row.get("tenant")})) in events
         ]
         kept = {name: value for name, value in row.items() if name != "evidence"}
-        hits[finding_id] = Hit(finding_id, kept, tuple(found[: model.EVIDENCE_LIMIT]), len(refs))
+        hits[finding_id] = Hit(finding_id, kept, tuple(evidence[: model.EVIDENCE_LIMIT]), len(refs))
     return tuple(hits.values())
 
 
@@ -146,8 +146,8 @@ def lookup(
         ids = list(wanted[stage.source]) + list(wanted[stage.name])
         if not ids:
             continue
-        found = con.execute(_lookup_sql(stage), [ids, span.start, span.end]).fetchall()
-        for tenant, *row in found:
+        staged = con.execute(_lookup_sql(stage), [ids, span.start, span.end]).fetchall()
+        for tenant, *row in staged:
             for name in (stage.source, stage.name):
                 for whose in (tenant, None):
                     rows.setdefault((name, str(row[0]), whose), tuple(row))

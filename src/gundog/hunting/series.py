@@ -83,18 +83,18 @@ def hunt(
     basis = _basis(digests, states, attacks, left_out)
     kept = None if again else _kept(con, hunt, interval, basis)
     if kept:
-        known, note = kept
+        nights, note = kept
         points = None
     else:
         arranged = counts.arrange(con, hunt, training, counted, states, left_out)
         with apart():
             judged = _score(hunt, interval, arranged, attacks)
-        known = [night for one in judged for night in _nights(one)]
-        told = {one.tenant: one.note for one in judged if one.note}
-        note = _notes(told, {one.tenant for one in judged}, left_out)
+        nights = [night for group in judged for night in _nights(group)]
+        told = {group.tenant: group.note for group in judged if group.note}
+        note = _notes(told, {group.tenant for group in judged}, left_out)
         points = _points_table(hunt, interval, judged)
     return Scored(
-        tuple(series_findings.hits(con, hunt, interval, known)), points, counted, basis, note
+        tuple(series_findings.hits(con, hunt, interval, nights)), points, counted, basis, note
     )
 
 
@@ -105,7 +105,7 @@ def _basis(
     left_out: Collection[str],
 ) -> str:
     """A hash of all that scores follow from: counts, what is known of each hour, and attacks."""
-    named = [(str(span), one) for span, one in digests]
+    named = [(str(span), digest) for span, digest in digests]
     named += sorted((key, str(span)) for key, span in attacks)
     named += [(name, "left out") for name in sorted(left_out)]
     digest = hashlib.sha256(repr(named).encode() + states.tobytes())
@@ -116,13 +116,13 @@ def _kept(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, basis: str
 ) -> tuple[list[Night], str] | None:
     """The flagged nights and the note of an interval that was scored from the same; else None."""
-    found = con.execute(
+    intervals = con.execute(
         """select note from run_intervals where detection_id = ? and detection_hash = ?
            and interval_start = ? and interval_end = ? and state = 'done' and basis = ?""",
         [hunt.detection.id, hunt.hash, interval.start, interval.end, basis],
     ).fetchall()
-    known = series_findings.kept(con, hunt, interval) if found else None
-    return None if known is None else (known, found[0][0] or "")
+    nights = series_findings.kept(con, hunt, interval) if intervals else None
+    return None if nights is None else (nights, intervals[0][0] or "")
 
 
 def _as_kusto(
@@ -196,14 +196,14 @@ def _confirmed(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval
 ) -> list[tuple[str, Interval]]:
     """Nights before the interval that people called attacks, by series key: they teach nothing."""
-    found = con.execute(
+    attacks = con.execute(
         """select details ->> '$.series_key', interval_start, interval_end from findings
            where detection_id = ? and interval_end <= ?
            and finding_id in (select finding_id from triage group by finding_id
                               having last(verdict order by "at") = 'true_positive')""",
         [hunt.detection.id, interval.start],
     ).fetchall()
-    return [(key, Interval(start, end)) for key, start, end in found if key]
+    return [(key, Interval(start, end)) for key, start, end in attacks if key]
 
 
 def _score_group(
@@ -225,7 +225,7 @@ def _score_group(
     budget = None
     if pool and settings.alert_budget:
         budget = min(settings.alert_budget, len(series.keys) / 1000)
-    found = hour_scores.score(
+    scores = hour_scores.score(
         observed,
         series.start,
         scored,
@@ -240,9 +240,9 @@ def _score_group(
         series.keys,
         recent,
         series.states[:, -scored:],
-        found.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
-        found,
-        _said(found) if pool else "",
+        scores.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
+        scores,
+        _said(scores) if pool else "",
         tenant,
     )
 
@@ -252,22 +252,24 @@ def _forget(observed: np.ndarray, series: Counts, attacks: Sequence[tuple[str, I
     place = {series_key(key): row for row, key in enumerate(series.keys)} if attacks else {}
     for key, span in attacks:
         if key in place:
-            low, high = ((one - series.start) // HOUR for one in (span.start, span.end))
+            low, high = ((moment - series.start) // HOUR for moment in (span.start, span.end))
             observed[place[key], max(low, 0) : max(high, 0)] = np.nan
 
 
-def _said(found: Scores) -> str:
+def _said(scores: Scores) -> str:
     """The threshold, what to expect of it, and who is too new to be judged."""
-    said = [f"threshold {found.threshold:.2f}, {found.expected_false:.2g} false findings expected"]
-    learning = int(found.learning.sum())
+    said = [
+        f"threshold {scores.threshold:.2f}, {scores.expected_false:.2g} false findings expected"
+    ]
+    learning = int(scores.learning.sum())
     if learning:
-        said.append(f"learning: {learning} of {len(found.learning)} series have under 14 days")
+        said.append(f"learning: {learning} of {len(scores.learning)} series have under 14 days")
     return "; ".join(said)
 
 
 def _nights(judged: _Judged) -> Iterator[Night]:
     """One entry per series and 24 scored hours that hold a flagged one."""
-    found = judged.scores
+    scores = judged.scores
     for row in np.flatnonzero(judged.flagged.any(axis=1)).tolist():
         for turn, low in enumerate(range(0, judged.flagged.shape[1], 24)):
             places = np.flatnonzero(judged.flagged[row, low : low + 24]) + low
@@ -275,50 +277,50 @@ def _nights(judged: _Judged) -> Iterator[Night]:
                 yield series_findings.of(
                     judged.keys[row],
                     judged.start,
-                    {place: int(found.window_h[row, place]) for place in places.tolist()},
+                    {place: int(scores.window_h[row, place]) for place in places.tolist()},
                     partial(_figures, judged, row),
                     judged.observed[row],
-                    found.expected[row],
-                    score=round(float(found.night_score[row, turn]), 3),
-                    n_train=int(found.n_train[row]),
+                    scores.expected[row],
+                    score=round(float(scores.night_score[row, turn]), 3),
+                    n_train=int(scores.n_train[row]),
                 )
 
 
 def _figures(judged: _Judged, row: int, place: int) -> dict[str, float]:
-    found = judged.scores
+    scores = judged.scores
     return series_findings.figures(
         judged.observed[row, place],
-        found.expected[row, place],
-        found.upper[row, place],
-        found.score[row, place],
+        scores.expected[row, place],
+        scores.upper[row, place],
+        scores.score[row, place],
     )
 
 
 def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> pa.Table:
     """Scored hours as rows of `series_points`, series by series."""
     scored = interval.length // HOUR
-    keys = [series_key(key) for one in judged for key in one.keys]
+    keys = [series_key(key) for group in judged for key in group.keys]
     n = len(keys) * scored
     hours = np.arange(scored) * 3_600_000_000 + int(interval.start.timestamp()) * 1_000_000
     time = pa.timestamp("us", tz="UTC")
 
     def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
-        return np.concatenate([np.zeros(0), *(one.ravel() for one in arrays)])
+        return np.concatenate([np.zeros(0), *(array.ravel() for array in arrays)])
 
     def numbers(name: str) -> pa.Array:
-        return pa.array(flat(getattr(one.scores, name) for one in judged), from_pandas=True)
+        return pa.array(flat(getattr(group.scores, name) for group in judged), from_pandas=True)
 
     return pa.table(
         {
             "detection_id": _coded(np.zeros(n), [hunt.detection.id]),
             "series_key": _coded(np.repeat(np.arange(len(keys)), scored), keys),
             "hour": pa.array(np.tile(hours, len(keys)), pa.int64()).cast(time),
-            "observed": pa.array(flat(one.observed for one in judged), from_pandas=True),
+            "observed": pa.array(flat(group.observed for group in judged), from_pandas=True),
             "expected": numbers("expected"),
             "upper": numbers("upper"),
             "score": numbers("score"),
-            "flagged": pa.array(flat(one.flagged for one in judged).astype(bool)),
-            "data_state": _coded(flat(one.states for one in judged), STATES),
+            "flagged": pa.array(flat(group.flagged for group in judged).astype(bool)),
+            "data_state": _coded(flat(group.states for group in judged), STATES),
             "interval_start": pa.repeat(pa.scalar(interval.start, time), n),
             "interval_end": pa.repeat(pa.scalar(interval.end, time), n),
         }

@@ -103,21 +103,21 @@ def kept(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> list
 
     None where the points of one were removed, so that the night cannot be told from them.
     """
-    found = con.execute(
+    findings = con.execute(
         """select details, score from findings where detection_id = ? and detection_hash = ?
            and interval_start = ? and interval_end = ?""",
         [hunt.detection.id, hunt.hash, interval.start, interval.end],
     ).fetchall()
     nights = []
-    for details, score in found:
+    for details, score in findings:
         row = json.loads(details)
         points = _points(con, hunt, interval, row["series_key"])
         if len(points) != interval.length // HOUR:
             return None
         windows = {
-            (parse_time(one["hour"]) - interval.start) // HOUR: int(one["window_h"])
-            for one in row["hours"]
-            if one["window_h"]
+            (parse_time(hour["hour"]) - interval.start) // HOUR: int(hour["window_h"])
+            for hour in row["hours"]
+            if hour["window_h"]
         }
         nights.append(
             of(
@@ -155,17 +155,17 @@ def hits(
         interval: the scored span.
         nights: its flagged nights.
     """
-    known = [
+    excesses = [
         Excess(night.key, night.window_hours or night.hours, night.expected) for night in nights
     ]
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     history = Interval(interval.start - settings.training, interval.start)
-    reasons = contributors.explain(con, hunt, history, known) if nights else []
+    reasons = contributors.explain(con, hunt, history, excesses) if nights else []
     for night, parts in zip(nights, reasons, strict=True):
         span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
         events, evidence_count = _evidence(con, hunt, night)
-        observed = sum(one["observed"] for one in night.figures)
+        observed = sum(hour["observed"] for hour in night.figures)
         row: dict[str, Any] = {
             **_columns(hunt, night.key),
             **{name: shares[0]["value"] for name, shares in parts.items() if shares},
@@ -238,5 +238,5 @@ def _evidence(
         for key, tenant in ids[: model.EVIDENCE_LIMIT]
     ]
     span = hull(Interval(hour, hour + HOUR) for hour in night.window_hours or night.hours)
-    found = match.lookup(con, hunt.stages[:1], span, refs) if span else {}
-    return tuple(found.values()), len(ids)
+    events = match.lookup(con, hunt.stages[:1], span, refs) if span else {}
+    return tuple(events.values()), len(ids)

@@ -82,11 +82,11 @@ def parts(
     if len(there) < 2:
         own = next(iter(there), None)
         return [Part(own, (), since.get(own or "", staged_from) if there else staged_from)]
-    found = [
+    own_parts = [
         Part(name, there, since.get(name, staged_from)) for name in there if name not in left_out
     ]
     # A stage may have tenants of its own that its source does not tell.
-    return [*found, Part(None, (*there, *left_out), staged_from)]
+    return [*own_parts, Part(None, (*there, *left_out), staged_from)]
 
 
 @contextmanager
@@ -194,10 +194,10 @@ def _folders(con: duckdb.DuckDBPyConnection, source: str) -> dict[str | None, se
             where h.source_table = ?""",
         [source],
     ).fetchall()
-    found = defaultdict[str | None, set[str | None]](set)
+    folders = defaultdict[str | None, set[str | None]](set)
     for name, folder in rows:
-        found[name].add(folder)
-    return found
+        folders[name].add(folder)
+    return folders
 
 
 def _covering(

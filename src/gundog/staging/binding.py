@@ -138,4 +138,6 @@ def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) 
             name.lower() for name, _ in stage.columns
         }
     touched = [name for name, _ in source.columns if name.lower() in named]
-    return frozenset(one.lower() for name in touched for one in {name, aliases.get(name, name)})
+    return frozenset(
+        spelling.lower() for name in touched for spelling in {name, aliases.get(name, name)}
+    )

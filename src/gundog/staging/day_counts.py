@@ -115,7 +115,7 @@ def _coded(stage: Stage) -> str:
 
 
 def _none_of(key: tuple[str, ...]) -> str:
-    return " and ".join(f"coalesce({quoting.name(one)}::varchar, '') = ''" for one in key)
+    return " and ".join(f"coalesce({quoting.name(column)}::varchar, '') = ''" for column in key)
 
 
 # ---- reading them ----
@@ -146,7 +146,7 @@ def tables(
         given[tenant][day] = rows
     uncounted = _uncounted(con, source, *span)
     alone = Table(source, given=given, unknown=uncounted | _rejected(con, source, first, last))
-    return [alone, *(_staged(con, one, given, uncounted, first, last) for one in stages)]
+    return [alone, *(_staged(con, stage, given, uncounted, first, last) for stage in stages)]
 
 
 def _staged(
@@ -194,14 +194,14 @@ def _uncounted(
 
     Those are files that an older gundog staged, or that this stage has not read.
     """
-    what, values = "tenant is null", list[str]()
+    uncounted, values = "tenant is null", list[str]()
     if stage:
-        what = """file_id not in (select file_id from counted_files
+        uncounted = """file_id not in (select file_id from counted_files
                                   where stage = ? and stage_hash = ? and keys = ?)"""
         values = [stage.name, stage.hash, stage_keys.shown(stage.keys)]
     rows = con.execute(
         f"""select distinct epoch_us(hour) // {_DAY_US} from source_hours
-            where source_table = ? and hour >= ? and hour < ? and {what}""",
+            where source_table = ? and hour >= ? and hour < ? and {uncounted}""",
         [source, start, end, *values],
     ).fetchall()
     return frozenset(day for (day,) in rows)

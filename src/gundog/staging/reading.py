@@ -217,8 +217,10 @@ def _hours_told(
         tenant = _tenant_told(task, path, names, source, aliases)
         if spans is None or tenant is None:
             return None
-        for hour, one in spans.items():
-            records.append((task.file_id, hour * _HOUR_US, one.rows, one.first, one.last, tenant))
+        for hour, span in spans.items():
+            records.append(
+                (task.file_id, hour * _HOUR_US, span.rows, span.first, span.last, tenant)
+            )
     if not all(first >= _LOW and last <= _HIGH for *_, first, last, _ in records):
         return None
     values = list(zip(*records, strict=True)) or [()] * len(_HOURS)
@@ -239,7 +241,7 @@ def _tenant_told(
     return None if own is None else own or task.file.tenant or ""
 
 
-_LOW, _HIGH = (int(one.timestamp()) * 1_000_000 for one in (binding.EARLIEST, binding.LATEST))
+_LOW, _HIGH = (int(limit.timestamp()) * 1_000_000 for limit in (binding.EARLIEST, binding.LATEST))
 _HOURS = pa.schema(
     [
         ("file_id", pa.int64()),

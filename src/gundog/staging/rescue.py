@@ -87,7 +87,7 @@ class Way:
 def read(group: Sequence[Near], way: Way) -> Iterator[Read]:
     """What files of one schema give; files and stages that cannot be read are in `way.log`."""
     stages = group[0][0].stages
-    wanted = tuple(one for one in stages if one.name not in way.patience.left_out)
+    wanted = tuple(stage for stage in stages if stage.name not in way.patience.left_out)
     if stages and not wanted:
         return
     outcome = _attempt(group, wanted, way)
@@ -96,8 +96,8 @@ def read(group: Sequence[Near], way: Way) -> Iterator[Read]:
     elif len(wanted) > 1 and (outcome.kind != BROKEN or len(group) == 1):
         yield from _by_stage(group, wanted, way)
     elif len(group) > 1:
-        for one in group:
-            yield from read([one], way)
+        for near in group:
+            yield from read([near], way)
     else:
         yield from _again(group[0], wanted, outcome, way)
 
@@ -139,9 +139,9 @@ def _by_stage(group: Sequence[Near], stages: tuple[Stage, ...], way: Way) -> Ite
 
 def _joined(parts: Sequence[Read]) -> Read:
     """What several stages made of the same files."""
-    stages = tuple(stage for one in parts for stage in one.tasks[0].stages)
+    stages = tuple(stage for part in parts for stage in part.tasks[0].stages)
     tasks = tuple(replace(task, stages=stages) for task in parts[0].tasks)
-    rows = {name: rows for one in parts for name, rows in one.rows.items()}
+    rows = {name: rows for part in parts for name, rows in part.rows.items()}
     return replace(parts[0], tasks=tasks, rows=rows)
 
 

@@ -83,13 +83,13 @@ def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
            where stage = ? and file_id in (from batch)""",
         [stage.name],
     )
-    known = con.execute(
+    brought = con.execute(
         """select count(*) from file_stages
            where stage = ? and stage_hash = ? and file_id in (from batch)
            and rows + rejected_rows > 0""",
         [stage.name, stage.hash],
     ).fetchall()
-    if known[0][0]:
+    if brought[0][0]:
         con.execute(f"delete from {stage.table} where file_id in (from batch)")
     for table in ("stage_hours", "file_stages"):
         con.execute(
@@ -246,13 +246,13 @@ class Counted:
 
 def count(hours: pa.Table | None) -> dict[int, Counted]:
     """What each file holds, from its rows per hour."""
-    found = defaultdict[int, Counted](Counted)
+    by_file = defaultdict[int, Counted](Counted)
     for row in hours.to_pylist() if hours is not None else ():
-        one = found[row["file_id"]]
-        one.rows += row["rows"]
+        counted = by_file[row["file_id"]]
+        counted.rows += row["rows"]
         if row["hour"] is None:
-            one.timeless += row["rows"]
+            counted.timeless += row["rows"]
         else:
-            one.first = min(one.first or row["min_time"], row["min_time"])
-            one.last = max(one.last or row["max_time"], row["max_time"])
-    return found
+            counted.first = min(counted.first or row["min_time"], row["min_time"])
+            counted.last = max(counted.last or row["max_time"], row["max_time"])
+    return by_file

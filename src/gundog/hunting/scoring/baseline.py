@@ -186,10 +186,10 @@ def spread(placed: Floats, guarded: Floats, normal: Usual, when: Calendar) -> Sp
         at_most += 3 * (1 + a[:, None])
         excess = (np.minimum(y, at_most) - mu) ** 2 - mu
         sides = [(first * excess).sum(-1), (second * excess).sum(-1)]
-        a, b = _solve([one.sum(axis=0) for one in (*squares, *sides)])
+        a, b = _solve([moment.sum(axis=0) for moment in (*squares, *sides)])
         a, b = shrink(a, PRIOR_A, all_busy), shrink(b, PRIOR_B, all_busy)
-    sums = [np.concatenate([_without_each(one.sum(0), one), one.sum(0)[None]])
-            for one in (*squares, *sides)]  # fmt: skip
+    sums = [np.concatenate([_without_each(moment.sum(0), moment), moment.sum(0)[None]])
+            for moment in (*squares, *sides)]  # fmt: skip
     a, b = _solve(sums)
     return Spread(a, b, np.concatenate([_without_each(all_busy, busy), all_busy[None]]))
 

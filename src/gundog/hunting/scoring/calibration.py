@@ -121,10 +121,10 @@ class Judge:
         """-log10 of the share of clean nights with such a value (series, ...)."""
         if not self.tails:
             return value
-        found = np.zeros_like(value)
-        for one in np.unique(group):
-            found[group == one] = self.tails[one].rarity(value[group == one])
-        return found
+        rarities = np.zeros_like(value)
+        for number in np.unique(group):
+            rarities[group == number] = self.tails[number].rarity(value[group == number])
+        return rarities
 
 
 def alone() -> Scale:
@@ -142,7 +142,7 @@ def groups(rate: Floats, nights: Ints | None) -> Ints:
     group = np.searchsorted(GROUP_EDGES, rate, side="right")
     if nights is None:
         return group
-    sizes = np.array([nights[group == one].sum() for one in range(len(GROUP_EDGES) + 1)])
+    sizes = np.array([nights[group == number].sum() for number in range(len(GROUP_EDGES) + 1)])
     return _joined(sizes)[group]
 
 
@@ -166,8 +166,8 @@ def shared(own: Floats, weight: Floats, group: Ints) -> Floats:
         group: of each series, (series,).
     """
     mean = np.empty_like(own)
-    for one in np.unique(group):
-        member = group == one
+    for number in np.unique(group):
+        member = group == number
         worth = np.sort(weight[..., member], axis=-1).sum(axis=-1)
         total = np.sort((weight * own)[..., member], axis=-1).sum(axis=-1)
         plain = np.sort(own[..., member], axis=-1).mean(axis=-1)
@@ -188,14 +188,14 @@ def scale(peaks: Floats, group: Ints) -> Scale:
     channels = peaks.shape[-1]
     middle = np.zeros((group.max() + 1, channels))
     slope = np.ones_like(middle)
-    for one in np.unique(group):
+    for number in np.unique(group):
         for channel in range(channels):
-            values = usable(peaks[group == one, :, channel])
+            values = usable(peaks[group == number, :, channel])
             if len(values):
                 low, high = np.quantile(values, _QUANTILES)
                 step = np.log10((1 - _QUANTILES[0]) / (1 - _QUANTILES[1]))
-                middle[one, channel] = low
-                slope[one, channel] = max((high - low) / step, _MIN_SLOPE)
+                middle[number, channel] = low
+                slope[number, channel] = max((high - low) / step, _MIN_SLOPE)
     return Scale(middle, slope)
 
 
@@ -226,8 +226,8 @@ def _in_nights(rarity: Floats, nights: float) -> Floats:
     """-log10 of the chance in so many nights of what has a chance of 10 ** -rarity in one."""
     share = 10.0 ** -np.minimum(rarity, _FAINT)
     with np.errstate(divide="ignore"):
-        found = -np.log10(-np.expm1(nights * np.log1p(-share)))
-    return np.where(rarity > _FAINT, rarity - np.log10(nights), found)
+        rarest = -np.log10(-np.expm1(nights * np.log1p(-share)))
+    return np.where(rarity > _FAINT, rarity - np.log10(nights), rarest)
 
 
 def usable(nights: Floats) -> Floats:

@@ -145,8 +145,8 @@ def score(
     >>> from datetime import UTC
     >>> hours = np.tile([0.0] * 8 + [40.0] * 8 + [0.0] * 8, 29)
     >>> hours[-20] = 40
-    >>> found = score(hours[None], datetime(2026, 1, 5, tzinfo=UTC), 24)
-    >>> np.flatnonzero(found.flagged[0]).tolist()
+    >>> scores = score(hours[None], datetime(2026, 1, 5, tzinfo=UTC), 24)
+    >>> np.flatnonzero(scores.flagged[0]).tolist()
     [4]
     """
     _check(counts, start, scored, budget, threshold)
@@ -164,16 +164,16 @@ def score(
     if budget is None and threshold is None:
         budget = min(1.0, len(counts) / 1000)
     at, expected_false = _threshold(clean, budget, threshold, int((~learning).sum()))
-    found = _stand(spans, spread, judge, group, at)
+    stand = _stand(spans, spread, judge, group, at)
     unobserved = np.isnan(counts[:, history:])
-    scores = np.where(unobserved, np.nan, found.score)
-    flagged = ~unobserved & ~learning[:, None] & (found.score >= at)
+    scores = np.where(unobserved, np.nan, stand.score)
+    flagged = ~unobserved & ~learning[:, None] & (stand.score >= at)
     return Scores(
         expected=spans.expected,
-        upper=found.upper,
+        upper=stand.upper,
         score=scores,
         flagged=flagged,
-        window_h=np.where(flagged, found.window_h, 0),
+        window_h=np.where(flagged, stand.window_h, 0),
         night_score=_night_scores(scores),
         n_train=n_train,
         learning=learning,
@@ -310,7 +310,7 @@ def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
     plain = Judge(calibration.scale(spans.plain, group), ())
     nights = plain.value(spans.nights, group)
-    tails = tuple(calibration.clean(nights[group == one]) for one in range(group.max() + 1))
+    tails = tuple(calibration.clean(nights[group == number]) for number in range(group.max() + 1))
     judge = replace(plain, tails=tails)
     return judge, calibration.clean(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
 
@@ -355,8 +355,8 @@ def _upper(
 
     def crosses(y: Floats, some: Ints) -> Bools:
         windows = surprise.alone(y, mu[some], a[some], b[some], due[some])
-        found: Bools = judge.score(judge.value(windows, group[some]), group[some]) >= threshold
-        return found
+        is_above: Bools = judge.score(judge.value(windows, group[some]), group[some]) >= threshold
+        return is_above
 
     high = np.ceil(surprise.fewest(mu, due))
     low = high - 1

@@ -38,18 +38,18 @@ def like(x: ArrayLike, result: Numbers) -> Numbers:
 
 def mean_of(x: Array) -> Array:
     """The mean of each row's known points, as a column; NaN without any."""
-    known = ~np.isnan(x)
-    count = known.sum(axis=1, keepdims=True)
-    total = np.where(known, x, 0.0).sum(axis=1, keepdims=True)
+    is_point = ~np.isnan(x)
+    count = is_point.sum(axis=1, keepdims=True)
+    total = np.where(is_point, x, 0.0).sum(axis=1, keepdims=True)
     mean: Array = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return mean
 
 
 def variance_of(deviations: Array) -> Array:
-    known = ~np.isnan(deviations)
-    squares = np.where(known, deviations, 0.0) ** 2
-    variance: Array = squares.sum(axis=1) / np.maximum(known.sum(axis=1) - 1, 1)
-    variance[~known.any(axis=1)] = np.nan
+    is_point = ~np.isnan(deviations)
+    squares = np.where(is_point, deviations, 0.0) ** 2
+    variance: Array = squares.sum(axis=1) / np.maximum(is_point.sum(axis=1) - 1, 1)
+    variance[~is_point.any(axis=1)] = np.nan
     return variance
 
 
@@ -69,10 +69,10 @@ def line_of(learned: Array, length: int) -> tuple[Array, Array, Array]:
 
 def fill_linear(rows: Array) -> Array:
     filled = rows.copy()
-    known = ~np.isnan(rows)
+    is_point = ~np.isnan(rows)
     points = np.arange(rows.shape[1])
-    for row in np.flatnonzero(~known.all(axis=1)):
-        at = known[row]
+    for row in np.flatnonzero(~is_point.all(axis=1)):
+        at = is_point[row]
         filled[row] = np.interp(points, points[at], rows[row, at]) if at.any() else 0.0
     return filled
 

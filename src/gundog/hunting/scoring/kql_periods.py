@@ -46,8 +46,8 @@ def series_periods_detect(
     if num_periods < 0:
         raise ValueError(f"num_periods must be 0 or more, not {num_periods!r}")
     filled = kql_arrays.fill_linear(kql_arrays.as_rows(x))
-    found = detect(filled, min_period, max_period, num_periods)
-    return Periods(*(kql_arrays.like(x, part) for part in found))
+    periods = detect(filled, min_period, max_period, num_periods)
+    return Periods(*(kql_arrays.like(x, part) for part in periods))
 
 
 def series_periods_validate(x: ArrayLike, *periods: float) -> Periods:
@@ -62,23 +62,23 @@ def series_periods_validate(x: ArrayLike, *periods: float) -> Periods:
     scores = _period_scores(kql_arrays.fill_linear(kql_arrays.as_rows(x)))
     lags = np.rint(np.asarray(periods, dtype=np.float64)).astype(np.int64)
     inside = (lags >= 0) & (lags < scores.shape[1])
-    found = np.zeros((len(scores), len(lags)))
-    found[:, inside] = scores[:, lags[inside]]
+    validated = np.zeros((len(scores), len(lags)))
+    validated[:, inside] = scores[:, lags[inside]]
     given = np.tile(np.asarray(periods, dtype=np.float64), (len(scores), 1))
-    return Periods(kql_arrays.like(x, given), kql_arrays.like(x, found))
+    return Periods(kql_arrays.like(x, given), kql_arrays.like(x, validated))
 
 
 def detect(filled: Array, min_period: float, max_period: float, num_periods: int) -> Periods:
     scores = _period_scores(filled)
     lags = np.arange(scores.shape[1])
     scores[:, (lags < min_period) | (lags > max_period)] = 0.0
-    periods, found = np.zeros((2, len(filled), num_periods))
+    periods, best_scores = np.zeros((2, len(filled), num_periods))
     for rank in range(num_periods if scores.size else 0):
         best = scores.argmax(axis=1)
-        found[:, rank] = scores[np.arange(len(scores)), best]
-        periods[:, rank] = np.where(found[:, rank] > 0, best, 0)
+        best_scores[:, rank] = scores[np.arange(len(scores)), best]
+        periods[:, rank] = np.where(best_scores[:, rank] > 0, best, 0)
         scores[lags % np.maximum(best, 1)[:, None] == 0] = 0.0
-    return Periods(periods, found)
+    return Periods(periods, best_scores)
 
 
 def _period_scores(filled: Array) -> Array:

@@ -28,7 +28,7 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
         y: counts.
         mu, a, b: above 0, of the same shape.
     """
-    found = np.zeros_like(mu)
+    surprises = np.zeros_like(mu)
     high = (y > mu) & (y > 0)
     y, mu = y[high], mu[high]
     size = 1 / (a[high] / mu + b[high])
@@ -38,8 +38,8 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
     y, mu, size = y[faint], mu[faint], size[faint]
     bound = y * np.log(y / (size + y) * (size + mu) / mu) - size * np.log((size + y) / (size + mu))
     rarity[faint] = np.maximum(bound / np.log(10), _FAINT)
-    found[high] = rarity
-    return found
+    surprises[high] = rarity
+    return surprises
 
 
 def channels(threes: Floats) -> Floats:
