@@ -75,10 +75,10 @@ def _covers(project: Project, entry: Entry, now: datetime) -> str:
         after = status.read(con, status.acknowledging(about, entry), now)
     covered = dict(after.acknowledged)[entry]
     kinds = {acknowledged.REJECTED: "rejected file", acknowledged.DRIFT: "day"}
-    what = kinds.get(entry.kind, "interval")
+    noun = kinds.get(entry.kind, "interval")
     if not covered:
         return "It covers nothing that gundog status names today: check source, kind and days"
     return (
-        f"It covers {count(covered, what)}; gundog status named"
+        f"It covers {count(covered, noun)}; gundog status named"
         f" {count(len(before.troubles), 'problem')}, and now {len(after.troubles)}"
     )

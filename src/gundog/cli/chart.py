@@ -23,25 +23,27 @@ def of_hours(points: Sequence[Mapping[str, Any]]) -> list[Text]:
         points: hours in order: hour, observed (or null), expected (or null) and flagged.
 
     >>> points = [{"hour": None, "observed": n, "expected": 2.0, "flagged": n > 4} for n in (1, 6)]
-    >>> for line in of_hours([{**one, "hour": n} for n, one in enumerate(points)])[4:]:
+    >>> for line in of_hours([{**point, "hour": n} for n, point in enumerate(points)])[4:]:
     ...     print(line.plain.rstrip())
              │── ██
              │██ ██
            0 └──────
                  ▲▲
     """
-    top = max((one[key] or 0.0 for one in points for key in ("observed", "expected")), default=0.0)
+    top = max(
+        (point[key] or 0.0 for point in points for key in ("observed", "expected")), default=0.0
+    )
     step = (top or 1.0) / ROWS
     lines = []
     for row in reversed(range(ROWS)):
         label = (f"{top:,.0f}" if top < 1e7 else f"{top:.2g}") if row == ROWS - 1 else ""
         line = Text(f"{label:>8} │", style="dim")
-        for one in points:
-            line.append_text(_cell(one, row, step))
+        for point in points:
+            line.append_text(_cell(point, row, step))
         lines.append(line)
-    axis = "".join("··─" if one["observed"] is None else "───" for one in points)
+    axis = "".join("··─" if point["observed"] is None else "───" for point in points)
     lines.append(Text(f"{'0':>8} └{axis}", style="dim"))
-    marks = "".join("▲▲ " if one["flagged"] else "   " for one in points)
+    marks = "".join("▲▲ " if point["flagged"] else "   " for point in points)
     if marks.strip():
         lines.append(Text(" " * 10 + marks, style=_FLAGGED))
     return lines

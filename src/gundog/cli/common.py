@@ -27,10 +27,10 @@ def stopped() -> int:
     return INTERRUPTED
 
 
-def complain(what: object) -> None:
+def complain(complaint: object) -> None:
     from gundog.core import safe_text
 
-    sys.stderr.write(safe_text.for_terminal(str(what)) + "\n")
+    sys.stderr.write(safe_text.for_terminal(str(complaint)) + "\n")
 
 
 def console() -> Console:

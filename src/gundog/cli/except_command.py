@@ -71,8 +71,8 @@ def _tell(
     console.print(Text(f"{exceptions.FILE}, exception {entry.id}:", style="bold"))
     for line in added.splitlines():
         console.print(Text("+ ", style="green").append_text(finding_list.safe(line)))
-    alike = [one for one in rows if exceptions.matcher(entry)(suppression.columns_of(one))]
-    hidden = [one for one in alike if entry.start <= one["start_time"] < entry.end]
+    alike = [row for row in rows if exceptions.matcher(entry)(suppression.columns_of(row))]
+    hidden = [row for row in alike if entry.start <= row["start_time"] < entry.end]
     console.print()
     console.print(
         f"From the next run on it hides {len(hidden)} of {count(len(rows), 'finding')} of {stem}:"

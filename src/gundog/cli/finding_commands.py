@@ -30,17 +30,17 @@ def status(arguments: argparse.Namespace) -> int:
     about, findings = status.known(project), project.settings.findings
     if findings.exists():
         unread = triage.read(triage.beside(findings))[1]
-        more = [watch.Fault(watch.TRIAGE, str(one)) for one in unread]
+        more = [watch.Fault(watch.TRIAGE, str(line)) for line in unread]
         with reader.published(findings) as con:
-            found = status.read(con, about, now, more)
-        found = replace(found, notes=(*found.notes, *opening.left(findings)))
+            state = status.read(con, about, now, more)
+        state = replace(state, notes=(*state.notes, *opening.left(findings)))
     else:
-        found = status.never(about, now)
+        state = status.never(about, now)
     if arguments.json:
-        status_page.as_json(found, sys.stdout)
+        status_page.as_json(state, sys.stdout)
     else:
-        status_page.show(common.console(), found)
-    return 1 if found.troubles else 0
+        status_page.show(common.console(), state)
+    return 1 if state.troubles else 0
 
 
 def acknowledge(arguments: argparse.Namespace) -> int:

@@ -67,11 +67,11 @@ def findings_table(
 
 def _what(row: Mapping[str, Any], stories: Mapping[str, str]) -> Text:
     """The title, and beneath it the story where one is known."""
-    what = safe(safe_text.cut(row["title"], 200))
+    title = safe(safe_text.cut(row["title"], 200))
     story = stories.get(str(row["finding_id"]))
     if story:
-        what.append(f"\n{safe_text.for_terminal(story)}", style="dim")
-    return what
+        title.append(f"\n{safe_text.for_terminal(story)}", style="dim")
+    return title
 
 
 def as_json(rows: Iterable[Mapping[str, Any]], out: IO[str]) -> None:
@@ -110,14 +110,14 @@ def write_rows(rows: pa.Table, form: str, out: IO[str], console: Console) -> Non
 
 
 def _distinct(names: Iterable[str]) -> list[str]:
-    found: list[str] = []
+    distinct: list[str] = []
     for name in names:
         other, turn = name, 0
-        while other in found:
+        while other in distinct:
             turn += 1
             other = f"{name}_{turn}"
-        found.append(other)
-    return found
+        distinct.append(other)
+    return distinct
 
 
 def _cell(value: Any) -> Any:
@@ -132,6 +132,6 @@ def _csv(rows: pa.Table) -> str:
     for row in rows.to_pylist():
         writer.writerow(
             safe_text.for_csv(value) if isinstance(value, str) else value
-            for value in (_cell(one) for one in row.values())
+            for value in (_cell(value) for value in row.values())
         )
     return out.getvalue()

@@ -52,7 +52,7 @@ def show(
     _facts(console, row, detection)
     _night(console, con, row)
     events = _events(con, row)
-    _details(console, row, {one["event"].get("command_line") for one in events})
+    _details(console, row, {event["event"].get("command_line") for event in events})
     _evidence(console, row, events)
     for title, lines in (
         ("What to do", detection.get("triage")),
@@ -124,14 +124,14 @@ def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("  hour (UTC)", "observed", "expected", "needs alone", "score", "over"):
         table.add_column(name, justify="left" if "hour" in name else "right")
-    for one in hours:
+    for hour in hours:
         table.add_row(
-            "  " + one["hour"][:16].replace("T", " "),
-            f"{one['observed']:,.0f}",
-            f"{one['expected']:,.1f}",
-            f"{one['upper']:,.0f}",
-            f"{one['score']:.1f}",
-            f"{one['window_h']} h" if one["window_h"] else "",
+            "  " + hour["hour"][:16].replace("T", " "),
+            f"{hour['observed']:,.0f}",
+            f"{hour['expected']:,.1f}",
+            f"{hour['upper']:,.0f}",
+            f"{hour['score']:.1f}",
+            f"{hour['window_h']} h" if hour["window_h"] else "",
         )
     console.print(table)
 
@@ -151,12 +151,14 @@ def _night(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, A
     )
     if not points:
         return
-    told = {parse_time(one["hour"]) for one in hours} if isinstance(hours, list) else set()
-    points = [{**one, "flagged": one["flagged"] or one["hour"] in told} for one in points]
+    told = {parse_time(hour["hour"]) for hour in hours} if isinstance(hours, list) else set()
+    points = [{**point, "flagged": point["flagged"] or point["hour"] in told} for point in points]
     heading(console, "Its hours (UTC): █ counted, ── expected, ▲ part of the finding")
     for line in chart.of_hours(points):
         console.print(line, no_wrap=True, overflow="crop")
-    ticks = "".join(f"{one['hour']:%H} " if n % 3 == 0 else "   " for n, one in enumerate(points))
+    ticks = "".join(
+        f"{point['hour']:%H} " if n % 3 == 0 else "   " for n, point in enumerate(points)
+    )
     console.print(Text(" " * 10 + ticks, style="dim"), no_wrap=True, overflow="crop")
 
 
@@ -169,17 +171,17 @@ def _events(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> list[dict
         "select * from evidence where finding_id = ? order by ordinal limit ?",
         [row["finding_id"], SHOWN_EVIDENCE],
     )
-    return [{**one, "event": json.loads(one["event"])} for one in rows]
+    return [{**event, "event": json.loads(event["event"])} for event in rows]
 
 
 def _evidence(console: Console, row: Mapping[str, Any], events: Sequence[dict[str, Any]]) -> None:
     heading(console, f"Evidence ({count(row['evidence_count'] or 0, 'event')})")
-    lines = [one for one in events if one["event"].get("command_line")]
-    records = [one for one in events if not one["event"].get("command_line")]
+    lines = [event for event in events if event["event"].get("command_line")]
+    records = [event for event in events if not event["event"].get("command_line")]
     for file, some in _by_file(lines):
         console.print(Text("  ").append_text(hanging(file)), style="dim")
-        for one in some:
-            _command(console, one)
+        for event in some:
+            _command(console, event)
     _records(console, records)
     rest = row["evidence_count"] - len(events)
     if rest > 0:
@@ -189,16 +191,16 @@ def _evidence(console: Console, row: Mapping[str, Any], events: Sequence[dict[st
 
 def _by_file(events: Sequence[dict[str, Any]]) -> list[tuple[str, list[dict[str, Any]]]]:
     """Events in runs of the same file, in their order."""
-    runs = groupby(events, key=lambda one: one["source_file"] or "")
+    runs = groupby(events, key=lambda event: event["source_file"] or "")
     return [(file, list(some)) for file, some in runs]
 
 
-def _command(console: Console, one: Mapping[str, Any]) -> None:
-    head = f"    {short_time(one['event_time'])}  {one['role']}"
+def _command(console: Console, event: Mapping[str, Any]) -> None:
+    head = f"    {short_time(event['event_time'])}  {event['role']}"
     console.print(hanging(head), style="dim")
-    line, plain = one["event"]["command_line"], one["event"].get("normalised")
+    line, plain = event["event"]["command_line"], event["event"].get("normalised")
     console.print(Padding(safe(safe_text.cut(line, LINE)), (0, 0, 0, 6)))
-    if plain and one["event"].get("steps"):  # it was written so as not to be read
+    if plain and event["event"].get("steps"):  # it was written so as not to be read
         reads = Text("reads ", style="dim").append_text(safe(safe_text.cut(plain, LINE)))
         console.print(Padding(reads, (0, 0, 0, 6)))
     if len(line) > LINE:
@@ -212,8 +214,8 @@ def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
     if not events:
         return
     same, names = event_rows.split(events)
-    folder, files = event_rows.apart([one["source_file"] or "" for one in events])
-    days = {f"{one['event_time']:%Y-%m-%d}" for one in events if one["event_time"]}
+    folder, files = event_rows.apart([event["source_file"] or "" for event in events])
+    days = {f"{event['event_time']:%Y-%m-%d}" for event in events if event["event_time"]}
     day = f"{days.pop()}, " if len(days) == 1 else ""
     console.print(Text(f"  {day}").append_text(hanging(folder)), style="dim")
     if same:
@@ -221,10 +223,10 @@ def _records(console: Console, events: Sequence[dict[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("  time", *names, *(["file"] if any(files) else [])):
         table.add_column(safe(name), overflow="fold")
-    for one, file in zip(events, files, strict=True):
-        row = {"role": one["role"], **one["event"]}
+    for event, file in zip(events, files, strict=True):
+        row = {"role": event["role"], **event["event"]}
         cells = [safe(event_rows.cell(row.get(name))) for name in names]
-        moment = one["event_time"]
+        moment = event["event_time"]
         time = f"{moment:%H:%M:%S}" if day and moment else short_time(moment)
         table.add_row(f"  {time}", *cells, *([safe(file)] if any(files) else []))
     console.print(table)
@@ -237,7 +239,10 @@ def _history(
     console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], late: timedelta
 ) -> None:
     happened = [*_changes(con, row), *_said(con, row), *_told(con, row)]
-    lines = [f"{short_time(at)} {what}" for at, what in sorted(happened, key=lambda one: one[0])]
+    lines = [
+        f"{short_time(at)} {text}"
+        for at, text in sorted(happened, key=lambda happening: happening[0])
+    ]
     if row["interval_state"] == "provisional":
         lines.append(f"may still change until {short_time(row['interval_end'] + late)}")
     listing(console, "History", lines)
@@ -247,21 +252,21 @@ _Happened = Iterator[tuple[datetime, str]]
 
 
 def _changes(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
-    for one in database.rows(
+    for change in database.rows(
         con,
         'select * from finding_changes where finding_id = ? order by "at"',
         [row["finding_id"]],
     ):
-        yield one["at"], one["change"] + (f": {one['reason']}" if one["reason"] else "")
+        yield change["at"], change["change"] + (f": {change['reason']}" if change["reason"] else "")
 
 
 def _said(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
-    for one in database.rows(
+    for statement in database.rows(
         con, 'select * from triage where finding_id = ? order by "at"', [row["finding_id"]]
     ):
-        state = ", ".join(filter(None, [one["status"], one["verdict"]]))
-        note = f": {one['note']}" if one["note"] else ""
-        yield one["at"], f"{one['actor']} on {one['host']}: {state}{note}"
+        state = ", ".join(filter(None, [statement["status"], statement["verdict"]]))
+        note = f": {statement['note']}" if statement["note"] else ""
+        yield statement["at"], f"{statement['actor']} on {statement['host']}: {state}{note}"
 
 
 def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
@@ -273,14 +278,14 @@ def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
            order by created_at, channel""",
         {"id": row["finding_id"]},
     )
-    for one in rows:
-        what = "a digest" if one["kind"] == "digest" else "a message"
-        about = " that it was withdrawn" if one["as_gone"] else ""
-        name = f"{one['channel']} in {what}{about}"
-        if one["sent_at"]:
-            yield one["sent_at"], f"told {name}"
-        elif one["dead_at"]:
-            yield one["dead_at"], f"gave up telling {name}: {one['last_error']}"
+    for notification in rows:
+        message = "a digest" if notification["kind"] == "digest" else "a message"
+        about = " that it was withdrawn" if notification["as_gone"] else ""
+        name = f"{notification['channel']} in {message}{about}"
+        if notification["sent_at"]:
+            yield notification["sent_at"], f"told {name}"
+        elif notification["dead_at"]:
+            yield notification["dead_at"], f"gave up telling {name}: {notification['last_error']}"
         else:
-            why = f": {one['last_error']}" if one["last_error"] else ""
-            yield one["created_at"], f"waits to tell {name}{why}"
+            why = f": {notification['last_error']}" if notification["last_error"] else ""
+            yield notification["created_at"], f"waits to tell {name}{why}"

@@ -119,15 +119,17 @@ def _describe_file(
     lines += _alias_problems(source, paths[file.lake_path].columns, held)
     lines += _column_lines(project, source, read)
     others = {name: held[name] for name in read.remarks.extra if name in held}
-    found = suggest(read.remarks.missing, others)
-    if found:
+    suggested = suggest(read.remarks.missing, others)
+    if suggested:
         lines.append(
             "  it may have them under other names; if so, write under lake: in gundog.yaml"
         )
-        lines += [f"  {line}" for line in _as_yaml(source.name, paths, file.lake_path, found)]
+        lines += [f"  {line}" for line in _as_yaml(source.name, paths, file.lake_path, suggested)]
     if not times:
         hint = (
-            "" if binding.TIME in found else ": name its column under lake, columns: {Timestamp: …}"
+            ""
+            if binding.TIME in suggested
+            else ": name its column under lake, columns: {Timestamp: …}"
         )
         lines.append(f"  not one row has a usable Timestamp{hint}")
     return lines, bool(times)
@@ -136,21 +138,23 @@ def _describe_file(
 def _alias_problems(
     source: Source, aliases: Mapping[str, str], held: Mapping[str, Any]
 ) -> list[str]:
-    known = {name for name, _ in source.columns}
+    source_names = {name for name, _ in source.columns}
     folded = {name.lower() for name in held}
     lines = [
-        f"  columns: {name}: is no column of {source.name}" for name in aliases if name not in known
+        f"  columns: {name}: is no column of {source.name}"
+        for name in aliases
+        if name not in source_names
     ]
     return lines + [
         f"  columns: {name}: the file has no column {column}"
         for name, column in aliases.items()
-        if name in known and column.lower() not in folded
+        if name in source_names and column.lower() not in folded
     ]
 
 
 def _column_lines(project: Project, source: Source, read: Read) -> list[str]:
     """Columns that the file lacks, has of another type, or has besides."""
-    stages = [one for one in project.content.stages.values() if one.source == source.name]
+    stages = [stage for stage in project.content.stages.values() if stage.source == source.name]
     used = binding.needed(source, stages, {})
     lacks = sorted(read.remarks.missing, key=lambda name: name.lower() not in used)
     hunted = [name for name in lacks if name.lower() in used]
@@ -160,7 +164,7 @@ def _column_lines(project: Project, source: Source, read: Read) -> list[str]:
         ("other type (cast)", read.remarks.cast),
         ("not known to the source (not read)", read.remarks.extra),
     )
-    return [f"  {what}: {_some(names)}" for what, names in lists if names]
+    return [f"  {label}: {_some(names)}" for label, names in lists if names]
 
 
 def _some(names: Sequence[str]) -> str:
@@ -179,15 +183,17 @@ def suggest(missing: Sequence[str], extra: Mapping[str, Any]) -> dict[str, str]:
     {'ProcessId': 'process_id', 'Timestamp': 'time'}
     """
     left = {name: kind for name, kind in extra.items() if name}
-    found: dict[str, str] = {}
+    suggested: dict[str, str] = {}
     for ranked in (_same_name, _other_name, _close_name):
         for name in missing:
-            usable = [one for one in left if name != binding.TIME or _can_be_time(left[one])]
-            column = None if name in found else ranked(name, usable)
+            usable = [
+                column for column in left if name != binding.TIME or _can_be_time(left[column])
+            ]
+            column = None if name in suggested else ranked(name, usable)
             if column:
-                found[name] = column
+                suggested[name] = column
                 del left[column]
-    return {name: found[name] for name in missing if name in found}
+    return {name: suggested[name] for name in missing if name in suggested}
 
 
 def _can_be_time(kind: Any) -> bool:
@@ -197,11 +203,11 @@ def _can_be_time(kind: Any) -> bool:
 
 
 def _same_name(name: str, columns: Sequence[str]) -> str | None:
-    return next((one for one in columns if _plain(one) == _plain(name)), None)
+    return next((column for column in columns if _plain(column) == _plain(name)), None)
 
 
 def _other_name(name: str, columns: Sequence[str]) -> str | None:
-    plain = {_plain(one): one for one in reversed(columns)}
+    plain = {_plain(column): column for column in reversed(columns)}
     others = map(_plain, _OTHER_NAMES.get(name, ()))
     return next((plain[other] for other in others if other in plain), None)
 
@@ -209,7 +215,7 @@ def _other_name(name: str, columns: Sequence[str]) -> str | None:
 def _close_name(name: str, columns: Sequence[str]) -> str | None:
     wanted = _plain(name)
     # SHA1 and SHA256 look alike and are not.
-    plain = {_plain(one): one for one in columns if _digits(one) == _digits(name)}
+    plain = {_plain(column): column for column in columns if _digits(column) == _digits(name)}
     close = difflib.get_close_matches(wanted, plain, 1, _CLOSE)
     return plain[close[0]] if close else None
 
@@ -225,11 +231,11 @@ def _digits(name: str) -> list[str]:
 
 
 def _as_yaml(
-    source: str, paths: Sequence[LakePath], index: int, found: Mapping[str, str]
+    source: str, paths: Sequence[LakePath], index: int, suggested: Mapping[str, str]
 ) -> list[str]:
     """The source's whole entry of gundog.yaml, with these column names added to one path."""
     entries = [
-        _entry(replace(path, columns={**path.columns, **found}) if place == index else path)
+        _entry(replace(path, columns={**path.columns, **suggested}) if place == index else path)
         for place, path in enumerate(paths)
     ]
     entry = entries if len(entries) > 1 else entries[0]

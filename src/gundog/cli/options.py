@@ -45,9 +45,9 @@ def parser() -> argparse.ArgumentParser:
     def add(
         name: str, run: Callable[[argparse.Namespace], int], about: str
     ) -> argparse.ArgumentParser:
-        one = commands.add_parser(name, help=about, description=about, parents=[project])
-        one.set_defaults(run=run)
-        return one
+        command = commands.add_parser(name, help=about, description=about, parents=[project])
+        command.set_defaults(run=run)
+        return command
 
     _add_runs(add)
     _add_readers(add)
@@ -77,37 +77,37 @@ def _add_runs(add: _Add) -> None:
         run_commands.backfill,
         "hunt a range of past days, oldest first; resumes by itself",
     )
-    for one, required in ((hunt, False), (back, True)):
-        one.add_argument(
+    for command, required in ((hunt, False), (back, True)):
+        command.add_argument(
             "--from", dest="start", metavar="T", required=required, help="first day or time"
         )
-        one.add_argument(
+        command.add_argument(
             "--to",
             dest="end",
             metavar="T",
             required=required,
             help="last day (included), or a time (excluded)",
         )
-        one.add_argument(
+        command.add_argument(
             "--detection",
             action="append",
             default=[],
             metavar="X",
             help="only this detection; may stand several times",
         )
-        one.add_argument(
+        command.add_argument(
             "--notify",
             choices=("each", "digest", "none"),
             help="how to send findings (hunt: as each channel says; backfill: not at all)",
         )
-        one.add_argument(
+        command.add_argument(
             "--wait",
             default="0s",
             metavar="DURATION",
             help="how long to wait for another run to end, such as 10m",
         )
-    for one in (hunt, back):
-        one.add_argument(
+    for command in (hunt, back):
+        command.add_argument(
             "--trust-clock",
             action="store_true",
             help="the clock is right, however far it is from the last run and from all events",
@@ -165,13 +165,13 @@ def _add_writers(add: _Add) -> None:
         " insufficient_data or disregard",
     )
     triage.add_argument("--note", metavar="TEXT", help="whatever the next person should know")
-    known = add(
+    exception = add(
         "except",
         finding_commands.add_exception,
         "hide what is known to be harmless, for some days, and say why",
     )
-    known.add_argument("finding", metavar="FINDING")
-    known.add_argument(
+    exception.add_argument("finding", metavar="FINDING")
+    exception.add_argument(
         "--on",
         nargs="+",
         action="extend",
@@ -179,9 +179,9 @@ def _add_writers(add: _Add) -> None:
         metavar="COLUMN",
         help="hide what has the finding's values in these columns",
     )
-    known.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
-    known.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
-    known.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+    exception.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
+    exception.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
+    exception.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
 
     hole = add(
         "acknowledge",

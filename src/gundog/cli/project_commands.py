@@ -69,9 +69,9 @@ def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
     for hunt in hunts:
         for example in hunt.detection.examples:
             tried += 1
-            found = trials.example(hunt, example)
-            failed += bool(found)
-            for line in found:
+            problems = trials.example(hunt, example)
+            failed += bool(problems)
+            for line in problems:
                 common.complain(f"{hunt.detection.stem}: {example.name}: {line}")
     sys.stdout.write(f"{count(tried, 'example')}, {failed} failed\n")
     return failed

@@ -44,33 +44,35 @@ def show(console: Console, state: State) -> None:
         console,
         "Files with remarks",
         [
-            f"{one.example}: {one.text}"
-            if one.files == 1
-            else f"{one.source}: {count(one.files, 'file')}, the last of them {one.example}:"
-            f" {one.text}"
-            for one in state.remarks
+            f"{remark.example}: {remark.text}"
+            if remark.files == 1
+            else f"{remark.source}: {count(remark.files, 'file')},"
+            f" the last of them {remark.example}: {remark.text}"
+            for remark in state.remarks
         ],
     )
     listing(
         console,
         "Unsent",
-        [f"{one.channel}: {one.messages} waiting: {one.error or 'next run'}"
-         for one in state.unsent],
+        [f"{backlog.channel}: {backlog.messages} waiting: {backlog.error or 'next run'}"
+         for backlog in state.unsent],
     )  # fmt: skip
 
 
 def _how_to_acknowledge(console: Console, troubles: Sequence[Trouble]) -> None:
     """The command that says of the first such trouble that it is known."""
-    for one in troubles:
-        kind = watch.KNOWN_AS.get(one.kind)
-        tenant = one.tenant or ""
+    for trouble in troubles:
+        kind = watch.KNOWN_AS.get(trouble.kind)
+        tenant = trouble.tenant or ""
         # What cannot be printed cannot be copied.
-        copied = tenant.isprintable() and one.kind != watch.SILENT
-        if kind and one.span and one.source and copied:
+        copied = tenant.isprintable() and trouble.kind != watch.SILENT
+        if kind and trouble.span and trouble.source and copied:
             # A tenant is whatever events or folders say, and stays one word of the command.
             whose = f" --tenant={shlex.quote(tenant)}" if tenant else ""
-            what = f" --kind {kind}" if kind != acknowledged.HOLE else ""
-            command = f"gundog acknowledge {one.source} {watch.asked(one.span)}{what}{whose}"
+            option = f" --kind {kind}" if kind != acknowledged.HOLE else ""
+            command = (
+                f"gundog acknowledge {trouble.source} {watch.asked(trouble.span)}{option}{whose}"
+            )
             console.print(Text("  Known, and not to be mended? ", style="dim").append_text(
                 safe(f"{command} --reason TEXT")))  # fmt: skip
             return
@@ -81,12 +83,12 @@ def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
     if not rows:
         return
     heading(console, "Detections")
-    _what_was_hunted(console, [(one, one.span) for one in rows if one.span])
+    _what_was_hunted(console, [(coverage, coverage.span) for coverage in rows if coverage.span])
     said = defaultdict[str, list[str]](list)
-    for one in rows:
-        words = f"does not run: {one.idle}" if one.idle else one.note or ""
-        if words or not one.span:
-            said[words or _NOT_YET].append(one.detection)
+    for coverage in rows:
+        words = f"does not run: {coverage.idle}" if coverage.idle else coverage.note or ""
+        if words or not coverage.span:
+            said[words or _NOT_YET].append(coverage.detection)
     for words, stems in said.items():
         console.print(Text("  ").append_text(hanging(f"{', '.join(stems)}: {words}")))
 
@@ -94,9 +96,11 @@ def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
 def _what_was_hunted(console: Console, rows: Sequence[tuple[Coverage, Interval]]) -> None:
     """A table, or a line each where the terminal is too narrow for whole names in a table."""
     cells = []
-    for one, span in rows:
-        states = ", ".join(f"{n} {name.replace('_', ' ')}" for name, n in one.intervals.items())
-        cells.append((one.detection, _hunted(span), states, f"{one.findings:,}"))
+    for coverage, span in rows:
+        states = ", ".join(
+            f"{n} {name.replace('_', ' ')}" for name, n in coverage.intervals.items()
+        )
+        cells.append((coverage.detection, _hunted(span), states, f"{coverage.findings:,}"))
     widest = [max((len(cell) for cell in column), default=0) for column in zip(*cells, strict=True)]
     if sum(widest[:3]) + len(" findings") + 6 > console.width:
         for name, span_shown, states, findings in cells:
@@ -126,14 +130,14 @@ def _sources(console: Console, state: State) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("source", "files", "rows", "rejected rows", "newest event (UTC)", "age"):
         table.add_column(name, overflow="fold")
-    for one in state.sources:
+    for source in state.sources:
         table.add_row(
-            safe(one.name),
-            f"{one.files:,}",
-            f"{one.rows:,}",
-            f"{one.rejected_rows:,}",
-            short_time(one.newest),
-            clock.age(state.now - one.newest) if one.newest else "",
+            safe(source.name),
+            f"{source.files:,}",
+            f"{source.rows:,}",
+            f"{source.rejected_rows:,}",
+            short_time(source.newest),
+            clock.age(state.now - source.newest) if source.newest else "",
         )
     console.print(table)
 
@@ -144,9 +148,9 @@ def _acknowledged(console: Console, state: State) -> None:
         unit = {acknowledged.REJECTED: "file", acknowledged.DRIFT: "day"}.get(
             entry.kind, "interval"
         )
-        what = f"covers {covers} {unit}{'s' if covers != 1 else ''}"
+        covered = f"covers {covers} {unit}{'s' if covers != 1 else ''}"
         left = "nothing is left of it: the entry can be removed"
-        lines.append(f"{entry.shown}: {what if covers else left}")
+        lines.append(f"{entry.shown}: {covered if covers else left}")
     listing(console, f"Acknowledged ({acknowledged.FILE})", lines)
 
 
@@ -164,67 +168,76 @@ def as_dict(state: State) -> dict[str, Any]:
         "status": "PROBLEMS" if state.troubles else "OK",
         "at": _time(state.now),
         "nightly": state.nightly,
-        "problems": [_trouble(one) for one in state.troubles],
+        "problems": [_trouble(trouble) for trouble in state.troubles],
         "notes": list(state.notes),
         "detections": [
             {
-                "detection": one.detection,
-                "detection_id": one.detection_id,
-                **_ends(one.span),
-                "intervals": dict(one.intervals),
-                "findings": one.findings,
-                "note": one.note or None,
-                "idle": one.idle or None,
+                "detection": coverage.detection,
+                "detection_id": coverage.detection_id,
+                **_ends(coverage.span),
+                "intervals": dict(coverage.intervals),
+                "findings": coverage.findings,
+                "note": coverage.note or None,
+                "idle": coverage.idle or None,
             }
-            for one in state.coverage
+            for coverage in state.coverage
         ],
         "sources": [
             {
-                "source": one.name,
-                "files": one.files,
-                "rows": one.rows,
-                "rejected_rows": one.rejected_rows,
-                "newest_event": _time(one.newest),
-                "age_seconds": _seconds(state.now, one.newest),
-                "rows_ahead": one.rows_ahead,
-                "ahead_until": _time(one.ahead_until),
+                "source": source.name,
+                "files": source.files,
+                "rows": source.rows,
+                "rejected_rows": source.rejected_rows,
+                "newest_event": _time(source.newest),
+                "age_seconds": _seconds(state.now, source.newest),
+                "rows_ahead": source.rows_ahead,
+                "ahead_until": _time(source.ahead_until),
             }
-            for one in state.sources
+            for source in state.sources
         ],
         "exceptions": list(state.exceptions),
         "acknowledged": [
             {
-                "kind": one.kind,
-                "source": one.source,
-                "tenant": one.tenant,
-                **_ends(one.span),
-                "reason": one.reason,
-                "owner": one.owner or None,
+                "kind": entry.kind,
+                "source": entry.source,
+                "tenant": entry.tenant,
+                **_ends(entry.span),
+                "reason": entry.reason,
+                "owner": entry.owner or None,
                 "covers": covers,
             }
-            for one, covers in state.acknowledged
+            for entry, covers in state.acknowledged
         ],
         "remarks": [
-            {"source": one.source, "files": one.files, "example": one.example, "text": one.text}
-            for one in state.remarks
+            {
+                "source": remark.source,
+                "files": remark.files,
+                "example": remark.example,
+                "text": remark.text,
+            }
+            for remark in state.remarks
         ],
         "unsent": [
-            {"channel": one.channel, "messages": one.messages, "error": one.error or None}
-            for one in state.unsent
+            {
+                "channel": backlog.channel,
+                "messages": backlog.messages,
+                "error": backlog.error or None,
+            }
+            for backlog in state.unsent
         ],
     }
 
 
-def _trouble(one: Trouble) -> dict[str, Any]:
+def _trouble(trouble: Trouble) -> dict[str, Any]:
     return {
-        "key": one.key,
-        "kind": one.kind,
-        "source": one.source or None,
-        "tenant": one.tenant,
-        "detections": list(one.detections),
-        **_ends(one.span),
-        "count": one.count,
-        "text": one.text,
+        "key": trouble.key,
+        "kind": trouble.kind,
+        "source": trouble.source or None,
+        "tenant": trouble.tenant,
+        "detections": list(trouble.detections),
+        **_ends(trouble.span),
+        "count": trouble.count,
+        "text": trouble.text,
     }
 
 

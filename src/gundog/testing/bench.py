@@ -45,20 +45,20 @@ class Trial:
         return self.detection.frequency
 
 
-def lay(one: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> None:
+def lay(trial: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> None:
     """Stages rows: dealt out to so many files, or without a number each to a file of its own."""
     file_ids = {
         name: [place % files + 1 if files else place + 1 for place in range(len(mine))]
         for name, mine in rows.items()
     }
-    examples.fill(one.con, one.loaded, one.hunt, rows, covers, file_ids)
+    examples.fill(trial.con, trial.loaded, trial.hunt, rows, covers, file_ids)
 
 
-def hunt(one: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
+def hunt(trial: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
     """What one interval finds in the rows that were laid last."""
-    if one.detection.series:
-        return series.hunt(one.con, one.hunt, interval, staged_from, apart=child.unlimited).hits
-    return match.match(one.con, one.hunt, interval, staged_from)
+    if trial.detection.series:
+        return series.hunt(trial.con, trial.hunt, interval, staged_from, apart=child.unlimited).hits
+    return match.match(trial.con, trial.hunt, interval, staged_from)
 
 
 def first_day(rows: Rows, default: datetime) -> datetime:
@@ -68,8 +68,8 @@ def first_day(rows: Rows, default: datetime) -> datetime:
 
 def times_of(rows: Rows) -> list[datetime]:
     """The times of all rows that have a usable one."""
-    found = (moment(row.get("Timestamp")) for mine in rows.values() for row in mine)
-    return [at for at in found if at]
+    moments = (moment(row.get("Timestamp")) for mine in rows.values() for row in mine)
+    return [at for at in moments if at]
 
 
 def moment(value: Any) -> datetime | None:
@@ -81,20 +81,20 @@ def moment(value: Any) -> datetime | None:
 
 
 def found(
-    one: Trial, rows: Rows, by: timedelta = timedelta(), files: int | None = 1
+    trial: Trial, rows: Rows, by: timedelta = timedelta(), files: int | None = 1
 ) -> tuple[Hit, ...]:
     """What the example's interval, moved by so much, finds in these rows."""
-    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
+    interval = Interval(trial.example.interval.start + by, trial.example.interval.end + by)
     first = first_day(rows, interval.start)
-    lay(one, rows, Interval(min(first, interval.start), interval.end), files)
-    return hunt(one, interval, first)
+    lay(trial, rows, Interval(min(first, interval.start), interval.end), files)
+    return hunt(trial, interval, first)
 
 
-def shifted(one: Trial, rows: Rows, by: timedelta) -> Rows:
+def shifted(trial: Trial, rows: Rows, by: timedelta) -> Rows:
     """Rows with all their times moved."""
     moved = {}
     for name, mine in rows.items():
-        kinds = dict(one.loaded.sources[name].columns)
+        kinds = dict(trial.loaded.sources[name].columns)
         times = {column for column, kind in kinds.items() if kind.startswith("TIMESTAMP")}
         moved[name] = [
             {key: _move(value, by) if key in times else value for key, value in row.items()}
@@ -121,34 +121,34 @@ def told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
     if isinstance(value, (UUID, str)) and str(value) in events:
         return events[str(value)]
     if isinstance(value, Mapping):
-        return {key: told(one, by, events) for key, one in value.items()}
+        return {key: told(item, by, events) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [told(one, by, events) for one in value]
+        return [told(item, by, events) for item in value]
     return round(value, 6) if isinstance(value, float) else plain_values.plain(value)
 
 
 def identities(
-    one: Trial, hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]
+    trial: Trial, hits: Sequence[Hit], by: timedelta, events: Mapping[str, str]
 ) -> Counter[str]:
     """How often each finding is there, whatever time it was moved to."""
-    names = one.detection.identity
+    names = trial.detection.identity
     return Counter(
         plain_values.canonical([told(hit.row.get(name), by, events) for name in names])
         for hit in hits
     )
 
 
-def events_of(one: Trial) -> dict[str, str]:
+def events_of(trial: Trial) -> dict[str, str]:
     """The row that stands for each event, by event id; rows were laid each in a file of its own."""
     numbers: dict[str, str] = {}
-    for stage in one.hunt.stages:
-        rows = one.con.execute(f"select event_id, min(file_id) from {stage.table} group by 1")
+    for stage in trial.hunt.stages:
+        rows = trial.con.execute(f"select event_id, min(file_id) from {stage.table} group by 1")
         numbers |= {str(key): f"{stage.source} {number - 1}" for key, number in rows.fetchall()}
     return numbers
 
 
-def differ(expected: Counter[str], found: Counter[str]) -> str:
+def differ(expected: Counter[str], actual: Counter[str]) -> str:
     """What is missing and what is too much, in one sentence; empty when nothing is."""
-    lost, more = expected - found, found - expected
-    parts = [f"lost {one}" for one in lost.elements()] + [f"more {one}" for one in more.elements()]
+    lost, more = expected - actual, actual - expected
+    parts = [f"lost {key}" for key in lost.elements()] + [f"more {key}" for key in more.elements()]
     return "; ".join(parts[:4])

@@ -45,20 +45,20 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
 
 def compare(hunt: Hunt, example: Example, hits: Sequence[Hit]) -> list[str]:
     """What differs between the findings an example promises and these; empty when nothing."""
-    found = [_shown(hunt, hit) for hit in hits]
+    shown = [_shown(hunt, hit) for hit in hits]
     problems = []
-    left = list(found)
+    left = list(shown)
     for wanted in example.findings:
-        match = next((one for one in left if not _differences(wanted, one)), None)
+        match = next((candidate for candidate in left if not _differences(wanted, candidate)), None)
         if match is not None:
             left.remove(match)
         else:
             problems.append(
                 f"no finding has {plain_values.canonical(wanted)}{_nearest(wanted, left)}"
             )
-    if len(found) != len(example.findings):
-        problems.append(f"{count(len(example.findings), 'finding')} promised, {len(found)} came")
-        problems += [f"not promised: {plain_values.canonical(_brief(one))}" for one in left]
+    if len(shown) != len(example.findings):
+        problems.append(f"{count(len(example.findings), 'finding')} promised, {len(shown)} came")
+        problems += [f"not promised: {plain_values.canonical(_brief(finding))}" for finding in left]
     return problems
 
 
@@ -71,7 +71,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
     """
     with bench(loaded, hunt) as con:
         rows = expand(example)
-        times = [parse_time(row["Timestamp"]) for one in rows.values() for row in one
+        times = [parse_time(row["Timestamp"]) for mine in rows.values() for row in mine
                  if row.get("Timestamp")]  # fmt: skip
         first = floor(min(times, default=example.interval.start), _DAY)
         covers = Interval(min(first, example.interval.start), example.interval.end)
@@ -84,7 +84,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
 def expand(example: Example) -> Rows:
     """An example's events by source table, each `repeat` written out."""
     return {
-        name: [one for event in events for one in repeated(event)]
+        name: [row for event in events for row in repeated(event)]
         for name, events in example.events.items()
     }
 
@@ -211,18 +211,18 @@ def _shown(hunt: Hunt, hit: Hit) -> dict[str, Any]:
     }
 
 
-def _differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+def _differences(wanted: Mapping[str, Any], finding: Mapping[str, Any]) -> list[str]:
     return [
         name
         for name, value in wanted.items()
-        if name not in found or not _equal(plain_values.plain(value), found[name])
+        if name not in finding or not _equal(plain_values.plain(value), finding[name])
     ]
 
 
-def _equal(wanted: Any, found: Any) -> bool:
-    if isinstance(wanted, float | int) and isinstance(found, float | int):
-        return math.isclose(wanted, found, rel_tol=1e-6, abs_tol=1e-9)
-    return bool(_normal(wanted) == _normal(found))
+def _equal(wanted: Any, actual: Any) -> bool:
+    if isinstance(wanted, float | int) and isinstance(actual, float | int):
+        return math.isclose(wanted, actual, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(_normal(wanted) == _normal(actual))
 
 
 def _normal(value: Any) -> Any:
@@ -239,10 +239,10 @@ def _nearest(wanted: Mapping[str, Any], left: Sequence[Mapping[str, Any]]) -> st
     """What the nearest finding has instead."""
     if not left:
         return ""
-    near = min(left, key=lambda one: len(_differences(wanted, one)))
+    near = min(left, key=lambda finding: len(_differences(wanted, finding)))
     instead = {name: near.get(name) for name in _differences(wanted, near)}
     return f"; the nearest has {plain_values.canonical(instead)}"
 
 
-def _brief(found: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: found[name] for name in ("title", "start_time", "end_time") if name in found}
+def _brief(finding: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: finding[name] for name in ("title", "start_time", "end_time") if name in finding}

@@ -37,10 +37,10 @@ _COUNTED = ("series_key", "start_time", "end_time", "observed")
 
 
 def rows_of(
-    one: Trial, hits: Sequence[Hit], moved: timedelta, back: timedelta, events: Mapping[str, str]
+    trial: Trial, hits: Sequence[Hit], moved: timedelta, back: timedelta, events: Mapping[str, str]
 ) -> Counter[str]:
     """The rows, times taken back; what a forecast expects is the same after whole weeks only."""
-    is_forecast = one.detection.series and one.detection.series.method == "forecast"
+    is_forecast = trial.detection.series and trial.detection.series.method == "forecast"
     kept = _COUNTED if is_forecast and moved % WEEK else None
     return Counter(
         plain_values.canonical(
@@ -51,12 +51,12 @@ def rows_of(
     )  # fmt: skip
 
 
-def row_numbers(one: Trial, rows: Rows, by: timedelta) -> dict[str, str]:
-    if one.detection.series:  # its findings name no events
+def row_numbers(trial: Trial, rows: Rows, by: timedelta) -> dict[str, str]:
+    if trial.detection.series:  # its findings name no events
         return {}
-    interval = Interval(one.example.interval.start + by, one.example.interval.end + by)
-    bench.lay(one, rows, interval, None)
-    return bench.events_of(one)
+    interval = Interval(trial.example.interval.start + by, trial.example.interval.end + by)
+    bench.lay(trial, rows, interval, None)
+    return bench.events_of(trial)
 
 
 def respell_names(rows: Rows, spelled: Callable[[str], str]) -> int:
@@ -86,8 +86,8 @@ def _addresses(value: Any) -> Any:
     if isinstance(value, str):
         return value.upper() if _ADDRESS.fullmatch(value) else value
     if isinstance(value, Mapping):
-        return {key: _addresses(one) for key, one in value.items()}
-    return [_addresses(one) for one in value] if isinstance(value, list) else value
+        return {key: _addresses(item) for key, item in value.items()}
+    return [_addresses(item) for item in value] if isinstance(value, list) else value
 
 
 def nearness(rows: Rows) -> timedelta:

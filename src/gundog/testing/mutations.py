@@ -55,10 +55,10 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
         return []
     verdicts: list[Verdict] = []
     with examples.bench(loaded, hunt) as con:
-        one = Trial(con, loaded, hunt, example, examples.expand(example))
+        trial = Trial(con, loaded, hunt, example, examples.expand(example))
         for part in _parts(hunt.detection):
             try:
-                verdicts += part(one)
+                verdicts += part(trial)
             except (GundogError, duckdb.Error) as error:
                 verdicts.append(Verdict(part.__name__.strip("_"), str(error)))
     return verdicts
@@ -82,60 +82,62 @@ def is_bound(detection: Detection) -> bool:
     return "interval_start" in detection.identity
 
 
-def _delivered(one: Trial) -> Iterator[Verdict]:
+def _delivered(trial: Trial) -> Iterator[Verdict]:
     """Order, repetition and file of a row are no matter: same ids, same rows."""
-    expected = _as_stored(bench.found(one, one.rows))
-    back = {name: list(reversed(mine)) for name, mine in one.rows.items()}
-    twice = {name: [*mine, *mine] for name, mine in one.rows.items()}
-    apart = {name: [row for row in mine for _ in range(2)] for name, mine in one.rows.items()}
+    expected = _as_stored(bench.found(trial, trial.rows))
+    back = {name: list(reversed(mine)) for name, mine in trial.rows.items()}
+    twice = {name: [*mine, *mine] for name, mine in trial.rows.items()}
+    apart = {name: [row for row in mine for _ in range(2)] for name, mine in trial.rows.items()}
     for name, rows, files in (
         ("delivered in the opposite order", back, 1),
         ("delivered twice in one file", twice, 1),
         ("delivered again in another file", apart, 2),
-        ("split over two files", one.rows, 2),
+        ("split over two files", trial.rows, 2),
     ):
-        yield Verdict(name, bench.differ(expected, _as_stored(bench.found(one, rows, files=files))))
+        yield Verdict(
+            name, bench.differ(expected, _as_stored(bench.found(trial, rows, files=files)))
+        )
 
 
 def _as_stored(hits: Sequence[Hit]) -> Counter[str]:
     return Counter(
-        plain_values.canonical([hit.finding_id, hit.row, [one.event_id for one in hit.events]])
+        plain_values.canonical([hit.finding_id, hit.row, [event.event_id for event in hit.events]])
         for hit in hits
     )
 
 
-def _moved_along(one: Trial) -> Iterator[Verdict]:
+def _moved_along(trial: Trial) -> Iterator[Verdict]:
     """Moved with its interval it finds the same, moved."""
-    base = bench.found(one, one.rows)
-    events = moved_rows.row_numbers(one, one.rows, timedelta())
-    for by in dict.fromkeys((one.frequency, -one.frequency, moved_rows.WEEK)):
-        rows = bench.shifted(one, one.rows, by)
-        hits = bench.found(one, rows, by)
-        expected = moved_rows.rows_of(one, base, by, timedelta(), events)
-        found = moved_rows.rows_of(one, hits, by, by, moved_rows.row_numbers(one, rows, by))
+    base = bench.found(trial, trial.rows)
+    events = moved_rows.row_numbers(trial, trial.rows, timedelta())
+    for by in dict.fromkeys((trial.frequency, -trial.frequency, moved_rows.WEEK)):
+        rows = bench.shifted(trial, trial.rows, by)
+        hits = bench.found(trial, rows, by)
+        expected = moved_rows.rows_of(trial, base, by, timedelta(), events)
+        actual = moved_rows.rows_of(trial, hits, by, by, moved_rows.row_numbers(trial, rows, by))
         yield Verdict(
-            f"moved by {format_duration(by)} with its interval", bench.differ(expected, found)
+            f"moved by {format_duration(by)} with its interval", bench.differ(expected, actual)
         )
 
 
-def _respelled(one: Trial) -> Iterator[Verdict]:
+def _respelled(trial: Trial) -> Iterator[Verdict]:
     """Names in capitals, all of them or those of every other event, are the same names."""
-    expected = moved_rows.outside(bench.found(one, one.rows))
+    expected = moved_rows.outside(bench.found(trial, trial.rows))
     everything = {
-        name: [moved_rows.capitals(row) for row in mine] for name, mine in one.rows.items()
+        name: [moved_rows.capitals(row) for row in mine] for name, mine in trial.rows.items()
     }
-    if not is_bound(one.detection) or moved_rows.respell_names(
-        one.rows, str
-    ) == moved_rows.respell_names(one.rows, str.upper):
+    if not is_bound(trial.detection) or moved_rows.respell_names(
+        trial.rows, str
+    ) == moved_rows.respell_names(trial.rows, str.upper):
         yield Verdict(
             "names in capitals",
-            bench.differ(expected, moved_rows.outside(bench.found(one, everything))),
+            bench.differ(expected, moved_rows.outside(bench.found(trial, everything))),
         )
-    if is_bound(one.detection):
+    if is_bound(trial.detection):
         return
     seen: dict[str, int] = {}
     some: dict[str, list[Mapping[str, Any]]] = {}
-    for name, mine in one.rows.items():
+    for name, mine in trial.rows.items():
         places = [seen.setdefault(plain_values.canonical(row), len(seen)) for row in mine]
         some[name] = [
             moved_rows.capitals(row) if place % 2 else row
@@ -143,24 +145,24 @@ def _respelled(one: Trial) -> Iterator[Verdict]:
         ]
     yield Verdict(
         "names in capitals in every other event",
-        bench.differ(expected, moved_rows.outside(bench.found(one, some))),
+        bench.differ(expected, moved_rows.outside(bench.found(trial, some))),
     )
 
 
-def _across_edges(one: Trial) -> Iterator[Verdict]:
+def _across_edges(trial: Trial) -> Iterator[Verdict]:
     """Wherever an edge falls, each finding is found once, in one interval."""
-    cells = one.example.interval.length // one.frequency
+    cells = trial.example.interval.length // trial.frequency
     early = (
-        bench.first_day(one.rows, one.example.interval.start)
-        - one.detection.reach
-        - 5 * one.frequency
+        bench.first_day(trial.rows, trial.example.interval.start)
+        - trial.detection.reach
+        - 5 * trial.frequency
     )
-    hits = bench.found(one, one.rows)
+    hits = bench.found(trial, trial.rows)
     if not hits or cells != 1:
         return
-    base = _cells(one, one.rows, timedelta(), early)
-    for name, by in _edges(one, hits[0]).items():
-        moved = _cells(one, bench.shifted(one, one.rows, by), by, early)
+    base = _cells(trial, trial.rows, timedelta(), early)
+    for name, by in _edges(trial, hits[0]).items():
+        moved = _cells(trial, bench.shifted(trial, trial.rows, by), by, early)
         around = sum(moved, Counter[str]())
         twice = Counter({key: count - 1 for key, count in around.items() if count > 1})
         problem = (
@@ -171,24 +173,24 @@ def _across_edges(one: Trial) -> Iterator[Verdict]:
         yield Verdict(name, problem)
 
 
-def _cells(one: Trial, rows: Rows, by: timedelta, early: datetime) -> list[Counter[str]]:
+def _cells(trial: Trial, rows: Rows, by: timedelta, early: datetime) -> list[Counter[str]]:
     """What the intervals before, of and after the example find."""
-    interval = one.example.interval
-    bench.lay(one, rows, interval, None)
-    events = bench.events_of(one)
-    found = []
+    interval = trial.example.interval
+    bench.lay(trial, rows, interval, None)
+    events = bench.events_of(trial)
+    by_interval = []
     for place in (-1, 0, 1):
-        start = interval.start + place * one.frequency
-        hits = bench.hunt(one, Interval(start, start + one.frequency), early)
-        found.append(bench.identities(one, hits, by, events))
-    return found
+        start = interval.start + place * trial.frequency
+        hits = bench.hunt(trial, Interval(start, start + trial.frequency), early)
+        by_interval.append(bench.identities(trial, hits, by, events))
+    return by_interval
 
 
 def _lacks(word: str, part: Counter[str], whole: Counter[str]) -> str:
-    return "; ".join(f"{word} {one}" for one in (part - whole).elements())
+    return "; ".join(f"{word} {key}" for key in (part - whole).elements())
 
 
-def _edges(one: Trial, hit: Hit) -> dict[str, timedelta]:
+def _edges(trial: Trial, hit: Hit) -> dict[str, timedelta]:
     """Moves that put a finding's start and end on an edge and just before it."""
     moves = {}
     for end in ("start_time", "end_time"):
@@ -196,23 +198,23 @@ def _edges(one: Trial, hit: Hit) -> dict[str, timedelta]:
         for name, width in (
             ("hour", moved_rows.HOUR),
             ("day", moved_rows.DAY),
-            ("interval", one.frequency),
+            ("interval", trial.frequency),
         ):
             edge = floor(at, width) + width
             moves[f"its {end} moved onto the next {name}"] = edge - at
             moves[f"its {end} moved to 1us before the next {name}"] = edge - at - moved_rows.US
     moves["moved by 1h back"] = -moved_rows.HOUR
-    named = {by: name for name, by in reversed(moves.items()) if abs(by) <= one.frequency}
+    named = {by: name for name, by in reversed(moves.items()) if abs(by) <= trial.frequency}
     return {name: by for by, name in named.items() if by}
 
 
-def _in_two_parts(one: Trial) -> Iterator[Verdict]:
+def _in_two_parts(trial: Trial) -> Iterator[Verdict]:
     """Hunted in two parts it finds what it finds in one."""
-    interval = one.example.interval
-    hits = bench.found(one, one.rows, files=None)
-    early = bench.first_day(one.rows, interval.start) - one.detection.reach
-    events = bench.events_of(one)
-    whole = bench.identities(one, bench.hunt(one, interval, early), timedelta(), events)
+    interval = trial.example.interval
+    hits = bench.found(trial, trial.rows, files=None)
+    early = bench.first_day(trial.rows, interval.start) - trial.detection.reach
+    events = bench.events_of(trial)
+    whole = bench.identities(trial, bench.hunt(trial, interval, early), timedelta(), events)
     cuts = {"in the middle": interval.start + interval.length / 2}
     for hit in hits[:1]:
         for name in ("start_time", "end_time"):
@@ -221,20 +223,20 @@ def _in_two_parts(one: Trial) -> Iterator[Verdict]:
     for name, cut in cuts.items():
         if interval.start < cut < interval.end:
             parts = (Interval(interval.start, cut), Interval(cut, interval.end))
-            found = [hit for part in parts for hit in bench.hunt(one, part, early)]
-            together = bench.identities(one, found, timedelta(), events)
+            hits_of_parts = [hit for part in parts for hit in bench.hunt(trial, part, early)]
+            together = bench.identities(trial, hits_of_parts, timedelta(), events)
             yield Verdict(f"hunted in two parts, cut {name}", bench.differ(whole, together))
 
 
-def _around_durations(one: Trial) -> Iterator[Verdict]:
+def _around_durations(trial: Trial) -> Iterator[Verdict]:
     """What came before, moved to a duration before the finding: only its own length decides."""
-    hits = bench.found(one, one.rows, files=None)
-    events = bench.events_of(one)
-    near = moved_rows.nearness(one.rows)
-    for name, length in _durations(one.detection):
+    hits = bench.found(trial, trial.rows, files=None)
+    events = bench.events_of(trial)
+    near = moved_rows.nearness(trial.rows)
+    for name, length in _durations(trial.detection):
         hit = hits[0]
         start = hit.row["start_time"].astimezone(UTC)
-        before, rest = _before(one, hit, events, start)
+        before, rest = _before(trial, hit, events, start)
         moments = bench.times_of(before)
         for end, at in (
             ("last", max(moments, default=None)),
@@ -245,11 +247,11 @@ def _around_durations(one: Trial) -> Iterator[Verdict]:
             told = []
             for step in (-near, -moved_rows.US, timedelta(), moved_rows.US, near):
                 rows = moved_rows.joined(
-                    rest, bench.shifted(one, before, start - length + step - at)
+                    rest, bench.shifted(trial, before, start - length + step - at)
                 )
-                early = bench.first_day(rows, start) - one.detection.reach - one.frequency
-                bench.lay(one, rows, one.example.interval)
-                told.append(moved_rows.outside(bench.hunt(one, one.example.interval, early)))
+                early = bench.first_day(rows, start) - trial.detection.reach - trial.frequency
+                bench.lay(trial, rows, trial.example.interval)
+                told.append(moved_rows.outside(bench.hunt(trial, trial.example.interval, early)))
             problem = (
                 bench.differ(told[0], told[1])
                 or bench.differ(told[4], told[3])
@@ -262,11 +264,13 @@ def _durations(detection: Detection) -> list[tuple[str, timedelta]]:
     return [(k, v) for k, v in detection.params.items() if isinstance(v, timedelta)]
 
 
-def _before(one: Trial, hit: Hit, events: Mapping[str, str], start: datetime) -> tuple[Rows, Rows]:
+def _before(
+    trial: Trial, hit: Hit, events: Mapping[str, str], start: datetime
+) -> tuple[Rows, Rows]:
     """The rows before a finding that are no evidence of it, and all others."""
     evidence = {events.get(str(event.event_id)) for event in hit.events}
     before, rest = dict[str, list[Any]](), dict[str, list[Any]]()
-    for name, mine in one.rows.items():
+    for name, mine in trial.rows.items():
         for place, row in enumerate(mine):
             moment = bench.moment(row.get("Timestamp"))
             is_before = moment is not None and moment < start
@@ -275,16 +279,16 @@ def _before(one: Trial, hit: Hit, events: Mapping[str, str], start: datetime) ->
     return before, rest
 
 
-def _as_pairs(one: Trial) -> Iterator[Verdict]:
+def _as_pairs(trial: Trial) -> Iterator[Verdict]:
     """Of a pair alone: silent in the opposite order, and its gap around `within`."""
-    within = one.detection.params.get("within")
+    within = trial.detection.params.get("within")
     if not isinstance(within, timedelta):
         return
-    hits = bench.found(one, one.rows, files=None)
-    events = bench.events_of(one)
+    hits = bench.found(trial, trial.rows, files=None)
+    events = bench.events_of(trial)
     for number, hit in enumerate(hits):
-        sides = _sides(one, hit, events)
-        if not sides or _count(one, *sides) != 1:
+        sides = _sides(trial, hit, events)
+        if not sides or _count(trial, *sides) != 1:
             continue
         first, second = sides
         gap = max(bench.times_of(second)) - min(bench.times_of(first))
@@ -296,9 +300,9 @@ def _as_pairs(one: Trial) -> Iterator[Verdict]:
         ):
             if name.startswith("its sides") and not gap:
                 continue
-            found = _count(one, first, bench.shifted(one, second, by))
+            actual = _count(trial, first, bench.shifted(trial, second, by))
             problem = (
-                "" if found == wanted else f"{count(found, 'finding')} where {wanted} must come"
+                "" if actual == wanted else f"{count(actual, 'finding')} where {wanted} must come"
             )
             yield Verdict(f"pair {number + 1} alone, {name}", problem)
 
@@ -307,7 +311,7 @@ def _gap(first: Rows, second: Rows) -> timedelta:
     return min(bench.times_of(second)) - min(bench.times_of(first))
 
 
-def _sides(one: Trial, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows] | None:
+def _sides(trial: Trial, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows] | None:
     """The rows of a finding's two roles, in the order of their times; None without two."""
     roles: dict[str, set[str]] = {}
     for event in hit.events:
@@ -317,23 +321,25 @@ def _sides(one: Trial, hit: Hit, events: Mapping[str, str]) -> tuple[Rows, Rows]
     first, second = (
         {
             name: [row for place, row in enumerate(mine) if f"{name} {place}" in places]
-            for name, mine in one.rows.items()
+            for name, mine in trial.rows.items()
         }
         for places in roles.values()
     )
     return (first, second) if _gap(first, second) >= timedelta() else (second, first)
 
 
-def _count(one: Trial, first: Rows, second: Rows) -> int:
+def _count(trial: Trial, first: Rows, second: Rows) -> int:
     """How many findings rows give, over every interval that they touch."""
     rows = moved_rows.joined(first, second)
     moments = bench.times_of(rows)
-    start, end = floor(min(moments), one.frequency), max(moments)
-    bench.lay(one, rows, Interval(start, end + one.frequency))
+    start, end = floor(min(moments), trial.frequency), max(moments)
+    bench.lay(trial, rows, Interval(start, end + trial.frequency))
     count = 0
     while start <= end:
         count += len(
-            bench.hunt(one, Interval(start, start + one.frequency), start - one.detection.reach)
+            bench.hunt(
+                trial, Interval(start, start + trial.frequency), start - trial.detection.reach
+            )
         )
-        start += one.frequency
+        start += trial.frequency
     return count

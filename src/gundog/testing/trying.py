@@ -39,14 +39,14 @@ class Trials:
     def example(self, hunt: Hunt, example: Example) -> list[str]:
         """What is wrong with an example, as `examples.check` says it."""
         limit = min(EXAMPLE, self._project.settings.hunt_limit)
-        found, error = self._call(examples.check, hunt, example, limit)
-        return [error] if error else [_short(line) for line in found]
+        problems, error = self._call(examples.check, hunt, example, limit)
+        return [error] if error else [_short(line) for line in problems]
 
     def mutations(self, hunt: Hunt, example: Example) -> list[Verdict]:
         """The verdicts on its mutations, as `mutations.check` gives them."""
         limit = self._project.settings.hunt_limit
-        found, error = self._call(mutations.check, hunt, example, limit)
-        return [Verdict("all mutations", error)] if error else list(found)
+        verdicts, error = self._call(mutations.check, hunt, example, limit)
+        return [Verdict("all mutations", error)] if error else list(verdicts)
 
     def _call(
         self, work: Callable[..., Any], hunt: Hunt, example: Example, limit: timedelta
@@ -56,7 +56,7 @@ class Trials:
             return None, _NOT_TRIED.format(limit=words)
         memory, loaded = self._project.settings.memory_limit, self._project.content
         try:
-            found = self._helper.call(
+            result = self._helper.call(
                 work, loaded, hunt, example, memory=memory, seconds=limit.total_seconds()
             )
         except LateError:
@@ -64,7 +64,7 @@ class Trials:
             return None, _TOO_LONG.format(limit=words)
         except EndedError as error:
             return None, _short(str(error))
-        return found, ""
+        return result, ""
 
 
 def _short(line: str) -> str:
