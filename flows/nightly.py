@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID, uuid4
@@ -18,12 +18,11 @@ from prefect.tasks import exponential_backoff
 
 from gundog.core.child import Child
 from gundog.core.safe_text import for_markdown, for_terminal
-from gundog.core.times import last_complete, parse_duration
+from gundog.core.times import DAY, last_complete, parse_duration
 from gundog.core.wording import count
 from gundog.findings import reader
 from gundog.run import run
 
-DAY = timedelta(days=1)
 SHOWN = 100  # findings in the artifact; the table has them all
 
 

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gundog.core.times import HOUR_US
 from gundog.lake import footers
-from gundog.lake.footers import HOUR_US, Span
+from gundog.lake.footers import Span
 from gundog.staging import reading
 from tests.lab import NOON, STAGE, Lab, good
 

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from rich.console import Console
 from rich.text import Text
 
 from gundog.cli import finding_list
 from gundog.core.errors import ContentError, InputError
-from gundog.core.times import Interval, ceil, format_time
+from gundog.core.times import DAY, Interval, ceil, format_time
 from gundog.core.wording import count
 from gundog.findings import reader, triage
 from gundog.health import acknowledged
 from gundog.health.acknowledged import Entry
 from gundog.project.project import Project
 from gundog.run import status
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -46,7 +44,7 @@ def run(
         raise InputError("--reason is empty: say why it is as it is")
     if said.tenant is not None and not said.tenant.strip():
         raise InputError("--tenant is empty: leave it out to speak of every tenant")
-    if span.end > ceil(now, _DAY):
+    if span.end > ceil(now, DAY):
         raise InputError(
             f"--to: {format_time(span.end)} is not over: only what has happened can be acknowledged"
         )

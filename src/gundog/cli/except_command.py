@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +11,7 @@ from rich.text import Text
 
 from gundog.cli import finding_list
 from gundog.core.errors import InputError
-from gundog.core.times import floor, format_time
+from gundog.core.times import DAY, floor, format_time
 from gundog.core.wording import count
 from gundog.findings import exceptions, reader, suppression, triage
 from gundog.findings.exceptions import Entry
@@ -19,7 +19,6 @@ from gundog.project.settings import Settings
 from gundog.warehouse import database
 
 SHOWN = 20
-_DAY = timedelta(days=1)
 
 
 def run(
@@ -54,8 +53,8 @@ def run(
         stem,
         suppression.columns_of(row),
         [*(["tenant"] if row["tenant"] else []), *columns],
-        start=floor(row["start_time"], _DAY),
-        end=floor(now, _DAY) + days * _DAY,
+        start=floor(row["start_time"], DAY),
+        end=floor(now, DAY) + days * DAY,
         reason=reason,
         owner=owner or triage.actor(),
     )

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gundog.cli import finding_list
 from gundog.core.errors import GundogError, StoreError
-from gundog.core.times import Interval, format_time, hull
+from gundog.core.times import DAY, Interval, format_time, hull
 from gundog.findings import reader
 from gundog.lake import listing
 from gundog.run import run
@@ -40,7 +40,7 @@ def main(root: Path = Path()) -> int:
         project = run.load_project(root, os.environ)
         within = last_days(project, DAYS)
         console.print(f"hunting {DAYS} days of samples, {format_time(within.start)[:10]} to "
-                      f"{format_time(within.end - timedelta(days=1))[:10]}")  # fmt: skip
+                      f"{format_time(within.end - DAY)[:10]}")  # fmt: skip
         began = time.perf_counter()
         request = run.Request("hunt", within, notify="none")
         outcome = run.run(project, request, datetime.now(UTC), uuid4())
@@ -69,7 +69,7 @@ def last_days(project: run.Project, days: int) -> Interval:
         raise StoreError("parquet_samples/ is empty: write it again with gundog samples")
     end = span.end.replace(hour=0, minute=0)
     if end < span.end:
-        end += timedelta(days=1)
+        end += DAY
     return Interval(end - timedelta(days=days), end)
 
 

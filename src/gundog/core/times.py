@@ -13,6 +13,10 @@ from datetime import UTC, date, datetime, timedelta
 
 from gundog.core.errors import InputError
 
+HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(weeks=1)
+MICROSECOND = timedelta(microseconds=1)
+HOUR_US, DAY_US = HOUR // MICROSECOND, DAY // MICROSECOND
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ORIGIN = datetime(1, 1, 1, tzinfo=UTC)
 _UNITS = {"us": "microseconds", "ms": "milliseconds", "s": "seconds", "m": "minutes"}
 _UNITS |= {"h": "hours", "d": "days", "w": "weeks"}
@@ -91,6 +95,15 @@ def last_complete(now: datetime, frequency: timedelta) -> Interval:
     return Interval(end - frequency, end)
 
 
+def epoch_us(moment: datetime) -> int:
+    """The microseconds from 1970 to a moment, as DuckDB's `epoch_us` counts them.
+
+    >>> epoch_us(datetime(1970, 1, 2, tzinfo=UTC)) == DAY_US
+    True
+    """
+    return (moment - EPOCH) // MICROSECOND
+
+
 def hull(intervals: Iterable[Interval]) -> Interval | None:
     """The smallest interval that holds all of them; None when there are none."""
     parts = list(intervals)
@@ -135,11 +148,11 @@ def format_duration(span: timedelta) -> str:
     >>> format_duration(timedelta(hours=36, seconds=1))
     '1d12h1s'
     """
-    rest = span // timedelta(microseconds=1)
+    rest = span // MICROSECOND
     sign, rest = ("-", -rest) if rest < 0 else ("", rest)
     sizes = {
-        "d": 86_400_000_000,
-        "h": 3_600_000_000,
+        "d": DAY_US,
+        "h": HOUR_US,
         "m": 60_000_000,
         "s": 1_000_000,
         "ms": 1000,
@@ -191,7 +204,7 @@ def parse_range(start: str, end: str) -> Interval:
     """
     first, last = parse_time(start), parse_time(end)
     if is_plain_date(end):
-        last = _shift(last, timedelta(days=1))
+        last = _shift(last, DAY)
     if first >= last:
         raise InputError(
             f"--from {start} --to {end} is an empty range: --to is exclusive, give a later one"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
 
 from gundog.core.errors import Problem
 from gundog.core.fields import brief, brief_name, unknown
+from gundog.core.times import DAY
 from gundog.detections import stage_sql
 from gundog.detections.detection import Detection
 from gundog.detections.stage_sql import Stage
@@ -136,7 +137,7 @@ def _check_columns(
 ) -> set[str]:
     """The columns that one SELECT returns; adds a problem for each wanted one that is not right."""
     moment = datetime(2026, 1, 1, tzinfo=UTC)
-    params = bind_params(loaded.params, moment, moment + timedelta(days=1), moment)
+    params = bind_params(loaded.params, moment, moment + DAY, moment)
     if loaded.series:
         hour = {**dict.fromkeys(loaded.series.by, ""), "hour": moment, loaded.series.measure: 0.0}
         params["flagged"] = [{**hour, "anomalies": 0.0, "score": 0.0, "baseline": 0.0}]

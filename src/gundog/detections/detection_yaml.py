@@ -21,7 +21,7 @@ from gundog.core.fields import (
     read_yaml,
     unknown,
 )
-from gundog.core.times import Interval, format_duration, parse_time
+from gundog.core.times import DAY, HOUR, Interval, format_duration, parse_time
 from gundog.detections import detection
 from gundog.detections.detection import Detection, EntityMapping, Example, Series, Suppression
 from gundog.warehouse import quoting
@@ -106,7 +106,7 @@ def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> di
 
 def _read(fields: Fields, path: Path, shown: str) -> Detection:
     kind = fields.choice("kind", detection.KINDS, "match")
-    frequency = fields.duration("frequency", timedelta(days=1), least=detection.SHORTEST)
+    frequency = fields.duration("frequency", DAY, least=detection.SHORTEST)
     return Detection(
         id=_uuid(fields),
         stem=path.stem,
@@ -321,12 +321,12 @@ def _cross_check(detection: Detection, problems: list[Problem]) -> None:
         problem("examples", "none of them fires: write one with findings")
     if all(example.findings for example in detection.examples):
         problem("examples", "all of them fire: write one with findings: []")
-    if detection.series and detection.frequency % timedelta(hours=1):
+    if detection.series and detection.frequency % HOUR:
         problem("frequency", "of a series must be whole hours")
-    if detection.series and detection.series.training % timedelta(hours=1):
+    if detection.series and detection.series.training % HOUR:
         problem("series.training", "must be whole hours")
     if detection.series and detection.series.method == "kql":
-        if detection.frequency % timedelta(days=1):
+        if detection.frequency % DAY:
             problem("frequency", "of method kql must be whole days, which its series begins with")
         if not detection.identity:
             problem("identity", "is missing: name the columns that make a row of join one finding")

@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 
 import duckdb
 
+from gundog.core.times import DAY
 from gundog.detections import seen, stage_sql
 from gundog.detections.content import Content
 from gundog.detections.stage_sql import Stage
 from gundog.findings import triage
 from gundog.findings.retention_times import Retention
 from gundog.warehouse import database, quoting, redeliveries
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ def apply(
         now: the run's time.
     """
     reach = max((hunt.detection.reach for hunt in loaded.hunts), default=timedelta())
-    staged = max(retention.staged, reach + late_arrival + 2 * _DAY)
+    staged = max(retention.staged, reach + late_arrival + 2 * DAY)
     with database.transaction(con):
         removed = Removed(
             files=_expire_files(con, now - staged),

@@ -11,7 +11,6 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -20,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gundog.core.severity import SEVERITIES
+from gundog.core.times import MICROSECOND, epoch_us
 from gundog.detections.detection import Detection
 from gundog.detections.series_keys import by_values, is_total
 from gundog.findings import exceptions
@@ -30,8 +30,6 @@ from gundog.warehouse import database
 ALERT_BUDGET = "alertBudget"
 SENT_PER_BUDGET = 10
 DEFAULT_BUDGET = 1.0
-_TICK = timedelta(microseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _Ints = npt.NDArray[np.int64]
 _DECISIONS = pa.schema(
     [
@@ -241,7 +239,7 @@ def _judge_stored(
         [_group(one, group_by) for one in columns],
         excepted,
         over,
-        kept.duration // _TICK if kept else 0,
+        kept.duration // MICROSECOND if kept else 0,
     )
     changes = [
         {"finding_id": row["finding_id"], "suppressed_by": by, "suppressed_count": int(count)}
@@ -271,7 +269,7 @@ def hidden_by(
     for entry in reversed(entries):
         fits = _remembering(exceptions.matcher(entry), [column for column, _ in entry.match])
         shown = entry.shown
-        low, high = _microseconds(entry.start), _microseconds(entry.end)
+        low, high = epoch_us(entry.start), epoch_us(entry.end)
         for place in np.flatnonzero((starts >= low) & (starts < high)).tolist():
             if fits(columns[place]):
                 found[place] = shown
@@ -301,10 +299,6 @@ def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
         return None
     # What happens to one tenant keeps nothing of another quiet, whatever else is equal.
     return repr([columns.get("tenant") or "", *values])
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _TICK
 
 
 def _update(con: duckdb.DuckDBPyConnection, changes: Sequence[Mapping[str, Any]]) -> None:

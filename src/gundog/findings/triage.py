@@ -12,7 +12,7 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
@@ -22,7 +22,7 @@ import duckdb
 from gundog.core import appending
 from gundog.core.errors import InputError
 from gundog.core.fields import unknown
-from gundog.core.times import format_time, parse_time
+from gundog.core.times import MICROSECOND, format_time, parse_time
 from gundog.core.wording import count
 from gundog.warehouse import database, quoting, tables
 
@@ -39,7 +39,6 @@ VERDICTS = {
     "duplicate": 10,
 }
 _OPEN = ("new", "in_progress")
-_TICK = timedelta(microseconds=1)
 # What one line may hold, in bytes; a note on the command line cannot become as long.
 _LONGEST = 1_000_000
 _NAMED = 20  # lines that a problem is told of, each
@@ -117,7 +116,7 @@ def append(
         mine = [one for one in entries if one.finding_id == finding_id]
         if mine:
             before = mine[-1].status, mine[-1].verdict
-        at = max(now, entries[-1].at + _TICK) if entries else now
+        at = max(now, entries[-1].at + MICROSECOND) if entries else now
         entry = _entry(finding_id, said, before, at)
         line = _line(entry)
         if _usable(line) is None:

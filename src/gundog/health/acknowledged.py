@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ import yaml
 from gundog.core import appending
 from gundog.core.errors import ContentError, InputError, Problem
 from gundog.core.fields import Fields, brief, read_list, unknown
-from gundog.core.times import Interval, format_time, is_plain_date, parse_range, parse_time
+from gundog.core.times import DAY, Interval, format_time, is_plain_date, parse_range, parse_time
 
 FILE = "acknowledged.yaml"
 HOLE, DRIFT, REJECTED = "hole", "drift", "file"
 KINDS = (HOLE, DRIFT, REJECTED)
 _KEYS = frozenset("source tenant from to kind reason owner".split())
-_DAY = timedelta(days=1)
 _HEAD = """\
 # What is known to be wrong with the data: it is no problem any more for gundog status and for runs.
 # kind: hole (no files or no events), drift (records that changed) or file (rejected ones). A plain
@@ -84,7 +83,7 @@ def ends(span: Interval) -> tuple[str, str]:
     start, end = format_time(span.start), format_time(span.end)
     midnight = "T00:00:00Z"
     if start.endswith(midnight) and end.endswith(midnight):
-        return start.removesuffix(midnight), format_time(span.end - _DAY).removesuffix(midnight)
+        return start.removesuffix(midnight), format_time(span.end - DAY).removesuffix(midnight)
     return start, end
 
 

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from gundog.core.times import (
+    DAY,
+    HOUR,
     Interval,
     ceil,
     format_duration,
@@ -21,7 +23,7 @@ from gundog.health.watch import Fault
 _LONGEST_GRACE = timedelta(hours=3)
 
 
-_RECENT = 8 * watch.DAY
+_RECENT = 8 * DAY
 
 
 _SOME_RUNS = 8
@@ -96,7 +98,7 @@ def schedule(runs: Sequence[tuple[datetime, datetime | None]]) -> Schedule | Non
     if len(recent) < 4:
         recent = starts[-_SOME_RUNS:]
     gaps = sorted(later - one for one, later in pairwise(recent))
-    every = gaps[-2] if len(gaps) > 2 else watch.DAY
+    every = gaps[-2] if len(gaps) > 2 else DAY
     took = [end - start for start, end in runs if end and start >= recent[0]]
     grace = min(every / 4, _LONGEST_GRACE) + max(took, default=timedelta())
     return Schedule(tuple(starts), every, grace)
@@ -157,7 +159,7 @@ def _second(moment: datetime) -> str:
 
 def _hours(span: timedelta) -> str:
     """A span as freshness is written: 26h rather than 1d2h."""
-    return f"{span // watch.HOUR}h" if not span % watch.HOUR else format_duration(span)
+    return f"{span // HOUR}h" if not span % HOUR else format_duration(span)
 
 
 def age(span: timedelta) -> str:
@@ -166,7 +168,7 @@ def age(span: timedelta) -> str:
     >>> age(timedelta(days=28, hours=5, minutes=3)), age(timedelta(minutes=-3))
     ('28d5h', '<1h')
     """
-    return format_duration(span - span % watch.HOUR) if span >= watch.HOUR else "<1h"
+    return format_duration(span - span % HOUR) if span >= HOUR else "<1h"
 
 
 def ahead(source: Source, now: datetime) -> str:
@@ -211,7 +213,7 @@ def judged_by_clock(
         told = (one.span for one in holes if one.source == fault.source)
         if not any(span and fault.span and span.end >= fault.span.end for span in told):
             found.append(fault)
-    if plan.starts[-1] > now + watch.HOUR:
+    if plan.starts[-1] > now + HOUR:
         began = format_time(plan.starts[-1])
         what = f"the newest run began {began}, ahead of the clock, {format_time(now)}: set it right"
         found.append(Fault(watch.CLOCK, what))

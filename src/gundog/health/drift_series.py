@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+
+from gundog.core.times import DAY, EPOCH
 
 REJECTED, LACKING, GONE, SILENT = "rejected", "lacking", "gone", "silent"
 
@@ -20,12 +22,11 @@ NO_ROWS: Rows = {}
 May = Callable[[int], bool]
 
 _NO_END = 10**6
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def number(moment: datetime) -> int:
     """The day of a moment, counted from 1970."""
-    return (moment - _EPOCH) // timedelta(days=1)
+    return (moment - EPOCH) // DAY
 
 
 def moment(day: int) -> datetime:
@@ -34,7 +35,7 @@ def moment(day: int) -> datetime:
     >>> number(moment(20_000))
     20000
     """
-    return _EPOCH + timedelta(days=day)
+    return EPOCH + day * DAY
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from gundog.core.times import (
-    Interval,
-    format_time,
-    hull,
-)
+from gundog.core.times import DAY, Interval, format_time, hull
 from gundog.health import acknowledged
 from gundog.health.acknowledged import Entry, covering
 
@@ -34,8 +30,6 @@ KNOWN_AS = {
     DRIFT: acknowledged.DRIFT, FILE: acknowledged.REJECTED,
 }  # fmt: skip
 
-DAY = timedelta(days=1)
-HOUR = timedelta(hours=1)
 _LACKING = re.compile(r"([A-Za-z_]\w*): (no file|no event|the rows) ")
 _LACKS = {
     "no file": "no file",

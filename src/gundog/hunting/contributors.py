@@ -10,11 +10,10 @@ from typing import Any
 
 import duckdb
 
-from gundog.core.times import Interval, hull
+from gundog.core.times import HOUR, Interval, hull
 from gundog.detections.content import Hunt
 from gundog.detections.series_keys import is_total
 from gundog.detections.stage_sql import Stage
-from gundog.hunting.hour_states import HOUR
 from gundog.warehouse import quoting
 
 COLUMNS = ("app_id", "ip_address", "access_type")

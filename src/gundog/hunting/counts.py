@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from gundog.core.times import Interval, split
+from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us, split
 from gundog.detections import checks, series_keys
 from gundog.detections.content import Hunt
 from gundog.hunting import hour_states
@@ -27,7 +27,6 @@ from gundog.warehouse import query
 # A first night counts weeks; what its SQL returns for so long a span is in memory at a time.
 _SPAN = timedelta(days=2)
 _ROWS_AT_A_TIME = 122_880
-_HOUR_US = 3_600_000_000
 
 
 @dataclass(frozen=True)
@@ -254,7 +253,7 @@ def arrange(
         if series_keys.tenant_of(hunt, series_keys.by_values(name)) not in left_out
     )
     place = {name: row for row, name in enumerate(names)}
-    hours = span.length // hour_states.HOUR
+    hours = span.length // HOUR
     values = np.zeros((len(names), hours))
     states = np.empty(values.shape, dtype=np.uint8)
     for row, name in enumerate(names):
@@ -265,8 +264,8 @@ def arrange(
         rows = np.array(wanted, dtype=np.int64)[encoded.indices.to_numpy(zero_copy_only=False)]
         if left_out and -1 in wanted:
             batch, rows = batch.filter(pa.array(rows >= 0)), rows[rows >= 0]
-        since = batch["hour"].cast(pa.int64()).to_numpy() - _microseconds(span.start)
-        columns = since // _HOUR_US
+        since = batch["hour"].cast(pa.int64()).to_numpy() - epoch_us(span.start)
+        columns = since // HOUR_US
         observed = batch["observed"].fill_null(0).to_numpy()
         # One index for both axes: numpy adds several times as fast over it.
         np.add.at(values.reshape(-1), rows * hours + columns, observed)
@@ -275,10 +274,6 @@ def arrange(
             hidden = states[row, column + 1 : column + 1 + hour_states.THROTTLED_HOURS]
             hidden[hidden == hour_states.OBSERVED] = hour_states.THROTTLED
     return Counts(span.start, tuple(series_keys.by_values(name) for name in names), values, states)
-
-
-def _microseconds(moment: datetime) -> int:
-    return int(moment.timestamp()) * 1_000_000
 
 
 def _kept(hunt: Hunt, span: Interval, counted: Counted) -> tuple[str, dict[str, Any]]:

@@ -4,18 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 import duckdb
 import numpy as np
 
-from gundog.core.times import Interval
+from gundog.core.times import HOUR, Interval
 from gundog.detections import seen
 from gundog.detections.stage_sql import Stage
 from gundog.hunting import tenancy
-
-HOUR = timedelta(hours=1)
-
 
 OUTAGE_ROWS = 20
 

@@ -8,21 +8,19 @@ row counts 0.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import numpy as np
 
-from gundog.core.times import Interval, floor
+from gundog.core.times import DAY, HOUR, Interval, floor
 from gundog.detections.content import Hunt
 from gundog.detections.detection import Series
 from gundog.findings.model import Hit
 from gundog.hunting import match
 from gundog.hunting.scoring import kql
 
-_HOUR = timedelta(hours=1)
-_DAY = timedelta(days=1)
 # Identities hold the score, and a baseline may be cut to whole numbers: the noise of a sum, which
 # differs from machine to machine, must decide neither.
 _DIGITS = 9
@@ -38,7 +36,7 @@ def axis(settings: Series, now: datetime) -> Interval:
     >>> str(axis(two_weeks, parse_time("2026-01-20T09:30:00Z")))
     '[2026-01-06T00:00:00Z, 2026-01-19T00:00:00Z)'
     """
-    return Interval(floor(now - settings.training, _DAY), floor(now - settings.until, _DAY))
+    return Interval(floor(now - settings.training, DAY), floor(now - settings.until, DAY))
 
 
 def flag(
@@ -62,7 +60,7 @@ def flag(
     return [
         {
             **dict(zip(settings.by, keys[row], strict=True)),
-            "hour": start + int(hour) * _HOUR,
+            "hour": start + int(hour) * HOUR,
             settings.measure: float(values[row, hour]),
             "anomalies": float(decomposed.anomalies[row, hour]),
             "score": round(float(decomposed.score[row, hour]), _DIGITS),

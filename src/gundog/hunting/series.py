@@ -14,14 +14,14 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from gundog.core.times import Interval
+from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us
 from gundog.detections import series_keys
 from gundog.detections.content import Hunt
 from gundog.detections.series_keys import series_key
 from gundog.findings.model import Hit
 from gundog.hunting import counts, hour_states, kusto, series_findings, tenancy
 from gundog.hunting.counts import Counted, Counts
-from gundog.hunting.hour_states import HOUR, OBSERVED, STATES, HourStates
+from gundog.hunting.hour_states import OBSERVED, STATES, HourStates
 from gundog.hunting.series_findings import Night
 
 if TYPE_CHECKING:
@@ -301,7 +301,7 @@ def _points_table(hunt: Hunt, interval: Interval, judged: Sequence[_Judged]) -> 
     scored = interval.length // HOUR
     keys = [series_key(key) for group in judged for key in group.keys]
     n = len(keys) * scored
-    hours = np.arange(scored) * 3_600_000_000 + int(interval.start.timestamp()) * 1_000_000
+    hours = np.arange(scored) * HOUR_US + epoch_us(interval.start)
     time = pa.timestamp("us", tz="UTC")
 
     def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:

@@ -11,14 +11,13 @@ from typing import Any
 import duckdb
 import numpy as np
 
-from gundog.core.times import Interval, hull, parse_time
+from gundog.core.times import HOUR, Interval, hull, parse_time
 from gundog.detections.content import Hunt
 from gundog.detections.series_keys import TOTAL, by_values, is_total, series_key
 from gundog.findings import model
 from gundog.findings.model import Hit
 from gundog.hunting import contributors, match
 from gundog.hunting.contributors import Excess
-from gundog.hunting.hour_states import HOUR
 from gundog.warehouse import quoting
 
 

@@ -14,13 +14,12 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from gundog.core.times import Interval, format_time
+from gundog.core.times import HOUR, Interval, format_time
 from gundog.detections import seen
 from gundog.detections.content import Hunt
 from gundog.detections.stage_sql import Stage
 from gundog.warehouse import quoting
 
-_HOUR = timedelta(hours=1)
 # A tenant that sent nothing for longer has left; its absence is no news.
 _RECENT = timedelta(days=28)
 
@@ -75,7 +74,7 @@ def parts(
         """select distinct tenant from source_hours
            where list_contains(?::varchar[], source_table) and tenant is not null
            and hour > ? and hour < ? order by tenant""",
-        [list(hunt.sources), span.start - _HOUR, span.end],
+        [list(hunt.sources), span.start - HOUR, span.end],
     ).fetchall()
     there = tuple(name for (name,) in rows)
     since = started(con, hunt.stages) if hunt.needs_history else {}
@@ -220,7 +219,7 @@ def _newest(
         f"""select distinct {_WHOSE}
             from source_hours as h inner join source_files as f using (file_id)
             where h.source_table = ? and h.hour < ? and h.hour > ? and {read}""",
-        [source, interval.end, interval.end - freshness - _HOUR],
+        [source, interval.end, interval.end - freshness - HOUR],
     ).fetchall()
     return {name for (name,) in rows}
 

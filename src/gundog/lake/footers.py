@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from gundog.core.times import HOUR_US
 from gundog.lake import columns
 
-HOUR_US = 3_600_000_000
 _UNITS = {"us": 1, "ms": 1000}
 
 

@@ -7,19 +7,16 @@ acknowledges the day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 import duckdb
 
-from gundog.core.times import Interval, split
+from gundog.core.times import DAY, Interval, split
 from gundog.health import drift, watch
 from gundog.health.drift import Drift
 from gundog.health.drift_series import moment, number
 from gundog.health.watch import Fault
 from gundog.warehouse import database
-
-_DAY = timedelta(days=1)
 
 
 def stored(row: Mapping[str, Any]) -> Drift:
@@ -42,7 +39,7 @@ def faults(one: Drift) -> list[Fault]:
     """A drift as one fault for each of its days."""
     span = Interval(moment(one.since), moment(one.last + 1))
     table, tenant = one.stage or one.source, one.tenant or None
-    return [Fault(watch.DRIFT, sentence(one), table, day, tenant) for day in split(span, _DAY)]
+    return [Fault(watch.DRIFT, sentence(one), table, day, tenant) for day in split(span, DAY)]
 
 
 def sentence(one: Drift) -> str:

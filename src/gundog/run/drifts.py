@@ -12,7 +12,7 @@ from uuid import UUID
 
 import duckdb
 
-from gundog.core.times import Interval
+from gundog.core.times import DAY, Interval
 from gundog.detections.content import Content
 from gundog.health import drift
 from gundog.health.drift import Drift
@@ -60,7 +60,7 @@ def watch(
     """
     last = number(min(hunted.end, now)) - 1
     first = min(number(hunted.start), last) - drift.REACH
-    lag = max(0, -(-(freshness - _A_NIGHT) // timedelta(days=1)))
+    lag = max(0, -(-(freshness - _A_NIGHT) // DAY))
     with database.transaction(con):
         day_counts.follow_keys(con, loaded.stages.values())
         known = _known(con)

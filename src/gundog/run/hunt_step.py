@@ -8,14 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import cache, partial
 from typing import Any
 
 import duckdb
 
 from gundog.core.child import EndedError, LateError
-from gundog.core.times import Interval, ceil, format_duration, format_time
+from gundog.core.times import DAY, Interval, ceil, format_duration, format_time
 from gundog.detections.content import Hunt
 from gundog.findings import storing
 from gundog.findings.model import Hunted
@@ -26,7 +26,6 @@ from gundog.run import ledger, left_out, stage_step, upgrade
 from gundog.run.context import About, Course
 from gundog.warehouse import database
 
-_DAY = timedelta(days=1)
 _LATE_TWICE = 2
 _CLOSING_S = 60.0
 _TOO_LONG = "took longer than it may ({limit}): read fewer rows, or raise huntLimit in gundog.yaml"
@@ -92,7 +91,7 @@ def _by_day(
     days = defaultdict[datetime, list[tuple[Hunt, Interval]]](list)
     for hunt in hunts:
         for interval in wanted[hunt.detection.id]:
-            days[ceil(interval.end, _DAY) - _DAY].append((hunt, interval))
+            days[ceil(interval.end, DAY) - DAY].append((hunt, interval))
     return dict(sorted(days.items()))
 
 

@@ -12,7 +12,17 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from gundog.core.times import Interval, ceil, floor, format_time, last_complete, split
+from gundog.core.times import (
+    EPOCH,
+    MICROSECOND,
+    Interval,
+    ceil,
+    epoch_us,
+    floor,
+    format_time,
+    last_complete,
+    split,
+)
 from gundog.detections import seen
 from gundog.detections.content import Hunt
 from gundog.detections.stage_sql import Stage
@@ -20,8 +30,6 @@ from gundog.detections.stage_sql import Stage
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 _Ints = npt.NDArray[np.int64]
 
 
@@ -76,12 +84,12 @@ def states(
     ).fetchall()
     known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
     done = [one for one, (state, _) in known.items() if state == DONE and one in wanted]
-    start = _array(_microseconds(one.start) for one in done)
-    end = _array(_microseconds(one.end) for one in done)
+    start = _array(epoch_us(one.start) for one in done)
+    end = _array(epoch_us(one.end) for one in done)
     seq = _array(known[one][1] for one in done)
     stale = set[Interval]()
     if done:
-        first = start.min() - hunt.detection.reach // _MICROSECOND
+        first = start.min() - hunt.detection.reach // MICROSECOND
         changes = _changes(con, _read_by(hunt), int(seq.min()), int(first), int(end.max()))
         reached = _reached(hunt, changes, start, end, seq, clock)
         stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
@@ -123,7 +131,7 @@ def _gaps(
     hunt: Hunt, rows: Mapping[str, npt.NDArray[Any]], changes: _Changes, clock: Clock
 ) -> Iterator[tuple[Hunt, Interval, str]]:
     start, end = rows["first"], rows["last"]
-    length = hunt.detection.frequency // _MICROSECOND
+    length = hunt.detection.frequency // MICROSECOND
     grid = np.arange(start[0], end.max(), length)
     fits = (end - start == length) & np.isin(start, grid)
     done = fits & rows["done"]
@@ -131,7 +139,7 @@ def _gaps(
     found = dict.fromkeys(np.setdiff1d(grid, start[fits]).tolist(), MISSING)
     found |= dict.fromkeys(start[done][reached].tolist(), STALE)
     for at, known in sorted(found.items()):
-        first = _EPOCH + at * _MICROSECOND
+        first = EPOCH + at * MICROSECOND
         yield hunt, Interval(first, first + hunt.detection.frequency), known
 
 
@@ -143,9 +151,9 @@ def _reached(
     The training span of a series counts only while the interval is provisional.
     """
     detection = hunt.detection
-    is_open = end + clock.late_arrival // _MICROSECOND > _microseconds(clock.now)
-    reach = detection.reach // _MICROSECOND
-    back = np.where(is_open, reach, detection.lookback // _MICROSECOND)
+    is_open = end + clock.late_arrival // MICROSECOND > epoch_us(clock.now)
+    reach = detection.reach // MICROSECOND
+    back = np.where(is_open, reach, detection.lookback // MICROSECOND)
     return changes.reach(start - back, end, seq)
 
 
@@ -211,10 +219,6 @@ def _changes(
 
 def _array(numbers: Iterable[int]) -> _Ints:
     return np.fromiter(numbers, dtype=np.int64)
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def no_data(

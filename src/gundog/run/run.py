@@ -67,8 +67,6 @@ __all__ = [
     "without_lake",
 ]
 
-_DAY = timedelta(days=1)
-
 
 def run(
     project: Project,

@@ -9,11 +9,10 @@ import duckdb
 
 import gundog
 from gundog.core import plain_values
+from gundog.core.times import DAY
 from gundog.core.wording import count
 from gundog.run.context import Course
 from gundog.warehouse import database
-
-_DAY = timedelta(days=1)
 
 
 def begin(con: duckdb.DuckDBPyConnection, state: Course) -> None:
@@ -73,7 +72,7 @@ def coverage(state: Course) -> str:
     if not hunted:
         return ""
     times = len({interval.end for _, interval in state.attempted})
-    daily = all(hunt.detection.frequency == _DAY for hunt in state.hunts)
+    daily = all(hunt.detection.frequency == DAY for hunt in state.hunts)
     spans = count(times, "day" if daily else "interval")
     bad = len(state.outcome.problems)
     state_of_things = count(bad, "problem") if bad else "sources fresh"

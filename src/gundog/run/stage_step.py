@@ -11,7 +11,7 @@ from functools import partial
 import duckdb
 
 from gundog.core.errors import InputError, StoreError
-from gundog.core.times import Interval, floor, hull
+from gundog.core.times import DAY, Interval, floor, hull
 from gundog.core.wording import count
 from gundog.detections.content import Hunt
 from gundog.detections.stage_sql import Stage
@@ -27,7 +27,6 @@ from gundog.staging.reading import Limits, Task
 LARGE_BYTES = 50_000_000_000
 ANNOUNCED_BYTES = 1_000_000_000
 _SLACK = timedelta(hours=1)
-_DAY = timedelta(days=1)
 
 
 def find_waiting(con: duckdb.DuckDBPyConnection, state: Course) -> None:
@@ -76,7 +75,7 @@ def announce(
 def reading(hunt: Hunt, span: Interval, late: timedelta, partition_by: str) -> Interval:
     """The partitions whose files can hold rows that the hunt reads for `span`."""
     if partition_by == "event":
-        return span.widen(hunt.detection.reach + _DAY, _DAY)
+        return span.widen(hunt.detection.reach + DAY, DAY)
     return span.widen(hunt.detection.reach + _SLACK, late)
 
 
@@ -177,7 +176,7 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
         apart.reader(state.child, apart.limit_of(options.hunt_limit)), state.patience,
     )  # fmt: skip
     _tell_blind(state, done)
-    outcome, today = state.outcome, floor(state.author.at, _DAY)
+    outcome, today = state.outcome, floor(state.author.at, DAY)
     outcome.stage_seconds += time.perf_counter() - began
     outcome.files += done.files
     outcome.bytes += done.bytes
@@ -185,7 +184,7 @@ def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[
     for path, error in done.rejected:
         about = None
         if path in of:
-            span = of[path].covers or Interval(today, today + _DAY)
+            span = of[path].covers or Interval(today, today + DAY)
             about = About(acknowledged.REJECTED, of[path].source, span)
         outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}", about)
     day = f"{today:%Y-%m-%d}"

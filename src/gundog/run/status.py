@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from gundog.core.times import Interval
+from gundog.core.times import DAY, Interval
 from gundog.findings import exceptions
 from gundog.health import clock, watch
 from gundog.health.acknowledged import Entry
@@ -24,7 +24,6 @@ from gundog.run import drift_faults
 from gundog.run.status_model import Coverage, Remark, State, Unsent
 from gundog.warehouse import database
 
-_DAY = timedelta(days=1)
 # For so long a message that was given up is a problem, although later ones arrived.
 _GIVEN_UP = timedelta(days=7)
 
@@ -316,7 +315,7 @@ def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
             start = row["created_at"].astimezone(UTC).replace(
                 hour=0, minute=0, second=0, microsecond=0
             )  # fmt: skip
-            end = start + _DAY
+            end = start + DAY
         span = Interval(start, end) if start else None
         error = row["error"] or ""
         found.append(Fault(watch.FILE, error, row["source_table"], span, path=row["path"]))

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 
-from gundog.core.times import Interval, format_time, hull
+from gundog.core.times import DAY, MICROSECOND, Interval, format_time, hull
 from gundog.detections.content import Hunt
 from gundog.detections.stage_sql import Stage
 from gundog.run import estimate
 from gundog.staging.reading import Task
-
-_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def lost(
 
 
 def _span(first: datetime, last: datetime) -> Interval:
-    return Interval(first, last + timedelta(microseconds=1))
+    return Interval(first, last + MICROSECOND)
 
 
 def reached(gone: Iterable[Lost], stages: Iterable[Stage], span: Interval) -> tuple[Lost, ...]:
@@ -167,7 +165,7 @@ def _hunting(con: duckdb.DuckDBPyConnection, hunt: Hunt, wanted: Sequence[Interv
     if not whole:
         return [said]
     much = estimate.known(con).words(0, {hunt.detection.id: len(others)})
-    last = max(whole.start, whole.end - _DAY)
+    last = max(whole.start, whole.end - DAY)
     command = (
         f"gundog backfill --from {whole.start:%Y-%m-%d} --to {last:%Y-%m-%d} --detection {stem}"
     )
@@ -176,7 +174,7 @@ def _hunting(con: duckdb.DuckDBPyConnection, hunt: Hunt, wanted: Sequence[Interv
 
 
 def _days(span: Interval) -> str:
-    last = span.end - timedelta(microseconds=1)
+    last = span.end - MICROSECOND
     return f"{format_time(span.start)[:10]} to {format_time(last)[:10]}"
 
 

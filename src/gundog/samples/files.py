@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from gundog.core.times import DAY
 from gundog.detections import content_folder
 from gundog.samples import noise, plants
 from gundog.samples.cases import CASES, Case
@@ -123,7 +124,7 @@ def readme() -> str:
     """The page beside the samples: what is in them and what must come of it."""
     return _README.format(
         first=f"{START:%Y-%m-%d}",
-        last=f"{END - noise.DAY:%Y-%m-%d}",
+        last=f"{END - DAY:%Y-%m-%d}",
         hourly=f"{HOURLY_FROM:%Y-%m-%d}",
         lost=f"{noise.LOST_HOUR:%Y-%m-%d, %H:00}",
         old_day=_old_schema_files()[0],

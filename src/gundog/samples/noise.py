@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from random import Random
 
+from gundog.core.times import DAY, HOUR
 from gundog.samples.rows import (
     CLOUD,
     DESKTOP,
@@ -29,9 +30,6 @@ from gundog.samples.rows import (
     process,
     stream,
 )
-
-HOUR = timedelta(hours=1)
-DAY = timedelta(days=1)
 
 # One hour of one day has no file: the export broke down.
 LOST_HOUR = datetime.fromisoformat("2026-10-27T13:00:00+00:00")

@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 
+from gundog.core.times import DAY, HOUR
 from gundog.samples.cases import CASES, Case
-from gundog.samples.noise import DAY, HOUR
 from gundog.samples.rows import (
     CLOUD,
     LEGACY,

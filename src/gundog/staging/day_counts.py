@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gundog.core.times import DAY_US, MICROSECOND
 from gundog.detections import stage_keys
 from gundog.detections.stage_keys import Keys
 from gundog.detections.stage_sql import Stage
@@ -22,7 +23,6 @@ from gundog.health.drift import Table
 from gundog.health.drift_series import moment, number
 from gundog.warehouse import quoting
 
-_DAY_US = 86_400_000_000
 # The code of a row that was set aside; of a good one it is a sum of 1, 2, 4 … for keys it lacks.
 SET_ASIDE = -1
 
@@ -76,7 +76,7 @@ def store(con: duckdb.DuckDBPyConnection, stage: Stage, counts: str) -> None:
 
 
 def _day_of(column: str) -> str:
-    return f"make_timestamptz((epoch_us({column}) // {_DAY_US}) * {_DAY_US})"
+    return f"make_timestamptz((epoch_us({column}) // {DAY_US}) * {DAY_US})"
 
 
 def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[Stage]) -> None:
@@ -139,7 +139,7 @@ def tables(
     span = moment(first), moment(last + 1)
     given = defaultdict[str, dict[int, int]](dict)
     for tenant, day, rows in con.execute(
-        f"""select coalesce(tenant, ''), epoch_us(hour) // {_DAY_US} as day, sum(rows)::bigint
+        f"""select coalesce(tenant, ''), epoch_us(hour) // {DAY_US} as day, sum(rows)::bigint
             from source_hours where source_table = ? and hour >= ? and hour < ? group by all""",
         [source, *span],
     ).fetchall():
@@ -158,7 +158,7 @@ def _staged(
     last: int,
 ) -> Table:
     rows = con.execute(
-        f"""select tenant, epoch_us(coalesce(c.day, f.covers_start)) // {_DAY_US} as number,
+        f"""select tenant, epoch_us(coalesce(c.day, f.covers_start)) // {DAY_US} as number,
                    code, sum(c.rows)::bigint
             from day_counts as c
             inner join counted_files as k using (stage, file_id)
@@ -200,7 +200,7 @@ def _uncounted(
                                   where stage = ? and stage_hash = ? and keys = ?)"""
         values = [stage.name, stage.hash, stage_keys.shown(stage.keys)]
     rows = con.execute(
-        f"""select distinct epoch_us(hour) // {_DAY_US} from source_hours
+        f"""select distinct epoch_us(hour) // {DAY_US} from source_hours
             where source_table = ? and hour >= ? and hour < ? and {uncounted}""",
         [source, start, end, *values],
     ).fetchall()
@@ -219,6 +219,6 @@ def _rejected(con: duckdb.DuckDBPyConnection, source: str, first: int, last: int
         for start, end in rows
         for day in range(
             max(first, number(start)),
-            min(last, number((end or start) - timedelta(microseconds=1))) + 1,
+            min(last, number((end or start) - MICROSECOND)) + 1,
         )
     )

@@ -17,6 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from gundog.core.times import HOUR_US, epoch_us
 from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
 from gundog.detections.stage_sql import Source, Stage
@@ -27,7 +28,6 @@ from gundog.staging.binding import Remarks
 from gundog.warehouse import database, locks, quoting
 
 _ROWS_AT_A_TIME = 20_000
-_HOUR_US = footers.HOUR_US
 # Rows up to so many bytes come back as they are; more wait on disk.
 _KEPT_BYTES = 4 * 2**20
 # Rows are stored a piece at a time; a single one that is larger than this is a fault of the SQL.
@@ -218,9 +218,7 @@ def _hours_told(
         if spans is None or tenant is None:
             return None
         for hour, span in spans.items():
-            records.append(
-                (task.file_id, hour * _HOUR_US, span.rows, span.first, span.last, tenant)
-            )
+            records.append((task.file_id, hour * HOUR_US, span.rows, span.first, span.last, tenant))
     if not all(first >= _LOW and last <= _HIGH for *_, first, last, _ in records):
         return None
     values = list(zip(*records, strict=True)) or [()] * len(_HOURS)
@@ -241,7 +239,7 @@ def _tenant_told(
     return None if own is None else own or task.file.tenant or ""
 
 
-_LOW, _HIGH = (int(limit.timestamp()) * 1_000_000 for limit in (binding.EARLIEST, binding.LATEST))
+_LOW, _HIGH = (epoch_us(limit) for limit in (binding.EARLIEST, binding.LATEST))
 _HOURS = pa.schema(
     [
         ("file_id", pa.int64()),
@@ -260,9 +258,9 @@ def _hours_read(con: duckdb.DuckDBPyConnection, source: Source) -> pa.Table:
     tenant = f"coalesce(\"{binding.TENANT}\"::varchar, '')" if has_tenant else "''"
     # date_trunc of a TIMESTAMPTZ goes through the calendar and takes three times as long.
     return con.sql(
-        f"""select file_id, make_timestamptz(hour * {_HOUR_US}) as hour, rows,
+        f"""select file_id, make_timestamptz(hour * {HOUR_US}) as hour, rows,
                    min_time, max_time, tenant
-            from (select file_id, epoch_us("Timestamp") // {_HOUR_US} as hour,
+            from (select file_id, epoch_us("Timestamp") // {HOUR_US} as hour,
                          {tenant} as tenant, count(*) as rows,
                          min("Timestamp") as min_time, max("Timestamp") as max_time
                   from {quoting.name(source.name)} group by all)"""
@@ -315,11 +313,11 @@ def _pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
 def _count(rows: pa.Table, keys: Keys) -> pa.Table:
     """Rows per file, hour of the event, tenant and what they lack."""
     times = rows["event_time"].cast(pa.timestamp("us", "UTC"))
-    hours = pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64()), _HOUR_US))
+    hours = pc.floor(pc.divide(times.cast(pa.int64()).cast(pa.float64()), HOUR_US))
     short = pa.table(
         {
             "file_id": rows["file_id"],
-            "hour": pc.multiply(hours.cast(pa.int64()), _HOUR_US).cast(times.type),
+            "hour": pc.multiply(hours.cast(pa.int64()), HOUR_US).cast(times.type),
             "tenant": pc.fill_null(rows["tenant"], ""),
             "code": day_counts.codes(rows, keys),
             "min_time": times,

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from gundog.core.times import MICROSECOND
 from gundog.detections.stage_sql import Source, Stage
 from gundog.staging import day_counts, reading
 from gundog.staging.reading import Read, Rows, Task
 from gundog.warehouse import database, quoting, redeliveries
-
-_MICROSECOND = timedelta(microseconds=1)
 
 
 def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: datetime) -> None:
@@ -214,7 +213,7 @@ _RECORD = pa.schema(
 def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str, Any]:
     """The row of `source_files` for a file; without a time in its path it covers its events."""
     covers = task.file.covers
-    end = counted.last + _MICROSECOND if counted.last else None
+    end = counted.last + MICROSECOND if counted.last else None
     return {
         "file_id": task.file_id,
         "source_table": task.file.source,

@@ -14,7 +14,7 @@ import duckdb
 
 from gundog.core import child, plain_values
 from gundog.core.errors import InputError
-from gundog.core.times import Interval, floor, format_time, parse_time
+from gundog.core.times import DAY, Interval, floor, format_time, parse_time
 from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Detection, Example
 from gundog.findings.model import Hit
@@ -22,7 +22,6 @@ from gundog.hunting import match, series
 from gundog.testing import examples
 from gundog.testing.examples import Rows
 
-_DAY = timedelta(days=1)
 _FINER = re.compile(r"[.,]\d{6}(\d+)")
 
 
@@ -63,7 +62,7 @@ def hunt(trial: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, 
 
 def first_day(rows: Rows, default: datetime) -> datetime:
     """Midnight before the first event."""
-    return floor(min(times_of(rows), default=default), _DAY)
+    return floor(min(times_of(rows), default=default), DAY)
 
 
 def times_of(rows: Rows) -> list[datetime]:

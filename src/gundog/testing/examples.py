@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, timedelta
+from datetime import UTC
 from typing import Any
 
 import duckdb
@@ -15,7 +15,7 @@ import pyarrow as pa
 from gundog.core import child, plain_values
 from gundog.core.errors import GundogError, InputError
 from gundog.core.fields import unknown
-from gundog.core.times import Interval, floor, parse_time
+from gundog.core.times import DAY, Interval, floor, parse_time
 from gundog.core.wording import count
 from gundog.detections import stage_sql
 from gundog.detections.content import Content, Hunt
@@ -27,7 +27,6 @@ from gundog.hunting import match, series
 from gundog.warehouse import database, locks, quoting, redeliveries, tables
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
-_DAY = timedelta(days=1)
 _FILE_ID = 1
 _GIVEN = "events of an example"  # no table of a content folder has this name
 
@@ -73,7 +72,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
         rows = expand(example)
         times = [parse_time(row["Timestamp"]) for mine in rows.values() for row in mine
                  if row.get("Timestamp")]  # fmt: skip
-        first = floor(min(times, default=example.interval.start), _DAY)
+        first = floor(min(times, default=example.interval.start), DAY)
         covers = Interval(min(first, example.interval.start), example.interval.end)
         fill(con, loaded, hunt, rows, covers)
         if hunt.detection.series:

@@ -10,17 +10,11 @@ from itertools import pairwise
 from typing import Any
 
 from gundog.core import plain_values
-from gundog.core.times import Interval
+from gundog.core.times import HOUR, WEEK, Interval
 from gundog.findings.model import Hit
 from gundog.testing import bench
 from gundog.testing.bench import Trial
 from gundog.testing.examples import Rows
-
-US = timedelta(microseconds=1)
-
-
-HOUR, DAY, WEEK = timedelta(hours=1), timedelta(days=1), timedelta(days=7)
-
 
 _NAMES = re.compile(r"(Name|Domain|Upn|Application|ActionType)$")
 

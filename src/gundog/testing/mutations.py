@@ -28,7 +28,7 @@ import duckdb
 
 from gundog.core import plain_values
 from gundog.core.errors import GundogError
-from gundog.core.times import Interval, floor, format_duration
+from gundog.core.times import DAY, HOUR, MICROSECOND, WEEK, Interval, floor, format_duration
 from gundog.core.wording import count
 from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Detection, Example
@@ -110,7 +110,7 @@ def _moved_along(trial: Trial) -> Iterator[Verdict]:
     """Moved with its interval it finds the same, moved."""
     base = bench.found(trial, trial.rows)
     events = moved_rows.row_numbers(trial, trial.rows, timedelta())
-    for by in dict.fromkeys((trial.frequency, -trial.frequency, moved_rows.WEEK)):
+    for by in dict.fromkeys((trial.frequency, -trial.frequency, WEEK)):
         rows = bench.shifted(trial, trial.rows, by)
         hits = bench.found(trial, rows, by)
         expected = moved_rows.rows_of(trial, base, by, timedelta(), events)
@@ -196,14 +196,14 @@ def _edges(trial: Trial, hit: Hit) -> dict[str, timedelta]:
     for end in ("start_time", "end_time"):
         at: datetime = hit.row[end].astimezone(UTC)
         for name, width in (
-            ("hour", moved_rows.HOUR),
-            ("day", moved_rows.DAY),
+            ("hour", HOUR),
+            ("day", DAY),
             ("interval", trial.frequency),
         ):
             edge = floor(at, width) + width
             moves[f"its {end} moved onto the next {name}"] = edge - at
-            moves[f"its {end} moved to 1us before the next {name}"] = edge - at - moved_rows.US
-    moves["moved by 1h back"] = -moved_rows.HOUR
+            moves[f"its {end} moved to 1us before the next {name}"] = edge - at - MICROSECOND
+    moves["moved by 1h back"] = -HOUR
     named = {by: name for name, by in reversed(moves.items()) if abs(by) <= trial.frequency}
     return {name: by for by, name in named.items() if by}
 
@@ -219,7 +219,7 @@ def _in_two_parts(trial: Trial) -> Iterator[Verdict]:
     for hit in hits[:1]:
         for name in ("start_time", "end_time"):
             cuts[f"at {name}"] = hit.row[name].astimezone(UTC)
-            cuts[f"1us after {name}"] = hit.row[name].astimezone(UTC) + moved_rows.US
+            cuts[f"1us after {name}"] = hit.row[name].astimezone(UTC) + MICROSECOND
     for name, cut in cuts.items():
         if interval.start < cut < interval.end:
             parts = (Interval(interval.start, cut), Interval(cut, interval.end))
@@ -245,7 +245,7 @@ def _around_durations(trial: Trial) -> Iterator[Verdict]:
             if at is None:
                 continue
             told = []
-            for step in (-near, -moved_rows.US, timedelta(), moved_rows.US, near):
+            for step in (-near, -MICROSECOND, timedelta(), MICROSECOND, near):
                 rows = moved_rows.joined(
                     rest, bench.shifted(trial, before, start - length + step - at)
                 )
@@ -294,9 +294,9 @@ def _as_pairs(trial: Trial) -> Iterator[Verdict]:
         gap = max(bench.times_of(second)) - min(bench.times_of(first))
         for name, by, wanted in (
             ("its sides in the opposite order", -2 * gap, 0),
-            ("its gap 1us under within", within - moved_rows.US - _gap(first, second), 1),
+            ("its gap 1us under within", within - MICROSECOND - _gap(first, second), 1),
             ("its gap exactly within", within - _gap(first, second), 1),
-            ("its gap 1us over within", within + moved_rows.US - _gap(first, second), 0),
+            ("its gap 1us over within", within + MICROSECOND - _gap(first, second), 0),
         ):
             if name.startswith("its sides") and not gap:
                 continue

@@ -7,17 +7,16 @@ weeks of rows every night, need not look for copies in them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from gundog.core.times import Interval
+from gundog.core.times import HOUR, MICROSECOND, Interval
 
 COLUMN = "is_copy"
-_HOUR = timedelta(hours=1)
 # Looked through at a time: nine bytes of memory each.
 _ROWS_AT_A_TIME = 2_000_000
 
@@ -54,7 +53,7 @@ def promote(con: duckdb.DuckDBPyConnection, table: str, first: datetime, last: d
         first: the time of the first row that was removed.
         last: the time of the last one.
     """
-    span = Interval(first, last + timedelta(microseconds=1))
+    span = Interval(first, last + MICROSECOND)
     _settle(con, table, span, np.zeros(0, dtype=np.uint64))
 
 
@@ -73,7 +72,7 @@ def _spans(hours: Iterable[tuple[datetime, int]]) -> Iterator[Interval]:
 
     >>> from gundog.core.times import parse_time
     >>> noon = parse_time("2026-03-01T12:00")
-    >>> [one.length // _HOUR for one in _spans((noon + n * _HOUR, 10) for n in (0, 1, 3))]
+    >>> [one.length // HOUR for one in _spans((noon + n * HOUR, 10) for n in (0, 1, 3))]
     [2, 1]
     """
     start, end, many = None, None, 0
@@ -81,7 +80,7 @@ def _spans(hours: Iterable[tuple[datetime, int]]) -> Iterator[Interval]:
         if start and end and (hour != end or many + rows > _ROWS_AT_A_TIME):
             yield Interval(start, end)
             start, many = None, 0
-        start, end, many = start or hour, hour + _HOUR, many + rows
+        start, end, many = start or hour, hour + HOUR, many + rows
     if start and end:
         yield Interval(start, end)
 

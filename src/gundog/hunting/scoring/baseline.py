@@ -8,21 +8,22 @@ on weekends, 48 in all.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gundog.core.times import HOUR
+
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-DAY, WEEK = 24, 168
+DAY_H, WEEK_H = 24, 168
 GROUP_EDGES = np.array([0.3, 3.0, 30.0])
 
-_EPOCH = datetime(1, 1, 1)  # a Monday
-_HOUR = timedelta(hours=1)
+_MONDAY = datetime(1, 1, 1)
 
 # None of these is critical: each can be halved or doubled without being noticed.
 _CELL_HOURS, _PHASE_HOURS = 1.0, 10.0
@@ -93,17 +94,17 @@ def calendar(start: datetime, history: int, scored: int, time_zone: str) -> Cale
         time_zone: a name such as Europe/Berlin.
     """
     zone = ZoneInfo(time_zone)
-    moments = (start + place * _HOUR for place in range(history + scored))
-    local = [(moment.astimezone(zone).replace(tzinfo=None) - _EPOCH) // _HOUR for moment in moments]
+    moments = (start + place * HOUR for place in range(history + scored))
+    local = [(moment.astimezone(zone).replace(tzinfo=None) - _MONDAY) // HOUR for moment in moments]
     since = np.array(local) - local[history]
-    weeks = max(-(-history // WEEK), 1)
+    weeks = max(-(-history // WEEK_H), 1)
     past = since[:history]
-    past = np.where(past >= 0, past - WEEK, past)
-    past = np.where(past < -weeks * WEEK, past + WEEK, past)
-    of_week = (local[history] + np.arange(WEEK)) % WEEK
-    cells = np.where(of_week < 5 * DAY, 0, DAY) + of_week % DAY
+    past = np.where(past >= 0, past - WEEK_H, past)
+    past = np.where(past < -weeks * WEEK_H, past + WEEK_H, past)
+    of_week = (local[history] + np.arange(WEEK_H)) % WEEK_H
+    cells = np.where(of_week < 5 * DAY_H, 0, DAY_H) + of_week % DAY_H
     return Calendar(
-        weeks, past + weeks * WEEK, since[history:] % WEEK, cells, local[history] % WEEK
+        weeks, past + weeks * WEEK_H, since[history:] % WEEK_H, cells, local[history] % WEEK_H
     )
 
 
@@ -112,7 +113,7 @@ def grid(history: Floats, when: Calendar) -> Floats:
 
     Two hours that share a slot, as when clocks go back, count as their mean.
     """
-    placed = np.full((len(history), when.weeks * WEEK), np.nan)
+    placed = np.full((len(history), when.weeks * WEEK_H), np.nan)
     slots, first = np.unique(when.slots, return_index=True)
     placed[:, slots] = history[:, first]
     for again in np.setdiff1d(np.arange(len(when.slots)), first):
@@ -154,10 +155,10 @@ def usual(placed: Floats, when: Calendar) -> tuple[Usual, Floats]:
     expected = _expected(phases, seen_phases, cells.sum(axis=0), seen_cells.sum(axis=0), when)
     line = _in_line(guarded)
     levels = _levels(line, np.isfinite(placed), _in_line(left_out))
-    lag = (len(when.scored) - 1) // DAY
-    days = line.shape[1] // DAY
+    lag = (len(when.scored) - 1) // DAY_H
+    days = line.shape[1] // DAY_H
     past = levels[:, np.maximum(np.arange(days) - lag, 0)]
-    history = np.maximum(_in_line(left_out) * np.repeat(past, DAY, axis=1), MIN_EXPECTED)
+    history = np.maximum(_in_line(left_out) * np.repeat(past, DAY_H, axis=1), MIN_EXPECTED)
     scored = np.maximum(expected[:, when.scored] * levels[:, -1:], MIN_EXPECTED)
     return Usual(history, scored, _mean_rate(phases, seen_phases)[:, 0]), line
 
@@ -203,7 +204,7 @@ def shrink(own: Floats, shared: Floats | float, busy: Floats) -> Floats:
 
 
 def _weekly(line: Floats | Bools, when: Calendar) -> Floats:
-    by_week = line.reshape(len(line), when.weeks, WEEK).transpose(1, 0, 2)
+    by_week = line.reshape(len(line), when.weeks, WEEK_H).transpose(1, 0, 2)
     return np.ascontiguousarray(by_week, dtype=float)
 
 
@@ -219,10 +220,10 @@ def _without_each(total: Floats, weekly: Floats) -> Floats:
 
 def _cell_sums(weekly: Floats, when: Calendar) -> Floats:
     """Sums over the hours of each cell, smoothed over the hours before and after."""
-    days = np.roll(weekly, when.monday, axis=-1).reshape(*weekly.shape[:2], 7, DAY)
+    days = np.roll(weekly, when.monday, axis=-1).reshape(*weekly.shape[:2], 7, DAY_H)
     sums = np.stack([days[..., :5, :].sum(axis=-2), days[..., 5:, :].sum(axis=-2)], axis=-2)
     smooth: Floats = sums / 2 + (np.roll(sums, 1, axis=-1) + np.roll(sums, -1, axis=-1)) / 4
-    return smooth.reshape(*weekly.shape[:2], 2 * DAY)
+    return smooth.reshape(*weekly.shape[:2], 2 * DAY_H)
 
 
 def _guard(counts: Floats, seen: Floats, seen_cells: Floats, when: Calendar) -> Floats:
@@ -291,9 +292,9 @@ def _levels(counts: Floats, seen: Bools, mu: Floats) -> Floats:
     Recent days count more, an unobserved one not at all.
     """
     series, hours = counts.shape
-    days = hours // DAY
-    had = counts.reshape(series, days, DAY).sum(axis=-1)
-    due = np.where(seen, mu, 0.0).reshape(series, days, DAY).sum(axis=-1)
+    days = hours // DAY_H
+    had = counts.reshape(series, days, DAY_H).sum(axis=-1)
+    due = np.where(seen, mu, 0.0).reshape(series, days, DAY_H).sum(axis=-1)
     weight = due / (2 + _LEVEL_NOISE * due)
     ratio = np.minimum(had / np.where(due > 0, due, 1), _LEVEL_BOUNDS[1])
     above, below = np.full(series, _LEVEL_PRIOR), np.full(series, _LEVEL_PRIOR)

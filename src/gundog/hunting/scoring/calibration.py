@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gundog.hunting.scoring.baseline import DAY, GROUP_EDGES, WEEK, Floats, Ints
+from gundog.hunting.scoring.baseline import DAY_H, GROUP_EDGES, WEEK_H, Floats, Ints
 
 _QUANTILES = (0.6, 0.9)
 _MIN_SLOPE = 0.6
@@ -214,7 +214,7 @@ def clean(nights: Floats) -> Clean:
     Where hardly a week stands out from the lowest, as in a small and tame pool, weeks have no tail
     to speak of and nights stand for them.
     """
-    weekly = nights.reshape(-1, WEEK // DAY)
+    weekly = nights.reshape(-1, WEEK_H // DAY_H)
     there = np.isfinite(weekly).sum(axis=1)
     by_night, by_week = tail(nights), tail(np.fmax.reduce(weekly, axis=1))
     if by_week.edge <= by_week.values[0]:

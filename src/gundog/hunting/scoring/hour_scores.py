@@ -15,10 +15,10 @@ import numpy as np
 
 from gundog.hunting.scoring import baseline, calibration, surprise
 from gundog.hunting.scoring.baseline import (
-    DAY,
+    DAY_H,
     PRIOR_A,
     PRIOR_B,
-    WEEK,
+    WEEK_H,
     Bools,
     Calendar,
     Floats,
@@ -153,7 +153,7 @@ def score(
     history = counts.shape[1] - scored
     when = baseline.calendar(start, history, scored, time_zone)
     n_train, age_h = _history(counts[:, :history])
-    learning = age_h < LEARNING_DAYS * DAY
+    learning = age_h < LEARNING_DAYS * DAY_H
     fit = _fit(counts[:, :history], when, learning)
     nights = fit.nights.sum(axis=1)
     pooled = pool and int(np.count_nonzero(nights)) >= MIN_POOL
@@ -217,7 +217,7 @@ def _fit(history: Floats, when: Calendar, learning: Bools) -> _Fit:
     series, weeks = len(history), when.weeks
     rate, nights = np.zeros(series), np.zeros((series, weeks * 7), dtype=bool)
     own = Spread(*(np.zeros((weeks + 1, series)) for _ in range(3)))
-    warm_up = _WARM_UP_DAYS if history.shape[1] > 2 * WEEK else _SHORT_WARM_UP_DAYS
+    warm_up = _WARM_UP_DAYS if history.shape[1] > 2 * WEEK_H else _SHORT_WARM_UP_DAYS
     for rows in _chunks(series):
         placed = baseline.grid(history[rows], when)
         normal, guarded = baseline.usual(placed, when)
@@ -250,9 +250,9 @@ def _usable(placed: Floats, warm_up: int) -> Bools:
     """
     seen = np.isfinite(placed)
     first = np.where(seen.any(axis=1), seen.argmax(axis=1), placed.shape[1])
-    nights = np.arange(placed.shape[1] // DAY)
-    mostly = seen.reshape(len(placed), -1, DAY).sum(axis=-1) >= DAY // 2
-    usable: Bools = mostly & (nights * DAY >= first[:, None] + warm_up * DAY)
+    nights = np.arange(placed.shape[1] // DAY_H)
+    mostly = seen.reshape(len(placed), -1, DAY_H).sum(axis=-1) >= DAY_H // 2
+    usable: Bools = mostly & (nights * DAY_H >= first[:, None] + warm_up * DAY_H)
     return usable
 
 
@@ -293,13 +293,13 @@ def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Sp
 
 def _nightly(windows: Floats, nights: Bools) -> Floats:
     """The highest window of each night by channel, NaN where the night is not usable."""
-    highest = windows.reshape(*nights.shape, DAY, -1).max(axis=2)
+    highest = windows.reshape(*nights.shape, DAY_H, -1).max(axis=2)
     return np.where(nights[..., None], highest, np.nan)
 
 
 def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
     """a and b of every hour: history's from the other weeks, the scored hours' from all."""
-    repeats = [WEEK] * (len(spread.a) - 1) + [scored]
+    repeats = [WEEK_H] * (len(spread.a) - 1) + [scored]
     return (
         np.repeat(spread.a[:, rows].T, repeats, axis=1),
         np.repeat(spread.b[:, rows].T, repeats, axis=1),
@@ -383,8 +383,8 @@ def _between(low: Floats, high: Floats) -> Bools:
 def _night_scores(score: Floats) -> Floats:
     """The highest score of each 24 hours, NaN where none was observed."""
     series, scored = score.shape
-    nights = -(-scored // DAY)
-    padded = np.full((series, nights * DAY), np.nan)
+    nights = -(-scored // DAY_H)
+    padded = np.full((series, nights * DAY_H), np.nan)
     padded[:, :scored] = score
-    highest: Floats = np.fmax.reduce(padded.reshape(series, nights, DAY), axis=-1)
+    highest: Floats = np.fmax.reduce(padded.reshape(series, nights, DAY_H), axis=-1)
     return highest
