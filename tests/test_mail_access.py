@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import md5
+from ipaddress import ip_address, ip_network
 from typing import Any
 from uuid import UUID
 
@@ -27,7 +28,7 @@ Row = dict[str, Any]
 _KEYS = (
     "Id MailboxOwnerUPN MailboxGuid UserId OperationProperties RecordType OperationCount Item"
     " Folders ClientAppId AppAccessContext AppId ClientInfoString ClientIPAddress ClientIP"
-    " LogonType LogonUserSid MailboxOwnerSid SessionId ResultStatus Other"
+    " LogonType LogonUserSid MailboxOwnerSid SessionId ResultStatus UserType Other"
 ).split()
 _BIND = [{"Name": "MailAccessType", "Value": "Bind"}, {"Name": "IsThrottled", "Value": "False"}]
 _SYNC = [{"Name": "IsThrottled", "Value": "True"}, {"Name": "MailAccessType", "Value": "Sync"}]
@@ -42,7 +43,10 @@ _VALUES: dict[str, st.SearchStrategy[Any]] = {
     "OperationCount": st.integers(0, 9) | st.sampled_from(["7", "many"]),
     "Item": st.fixed_dictionaries({"ParentFolder": st.sampled_from([{"Path": "p"}, {"Id": "i"}])}),
     "Folders": st.lists(_FOLDER, max_size=3) | st.just("System.Object[]"),
-    "AppAccessContext": st.just({"ClientAppId": "Context"}),
+    "AppAccessContext": st.just(
+        {"ClientAppId": "Context", "AADSessionId": "Session", "UniqueTokenId": "Token"}
+    ),
+    "UserType": st.sampled_from([0, 5, "6", "Application"]),
     "ClientIP": st.sampled_from(["192.0.2.1:5", "[2001:db8::1]:5", "[2001:db8::1]", "192.0.2.1"]),
 }
 records = st.fixed_dictionaries(
@@ -337,3 +341,148 @@ def test_a_bind_without_a_count_counts_its_items(
     row = row_of(con, {"MailboxOwnerUPN": "a", "OperationProperties": _BIND, **record})
 
     assert row["items"] == items
+
+
+_V4 = st.integers(0, 2**32 - 1).map(lambda number: str(ip_address(number)))
+_V6 = st.integers(0, 2**128 - 1) | st.builds(
+    lambda parts: int("".join(parts), 16),
+    st.lists(st.sampled_from(["0000", "0001", "ffff", "0a00"]), min_size=8, max_size=8),
+)
+_V6_TEXTS = st.builds(
+    lambda number, whole: (
+        ip_address(number.to_bytes(16, "big")).exploded
+        if whole
+        else str(ip_address(number.to_bytes(16, "big")))
+    ),
+    _V6,
+    st.booleans(),
+)
+
+
+@settings(deadline=None)
+@given(written=st.lists(_V4 | _V6_TEXTS, min_size=1, max_size=20))
+def test_a_network_is_what_the_address_library_says(
+    con: duckdb.DuckDBPyConnection, written: list[str]
+) -> None:
+    """The /24 or /48 around an address, in the shortest spelling, however the address is spelled.
+
+    An address of version 4 in version 6 is of its version 4 network.
+    """
+    fill(con, [json.dumps({"Id": "x", "ClientIPAddress": one}) for one in written])
+
+    assert [row["network"] for row in staged(con)] == [_network(one) for one in written]
+
+
+def _network(written: str) -> str:
+    address = ip_address(written)
+    if address.version == 6 and "." in written:  # only where it is written so
+        address = ip_address(written.rpartition(":")[2])
+    return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
+
+
+@pytest.mark.parametrize(
+    ("written", "network"),
+    [
+        ("192.0.2.7:443", "192.0.2.0/24"),
+        ("::ffff:192.0.2.7", "192.0.2.0/24"),
+        ("fe80::1%12", "fe80::/48"),
+        ("2001:DB8:0:1::9", "2001:db8::/48"),
+        ("host:443", None),
+        ("somewhere", None),
+        ("", None),
+    ],
+)
+def test_what_is_no_address_has_no_network(
+    con: duckdb.DuckDBPyConnection, written: str, network: str | None
+) -> None:
+    """A port, a zone and capitals change no network; other text has none."""
+    assert row_of(con, {"Id": "x", "ClientIPAddress": written})["network"] == network
+
+
+_PHONE = "27922004-5251-4030-b22d-91ecd9a37ea4"
+
+
+@pytest.mark.parametrize(
+    ("info", "app", "family"),
+    [
+        ("Client=MSExchangeRPC", None, "outlook_desktop"),
+        ("Client=Microsoft.Exchange.MapiHttp;", None, "outlook_desktop"),
+        ("Client=WebServices;MacOutlook/16.0", None, "outlook_desktop"),
+        ("Client=OutlookService;Outlook-iOS/2.0;", None, "mobile"),
+        ("Client=OutlookService;Outlook-Android/2.0", None, "mobile"),
+        ("Client=REST;Client=RESTSystem;;", _PHONE.upper(), "mobile"),
+        ("Client=OWA;Action=ViaProxy", None, "owa"),
+        ("Client=WebServices;ExchangeWebServices", None, "ews"),
+        ("Client=REST;;", "an app", "rest"),
+        ("Client=POP3/IMAP4;Protocol=IMAP4", None, "imap"),
+        ("Client=POP3/IMAP4;Protocol=POP3", None, "pop"),
+        ("Client=ActiveSync;UserAgent=Apple-iPhone", None, "active_sync"),
+        ("Client=Something", None, "other"),
+        ("", None, None),
+        (None, None, None),
+    ],
+)
+def test_a_client_belongs_to_a_family(
+    con: duckdb.DuckDBPyConnection, info: str | None, app: str | None, family: str | None
+) -> None:
+    """What ClientInfoString says; Outlook for phones by its application too."""
+    record = {"Id": "x", "ClientInfoString": info, "ClientAppId": app}
+
+    assert row_of(con, record)["client_family"] == family
+
+
+@pytest.mark.parametrize(
+    ("record", "mode"),
+    [
+        ({"ClientAppId": "a", "UserType": 0, "UserId": "ana@example.com"}, "delegated"),
+        ({"ClientAppId": "a", "UserType": 5}, "app_only"),
+        ({"ClientAppId": "a", "UserType": "ServicePrincipal"}, "app_only"),
+        ({"ClientAppId": "a", "UserId": "A"}, "app_only"),
+        ({"ClientAppId": "a", "UserId": "ServicePrincipal_b"}, "app_only"),
+        ({"AppId": "a", "UserId": "ana@example.com"}, "delegated"),
+        ({"UserId": "ana@example.com"}, None),
+    ],
+)
+def test_an_application_reads_for_itself_or_for_a_user(
+    con: duckdb.DuckDBPyConnection, record: Record, mode: str | None
+) -> None:
+    """The type of the user or the user's name says so; without an application nothing does."""
+    assert row_of(con, {"Id": "x", **record})["access_mode"] == mode
+
+
+def test_the_context_of_a_record_is_kept(con: duckdb.DuckDBPyConnection) -> None:
+    """Provider, country, proxy, tags, agent, session, token, and the AppId beside the client's."""
+    fill(
+        con,
+        [
+            json.dumps(
+                {
+                    "Id": "x",
+                    "AppId": "API",
+                    "ClientAppId": "CLIENT",
+                    "AppAccessContext": {"AADSessionId": "s", "UniqueTokenId": "t"},
+                }
+            )
+        ],
+        Isp="Carrier",
+        CountryCode="NL",
+        IPCategory="Risky",
+        IPTags='["Tor"]',
+        UserAgent="agent",
+    )
+    con.execute("update CloudAppEvents set IsAnonymousProxy = true")
+    row = staged(con)[0]
+
+    expected = {
+        "isp": "Carrier",
+        "country": "NL",
+        "is_anonymous_proxy": True,
+        "ip_category": "Risky",
+        "ip_tags": '["Tor"]',
+        "user_agent": "agent",
+        "aad_session_id": "s",
+        "token_id": "t",
+        "app_id": "client",
+        "record_app_id": "api",
+    }
+    assert {name: row[name] for name in expected} == expected

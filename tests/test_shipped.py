@@ -48,7 +48,7 @@ def test_example_holds(hunt: Hunt, example: Example) -> None:
 def test_stages_keep_their_hash() -> None:
     """A hash that changes has everybody stage all files again: then CHANGELOG says so."""
     assert {one.name: one.hash for one in LOADED.stages.values()} == {
-        "mail_access": "37933bf27040e7dd",
+        "mail_access": "74dde005d868b8a2",
         "mail_on_the_hour": "1aea0a15f50fd379",
         "shell_commands": "d84dab65515b8414",
     }
@@ -58,12 +58,12 @@ def test_detections_keep_their_hash() -> None:
     """One that changes starts anew with the last interval: then CHANGELOG, Detections, says why."""
     assert {hunt.detection.stem: hunt.hash for hunt in LOADED.hunts} == {
         "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
-        "mail_items_accessed": "a3edfa60d419b857",
-        "mail_items_accessed_time_series": "feb5d341b9335169",
+        "mail_items_accessed": "080d56870dfb4230",
+        "mail_items_accessed_time_series": "50031ab3f20177f5",
         "mailbox_export_removed": "b80f95eac77da3b2",
-        "new_client_app": "8509d9d03f7a68e0",
-        "other_users_mailboxes": "47dfbd6acccc6709",
-        "throttled_mailbox": "d9734ac280ac4e3f",
+        "new_client_app": "2bf6092c1d335aa8",
+        "other_users_mailboxes": "9b3f0c4f16a48734",
+        "throttled_mailbox": "8ace1af5ac8a54b5",
     }
 
 

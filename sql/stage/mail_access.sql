@@ -18,7 +18,9 @@ with records as (
             '$.Item.ParentFolder.Id', '$.Folders[0].Path', '$.ClientAppId',
             '$.AppAccessContext.ClientAppId', '$.AppId', '$.ClientInfoString',
             '$.ClientIPAddress', '$.ClientIP', '$.LogonType', '$.LogonUserSid',
-            '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus'
+            '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus',
+            '$.AppAccessContext.AADSessionId', '$.AppAccessContext.UniqueTokenId',
+            '$.UserType'
         ])) as delivered
     from CloudAppEvents
     where
@@ -51,6 +53,7 @@ unwrapped as (
             || ' OperationCount Item ParentFolder Path Name Value Folders FolderItems'
             || ' ClientAppId AppAccessContext AppId ClientInfoString ClientIPAddress'
             || ' ClientIP LogonType LogonUserSid MailboxOwnerSid SessionId ResultStatus'
+            || ' AADSessionId UniqueTokenId UserType'
         ) else RawEventData end as record_json
     from doubted
 ),
@@ -65,7 +68,9 @@ parsed as (
             '$.Item.ParentFolder.Id', '$.Folders[0].Path', '$.ClientAppId',
             '$.AppAccessContext.ClientAppId', '$.AppId', '$.ClientInfoString',
             '$.ClientIPAddress', '$.ClientIP', '$.LogonType', '$.LogonUserSid',
-            '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus'
+            '$.MailboxOwnerSid', '$.SessionId', '$.ResultStatus',
+            '$.AppAccessContext.AADSessionId', '$.AppAccessContext.UniqueTokenId',
+            '$.UserType'
         ])) else delivered end as field
     from unwrapped
 ),
@@ -138,6 +143,68 @@ typed as (
             case field[6] when '2' then 'Sync' when '50' then 'Bind' end
         ) as access_type
     from opened
+),
+
+told as (
+    select
+        *,
+        lower(trim(coalesce(field[4], ''))) as actor,
+        lower(coalesce(
+            nullif(field[12], ''), nullif(field[13], ''), nullif(OAuthAppId, ''),
+            nullif(field[14], '')
+        )) as app_id,
+        lower(field[15]) as client,
+        -- Without a port and brackets.
+        case
+            when contains(address, ':') or starts_with(address, '[')
+                then regexp_replace(
+                    address,
+                    '^\s*(?:\[([^\]]*)\]|((?:[0-9A-Fa-f:]*:)?\d{1,3}(?:\.\d{1,3}){3}))'
+                    || '(?::\d*)?\s*$',
+                    '\1\2'
+                )
+            else address
+        end as ip_address
+    from typed
+),
+
+-- An address of version 6 is eight groups; `::` stands for those that are zero.
+halved as (
+    select
+        *,
+        regexp_extract(
+            ip_address,
+            '^(?:::[Ff]{4}:)?(\d{1,3}\.\d{1,3}\.\d{1,3})\.\d{1,3}$', 1
+        ) as site_4,
+        case
+            when regexp_full_match(ip_address, '[0-9A-Fa-f:]*:[0-9A-Fa-f:]*(%\w+)?')
+                then string_split(lower(split_part(ip_address, '%', 1)), '::')
+        end as halves
+    from told
+),
+
+grouped as (
+    select
+        *,
+        list_filter(string_split(halves[1], ':'), lambda part: part <> '') as head,
+        coalesce(
+            list_filter(string_split(halves[2], ':'), lambda part: part <> ''), []
+        ) as tail
+    from halved
+),
+
+sited as (
+    select
+        *,
+        array_to_string(list_transform(
+            (
+                head
+                || ['0', '0', '0', '0', '0', '0', '0'][1:8 - len(head) - len(tail)]
+                || tail
+            )[1:3],
+            lambda part: coalesce(nullif(ltrim(part, '0'), ''), '0')
+        ), ':') as site_6
+    from grouped
 )
 
 select
@@ -158,7 +225,7 @@ select
     -- The event_id says it where it is a UUID.
     case when try_cast(delivered_id as uuid) is null then field[1] end as record_id,
     lower(trim(coalesce(nullif(field[2], ''), field[3], ''))) as mailbox,
-    lower(trim(coalesce(field[4], ''))) as actor,
+    actor,
     access_type,
     coalesce(
         try_cast(field[7] as bigint),
@@ -179,22 +246,9 @@ select
         ),
         false
     ) else false end as is_throttled,
-    lower(coalesce(
-        nullif(field[12], ''), nullif(field[13], ''), nullif(OAuthAppId, ''),
-        nullif(field[14], '')
-    )) as app_id,
+    app_id,
     field[15] as client_info,
-    -- Without a port and brackets.
-    case
-        when contains(address, ':') or starts_with(address, '[')
-            then regexp_replace(
-                address,
-                '^\s*(?:\[([^\]]*)\]|((?:[0-9A-Fa-f:]*:)?\d{1,3}(?:\.\d{1,3}){3}))'
-                || '(?::\d*)?\s*$',
-                '\1\2'
-            )
-        else address
-    end as ip_address,
+    ip_address,
     case lower(field[18])
         when '0' then 'owner' when '1' then 'admin' when '2' then 'delegate'
         else lower(field[18])
@@ -206,5 +260,46 @@ select
     Application as application_name,
     ReportId as report_id,
     CountryCode as country,
+    -- Addresses that one site or one gateway has: /24, or /48 of version 6.
+    coalesce(
+        nullif(site_4, '') || '.0/24',
+        regexp_replace(site_6, '^0(:0)*$|(:0)+$', '') || '::/48'
+    ) as network,
+    nullif(Isp, '') as isp,
+    IsAnonymousProxy as is_anonymous_proxy,
+    nullif(IPCategory, '') as ip_category,
+    nullif(nullif(IPTags, ''), '[]') as ip_tags,
+    -- Most often it only repeats ClientInfoString.
+    nullif(nullif(UserAgent, ''), coalesce(field[15], '')) as user_agent,
+    nullif(field[23], '') as aad_session_id,
+    nullif(field[24], '') as token_id,
+    -- The AppId alone: often the API that was called, while app_id is who called it.
+    lower(nullif(field[14], '')) as record_app_id,
+    case
+        when client is null or client = '' then null
+        when
+            contains(client, 'outlook-ios') or contains(client, 'outlook-android')
+            or starts_with(client, 'client=outlookservice')
+            -- Outlook for iOS and Android.
+            or app_id = '27922004-5251-4030-b22d-91ecd9a37ea4' then 'mobile'
+        when
+            contains(client, 'msexchangerpc') or contains(client, 'mapi')
+            or contains(client, 'macoutlook') then 'outlook_desktop'
+        when contains(client, 'client=owa') then 'owa'
+        when contains(client, 'activesync') then 'active_sync'
+        when contains(client, 'protocol=pop') then 'pop'
+        when contains(client, 'imap') then 'imap'
+        when contains(client, 'webservices') then 'ews'
+        when contains(client, 'client=rest') then 'rest'
+        else 'other'
+    end as client_family,
+    -- Types 5 and 6 are applications and service principals.
+    case
+        when
+            field[25] in ('5', '6', 'Application', 'ServicePrincipal')
+            or actor = app_id
+            or starts_with(actor, 'serviceprincipal_') then 'app_only'
+        when app_id is not null then 'delegated'
+    end as access_mode,
     case when reject_reason is not null then RawEventData end as raw_event_data
-from typed
+from sited
