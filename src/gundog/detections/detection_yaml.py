@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -72,7 +73,7 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
         detection = _read(
             Fields(data, shown, own_problems, allowed=keys, secret=bool(override)), path, shown
         )
-        _cross_check(detection, own_problems)
+        own_problems += [Problem(shown, *problem) for problem in _cross_problems(detection)]
     problems += own_problems
     return None if own_problems else detection
 
@@ -80,28 +81,31 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
 def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
     """The data under our own names, with what gundog.yaml overrides laid over it."""
     renamed = {_CONVERTED.get(key, key): value for key, value in data.items()}
-    if not override:
-        return renamed
-    for key, value in override.items():
-        old = renamed.get(key)
-        renamed[key] = (
-            {**old, **value} if isinstance(old, dict) and isinstance(value, dict) else value
-        )
-        if key == "params" and isinstance(old, dict) and isinstance(value, dict):
-            for name in value.keys() - old.keys():
-                problems.append(
-                    Problem(
-                        "gundog.yaml",
-                        plain_key(f"overrides.params.{name}"),
-                        unknown(name, old, "parameter", secret=True),
-                    )
-                )
-    series = renamed.get("series")
-    if isinstance(series, dict) and "threshold" in (override.get("series") or {}):
-        series.pop("alertBudget", None)
-    elif isinstance(series, dict) and "alertBudget" in (override.get("series") or {}):
-        series.pop("threshold", None)
+    for key, value in (override or {}).items():
+        own = renamed.get(key)
+        if not isinstance(own, dict) or not isinstance(value, dict):
+            renamed[key] = value
+            continue
+        renamed[key] = {**own, **value}
+        if key == "params":
+            problems += map(partial(_unknown_param, own), value.keys() - own.keys())
+    if override and isinstance(renamed.get("series"), dict):
+        renamed["series"] = _with_one_limit(renamed["series"], override.get("series") or {})
     return renamed
+
+
+def _unknown_param(params: Mapping[Any, Any], name: Any) -> Problem:
+    key = plain_key(f"overrides.params.{name}")
+    return Problem("gundog.yaml", key, unknown(name, params, "parameter", secret=True))
+
+
+def _with_one_limit(series: Mapping[Any, Any], override: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A series without its own threshold or budget where gundog.yaml gives the other one."""
+    if "threshold" in override:
+        replaced = "alertBudget"
+    else:
+        replaced = "threshold" if "alertBudget" in override else ""
+    return {key: value for key, value in series.items() if key != replaced}
 
 
 def _read(fields: Fields, path: Path, shown: str) -> Detection:
@@ -300,33 +304,35 @@ def _example_interval(fields: Fields) -> Interval | None:
     return interval
 
 
-def _cross_check(detection: Detection, problems: list[Problem]) -> None:
-    """Problems that only show when several keys are read together."""
-
-    def problem(key: str, reason: str) -> None:
-        problems.append(Problem(detection.shown, key, reason))
-
-    for name, value in detection.params.items():
-        if (
-            isinstance(value, timedelta)
-            and value > detection.lookback
-            and detection.kind == "match"
-        ):
-            problem(
-                "lookback",
-                f"is {format_duration(detection.lookback)}, shorter than params.{name}:"
-                f" make it at least {format_duration(value)}",
-            )
+def _cross_problems(detection: Detection) -> Iterator[tuple[str, str]]:
+    """What only shows when several keys are read together: the key, and what is wrong."""
+    if detection.kind == "match":
+        yield from _lookback_problems(detection)
     if not any(example.findings for example in detection.examples):
-        problem("examples", "none of them fires: write one with findings")
+        yield "examples", "none of them fires: write one with findings"
     if all(example.findings for example in detection.examples):
-        problem("examples", "all of them fire: write one with findings: []")
-    if detection.series and detection.frequency % HOUR:
-        problem("frequency", "of a series must be whole hours")
-    if detection.series and detection.series.training % HOUR:
-        problem("series.training", "must be whole hours")
-    if detection.series and detection.series.method == "kql":
-        if detection.frequency % DAY:
-            problem("frequency", "of method kql must be whole days, which its series begins with")
-        if not detection.identity:
-            problem("identity", "is missing: name the columns that make a row of join one finding")
+        yield "examples", "all of them fire: write one with findings: []"
+    if detection.series:
+        yield from _series_problems(detection, detection.series)
+
+
+def _lookback_problems(detection: Detection) -> Iterator[tuple[str, str]]:
+    lookback = detection.lookback
+    for name, value in detection.params.items():
+        if isinstance(value, timedelta) and value > lookback:
+            least = format_duration(value)
+            short = f"is {format_duration(lookback)}, shorter than params.{name}"
+            yield "lookback", f"{short}: make it at least {least}"
+
+
+def _series_problems(detection: Detection, series: Series) -> Iterator[tuple[str, str]]:
+    if detection.frequency % HOUR:
+        yield "frequency", "of a series must be whole hours"
+    if series.training % HOUR:
+        yield "series.training", "must be whole hours"
+    if series.method != "kql":
+        return
+    if detection.frequency % DAY:
+        yield "frequency", "of method kql must be whole days, which its series begins with"
+    if not detection.identity:
+        yield "identity", "is missing: name the columns that make a row of join one finding"
