@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,8 +18,9 @@ TENANT = "TenantId"
 # Times outside are clock faults (1601 is Windows' zero, 9999 a placeholder), not events.
 EARLIEST, LATEST = datetime(1990, 1, 1, tzinfo=UTC), datetime(2199, 12, 31, tzinfo=UTC)
 _PLAUSIBLE = f"between timestamptz '{EARLIEST}' and timestamptz '{LATEST}'"
-_NESTED = ("STRUCT", "MAP", "UNION", "VARIANT")
-_INTEGERS = ("TINYINT", "UTINYINT", "SMALLINT", "USMALLINT", "INTEGER", "UINTEGER")
+_ANY = ".*"
+_NESTED = r"(STRUCT|MAP|UNION|VARIANT).*|.*\]"
+_INTEGERS = "U?(TINYINT|SMALLINT|INTEGER)"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,39 @@ class Remarks:
     missing: tuple[str, ...] = ()
     cast: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """How a column of one type is read as another; the types are patterns of DuckDB's names."""
+
+    wanted: str
+    held: str
+    expression: str
+    remark: str
+
+    def fits(self, held: str, wanted: str) -> bool:
+        return bool(
+            re.fullmatch(self.wanted, wanted, re.DOTALL)
+            and re.fullmatch(self.held, held, re.DOTALL)
+        )
+
+
+_NULL, _CAST = "null::{kind}", "try_cast({column} as {kind})"
+# The first that fits holds.
+_RULES = (
+    _Rule("VARCHAR", _NESTED, "to_json({column})::varchar", "cast"),
+    _Rule("VARCHAR", "BLOB", "try(decode({column}))", "cast"),
+    _Rule("VARCHAR", "JSON|ENUM.*", "{column}::varchar", ""),
+    _Rule("VARCHAR", _ANY, "{column}::varchar", "cast"),
+    # No nested value, bytes or bare number is a time; DuckDB would refuse or misread the cast.
+    _Rule(_ANY, f"{_NESTED}|BLOB", _NULL, "cast"),
+    _Rule("TIMESTAMP.*", "(?!TIMESTAMP|VARCHAR|DATE).*", _NULL, "cast"),
+    # A cast would round up to the next microsecond.
+    _Rule("TIMESTAMP.*", ".*_NS", "make_timestamptz(epoch_ns({column}) // 1000)::{kind}", ""),
+    _Rule("BIGINT", _INTEGERS, _CAST, ""),
+    _Rule(_ANY, _ANY, _CAST, "cast"),
+)
 
 
 def bind(
@@ -102,28 +137,10 @@ def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
     quoted, held = quoting.name(column.called), column.kind
     if held == kind:
         return quoted, ""
-    is_nested = held.startswith(_NESTED) or held.endswith("]")
-    if kind == "VARCHAR":
-        return _bind_text(quoted, held, is_nested)
-    # No nested value, bytes or bare number is a time; DuckDB would refuse or misread the cast.
-    is_time = held.startswith(("TIMESTAMP", "VARCHAR", "DATE"))
-    if is_nested or held == "BLOB" or (kind.startswith("TIMESTAMP") and not is_time):
-        return f"null::{kind}", "cast"
-    if held.endswith("_NS") and kind.startswith(
-        "TIMESTAMP"
-    ):  # a cast would round up to the next us
-        return f"make_timestamptz(epoch_ns({quoted}) // 1000)::{kind}", ""
-    is_same = held.startswith(kind.split()[0]) or (kind == "BIGINT" and held in _INTEGERS)
-    return f"try_cast({quoted} as {kind})", "" if is_same else "cast"
-
-
-def _bind_text(quoted: str, held: str, is_nested: bool) -> tuple[str, str]:
-    if is_nested:
-        return f"to_json({quoted})::varchar", "cast"
-    if held == "BLOB":
-        return f"try(decode({quoted}))", "cast"
-    is_text = held == "JSON" or held.startswith("ENUM")
-    return f"{quoted}::varchar", "" if is_text else "cast"
+    rule = next(rule for rule in _RULES if rule.fits(held, kind))
+    # With a time zone or without, it is read as the type that it is.
+    is_same = rule.expression == _CAST and held.startswith(kind.split()[0])
+    return rule.expression.format(column=quoted, kind=kind), "" if is_same else rule.remark
 
 
 def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) -> frozenset[str]:
