@@ -114,7 +114,7 @@ def backfill(
         end: last day (included) or a time (excluded), UTC.
         project: the folder that holds gundog.yaml.
         detections: ids or file stems; all when empty.
-        again: also what is done already.
+        again: hunt again what is already done.
         notify: how to send what is found.
         wait: how long to wait for another run to end.
     """

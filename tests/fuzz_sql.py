@@ -77,7 +77,7 @@ class World:
             raise EscapeError(f"touched {sorted(touched)}, said {str(answer)[:200]}: {what}")
 
     def restore(self) -> None:
-        """Makes the canaries anew, for the next text."""
+        """Makes the canaries again, for the next text."""
         for path in self.canaries.iterdir():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         _write_canaries(self.canaries)
@@ -159,7 +159,7 @@ def judge_hunt(made: World, sql: str) -> None:
 def _judge_tables(sql: str) -> None:
     """DuckDB's binder, which knows no parameters here, looks up the hunt's tables only."""
     try:
-        # A name between two dollar signs begins a text and is no parameter.
+        # A name between two dollar signs begins a text and is not a parameter.
         looked_up = _BINDER.get_table_names(re.sub(r"\$\w+\b(?!\$)", "null", sql), qualified=True)
     except duckdb.Error:
         return
@@ -453,7 +453,9 @@ def names(made: World, name: str) -> None:
     made.opened["watch"].touched()
     yaml = (kit.PAIR_YAML + kit.HEAD).replace("sql: pair.sql", f"sql: {_quoted(name)}")
     loaded = _loaded(made, {"detections/pair.yaml": yaml})
-    made.must_be_untouched(name, [one for one in loaded.problems if "is no file" not in str(one)])
+    made.must_be_untouched(
+        name, [one for one in loaded.problems if "is not a file" not in str(one)]
+    )
     made.seen["named"] += 1
 
 

@@ -68,7 +68,7 @@ def test_it_works_before_the_first_run(tmp_path: Path) -> None:
         ((*HOLE, "--reason", " "), "--reason is empty"),
         ((*HOLE, "--reason", "x", "--tenant", " "), "--tenant is empty"),
         (("Thing", *HOLE[1:], "--reason", "x"), "did you mean Things?"),
-        (("happenings", *HOLE[1:], "--reason", "x"), "is no known source table"),
+        (("happenings", *HOLE[1:], "--reason", "x"), "unknown source table"),
         (("Things", "--from", "2026-03-02", "--to", "2026-03-01", "--reason", "x"), "is an empty"),
         (("Things", "--from", "soon", "--to", "2026-03-01", "--reason", "x"), "is not a time"),
     ],

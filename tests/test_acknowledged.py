@@ -136,10 +136,10 @@ def test_empty_file_has_no_entries(tmp_path: Path, text: str | None) -> None:
         ({"to": "9999-12-31T23:00:00-05:00"}, "0.to:"),
         ({"to": "2026-09-10"}, "0.to: 2026-09-10 is before from"),
         ({"to": "2026-09-11T00:00:00Z"}, "0.to: 2026-09-11T00:00:00Z is before from"),
-        ({"kind": "holes"}, "0.kind: is no known value: did you mean hole?"),
+        ({"kind": "holes"}, "0.kind: unknown value: did you mean hole?"),
         ({"tenant": ""}, "0.tenant: is empty"),
         ({"tenant": 7}, "0.tenant: is 7"),
-        ({"until": "2026-10-20"}, "0.until: 'until' is no known key"),
+        ({"until": "2026-10-20"}, "0.until: unknown key 'until'"),
     ],
 )
 def test_a_bad_entry_is_named_and_the_others_hold(
@@ -159,7 +159,7 @@ def test_a_bad_entry_is_named_and_the_others_hold(
         (b"source: Things\n", "holds a dict: begin each entry with '- '"),
         (b"- {a: [}\n", "line 1: cannot be read"),
         (b"- {source: caf\xe9}\n", "cannot be read"),
-        (b"- {source: a, source: b}\n", "stands twice"),
+        (b"- {source: a, source: b}\n", "duplicate key 'source'"),
     ],
 )
 def test_a_file_that_cannot_be_read_acknowledges_nothing(
@@ -207,8 +207,8 @@ def test_names_that_nobody_knows_are_named() -> None:
 
     found = acknowledged.check_names(entries, ["Things"], ["rows_kept"])
     assert [str(one) for one in found] == [
-        f"{FILE}: source Thing: is no known source table: did you mean Things?",
-        f"{FILE}: source rows_kept: 'rows_kept' is no known source table: use one of Things",
+        f"{FILE}: source Thing: unknown source table: did you mean Things?",
+        f"{FILE}: source rows_kept: unknown source table 'rows_kept': use one of Things",
     ]
 
 
@@ -276,7 +276,9 @@ def test_what_is_said_already_is_not_said_again(tmp_path: Path) -> None:
 
     part = Interval(SPAN.start + DAY, SPAN.end)
     for same in (entry(), entry(span=part, reason="other"), entry(tenant="a")):
-        with pytest.raises(InputError, match="says so already: hole: Things from 2026-09-11"):
+        with pytest.raises(
+            InputError, match="already has this entry: hole: Things from 2026-09-11"
+        ):
             acknowledged.append(tmp_path, same, tmp_path / "lock")
     for new in (entry(span=Interval(SPAN.start, SPAN.end + DAY)), entry(kind="file")):
         acknowledged.append(tmp_path, new, tmp_path / "lock")

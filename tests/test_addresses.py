@@ -47,5 +47,5 @@ def test_only_an_address_is_changed(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "host:443", "1.2.3:4", "[", "[::1", "::1]", "[::1]x", "-"])
 def test_other_text_stays(text: str) -> None:
-    """Names, halves and nothing are no addresses with something around them."""
+    """Names, halves and nothing are not addresses with something around them."""
     assert plain(text) == text

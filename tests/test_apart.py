@@ -26,7 +26,7 @@ from tests.test_child import alive
 from tests.test_single_hunt import ENDLESS, be_hasty, children, make, states
 
 LONG = timedelta(minutes=10)
-# Computed anew for every row: no constant that loading would meet.
+# Computed again for every row: no constant that loading would meet.
 HUGE = "length(repeat('x', 3000000000 + Id))"
 NEVER = ENDLESS.replace("where", "where a.range > Id - 1000000 and")
 DAYS = ("2026-03-05", "2026-03-09")
@@ -84,7 +84,7 @@ def test_sql_that_never_ends_is_late(lab: Lab, helper: Child) -> None:
 
     assert isinstance(failed, Failed)
     assert failed.kind == LATE
-    assert failed.error.startswith("took longer than it may (1s): ")
+    assert failed.error.startswith("took longer than allowed (1s): ")
     assert isinstance(apart.reader(helper, LONG)(honest), Read)
 
 

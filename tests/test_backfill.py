@@ -48,7 +48,7 @@ def backfill(root: Path, **options: Any) -> run.Outcome:
 def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     project: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    """Asked to stop, a run ends after its day, publishes, says how to go on, and later does."""
+    """Asked to stop, a run ends after its day, publishes, says how to continue, and later does."""
     whole = kit.make_project(tmp_path_factory.mktemp("whole"))
     (whole / "lake").symlink_to(project / "lake")
     backfill(whole)
@@ -59,7 +59,7 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     second = backfill(project)
 
     assert first.stopped
-    assert first.notes == ["stopped before 2026-03-04: run the same command again to go on"]
+    assert first.notes == ["stopped before 2026-03-04: run the same command again to continue"]
     assert days == [(0, 9), (1, 9), (2, 9), (3, 9)]
     assert between == [(3,)]
     assert (second.hunted, second.done) == (6, 3)
@@ -140,7 +140,7 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
 
     assert process.returncode == 130
     assert "stopping after this day" in rest
-    assert "run the same command again to go on" in out
+    assert "run the same command again to continue" in out
     assert 1 <= done < 9
     assert hunt(project, WEEK).hunted == 9 - done
 

@@ -81,7 +81,7 @@ def test_findings_lists_the_open_ones_newest_first(
 def test_findings_filters(
     hunted: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], count: int
 ) -> None:
-    """By time and by severity and above; no rows is no failure."""
+    """By time and by severity and above; no rows is not a failure."""
     assert gundog(hunted, "findings", "--json", *arguments) == 0
 
     assert len(json.loads(capsys.readouterr().out)) == count
@@ -110,14 +110,14 @@ def test_show_of_an_unknown_or_ambiguous_prefix_is_wrong_input(
 ) -> None:
     """Exit 2 and what to give instead."""
     assert gundog(hunted, "show", "zzzz") == 2
-    assert "there is none" in capsys.readouterr().err
+    assert "no finding has this id" in capsys.readouterr().err
 
     rows = [kit.event("2026-03-09T10:00", "open", number=n) for n in range(20)]
     rows += [kit.event("2026-03-09T11:00", "close", number=99)]
     kit.write_file(hunted, "2026-03-09", rows, "many")
     assert gundog(hunted, "hunt", *RANGE) == 0
     assert gundog(hunted, "show", "") == 2
-    assert "give more of it" in capsys.readouterr().err
+    assert "give more characters" in capsys.readouterr().err
 
 
 def test_sql_reads_in_three_formats(hunted: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -227,7 +227,7 @@ def test_check_and_test_exit_2_with_every_problem(
     path.write_text(path.read_text().replace("severity: medium", "severity: hihg"))
 
     assert gundog(root, "check") == 2
-    assert "detections/pair.yaml: severity: is no known value" in capsys.readouterr().err
+    assert "detections/pair.yaml: severity: unknown value" in capsys.readouterr().err
     assert gundog(root, "test") == 2
 
 
@@ -316,7 +316,7 @@ def test_broken_detection_exits_1_and_is_named(
     assert gundog(root, "hunt", *RANGE) == 1
 
     out = capsys.readouterr().out
-    assert "detections/typo.yaml: nmae: is no known key" in out
+    assert "detections/typo.yaml: nmae: unknown key" in out
     assert "3 intervals hunted" in out
 
 

@@ -103,7 +103,7 @@ def test_asking_about_a_cmdlet_runs_none(shell: str, script: str) -> None:
     ],
 )
 def test_asking_with_other_quotes_and_shells_runs_none(line: str) -> None:
-    """A pattern in quotes is no pipe, a script's named argument no command."""
+    """A pattern in quotes is not a pipe, and a script's named argument is not a command."""
     assert acts(line) == []
 
 

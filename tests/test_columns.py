@@ -150,7 +150,7 @@ def test_ten_thousand_columns_are_read(lab: Lab) -> None:
 
 
 def not_utf8(table: pa.Table, path: Path, name: bytes) -> bytes:
-    """The file with the first letter of a column's name made a byte that is no UTF-8."""
+    """The file with the first letter of a column's name made a byte that is not UTF-8."""
     pq.write_table(table, path, store_schema=False)
     return path.read_bytes().replace(name, b"\xff" + name[1:])
 

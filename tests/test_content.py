@@ -65,12 +65,12 @@ def test_small_project_loads_without_problems(root: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("severity: medium", "severty: medium", "severty: is no known key: did you mean severity?"),
-        ("severity: medium", "severity: hihg", "severity: is no known value: did you mean high?"),
+        ("severity: medium", "severty: medium", "severty: unknown key: did you mean severity?"),
+        ("severity: medium", "severity: hihg", "severity: unknown value: did you mean high?"),
         ("riskScore: 50", "riskScore: lots", "riskScore: is 'lots': write a whole number"),
         ("riskScore: 50", "riskScore: 500", "riskScore: is 500: write a whole number"),
         ("id: 11111111", "id: 1111", "id: is '1111-1111-4111-8111-111111111111': write a UUID"),
-        ("sql: pair.sql", "sql: pear.sql", "sql: sql/pear.sql is not there"),
+        ("sql: pair.sql", "sql: pear.sql", "sql: sql/pear.sql does not exist"),
         ("lookback: 1d", "lookback: 6h", "lookback: is 6h, shorter than params.within: make it"),
         ("lookback: 1d", "lookback: soon", "lookback: 'soon' is not a duration"),
         ("{within: 1d}", "{within: 1d, n: 2}", "params.n: is not used by sql/pair.sql"),
@@ -80,13 +80,13 @@ def test_small_project_loads_without_problems(root: Path) -> None:
         ("{account_name} opened", "{acount_name} opened", "title: names 'acount_name'"),
         ("columnName: account_name", "columnName: acct", "entityMappings: names 'acct'"),
         ("tactics: [Collection]", "tactics: [Colection]", "did you mean Collection?"),
-        ("[T1114.002]", "[T1114.2]", "relevantTechniques: 'T1114.2' is no technique"),
+        ("[T1114.002]", "[T1114.2]", "relevantTechniques: 'T1114.2' is not a technique"),
         ("blindSpots: [b]", "blindSpots: []", "blindSpots: is empty"),
         ("triage: [look at it]\n", "", "triage: is missing"),
         ("findings: []", "findings: [{}]", "examples: all of them fire"),
-        ("  - name: silent", "  - nam: silent", "examples.1.nam: is no known key"),
-        ("kind: match", "kind: mach", "kind: is no known value: did you mean match?"),
-        ("riskScore: 50", "riskScore: 50\nriskScore: 60", "the key 'riskScore' stands twice"),
+        ("  - name: silent", "  - nam: silent", "examples.1.nam: unknown key"),
+        ("kind: match", "kind: mach", "kind: unknown value: did you mean match?"),
+        ("riskScore: 50", "riskScore: 50\nriskScore: 60", "duplicate key 'riskScore'"),
         ("riskScore: 50", "riskScore: 50\nsuppression: {groupBy: [nobody], duration: 1d}",
          "suppression.groupBy: names 'nobody'"),
         ("riskScore: 50", "riskScore: 50\nsuppression: {groupBy: [account_name]}",
@@ -108,7 +108,11 @@ def test_each_mistake_in_a_detection_is_named(root: Path, old: str, new: str, pr
 @pytest.mark.parametrize(
     ("old", "new", "problem"),
     [
-        ("threshold: 4", "threshold: 4, alertBudget: 1", "series.threshold: stands beside alert"),
+        (
+            "threshold: 4",
+            "threshold: 4, alertBudget: 1",
+            "series.threshold: cannot be used with alert",
+        ),
         ("measure: n", "measure: nn", "nn: is not returned"),
         ("by: [tenant, who]", "by: [tenant, whom]", "whom: is not returned"),
         ("threshold: 4", "threshold: -4", "series.threshold: is -4: write a number above 0"),
@@ -278,8 +282,8 @@ def test_overrides_tune_without_a_fork(root: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "problem"),
     [
-        ({"piar": {"enabled": False}}, "overrides.piar: is no known detection: did you mean pair?"),
-        ({"pair": {"params": {"withn": "1h"}}}, "overrides.params.withn: is no known parameter"),
+        ({"piar": {"enabled": False}}, "overrides.piar: unknown detection: did you mean pair?"),
+        ({"pair": {"params": {"withn": "1h"}}}, "overrides.params.withn: unknown parameter"),
     ],
 )
 def test_overrides_that_match_nothing_are_named(
@@ -301,7 +305,7 @@ def test_prose_changes_no_hash_and_rows_do(root: Path) -> None:
 
 
 def test_later_folder_replaces_a_stage_of_an_earlier_one(root: Path, tmp_path: Path) -> None:
-    """A stage of one's own extends a shipped one by taking its place."""
+    """Your own stage extends a shipped one by taking its place."""
     mine = tmp_path / "mine"
     kit.write_text(
         mine / "sql/stage/happenings.sql", kit.STAGE.replace("N as n", "N as n, Kind as raw_kind")
@@ -403,7 +407,7 @@ def test_source_ddl_that_is_more_than_a_table_never_runs(root: Path, tmp_path: P
 
 
 def hostile(root: Path, name: str, what: str) -> None:
-    """Something that is no text in a file's place."""
+    """Something that is not text in a file's place."""
     path = root / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
@@ -476,7 +480,7 @@ def test_file_in_the_place_of_a_folder_is_named(root: Path, tmp_path: Path, fold
 
     loaded = content.load([root, mine], None, root)
 
-    assert any("is no folder" in str(one) for one in loaded.problems)
+    assert any("is not a folder" in str(one) for one in loaded.problems)
     assert len(loaded.hunts) == 2
 
 
@@ -492,11 +496,11 @@ def test_file_in_the_place_of_a_folder_is_named(root: Path, tmp_path: Path, fold
          "suppression.duration: is 999999999d: write at most 3650d"),
         ("{within: 1d}", "{within: 9223372036854775808}", "params.within: is 9223372036854775808:"),
         ("{within: 1d}", "{within: .nan}", "params.within: is nan: write a number, a text"),
-        ("{within: 1d}", "&r {within: 1d, x: [*r]}", "the anchor 'r' stands within itself"),
+        ("{within: 1d}", "&r {within: 1d, x: [*r]}", "the anchor 'r' contains itself"),
         ("name: Opened and closed", 'name: "\\uD800"', "line 2: cannot be read: holds half of a"),
         ("name: Opened and closed", "name: " + "x" * 20_000, "name: has 20,000 characters: write"),
-        ("sql: pair.sql", "sql: " + "a" * 5_000, "is no file below sql/: write letters A to Z"),
-        ("sql: pair.sql", "sql: " + "a/" * 300 + "a.sql", "is no file below sql/"),
+        ("sql: pair.sql", "sql: " + "a" * 5_000, "is not a file below sql/: write letters A to Z"),
+        ("sql: pair.sql", "sql: " + "a/" * 300 + "a.sql", "is not a file below sql/"),
         ("Id: 1, Kind: open, Who: a}]}\n    findings: []",
          "Id: 1, repeat: {every: 3000d, times: 9}}]}\n    findings: []",
          "repeat.times: spans 27000d: write at most 3650d"),
@@ -612,7 +616,7 @@ def test_example_at_the_end_of_the_calendar_says_so(root: Path) -> None:
 def test_error_that_nobody_foresaw_stays_with_its_file(
     root: Path, monkeypatch: pytest.MonkeyPatch, module: ModuleType, part: str
 ) -> None:
-    """A defect of gundog's own is no reason to hunt nothing."""
+    """A defect of gundog's own is not a reason to hunt nothing."""
     kit.write_text(root / "detections/more.yaml", "id: x\n")
     kit.write_text(root / "sql/sources/More.sql", kit.SOURCE.replace("Things", "More"))
     kit.write_text(root / "sql/stage/more.sql", kit.STAGE)

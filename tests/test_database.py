@@ -25,7 +25,7 @@ NONE = timedelta()
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Where a warehouse is to be, in a folder that is not there yet."""
+    """Where a warehouse is to be, in a folder that does not exist yet."""
     return tmp_path / "deep" / "warehouse.duckdb"
 
 
@@ -92,11 +92,13 @@ def test_every_table_and_column_explains_itself(path: Path) -> None:
 
 
 def test_file_that_is_no_warehouse_says_what_to_do(path: Path) -> None:
-    """Damaged or foreign: the file is named, and how to start anew."""
-    kit.write_text(path, "this is no database, but it is long enough to look like one" * 400)
+    """Damaged or foreign: the file is named, and how to start again."""
+    kit.write_text(path, "this is not a database, but it is long enough to look like one" * 400)
 
     with (
-        pytest.raises(StoreError, match=r"warehouse.duckdb: cannot be opened: .* stage anew"),
+        pytest.raises(
+            StoreError, match=r"warehouse.duckdb: cannot be opened: .* stage everything again"
+        ),
         database.writable(path, memory_limit=500_000_000, threads=1),
     ):
         pass

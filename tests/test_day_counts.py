@@ -1,4 +1,4 @@
-"""Rows by tenant and day: counted while files are read, kept per file, counted anew."""
+"""Rows by tenant and day: counted while files are read, kept per file, counted again."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def test_detection_holds_what_its_file_says(tmp_path: Path) -> None:
 
 
 def test_series_reaches_back_over_its_training(tmp_path: Path) -> None:
-    """What is longer counts; 28 days when nothing is said."""
+    """What is longer counts; 28 days by default."""
     assert good(tmp_path, COUNT).reach == timedelta(days=21)
     assert good(tmp_path, COUNT.replace("training: 21d, ", "")).reach == timedelta(days=28)
     longer = COUNT.replace("sql: count.sql", "sql: count.sql\nlookback: 40d")
@@ -68,7 +68,7 @@ def test_series_reaches_back_over_its_training(tmp_path: Path) -> None:
         ("riskScore: 50", "riskScore: 101", "pair.yaml: riskScore: is 101: write a whole number"),
         ("{within: 1d}", "{within: }", "pair.yaml: params.within: is None: write a number"),
         ("{within: 1d}", "{within: {a: 1}}", "pair.yaml: params.within: is {'a': 1}"),
-        ("{within: 1d}", "{'with-in': 1d}", "params.with-in: is no SQL parameter name"),
+        ("{within: 1d}", "{'with-in': 1d}", "params.with-in: is not a SQL parameter name"),
         ("{within: 1d}", "{within: 2d}", "lookback: is 1d, shorter than params.within: make it"),
         ("[2026-03-01, 2026-03-02]", "[2026-03-01]", "examples.0.interval: is [datetime.date"),
         ("[2026-03-01, 2026-03-02]", "[2026-03-02, 2026-03-01]", "two times in UTC"),
@@ -81,7 +81,7 @@ def test_series_reaches_back_over_its_training(tmp_path: Path) -> None:
          "Who: a, repeat: {every: 1h, times: 0}}]}\n    findings: []",
          "repeat.times: is 0: write a whole number from 1 to"),
         ("Who: a}]}\n    findings: []", "Who: a, repeat: {evry: 1h}}]}\n    findings: []",
-         "repeat.evry: is no known key: did you mean every?"),
+         "repeat.evry: unknown key: did you mean every?"),
         ("    findings: [{account_name: a, gap: 1h}]", "    findings: []", "none of them fires"),
         ("triage: [look at it]", "triage: ['']", "pair.yaml: triage: is empty"),
         ("lookback: 1d", "lookback: 1d\nsuppression: {groupBy: [], duration: 1d}",
@@ -109,8 +109,8 @@ def test_mistake_is_named_and_nothing_is_loaded(
         ("threshold: 4", "alertBudget: .inf", "series.alertBudget: is inf"),
         ("threshold: 4", "timeZone: ../etc", "series.timeZone: is '../etc': write an IANA name"),
         ("training: 21d", "training: 90m", "series.training: must be whole hours"),
-        ("method: forecast", "method: magic", "series.method: 'magic' is no known value"),
-        ("threshold: 4", "treshold: 4", "series.treshold: is no known key: did you mean"),
+        ("method: forecast", "method: magic", "series.method: unknown value 'magic'"),
+        ("threshold: 4", "treshold: 4", "series.treshold: unknown key: did you mean"),
     ],
 )
 def test_mistake_in_a_series_is_named(tmp_path: Path, old: str, new: str, problem: str) -> None:
@@ -155,7 +155,7 @@ def test_overrides_lie_over_the_file(tmp_path: Path) -> None:
     assert (back.alert_budget, back.threshold) == (None, 5)
 
     _, problems = read(tmp_path, PAIR, {"params": {"witin": "1h"}})
-    assert "gundog.yaml: overrides.params.witin: is no known parameter: did you mean within?" in (
+    assert "gundog.yaml: overrides.params.witin: unknown parameter: did you mean within?" in (
         problems
     )
 

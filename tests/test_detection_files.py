@@ -67,5 +67,5 @@ def test_yml_is_a_detection_and_yaml_beside_it_goes_before(tmp_path: Path) -> No
     names = [str(one.path.relative_to(tmp_path / "detections")) for one in found]
     assert names == ["a.yaml", "b.yml", "sub/a.yml"]
     assert [str(one) for one in problems] == [
-        "a.yml: stands beside a.yaml, which is read instead: remove one of them"
+        "a.yml: exists beside a.yaml, which is read instead: remove one of them"
     ]

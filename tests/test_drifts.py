@@ -66,7 +66,7 @@ def project(root: Path) -> Path:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """Nearly five weeks of good days; the last Friday is not there yet."""
+    """Nearly five weeks of good days; the last Friday has not come yet."""
     project(tmp_path)
     at = FIRST
     while at < NIGHT:

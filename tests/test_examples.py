@@ -87,17 +87,17 @@ def test_unknown_column_is_a_difference(loaded: Content, pair: Hunt) -> None:
 
 
 def test_number_of_findings_is_exact(loaded: Content, pair: Hunt) -> None:
-    """One too few or too many is told, and which was not promised."""
+    """One too few or too many is reported, and which was not expected."""
     missing = examples.check(loaded, pair, example([OPEN], {"account_name": "a"}))
     extra = examples.check(loaded, pair, example([OPEN, CLOSE]))
     twice = examples.check(loaded, pair, example([OPEN, CLOSE], {}, {}))
 
     assert missing == [
-        'no finding has {"account_name":"a"}', "1 finding promised, 0 came"
+        'no finding has {"account_name":"a"}', "1 finding expected, 0 found"
     ]  # fmt: skip
-    assert extra[0] == "0 findings promised, 1 came"
-    assert extra[1].startswith('not promised: {"end_time":"2026-03-01T02:00:00Z"')
-    assert "2 findings promised, 1 came" in twice
+    assert extra[0] == "0 findings expected, 1 found"
+    assert extra[1].startswith('not expected: {"end_time":"2026-03-01T02:00:00Z"')
+    assert "2 findings expected, 1 found" in twice
 
 
 def test_each_promise_needs_a_finding_of_its_own(loaded: Content, pair: Hunt) -> None:
@@ -155,8 +155,8 @@ def test_repeated_event_makes_a_history(loaded: Content) -> None:
 @pytest.mark.parametrize(
     ("events", "problem"),
     [
-        ({"Thing": (OPEN,)}, "events.Thing: is no known source table: did you mean Things?"),
-        ({"Things": ({**OPEN, "Knd": 1},)}, "events.Things.Knd: is no known column: did you mean"),
+        ({"Thing": (OPEN,)}, "events.Thing: unknown source table: did you mean Things?"),
+        ({"Things": ({**OPEN, "Knd": 1},)}, "events.Things.Knd: unknown column: did you mean"),
         ({"Things": ({**OPEN, "Timestamp": "soon"},)}, "'soon' is not a time"),
         ({"Things": ({**OPEN, "Timestamp": 5},)}, "5 is not a time"),
         ({"Things": ({**OPEN, "Id": "seven"},)}, "seven"),

@@ -94,7 +94,7 @@ def fits(match: dict[str, Any], **columns: Any) -> bool:
     ],
 )  # fmt: skip
 def test_pattern_fits(pattern: Any, value: Any, expected: bool) -> None:
-    """Without case, any of a list, * for any text, ranges for addresses; nothing fits nothing."""
+    """Without case, any of a list, * for any text, ranges for addresses; null never matches."""
     assert fits({"x": pattern}, x=value) is expected
 
 
@@ -217,7 +217,7 @@ GOOD = {"detection": "pair", "match": {"a": "b"}, "expires": "2027-01-01", "reas
         ({"match": {"a": ["b", {}]}}, "0.match.a: is ['b', {}]"),
         ({"match": {"a": ""}}, "0.match.a: is ''"),
         ({"detection": None}, "0.detection: is missing"),
-        ({"expiry": "2027-01-01"}, "0.expiry: is no known key: did you mean expires?"),
+        ({"expiry": "2027-01-01"}, "0.expiry: unknown key: did you mean expires?"),
     ],
 )
 def test_wrong_entry_is_named(tmp_path: Path, change: dict[str, Any], problem: str) -> None:
@@ -393,7 +393,7 @@ def test_wrong_entry_is_named_and_the_others_hold(
     good = {**GOOD, "match": {"account_name": "a"}, "expires": "2099-01-01"}
     for bad, message in (
         ({"detection": "pair"}, "exceptions.yaml: 0.expires: is missing"),
-        ({**GOOD, "detection": "piar"}, "0.detection: is no known detection: did you mean pair?"),
+        ({**GOOD, "detection": "piar"}, "0.detection: unknown detection: did you mean pair?"),
         ("pair", "exceptions.yaml: 0: holds 'pair': write keys and values"),
         ({**good, "match": {"account_name": "b"}, "reason": 7}, "0.reason: is 7: write a text"),
     ):
@@ -538,7 +538,7 @@ def test_except_adds_an_entry_and_shows_what_it_hides(
     out = capsys.readouterr().out
     assert "+ - detection: pair" in out
     assert "hides 1 of 3 findings of pair" in out
-    assert "1 older ones like it stay" in out
+    assert "1 older ones like it are not hidden" in out
     [item] = yaml.safe_load((root / FILE).read_text())
     today = datetime.now(UTC).date()
     assert item == {
@@ -665,7 +665,7 @@ def test_same_exception_twice_says_until_when(
 def test_status_names_exceptions_that_need_a_person(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Expired and unused ones; that is no problem and leaves exit 0."""
+    """Expired and unused ones; that is not a problem and leaves exit 0."""
     write(
         root,
         "- {detection: pair, match: {account_name: a}, expires: 2026-03-08, reason: gone}\n"

@@ -50,8 +50,8 @@ def test_yaml_mapping_is_read(tmp_path: Path) -> None:
     [
         ("", "x.yaml: holds nothing: write keys and values"),
         ("- a\n- b\n", "x.yaml: holds a list: write keys and values"),
-        ("a: 1\nb: 2\na: 3\n", "x.yaml: line 3: cannot be read: the key 'a' stands twice"),
-        ("a: {b: 1, b: 2}\n", "the key 'b' stands twice: remove one"),
+        ("a: 1\nb: 2\na: 3\n", "x.yaml: line 3: cannot be read: duplicate key 'a': remove one"),
+        ("a: {b: 1, b: 2}\n", "duplicate key 'b': remove one"),
         ("a: [1\n", "x.yaml: line 2: cannot be read"),
         ("a: !!python/object/apply:os.system [ls]\n", "cannot be read: could not determine"),
         ("? [1, 2]\n: x\n", "cannot be read"),
@@ -79,8 +79,8 @@ def test_unknown_keys_are_named_with_the_nearest() -> None:
     one = Fields({"freqency": 1, "zzz": 2, "name": 3}, "x.yaml", [], "a", ["frequency", "name"])
 
     assert problems(one) == [
-        "x.yaml: a.freqency: is no known key: did you mean frequency?",
-        "x.yaml: a.zzz: 'zzz' is no known key: use one of frequency, name",
+        "x.yaml: a.freqency: unknown key: did you mean frequency?",
+        "x.yaml: a.zzz: unknown key 'zzz': use one of frequency, name",
     ]
 
 
@@ -115,14 +115,14 @@ def test_what_is_no_mapping_has_no_fields() -> None:
         (lambda f: f.number("k"), True, "k: is True: write a number"),
         (lambda f: f.flag("k", True), "yes", "k: is 'yes': write true or false"),
         (lambda f: f.flag("k", True), 1, "k: is 1: write true or false"),
-        (lambda f: f.choice("k", ["low", "high"]), "hihg", "k: is no known value: did you mean"),
+        (lambda f: f.choice("k", ["low", "high"]), "hihg", "k: unknown value: did you mean"),
         (lambda f: f.choice("k", ["low", "high"]), "", "k: is empty"),
-        (lambda f: f.choice("k", ["low", "high"], "low"), "", "k: '' is no known value: use one"),
+        (lambda f: f.choice("k", ["low", "high"], "low"), "", "k: unknown value '': use one"),
         (lambda f: f.duration("k"), None, "k: '' is not a duration"),
         (lambda f: f.duration("k"), 5, "k: '5' is not a duration"),
         (lambda f: f.mapping("k"), [1], "k: is [1]: write keys and values"),
         (lambda f: f.items("k"), {"a": 1}, "k: is {'a': 1}: write a list"),
-        (lambda f: f.inner("k", ["a"]).text("b", ""), {"c": 1}, "k.c: 'c' is no known key"),
+        (lambda f: f.inner("k", ["a"]).text("b", ""), {"c": 1}, "k.c: unknown key 'c'"),
     ],
 )  # fmt: skip
 def test_wrong_value_is_one_problem_that_says_what_to_write(

@@ -26,7 +26,7 @@ from tests.hostile import HOSTILE, unseen
 NOW = datetime(2026, 3, 10, 4, tzinfo=UTC)
 WEEK = timedelta(days=7)
 DETECTION = UUID(int=77)
-# A lone surrogate is no text that a database could hold.
+# A lone surrogate is not text that a database could hold.
 STRINGS = {name: raw for name, raw in HOSTILE.items() if name != "lone surrogate"}
 NUMBERS = {name: number for number, name in enumerate(STRINGS, start=1)}
 corpus = pytest.mark.parametrize("name", STRINGS)
@@ -270,11 +270,15 @@ def test_finding_is_found_by_any_unique_prefix(con: duckdb.DuckDBPyConnection) -
     """In any case of letters; none or several say what to do."""
     assert number(reader.find(con, "00000002")) == 2
     assert number(reader.find(con, "0000012C")) == 300
-    with pytest.raises(InputError, match="'f': there is none: see gundog findings --all"):
+    with pytest.raises(
+        InputError, match="'f': no finding has this id: see `gundog findings --all`"
+    ):
         reader.find(con, "f")
-    with pytest.raises(InputError, match=r"'0000000': 4 begin so \(00000001.*\): give more of it"):
+    with pytest.raises(
+        InputError, match=r"'0000000' is ambiguous, 4 ids .* \(00000001.*\): give more characters"
+    ):
         reader.find(con, "0000000")
-    with pytest.raises(InputError, match="there is none"):
+    with pytest.raises(InputError, match="no finding has this id"):
         reader.find(con, "%")
 
 
@@ -290,7 +294,7 @@ def test_story_of_a_series_has_its_hours_and_its_evidence(con: duckdb.DuckDBPyCo
         "because.",
         "Found (found)",
         "score       9.2",
-        "600 where 1.5 was expected",
+        "600; 1.5 expected",
         "2026-03-09 02:00       600       1.5           40    9.2   3 h",
         "Evidence (25 events)",
         "… and 5 more: gundog sql",
@@ -327,7 +331,7 @@ def test_story_of_a_match_with_figures_of_its_own(con: duckdb.DuckDBPyConnection
 
     out = shown(console)
     assert "score       3.2" in out
-    assert "was expected" not in out
+    assert " expected" not in out
     assert "hours: 12" in out
     assert "Found (?)" in out
 
@@ -351,9 +355,9 @@ def test_event_with_a_command_line_shows_it(tmp_path: Path) -> None:
 
 
 def test_reading_before_the_first_hunt_says_what_to_do(tmp_path: Path) -> None:
-    """No file is no traceback."""
+    """No file is not a traceback."""
     with (
-        pytest.raises(InputError, match="is not there yet: run gundog hunt first"),
+        pytest.raises(InputError, match="does not exist yet: run `gundog hunt` first"),
         reader.published(tmp_path / "findings.duckdb"),
     ):
         pass

@@ -217,12 +217,12 @@ def test_history_is_one_line_of_time(tmp_path: Path) -> None:
 
     assert part(story(path) + "\n\n", "History") == [
         "  - 2026-03-10 04:00 new",
-        "  - 2026-03-10 04:00 waits to tell down in a message: x.example: answered 500",
-        "  - 2026-03-10 05:00 told soc in a message",
+        "  - 2026-03-10 04:00 waits to be sent to down (message): x.example: answered 500",
+        "  - 2026-03-10 05:00 sent to soc (message)",
         "  - 2026-03-10 06:00 ana on h1: resolved, benign: as she says",
-        "  - 2026-03-10 07:00 told leads in a digest that it was withdrawn",
+        "  - 2026-03-10 07:00 sent to leads (digest, as withdrawn)",
         "  - 2026-03-11 04:00 changed: score",
-        "  - 2026-03-12 04:00 gave up telling dead in a message: x.example: answered 404",
+        "  - 2026-03-12 04:00 gave up sending to dead (message): x.example: answered 404",
         "  - may still change until 2026-03-17 03:00",
     ]
 
@@ -268,14 +268,14 @@ def test_withdrawn_finding_still_has_its_story(
     history = [line.split(" ", 5)[-1] for line in part(out + "\n\n", "History")]
     assert history == [
         "new",
-        "told soc in a digest",
+        "sent to soc (digest)",
         "withdrawn: no longer found in its interval",
-        "told soc in a digest that it was withdrawn",
+        "sent to soc (digest, as withdrawn)",
     ]
 
 
 def test_shares_read_as_words(tmp_path: Path) -> None:
-    """Parts of an excess, and a plain list, are no JSON."""
+    """Parts of an excess, and a plain list, are not JSON."""
     details = {"top_app": [{"value": "a", "records": 3, "share": 0.876},
                            {"value": "b", "records": 1, "share": 0.0}],
                "steps": ["x", "y"], "deep": {"n": 1}}  # fmt: skip

@@ -217,7 +217,7 @@ def test_late_run_hunts_the_night_it_was_scheduled_for(prefect_api: None, projec
     assert "| low |" not in artifacts(run)["findings"]
     assert "| 2026-03-08 05:00 | medium |" in artifacts(run)["findings"]
     assert "1 interval&#44; 1 new finding" in artifacts(run)["summary"]
-    # What does not happen is no task: the second look at what staging made stale finds nothing.
+    # What does not happen is not a task: the second look at what staging made stale finds nothing.
     assert parts(run, 4) == {
         (name, "Completed"): 1
         for name in ("list lake", "stage 2026-03-08", "hunt pair 2026-03-08", "publish")

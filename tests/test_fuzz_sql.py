@@ -178,7 +178,7 @@ def test_the_oracle_tells_what_a_statement_touched(
 
 
 def test_an_honest_hunt_touches_nothing_hidden() -> None:
-    """The oracle is no alarm that always rings."""
+    """The oracle is not an alarm that always rings."""
     with world() as made:
         fuzz_sql.judge_hunt(made, "select max(id), $start from ev join mail using (id)")
         fuzz_sql.judge_hunt(made, "with triage as (select 1) from triage")

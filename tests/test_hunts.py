@@ -156,7 +156,7 @@ MUTANTS = [
     Mutant(PAIR, "stage/shell_commands", "'A([^0-9A-Za-z]|`[nr])*[A-H]", "'Z[A-H]",
            "carets, an en dash and base64 are undone and make it high"),
     Mutant(PAIR, "stage/shell_commands", "when is_shell then cmdlets_run",
-           "when true then cmdlets_run", "a program that is no shell does not"),
+           "when true then cmdlets_run", "a program that is not a shell does not"),
     Mutant(PAIR, "stage/shell_commands", "then cmdlets_run(ProcessCommandLine) end as calls",
            "then cmdlets_run(command_text) end as calls",
            "encoded, the line end between asking and running still parts them"),
@@ -178,12 +178,12 @@ MUTANTS = [
     Mutant(SERIES, SERIES, "    tenant,\n    mailbox,\n", "    tenant,\n    '' as mailbox,\n",
            "a burst at night"),
     Mutant(SERIES, "stage/mail_access", "contains(lower(Application), 'exchange')", "true",
-           "malformed JSON, other actions and other applications are no reading of mail"),
+           "malformed JSON, other actions and other applications are not mail reads"),
     *(Mutant(SERIES, "stage/mail_access", old, "false",
              "a burst in records that call the application Office 365, or nothing")
       for old in ("coalesce(Application, '') = ''", "contains(Application, '365')")),
     Mutant(SERIES, "stage/mail_access", "lower(ActionType) = 'mailitemsaccessed'", "true",
-           "malformed JSON, other actions and other applications are no reading of mail"),
+           "malformed JSON, other actions and other applications are not mail reads"),
     # Throttled.
     Mutant(MUTED, MUTED, "and event_time >= $start\n", "", "a mark of the day before still stands"),
     Mutant(MUTED, MUTED, "and event_time < $end", "", "a mark after the interval"),
@@ -287,8 +287,8 @@ def test_mutant_fails_its_example(mutant: Mutant) -> None:
     assert fails(mutated(mutant), mutant.killer)
 
 
-_ASKED = "asking the audit log, the roles and the event log about both is no export"
-_LOOKED_UP = "looking the cmdlet up, searching for it and trying it out are no exports"
+_ASKED = "asking the audit log, the roles and the event log about both is not an export"
+_LOOKED_UP = "looking the cmdlet up, searching for it and trying it out are not exports"
 _BESIDE = "a real export beside a look-up, or with WhatIf switched off, is one"
 _ASKS_RUNS = "a line that asks and then runs one is an export"
 _WORDS_RUN = "words that the line itself runs are commands"
@@ -989,7 +989,7 @@ def test_rows_without_a_time_are_set_aside(mail: Bench, shells: Bench) -> None:
     ],
 )
 def test_garbled_properties_fail_nothing(mail: Bench, properties: object) -> None:
-    """Properties that say nothing are no error; the record's type still says what it is."""
+    """Properties that say nothing are not an error; the record's type still says what it is."""
     raw = {"RecordType": 50, "OperationCount": "many", "OperationProperties": properties}
     mail.fill([record(json.dumps(raw))])
 
@@ -1022,7 +1022,7 @@ def test_records_are_known_by_id_else_report_else_content(mail: Bench) -> None:
 
 
 def test_processes_of_different_accounts_are_different_events(shells: Bench) -> None:
-    """The same line at the same instant under two accounts or tenants is no re-delivery."""
+    """The same line at the same instant under two accounts or tenants is not a re-delivery."""
     row = Command(0, T0, "", None, "h1", None, "EX", "ana", True, ("N",), False, False, None).row()
     shells.fill([row, row, {**row, "AccountName": "bob"}, {**row, "TenantId": "t2"}])
 

@@ -474,7 +474,7 @@ def test_missing_hours_are_said(root: Path) -> None:
     outcome = hunt(root, MAIL, "2020-12-15")
 
     assert outcome.notes == [
-        f"{MAIL} {INTERVAL}: 96 of 312 hours hold no data; Kusto takes them for 0"
+        f"{MAIL} {INTERVAL}: 96 of 312 hours have no data; Kusto counts them as 0"
     ]
 
 
@@ -638,13 +638,13 @@ def test_a_series_of_method_kql_is_read(tmp_path: Path) -> None:
     ("old", "new", "told"),
     [
         (", join: join.sql", "", "series.join: is missing: write a text"),
-        ("join.sql", "jion.sql", "series.join: sql/jion.sql is not there"),
+        ("join.sql", "jion.sql", "series.join: sql/jion.sql does not exist"),
         ("threshold: 4", "alertBudget: 1", "series.alertBudget: is for method forecast: remove it"),
         ("kql", "forecast", "series.join: is for method kql: remove it, or change the method"),
         ("identity: [who, start_time]\n", "", "identity: is missing: name the columns that make"),
         ("identity: [who,", "identity: [whom,", "sql/join.sql: whom: is not returned"),
         ("kind: series\n", "kind: series\nfrequency: 6h\n", "frequency: of method kql must be"),
-        ("threshold: 4", "threshold: 4, trend: line", "series.trend: is no known value"),
+        ("threshold: 4", "threshold: 4, trend: line", "series.trend: unknown value"),
         ("sql: count.sql\n", "sql: count.sql\nparams: {x: 1}\n", "params.x: is not used by"),
     ],
 )  # fmt: skip

@@ -121,7 +121,7 @@ def test_columns_are_told_the_used_ones_first_and_not_too_many(
 def test_columns_that_differ_in_case_are_told_by_their_own_names(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exact one is read; without one the file is no use, and both are named."""
+    """The exact one is read; without one the file cannot be used, and both are named."""
     write(root, things(KIND=["x"], kind=["y"]))
     exact = checked(root, capsys)
     write(root, things(Kind=None, KIND=["x"], kind=["y"]))
@@ -178,7 +178,7 @@ def test_likely_name_is_suggested(missing: str, held: str, kind: Any) -> None:
     ],
 )
 def test_unlikely_name_is_not_suggested(missing: str, held: str, kind: Any) -> None:
-    """No number is a time, SHA1 is no SHA256, and what only begins alike is something else."""
+    """No number is a time, SHA1 is not a SHA256, and what only begins alike is something else."""
     assert suggest([missing], {held: kind}) == {}
 
 
@@ -213,7 +213,7 @@ def test_suggested_yaml_makes_the_lake_fit(
     told = lines.index(
         "  it may have them under other names; if so, write under lake: in gundog.yaml"
     )
-    until = lines.index("  not one row has a usable Timestamp")
+    until = lines.index("  no row has a usable Timestamp")
     use(root, "\n" + "\n".join(lines[told + 1 : until]))
 
     assert status == 1
@@ -230,7 +230,7 @@ def test_suggested_yaml_makes_the_lake_fit(
 def test_file_without_any_time_says_what_to_write(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Where no column looks like the time, the key to write is named; a number is no time."""
+    """Where no column looks like the time, the key to write is named; a number is not a time."""
     write(root, things(Timestamp=[5]))
 
     status, lines = checked(root, capsys)
@@ -238,7 +238,7 @@ def test_file_without_any_time_says_what_to_write(
     assert status == 1
     assert lines[2:] == [
         "  other type (cast): Timestamp (BIGINT)",
-        "  not one row has a usable Timestamp: name its column under lake, columns: {Timestamp: …}",
+        "  no row has a usable Timestamp: name its column under lake, columns: {Timestamp: …}",
     ]
 
 
@@ -250,7 +250,7 @@ def test_alias_that_fits_nothing_is_named(root: Path, capsys: pytest.CaptureFixt
     status, lines = checked(root, capsys)
 
     assert status == 0
-    assert "  columns: Whoo: is no column of Things" in lines
+    assert "  columns: Whoo: is not a column of Things" in lines
     assert "  columns: Who: the file has no column Whom" in lines
 
 
@@ -265,7 +265,7 @@ def test_newest_files_without_rows_are_passed_over(
 
     assert status == 0
     assert lines[1:3] == [
-        "  holds no row: lake/date=2026-03-09/a.parquet",
+        "  has no rows: lake/date=2026-03-09/a.parquet",
         "  newest file: lake/date=2026-03-08/a.parquet",
     ]
 
@@ -463,7 +463,7 @@ def answering() -> Iterator[Any]:
         (403, "AccessDenied", "Access Denied", "check the credentials in the environment"),
         (403, "RequestTimeTooSkewed", "Too far apart", "set this machine's clock"),
         (409, "OperationAborted", "Conflict", "Conflict"),
-        (503, "SlowDown", "Slow down", "the store is busy or ill: try again later"),
+        (503, "SlowDown", "Slow down", "the store is busy or failing: try again later"),
     ],
 )
 def test_each_refusal_says_what_to_do_after_two_tries(

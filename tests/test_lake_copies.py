@@ -262,7 +262,7 @@ def test_object_that_went_since_it_was_listed_stops_nothing(lab: Lab, s3: Server
     assert sorted(reason.split("/")[-1].split(":")[0] for _, reason in done.rejected) == [
         "big.parquet", "small.parquet",
     ]  # fmt: skip
-    assert all("is gone since it was listed" in reason for _, reason in done.rejected)
+    assert all("was removed after it was listed" in reason for _, reason in done.rejected)
     assert done.unread == []
     assert lab.rows("select id from narrow") == [(2,)]
     assert lab.stage().rejected == []

@@ -186,7 +186,7 @@ def test_explanation_shows_what_is_there_instead(gs: Server) -> None:
 
 
 def test_store_without_the_bucket_or_folder_has_no_files(gs: Server) -> None:
-    """What is not there holds nothing; the explanation says which part is missing."""
+    """What does not exist holds nothing; the explanation says which part is missing."""
     start = filled(gs, "a/2026/x")
     lost, wrong = gs.path("gs://lost-bucket/a/*/%Y/*"), gs.path(f"{start}b/*/%Y/*")
 

@@ -260,7 +260,7 @@ def test_hidden_and_temporary_names_are_skipped(tmp_path: Path) -> None:
 
 
 def test_fields_that_disagree_or_are_no_date_match_nothing(tmp_path: Path) -> None:
-    """A repeated field must agree, and the thirtieth of February is no day."""
+    """A repeated field must agree, and the thirtieth of February is not a day."""
     put(tmp_path, "2026/26/036/02/05", "2026/25/036/02/05", "2026/26/035/02/05")
     put(tmp_path, "a/2026-02-30/x", "a/2026-13-01/x", "a/0000-01-01/x", "a/2026-02-28/x")
     put(tmp_path, "b/2026/2026-x", "b/2026/2025-x", "a/٢٠٢٦-01-01/x")
@@ -287,7 +287,7 @@ def test_tenant_comes_from_the_path(tmp_path: Path, name: str, tenant: str | Non
 
 
 def test_folder_that_is_not_there_holds_no_files(tmp_path: Path) -> None:
-    """A missing folder, or a file in its place, is no error."""
+    """A missing folder, or a file in its place, is not an error."""
     put(tmp_path, "2026-01-05")
 
     assert names(tmp_path, "gone/%Y-%m-%d/*", FIFTH) == []
@@ -319,7 +319,7 @@ ODD = ["a b#%20+.parquet", "new\nline.parquet", "ü\u202e.parquet", "[1]?.parque
 
 
 def test_odd_names_are_listed_and_read(tmp_path: Path) -> None:
-    """Blanks, signs of patterns, line breaks and bytes that are no text do not hide a file."""
+    """Blanks, signs of patterns, line breaks and bytes that are not text do not hide a file."""
     table = pa.table({"a": [1, 2]})
     (tmp_path / "lake").mkdir()
     for name in [*ODD, os.fsdecode(b"bad\xff.parquet")]:
@@ -360,7 +360,7 @@ def test_local_file_that_vanished_is_named(tmp_path: Path) -> None:
 
 
 def test_folder_name_that_is_no_text_hides_nothing(tmp_path: Path) -> None:
-    """Files below a folder whose name is no UTF-8 are listed like any others."""
+    """Files below a folder whose name is not UTF-8 are listed like any others."""
     folder = tmp_path / os.fsdecode(b"t\xff") / "2026"
     folder.mkdir(parents=True)
     (folder / "x").touch()
@@ -513,7 +513,7 @@ def test_explanation_covers_each_path(tmp_path: Path) -> None:
 
 def test_unknown_scheme_is_named(tmp_path: Path) -> None:
     """A scheme no store has gives an error that names the nearest one."""
-    with pytest.raises(StoreError, match=r"^s3a://b/\*: is no known scheme: did you mean s3\?"):
+    with pytest.raises(StoreError, match=r"^s3a://b/\*: unknown scheme: did you mean s3\?"):
         filesystem(LakePath("s3a://b/*"), {})
 
 
@@ -621,7 +621,7 @@ def test_store_lists_more_than_a_thousand_keys(s3: Server) -> None:
 
 
 def test_store_without_the_bucket_or_folder_has_no_files(s3: Server) -> None:
-    """What is not there holds nothing; the explanation says which part is missing."""
+    """What does not exist holds nothing; the explanation says which part is missing."""
     s3.bucket("some", "a/2026/x")
     lost, wrong = LakePath("s3://lost-bucket/a/%Y/*"), LakePath("s3://some/b/%Y/*")
 
@@ -748,7 +748,7 @@ def test_remote_file_that_changed_or_went_is_named(s3: Server, tmp_path: Path) -
 
     for file, text in (
         (grown, "a: changed since it was listed"),
-        (gone, "b: is gone since it was listed"),
+        (gone, "b: was removed after it was listed"),
     ):
         with pytest.raises(StoreError, match=text), local_copy(file, paths, tmp_path, s3.environ):
             pass

@@ -54,7 +54,7 @@ def test_sql_that_takes_for_ever_to_bind_is_named_and_the_rest_loads(
 
     assert [hunt.detection.stem for hunt in loaded.hunts] == ["pair"]
     (problem,) = loaded.problems
-    assert str(problem).startswith("detections/boom.yaml: takes too long to be read")
+    assert str(problem).startswith("detections/boom.yaml: takes too long to load")
     assert first
     assert not alive(first)
 

@@ -78,7 +78,7 @@ def foreign(path: Path, _: int) -> None:
 def test_a_spoilt_published_file_is_named_with_its_cure(
     root: Path, capsys: pytest.CaptureFixture[str], spoil: object, size: int
 ) -> None:
-    """Every command that reads it says so and exits 1; the next run writes it anew."""
+    """Every command that reads it says so and exits 1; the next run writes it again."""
     key = finding_id(root)
     assert callable(spoil)
     spoil(findings(root), size)
@@ -195,13 +195,15 @@ def test_a_cut_blank_file_is_made_anew(root: Path, size: int) -> None:
 def test_a_cut_warehouse_is_no_full_disk(
     root: Path, capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
-    """It is named as what it is, with the way to go on; and that way works."""
+    """It is named as what it is, with what to do next; and that works."""
     warehouse = root / ".gundog/warehouse.duckdb"
     cut(warehouse, size)
 
     assert main(["hunt", "--from", DAYS[0], "--to", DAYS[1], "--project", str(root)]) == 1
     said = capsys.readouterr()
-    assert "move it away with its .wal and run again to stage anew" in said.err + said.out
+    assert (
+        "move it away with its .wal and run again to stage everything again" in said.err + said.out
+    )
     assert "free disk space" not in said.err + said.out
     warehouse.rename(warehouse.with_name("cut"))
     assert hunt(root, DAYS).exit_status == 0

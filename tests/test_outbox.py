@@ -667,7 +667,7 @@ def test_every_failure_is_named_and_the_message_kept(
 
 
 def test_server_that_answers_byte_by_byte_does_not_hold_the_run(con: Con, sink: Sink) -> None:
-    """The limit is for the whole try: a socket's own starts anew with every byte."""
+    """The limit is for the whole try: a socket's own starts again with every byte."""
     slow = ThreadingHTTPServer(("127.0.0.1", 0), dripping(sink.released))
     slow.daemon_threads = True
     thread = threading.Thread(target=slow.serve_forever, kwargs={"poll_interval": 0.01})

@@ -476,7 +476,7 @@ def test_a_query_over_the_time_limit_is_stopped_and_the_next_one_runs(sql: str, 
     with query.sandbox(
         place.database, memory_limit=MEMORY, threads=1, temp_directory=None, timeout_s=0.3
     ) as con:
-        with pytest.raises(QueryError, match=r"^took longer than it may: read fewer rows"):
+        with pytest.raises(QueryError, match=r"^took longer than allowed: read fewer rows"):
             query.arrow(con, sql, {})
 
         assert query.arrow(con, "select count(*) as n from ev", {}).to_pylist() == [{"n": 100}]
@@ -501,14 +501,14 @@ def test_a_sandbox_needs_the_file_and_lets_go_of_it(tmp_path: Path):
     path = tmp_path / "it's.duckdb"
     arguments = {"memory_limit": MEMORY, "threads": 1, "temp_directory": tmp_path / "it's"}
     with (
-        pytest.raises(QueryError, match="cannot be opened to read only"),
+        pytest.raises(QueryError, match="cannot be opened read-only"),
         query.sandbox(path, **arguments),
     ):
         pass
     with duckdb.connect(str(path)) as writer:
         writer.execute("create table t as select 1 as n")
         with (
-            pytest.raises(QueryError, match="cannot be opened to read only"),
+            pytest.raises(QueryError, match="cannot be opened read-only"),
             query.sandbox(path, **arguments),
         ):
             pass

@@ -119,7 +119,7 @@ def test_what_can_be_read_is_stored_and_the_rest_by_the_next_run(
 def test_stage_that_fails_on_a_file_that_others_read_is_named_and_the_file_is_not_rejected() -> (
     None
 ):
-    """An error of one stage's SQL is no fault of the file; a file that nobody reads is rejected."""
+    """An error of one stage's SQL is not the file's fault; a file that nobody reads is rejected."""
     bad = {("birch", "b"): BROKEN} | {(stage, "c"): BROKEN for stage in (*STAGES, rescue.EVERY_ROW)}
     with lab_of() as lab:
         done = lab.stage(reader=failing(bad))

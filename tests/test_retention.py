@@ -123,10 +123,10 @@ def test_evidence_goes_and_that_of_true_positives_stays(project: Path) -> None:
     [
         ("series_points", {"interval_start": OLD_NIGHT}),
         ("series_counts", {"hour": TRAINED_FROM - DAY / 24}),
-        ("series_counts", {"detection_hash": "of before"}),
+        ("series_counts", {"detection_hash": "earlier"}),
         ("series_counts", {"detection_id": UUID(int=1)}),
         ("series_spans", {"interval_start": TRAINED_FROM - DAY}),
-        ("series_spans", {"detection_hash": "of before"}),
+        ("series_spans", {"detection_hash": "earlier"}),
     ],
 )
 def test_points_and_counts_go_when_no_interval_needs_them(
@@ -256,7 +256,7 @@ def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
 
 
 def test_purge_of_a_warehouse_from_before_copies_were_marked(project: Path) -> None:
-    """No run of this version has staged anew yet: the rows go all the same."""
+    """No run of this version has staged again yet: the rows go all the same."""
     path = project / "sql/stage/happenings.sql"
     path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))
     hunt(project, WEEK)
@@ -282,7 +282,7 @@ def test_purge_needs_a_name(project: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_compacted_warehouse_is_the_same_warehouse(project: Path) -> None:
-    """Writing the file anew changes no row."""
+    """Rewriting the file changes no row."""
     hunt(project, WEEK)
     before = content(project)
     purging.compact(project / ".gundog/warehouse.duckdb")

@@ -156,7 +156,7 @@ def test_test_message_reaches_every_channel_and_stores_nothing(
     ("config", "arguments", "message"),
     [
         ("", (), "has no channels"),
-        ("notify: [{name: soc, url: 'slack://s3cret'}]\n", (), "notify.soc.url: is no Slack"),
+        ("notify: [{name: soc, url: 'slack://s3cret'}]\n", (), "notify.soc.url: is not a Slack"),
         ("notify: [{name: soc, url: 'http://x'}]\n", ("--channel", "sos"), "did you mean soc?"),
     ],
 )

@@ -32,7 +32,7 @@ PIECES = [
     *"<>@[](){}*_~`#|&:/\\.!-+= \n\t'\"ax1;$%", "http", "www.", "evil.example", "everyone", "here",
     "\u202e", "\x1b", "\uff1c", "\uff20", "&lt", "mailto:", "xn--", "1. ", "svc_backup",
 ]  # fmt: skip
-# A busy machine is no failure.
+# A busy machine is not a failure.
 calm = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 fragments = st.lists(st.sampled_from(PIECES) | st.characters(), max_size=12).map("".join)
 

@@ -709,7 +709,7 @@ def test_late_rows_reach_the_kept_counts(lake: Path) -> None:
 
 
 def test_counts_of_a_changed_detection_are_its_own(lake: Path) -> None:
-    """New SQL starts its history anew and never mixes with what the old one counted."""
+    """New SQL starts its history again and never mixes with what the old one counted."""
     hunt(lake, detections=("count",))
     path = lake / "sql/count.sql"
     path.write_text(path.read_text().replace("sum(n)", "10 * sum(n)"))
@@ -803,7 +803,7 @@ def test_hunting_again_scores_what_did_not_change(
 def test_night_whose_points_were_removed_is_scored_again(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What cannot be told from what is stored is worked out anew."""
+    """What cannot be told from what is stored is worked out again."""
     write_file(lake, "2026-03-09", [BURST], "burst")
     within = ("2026-03-09", "2026-03-09")
     hunt(lake, within, detections=("count",))

@@ -191,7 +191,7 @@ def test_missing_file_says_how_to_make_one(tmp_path: Path) -> None:
     ("text", "message"),
     [
         pytest.param("lake: {a: [\nfreshness: 26h\n", "line 3", id="bad syntax"),
-        pytest.param("a: 1\nlake:\n  x: b\n  x: c\n", "line 4: .*'x' stands twice", id="twice"),
+        pytest.param("a: 1\nlake:\n  x: b\n  x: c\n", "line 4: .*duplicate key 'x'", id="twice"),
         pytest.param("- lake\n- freshness\n", "holds a list", id="list"),
         pytest.param("", "holds nothing", id="empty"),
         pytest.param("# only a comment\n", "holds nothing", id="only comments"),
@@ -212,13 +212,13 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("freshnes: 26h", "freshnes: is no known key: did you mean freshness?"),
-        ("LateArrival: 7d", "LateArrival: is no known key: did you mean lateArrival?"),
-        ("nonsense: 26", "key 2 of 2 is no known key: use one of"),
+        ("freshnes: 26h", "freshnes: unknown key: did you mean freshness?"),
+        ("LateArrival: 7d", "LateArrival: unknown key: did you mean lateArrival?"),
+        ("nonsense: 26", "key 2 of 2: unknown key: use one of"),
         ("retention: {staged: 36501d}", "retention.staged: is 36501d: write at most 36500d (100"),
         ("freshness: 3651d", "freshness: is 3651d: write at most 3650d (10 years)"),
         ("memoryLimit: " + "9" * 400 + "GB", "memoryLimit: is more than any machine has"),
-        ("content: [" + "a" * 5_000 + "]", "content.0: is no folder in"),
+        ("content: [" + "a" * 5_000 + "]", "content.0: is not a folder in"),
         (
             "notify: [{name: \"a\\0\", url: 'a:b'}]",
             "notify.0.name: holds the character U+0000: remove it",
@@ -227,14 +227,14 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
         ("freshness: 26", "freshness: is not a duration: write a number and a unit"),
         ("lateArrival: 0d", "lateArrival: is not a duration"),
         ("content: []", "content: is empty"),
-        ("content: [nowhere]", "content.0: is no folder in"),
+        ("content: [nowhere]", "content.0: is not a folder in"),
         ("content: {a: b}", "content: is keys and values: write a list of texts"),
-        ("retention: {staging: 60d}", "retention.staging: is no known key: did you mean staged?"),
+        ("retention: {staging: 60d}", "retention.staging: unknown key: did you mean staged?"),
         ("retention: {series: long}", "retention.series: is not a duration"),
         ("retention: 60d", "retention: holds a text: write keys and values"),
-        ("overrides: {x: {sevrity: low}}", "overrides.x.sevrity: is no known key: did you mean"),
-        ("overrides: {x: {severity: bad}}", "overrides.x.severity: is no known value: use one of"),
-        ("overrides: {x: {status: stabel}}", "overrides.x.status: is no known value: did you"),
+        ("overrides: {x: {sevrity: low}}", "overrides.x.sevrity: unknown key: did you mean"),
+        ("overrides: {x: {severity: bad}}", "overrides.x.severity: unknown value: use one of"),
+        ("overrides: {x: {status: stabel}}", "overrides.x.status: unknown value: did you"),
         ("overrides: {x: {enabled: 1}}", "overrides.x.enabled: is 1: write true or false"),
         ("overrides: {x: {params: 12h}}", "overrides.x.params: is a text: write keys and values"),
         ("overrides: {x: }", "overrides.x: holds None: write keys and values"),
@@ -243,25 +243,25 @@ def test_file_that_is_no_mapping_is_refused(problems: Problems, text: str, messa
         ("warehouse: .", "warehouse: is a folder: name a file in it"),
         ("findings: .gundog/warehouse.duckdb", "findings: is the warehouse itself"),
         ("memoryLimit: 4000000000", "memoryLimit: is 4000000000: write a text"),
-        ("memoryLimit: lots", "memoryLimit: is no size: write one such as 4GB"),
+        ("memoryLimit: lots", "memoryLimit: is not a size: write one such as 4GB"),
         ("memoryLimit: 100MB", "memoryLimit: is too little"),
-        ("workers: 10.0.0.1", "workers: is no address: write a scheduler's"),
-        ("heartbeat: deadman", "heartbeat: is no address: write a URL"),
+        ("workers: 10.0.0.1", "workers: is not a scheduler's address: write one"),
+        ("heartbeat: deadman", "heartbeat: is not a URL: write one"),
         ("notify: {name: soc}", "notify: is keys and values: write a list"),
         ("notify: [soc]", "notify.0: is a text: write keys and values"),
         ("notify: [{url: 'https://x.example'}]", "notify.0.name: is missing"),
-        ("notify: [{name: soc}]", "notify.0.url: is no address"),
-        ("notify: [{name: soc, url: nowhere}]", "notify.0.url: is no address"),
+        ("notify: [{name: soc}]", "notify.0.url: is not a URL"),
+        ("notify: [{name: soc, url: nowhere}]", "notify.0.url: is not a URL"),
         ("notify: [{name: a, url: 'a:b', minSeverity: hi}]", "notify.0.minSeverity: "),
-        ("notify: [{name: a, url: 'a:b', mode: all}]", "notify.0.mode: is no known value"),
-        ("notify: [{name: a, url: 'a:b', severity: low}]", "notify.0.severity: is no known key"),
+        ("notify: [{name: a, url: 'a:b', mode: all}]", "notify.0.mode: unknown value"),
+        ("notify: [{name: a, url: 'a:b', severity: low}]", "notify.0.severity: unknown key"),
         (
             "notify: [{name: a, url: 'a:b', tenants: [x]}]",
-            "notify: names tenants for every channel",
+            "notify: gives tenants to every channel",
         ),
         (
             "notify: [{name: a, url: 'a:b'}, {name: a, url: 'c:d'}]",
-            "notify.1.name: stands twice",
+            "notify.1.name: is used twice",
         ),
     ],
 )
@@ -282,16 +282,16 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: ''}", "lake.Device: is empty: write a path"),
         ("{Device: 7}", "lake.Device: is 7: write a path, or keys and values"),
         ("{Device: [null]}", "lake.Device.0: is None: write a path"),
-        ("{'a b': x/*.parquet}", "lake.a b: is no table name"),
+        ("{'a b': x/*.parquet}", "lake.a b: is not a table name"),
         ("{Device: {region: eu}}", "lake.Device.path: is missing"),
-        ("{Device: {path: a/*, regoin: eu}}", "lake.Device.regoin: is no known key: did you"),
-        ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: is no known"),
+        ("{Device: {path: a/*, regoin: eu}}", "lake.Device.regoin: unknown key: did you"),
+        ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: unknown"),
         ("{Device: {path: a/*, columns: [x]}}", "lake.Device.columns: is a list"),
         ("{Device: {path: a/*, columns: {x: 1}}}", "lake.Device.columns.x: is 1"),
-        ("{Device: {path: a/*, endpoint: host}}", "lake.Device.endpoint: is no address"),
+        ("{Device: {path: a/*, endpoint: host}}", "lake.Device.endpoint: is not a URL"),
         ("{Device: {path: a/*, anonymous: 'no'}}", "lake.Device.anonymous: is a text: write true"),
-        ("{Device: a/%B/*}", "lake.Device: holds %B, which is no known field: use %Y"),
-        ("{Device: a/100%}", "lake.Device: holds %, which is no known field"),
+        ("{Device: a/%B/*}", "lake.Device: holds %B, an unknown field: use %Y"),
+        ("{Device: a/100%}", "lake.Device: holds %, an unknown field"),
         ("{Device: a/d=%d/*}", "lake.Device: holds %d but not the fields above it: add %Y and %m"),
         ("{Device: a/%Y/d=%d/*}", "lake.Device: holds %d but not the fields above it"),
         ("{Device: a/m=%m/*}", "lake.Device: holds %m but not the fields above it: add %Y"),
@@ -303,7 +303,7 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: ~/lake/*.parquet}", "lake.Device: starts with ~: write ${HOME}"),
         (
             "{Device: s3a://b/*.parquet}",
-            "lake.Device: begins with what is no known scheme: did you mean s3?",
+            "lake.Device: begins with an unknown scheme: did you mean s3?",
         ),
         ("{Device: 's3:///x/*.parquet'}", "lake.Device: needs the bucket's plain name"),
         ("{Device: s3://lake-%Y/*.parquet}", "lake.Device: needs the bucket's plain name"),
@@ -361,10 +361,10 @@ def test_variable_in_a_value_is_not_expanded_again(loaded: Load) -> None:
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("heartbeat: '${GONE}'", "names ${GONE}, which the environment does not have"),
-        ("workers: 'tcp://${}:1'", "holds a ${ that names no variable: write ${NAME}"),
-        ("workers: 'tcp://${HOST'", "holds a ${ that names no variable: write ${NAME}"),
-        ("workers: 'tcp://${a b}'", "holds a ${ that names no variable: write ${NAME}"),
+        ("heartbeat: '${GONE}'", "needs ${GONE}, which is not set"),
+        ("workers: 'tcp://${}:1'", "contains ${ without a name: write ${NAME}"),
+        ("workers: 'tcp://${HOST'", "contains ${ without a name: write ${NAME}"),
+        ("workers: 'tcp://${a b}'", "contains ${ without a name: write ${NAME}"),
     ],
 )
 def test_variable_that_is_not_there_is_named(problems: Problems, text: str, problem: str) -> None:
@@ -408,7 +408,7 @@ SECRETS = """
 
 
 def test_a_value_that_is_not_used_may_lack_its_variable(tmp_path: Path) -> None:
-    """What only hunts and messages use stays as it is written, and is no problem."""
+    """What only hunts and messages use stays as it is written, and is not a problem."""
     kit.write_text(tmp_path / "gundog.yaml", dedent(SECRETS))
     settings = load(tmp_path, {}, uses=())
 
@@ -450,7 +450,7 @@ def test_other_keys_name_a_variable_for_a_second_time(problems: Problems) -> Non
     (line,) = problems("notify: [{name: a, url: '${X}'}]\nheartbeat: '${X}'")
 
     assert line == (
-        "gundog.yaml: notify.0.url: names ${X}, which the environment does not have: set it or"
+        "gundog.yaml: notify.0.url: needs ${X}, which is not set: set it in the environment or"
         " remove the key (so does heartbeat)"
     )
 

@@ -58,7 +58,7 @@ def test_code_is_what_the_shell_is_given(shell: str, arguments: str, code: str) 
     ],
 )
 def test_a_line_begins_with_the_shell_or_is_code(line: str, code: str) -> None:
-    """A first word that is a cmdlet, or no word, is no shell's name."""
+    """A first word that is a cmdlet, or no word, is not a shell's name."""
     assert shells.code_of_process(line) == code
 
 

@@ -55,7 +55,7 @@ def test_stages_keep_their_hash() -> None:
 
 
 def test_detections_keep_their_hash() -> None:
-    """One that changes starts anew with the last interval: then CHANGELOG, Detections, says why."""
+    """One that changes starts again with the last interval; CHANGELOG, Detections, says why."""
     assert {hunt.detection.stem: hunt.hash for hunt in LOADED.hunts} == {
         "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
         "mail_items_accessed": "080d56870dfb4230",

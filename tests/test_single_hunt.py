@@ -139,10 +139,10 @@ def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(project
     outcome = hunt(project, DAYS)
 
     assert outcome.exit_status == 1
-    named = [one for one in outcome.problems if "took longer than it may (10m)" in one]
+    named = [one for one in outcome.problems if "took longer than allowed (10m)" in one]
     assert [one[:16] for one in named] == ["boom [2026-03-05", "boom [2026-03-06"]
     (left_out,) = [one for one in outcome.problems if one not in named]
-    assert left_out.startswith("boom: left out of this run, for it reached huntLimit in two")
+    assert left_out.startswith("boom: left out of this run: it reached huntLimit in two")
     assert outcome.changes.new == 5
     assert states(project) == {"failed": 2}
     assert outcome.hunted == 7

@@ -29,7 +29,8 @@ def described(sql: str, table: str = "Evil") -> list[tuple[str, str]]:
     ],
 )  # fmt: skip
 def test_every_plain_type_is_what_duckdb_makes_of_the_file(kind: str):
-    """What is written anew gives the columns that the file itself would give."""
+    """What is rewritten gives the columns
+    ---- that the file itself would give."""
     text = f'/* a */ create table if not exists evil (\n  Id {kind}, -- b\n  "a ""b" text\n);'
 
     assert described(source_ddl.read(text, "Evil")) == described(text)

@@ -122,7 +122,7 @@ def test_json_may_come_as_text_bytes_or_nested(lab: Lab, name: str) -> None:
 
 
 def test_json_column_of_duckdb_is_text(lab: Lab) -> None:
-    """A column with parquet's JSON type is no oddity."""
+    """A column with parquet's JSON type is not an oddity."""
     path = lab.put(b"")
     duckdb.sql(
         f"""copy (select timestamptz '2026-03-09 12:00:00+00' as "Timestamp", 1::bigint as "Id",
@@ -179,7 +179,7 @@ def test_narrower_integers_are_no_oddity(lab: Lab) -> None:
 
 
 def test_missing_columns_are_null_and_named_and_extra_ones_ignored(lab: Lab) -> None:
-    """Columns that are not there read as null; case does not matter; more columns are no harm."""
+    """Columns that are not there read as null; case does not matter; more columns do no harm."""
     table = good(1).drop_columns(["Score", "Flag"]).append_column("New", pa.array([1]))
     lab.put(table.rename_columns(["timestamp", "ID", "raweventdata", "New"]))
     lab.stage()
@@ -522,7 +522,7 @@ def test_odd_file_names_are_read_as_themselves(lab: Lab) -> None:
 
 
 def test_file_whose_name_is_no_text_is_read(lab: Lab) -> None:
-    """A name with bytes that are no UTF-8 is shown readable."""
+    """A name with bytes that are not UTF-8 is shown readable."""
     path = lab.put(good(1), "x")
     os.rename(path, os.fsencode(path.parent) + b"/\xff.parquet")  # noqa: PTH104 - bytes
     done = lab.stage()
@@ -569,7 +569,7 @@ def test_file_that_changes_while_it_is_read_waits_for_the_next_run(
 
 
 def test_file_that_vanished_since_it_was_listed_is_named(lab: Lab) -> None:
-    """A file gone between listing and reading is no reason to stop."""
+    """A file gone between listing and reading is not a reason to stop."""
     path = lab.put(good(1))
     lab.put(good(2), "b")
     files = lab.listed()
@@ -583,7 +583,7 @@ def test_file_that_vanished_since_it_was_listed_is_named(lab: Lab) -> None:
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_file_that_may_not_be_read_is_tried_again(lab: Lab) -> None:
-    """What is no fault of the file is not held against it: the next run tries again."""
+    """What is not a fault of the file is not held against it: the next run tries again."""
     path = lab.put(good(1))
     path.chmod(0)
     first = lab.stage()

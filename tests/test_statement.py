@@ -251,7 +251,7 @@ def test_sql_too_deep_to_read_is_refused():
 
 
 def test_long_sql_is_read():
-    """Length alone is no problem: a hunt may list thousands of values."""
+    """Length alone is not a problem: a hunt may list thousands of values."""
     sql = "select 1 from ev where " + " or ".join(f"id = {i}" for i in range(5000))
 
     assert statement.check_statement(sql, {"ev"}, "x") == []

@@ -273,7 +273,7 @@ def test_many_events_ahead_of_time_are_a_problem(root: Path) -> None:
 
 
 def test_what_is_acknowledged_ends_when_files_come(root: Path) -> None:
-    """The hole is no problem, the next one is; with its files there the entry can go."""
+    """The hole is not a problem, the next one is; with its files there the entry can go."""
     span = ("2026-02-25", "2026-03-03")
     kit.hunt(root, span)
     before = state_of(root, kit.NOW)
@@ -289,7 +289,7 @@ def test_what_is_acknowledged_ends_when_files_come(root: Path) -> None:
     assert kit.hunt(root, span).exit_status == 0
     found = state_of(root, kit.NOW)
     assert found.troubles == ()
-    assert "nothing is left of it: the entry can be removed" in page(found, 120)
+    assert "no longer matches anything: the entry can be removed" in page(found, 120)
 
 
 def test_a_run_whose_only_trouble_is_known_exits_0(root: Path) -> None:

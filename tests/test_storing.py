@@ -461,6 +461,32 @@ def test_storing_again_changes_nothing_but_the_ledger(
     assert [one["run_id"] for one in rows(con, "run_intervals")] == [author(2).run_id]
 
 
+def test_sentence_of_a_series_may_be_worded_differently(
+    con: duckdb.DuckDBPyConnection, loaded: Content
+) -> None:
+    """What an upgrade says in other words is not a change; another figure is one."""
+    hunt = loaded.hunt("count")
+
+    def night(reason: str, observed: float) -> Hit:
+        row = {"series_key": "/a", "observed": observed, "reason": reason}
+        return Hit(uuid5(UUID(PAIR_ID), "a"), row, (), 0)
+
+    store(con, hunt, [night("9 events where 2 were expected", 9.0)])
+
+    assert store(con, hunt, [night("9 events; 2 expected", 9.0)], day=2) == changes(unchanged=1)
+    assert store(con, hunt, [night("8 events; 2 expected", 8.0)], day=3) == changes(changed=1)
+
+
+def test_sentence_of_a_match_is_a_column_like_any_other(
+    con: duckdb.DuckDBPyConnection, pair: Hunt
+) -> None:
+    """Its SQL says it of the rows, so another one is a change."""
+    before, after = (replace(hit("a"), row={**hit("a").row, "reason": one}) for one in "xy")
+    store(con, pair, [before])
+
+    assert store(con, pair, [after], day=2) == changes(changed=1)
+
+
 @pytest.mark.parametrize(
     ("after", "reason"),
     [(hit("a", n=2), "n"), (hit("a", events=("f",)), "evidence"),
@@ -613,7 +639,7 @@ def test_words_are_stated_anew_without_a_change(con: duckdb.DuckDBPyConnection, 
 def test_another_gundog_states_words_anew(
     con: duckdb.DuckDBPyConnection, pair: Hunt, monkeypatch: pytest.MonkeyPatch, version: str | None
 ) -> None:
-    """It may put them differently; what one of before wrote says not even by which."""
+    """It may put them differently; what an older one wrote does not even say by which."""
     if version:
         monkeypatch.setattr(gundog, "__version__", version)
     store(con, pair, [hit("a")])

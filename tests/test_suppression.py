@@ -283,7 +283,7 @@ def a_series(budget: float | None = 1, threshold: float | None = None) -> Detect
 def test_budget_limits_what_is_sent_of_a_night(
     con: duckdb.DuckDBPyConnection, rule: Detection, sent: int
 ) -> None:
-    """The highest scores of each night are sent, the rest is kept, and the tenant's is no part."""
+    """The highest scores of each night are sent, the rest is kept, and the tenant's is not part."""
     nights = [START, START + 24 * HOUR]
     database.insert(
         con,

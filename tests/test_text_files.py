@@ -42,10 +42,10 @@ def test_what_is_no_text_is_one_sentence(tmp_path: Path) -> None:
 
     assert said(tmp_path / "folder").startswith("cannot be read: is a folder: put a file in its")
     assert "is a link to " in said(tmp_path / "dangling")
-    assert said(tmp_path / "dangling").endswith("which is not there: correct the link")
+    assert said(tmp_path / "dangling").endswith("which does not exist: correct the link")
     assert "let this account read it, or remove it" in said(tmp_path / "loop")
-    assert "is no plain file" in said(tmp_path / "device")
-    assert "is no plain file" in said(tmp_path / "pipe")
+    assert "is not a plain file" in said(tmp_path / "device")
+    assert "is not a plain file" in said(tmp_path / "pipe")
     assert said(tmp_path / "latin") == "cannot be read: line 2 is not UTF-8: save it as UTF-8"
     assert "line 1 is not UTF-8" in said(tmp_path / "wide")
     assert "is larger than 1 MB" in said(tmp_path / "large")
@@ -77,14 +77,14 @@ def test_files_are_found_in_order_and_the_rest_is_named(tmp_path: Path) -> None:
 
 
 def test_folder_that_is_none_is_named(tmp_path: Path) -> None:
-    """A folder that is not there is no mistake; a file or dead link in its place hides content."""
+    """A missing folder is not a mistake; a file or dead link in its place hides content."""
     write_text(tmp_path / "file", "")
     (tmp_path / "dangling").symlink_to(tmp_path / "none")
 
     assert text_files.find(tmp_path / "none", (".sql",)) == text_files.Found()
     for name in ("file", "dangling"):
         found = text_files.find(tmp_path / name, (".sql",))
-        assert [what for _, what in found.wrong] == ["is no folder: make it one, or remove it"]
+        assert [what for _, what in found.wrong] == ["is not a folder: make it one, or remove it"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may open every folder")

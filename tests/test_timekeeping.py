@@ -267,7 +267,7 @@ def test_a_first_run_that_nothing_proves_holds_up_no_later_one(con: Con) -> None
 
 @pytest.mark.parametrize("days", [-7, -1, 0, 1, 7])
 def test_a_week_is_near(con: Con, days: int) -> None:
-    """Weekends, holidays and clocks that are set by hand are no matter."""
+    """Weekends, holidays and clocks that are set by hand do not matter."""
     ran(con, RIGHT, proven=True)
 
     judged = timekeeping.judge(con, RIGHT + days * DAY)

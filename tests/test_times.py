@@ -194,7 +194,7 @@ def test_times_without_a_zone_are_utc(text: str | date | datetime, shown: str) -
 
 
 def test_time_without_a_zone_is_written_as_utc() -> None:
-    """The machine's own zone is no part of what a finding says."""
+    """The machine's own zone is not part of what a finding says."""
     assert format_time(datetime(2026, 10, 31, 5)) == "2026-10-31T05:00:00Z"
 
 

@@ -145,10 +145,10 @@ def test_every_status_and_verdict_reads_back(path: Path, status: str, verdict: s
     ("said", "message"),
     [
         (Said("rezolved"), "did you mean resolved?"),
-        (Said("suppressed"), "is no known status"),
+        (Said("suppressed"), "unknown status"),
         (Said(verdict="false_postive"), "did you mean false_positive?"),
-        (Said(), "nothing was said"),
-        (Said("", "", ""), "nothing was said"),
+        (Said(), "nothing to record"),
+        (Said("", "", ""), "nothing to record"),
     ],
 )
 def test_what_is_no_status_or_verdict_writes_nothing(path: Path, said: Said, message: str) -> None:
@@ -180,7 +180,7 @@ def test_line_that_was_cut_short_costs_no_other(path: Path, broken: str) -> None
 
     entries, problems = triage.read(path)
     assert entries == [first, second]
-    assert problems == ["triage.jsonl: line 2: says nothing that can be read: remove it"]
+    assert problems == ["triage.jsonl: line 2: cannot be read: remove it"]
 
 
 SAYER = """
@@ -340,11 +340,11 @@ def test_triage_does_not_wait_for_a_run(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("zzzz", "--status", "new"), "there is none"),
-        (("", "--status", "new"), "give more of it"),
-        (("{a}", "--status", "done"), "is no known status"),
-        (("{a}", "--verdict", "fine"), "is no known verdict"),
-        (("{a}",), "nothing was said"),
+        (("zzzz", "--status", "new"), "no finding has this id"),
+        (("", "--status", "new"), "give more characters"),
+        (("{a}", "--status", "done"), "unknown status"),
+        (("{a}", "--verdict", "fine"), "unknown verdict"),
+        (("{a}",), "nothing to record"),
     ],
 )
 def test_bad_triage_exits_2(
@@ -451,7 +451,7 @@ def test_line_that_cannot_be_used_is_named_and_costs_no_other(path: Path, line: 
     entries, problems = triage.read(path)
 
     assert [one.finding_id for one in entries] == [ID, OTHER]
-    assert problems == ["triage.jsonl: line 2: says nothing that can be read: remove it"]
+    assert problems == ["triage.jsonl: line 2: cannot be read: remove it"]
 
 
 def test_good_line_of_the_bad_ones_is_read(path: Path) -> None:
@@ -472,7 +472,7 @@ def test_same_line_again_is_named(path: Path) -> None:
     entries, problems = triage.read(path)
 
     assert [one.note for one in entries] == ["caf\u00e9"]
-    assert problems == ["triage.jsonl: line 2: says line 1 again: remove it"]
+    assert problems == ["triage.jsonl: line 2: repeats line 1: remove it"]
 
 
 def test_many_bad_lines_are_counted(path: Path) -> None:

@@ -104,7 +104,7 @@ def changed(project: Path) -> Path:
 
 
 def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
-    """Which SQL, how many files and bytes, and how long; what becomes of intervals of before."""
+    """Which SQL, how many files and bytes, and how long; what becomes of earlier intervals."""
     old = [path for path in (changed / "lake").rglob("*.parquet") if NEW_DAY not in str(path)]
     size = sum(path.stat().st_size for path in old)
 
@@ -116,8 +116,8 @@ def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
         f" {size / 1e6:,.1f} MB, less than a minute (from past runs)"
     )
     assert hunting == [
-        f"{stem} changed: 1 interval hunted as it is now; what was found in 4 intervals of before"
-        " stays: gundog backfill --from 2026-03-05 --to 2026-03-08"
+        f"{stem} changed: 1 interval hunted with the new version; what was found in 4 earlier"
+        " intervals stays: gundog backfill --from 2026-03-05 --to 2026-03-08"
         f" --detection {stem} hunts again, less than a minute (from past runs)"
         for stem in ("count", "pair")
     ]
@@ -187,7 +187,7 @@ def test_interval_that_cannot_be_hunted_whole_keeps_what_it_found(changed: Path)
     assert table(changed, FINDINGS) == before
     assert [note for note in outcome.notes if note.startswith("pair")] == [
         f"pair [2026-03-{day:02}T00:00:00Z, 2026-03-{day + 1:02}T00:00:00Z): kept as it is: Things:"
-        " 4 rows of 2 files are not seen: they were read by the SQL of before and left the lake"
+        " 4 rows of 2 files are not seen: they were read by an earlier SQL and left the lake"
         for day in (5, 6)
     ]
     assert outcome.exit_status == 0
@@ -215,7 +215,7 @@ def test_interval_that_was_never_hunted_says_what_it_does_not_see(changed: Path)
 
 
 def test_counts_of_hours_that_cannot_be_counted_again_are_kept(changed: Path) -> None:
-    """Those of the lost day stay as the detection of before counted them; all others go."""
+    """Those of the lost day stay as the earlier detection counted them; all others go."""
     then = "detection_hash <> (select detection_hash from detections where stem = 'count')"
 
     hunt(changed)

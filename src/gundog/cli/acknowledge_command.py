@@ -41,12 +41,12 @@ def run(
         StoreError: when the file cannot be written.
     """
     if not said.reason.strip():
-        raise InputError("--reason is empty: say why it is as it is")
+        raise InputError("--reason is empty: write why this is known and accepted")
     if said.tenant is not None and not said.tenant.strip():
-        raise InputError("--tenant is empty: leave it out to speak of every tenant")
+        raise InputError("--tenant is empty: leave it out to mean every tenant")
     if span.end > ceil(now, DAY):
         raise InputError(
-            f"--to: {format_time(span.end)} is not over: only what has happened can be acknowledged"
+            f"--to: {format_time(span.end)} is in the future: only past times can be acknowledged"
         )
     tenant = said.tenant.strip() if said.tenant else None
     owner = said.owner.strip() if said.owner else triage.actor()
@@ -75,8 +75,8 @@ def _covers(project: Project, entry: Entry, now: datetime) -> str:
     kinds = {acknowledged.REJECTED: "rejected file", acknowledged.DRIFT: "day"}
     noun = kinds.get(entry.kind, "interval")
     if not covered:
-        return "It covers nothing that gundog status names today: check source, kind and days"
+        return "It matches no problem that gundog status reports today: check source, kind and days"
     return (
-        f"It covers {count(covered, noun)}; gundog status named"
-        f" {count(len(before.troubles), 'problem')}, and now {len(after.troubles)}"
+        f"It covers {count(covered, noun)}; gundog status reported"
+        f" {count(len(before.troubles), 'problem')} and now reports {len(after.troubles)}"
     )

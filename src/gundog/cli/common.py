@@ -23,7 +23,7 @@ SENDING = ("notify", "heartbeat", "workers")
 
 
 def stopped() -> int:
-    complain("stopped; what was hunted is kept, run the same command again to go on")
+    complain("stopped; what was hunted is kept, run the same command again to continue")
     return INTERRUPTED
 
 

@@ -74,11 +74,14 @@ def _tell(
     hidden = [row for row in alike if entry.start <= row["start_time"] < entry.end]
     console.print()
     console.print(
-        f"From the next run on it hides {len(hidden)} of {count(len(rows), 'finding')} of {stem}:"
+        f"From the next run on, it hides {len(hidden)} of {count(len(rows), 'finding')} of {stem}:"
     )
     finding_list.findings_table(console, hidden[:SHOWN])
     if len(hidden) > SHOWN:
         console.print(f"and {len(hidden) - SHOWN} more")
     if older := len(alike) - len(hidden):
         day = format_time(entry.start)[:10]
-        console.print(f"{older} older ones like it stay: move from, {day}, back to hide them too")
+        console.print(
+            f"{older} older ones like it are not hidden: to hide them, set from ({day}) to an"
+            " earlier day"
+        )

@@ -114,7 +114,7 @@ def add_exception(arguments: argparse.Namespace) -> int:
     if arguments.days < 1:
         raise InputError(f"--days {arguments.days}: give a number of days above 0")
     if not arguments.reason.strip():
-        raise InputError("--reason is empty: say why this is harmless")
+        raise InputError("--reason is empty: write why this is harmless")
     except_command.run(
         common.console(),
         common.settings(arguments),
@@ -165,7 +165,7 @@ def run_sql(arguments: argparse.Namespace) -> int:
     if bool(arguments.sql) == bool(arguments.file):
         raise InputError("give one SQL statement, - for standard input, or -f FILE")
     if arguments.file and not arguments.file.is_file():
-        raise InputError(f"{arguments.file}: is not there: give a file that holds one SELECT")
+        raise InputError(f"{arguments.file}: does not exist: give a file that holds one SELECT")
     findings = common.settings(arguments).findings
     sql = _sql_text(arguments)
     with reader.published(findings):

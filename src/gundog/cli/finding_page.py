@@ -86,7 +86,7 @@ def _fact_lines(row: Mapping[str, Any], detection: Mapping[str, Any]) -> Iterato
     if row["score"] is not None:
         yield "score", f"{row['score']:.1f}"
     if row["observed"] is not None and row["expected"] is not None:
-        yield "observed", f"{row['observed']:,.0f} where {row['expected']:,.1f} was expected"
+        yield "observed", f"{row['observed']:,.0f}; {row['expected']:,.1f} expected"
     yield "attack", ", ".join([*(row["tactics"] or ()), *(row["techniques"] or ())])
     span = f"{short_time(row['interval_start'])} to {short_time(row['interval_end'])}"
     yield "interval", f"{span}, {row['interval_state']}"
@@ -279,13 +279,16 @@ def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
         {"id": row["finding_id"]},
     )
     for notification in rows:
-        message = "a digest" if notification["kind"] == "digest" else "a message"
-        about = " that it was withdrawn" if notification["as_gone"] else ""
-        name = f"{notification['channel']} in {message}{about}"
+        kind = "digest" if notification["kind"] == "digest" else "message"
+        about = ", as withdrawn" if notification["as_gone"] else ""
+        name = f"{notification['channel']} ({kind}{about})"
         if notification["sent_at"]:
-            yield notification["sent_at"], f"told {name}"
+            yield notification["sent_at"], f"sent to {name}"
         elif notification["dead_at"]:
-            yield notification["dead_at"], f"gave up telling {name}: {notification['last_error']}"
+            yield (
+                notification["dead_at"],
+                f"gave up sending to {name}: {notification['last_error']}",
+            )
         else:
             why = f": {notification['last_error']}" if notification["last_error"] else ""
-            yield notification["created_at"], f"waits to tell {name}{why}"
+            yield notification["created_at"], f"waits to be sent to {name}{why}"

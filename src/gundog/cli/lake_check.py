@@ -77,8 +77,8 @@ def _describe(project: Project, source: Source) -> tuple[list[str], bool]:
         if read.hours:
             said, fine = _describe_file(project, source, file, read, held)
             return [*lines, *said], fine
-        lines.append(f"  holds no row: {file.path}")
-    return [*lines, "  nothing is known of its columns: wait for a file with rows"], True
+        lines.append(f"  has no rows: {file.path}")
+    return [*lines, "  its columns are not known yet: wait for a file with rows"], True
 
 
 def _counted(files: int, is_all: bool) -> str:
@@ -131,7 +131,7 @@ def _describe_file(
             if binding.TIME in suggested
             else ": name its column under lake, columns: {Timestamp: …}"
         )
-        lines.append(f"  not one row has a usable Timestamp{hint}")
+        lines.append(f"  no row has a usable Timestamp{hint}")
     return lines, bool(times)
 
 
@@ -141,7 +141,7 @@ def _alias_problems(
     source_names = {name for name, _ in source.columns}
     folded = {name.lower() for name in held}
     lines = [
-        f"  columns: {name}: is no column of {source.name}"
+        f"  columns: {name}: is not a column of {source.name}"
         for name in aliases
         if name not in source_names
     ]

@@ -25,7 +25,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     streams.prepare()
     status = _ended(sys.argv[1:] if argv is None else list(argv))
     if lost := streams.finish():
-        common.complain(f"standard output cannot be written ({lost}): give it a place that can")
+        common.complain(
+            f"standard output cannot be written ({lost}): send it to a place that can be written"
+        )
         return status or 1
     return status
 

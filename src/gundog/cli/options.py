@@ -93,7 +93,7 @@ def _add_runs(add: _Add) -> None:
             action="append",
             default=[],
             metavar="X",
-            help="only this detection; may stand several times",
+            help="only this detection; can be given more than once",
         )
         command.add_argument(
             "--notify",
@@ -112,7 +112,7 @@ def _add_runs(add: _Add) -> None:
             action="store_true",
             help="the clock is right, however far it is from the last run and from all events",
         )
-    back.add_argument("--again", action="store_true", help="also what is done already")
+    back.add_argument("--again", action="store_true", help="hunt again what is already done")
     back.add_argument("--plan", action="store_true", help="say what it would do, and do nothing")
     back.add_argument(
         "--yes", action="store_true", help="do not ask before a very large first staging"
@@ -150,7 +150,9 @@ def _add_readers(add: _Add) -> None:
 
 def _add_writers(add: _Add) -> None:
     triage = add(
-        "triage", finding_commands.triage, "say what became of a finding; works while a run goes on"
+        "triage",
+        finding_commands.triage,
+        "record the status or verdict of a finding, also while a run is at work",
     )
     triage.add_argument("finding", metavar="FINDING")
     triage.add_argument(
@@ -168,7 +170,7 @@ def _add_writers(add: _Add) -> None:
     exception = add(
         "except",
         finding_commands.add_exception,
-        "hide what is known to be harmless, for some days, and say why",
+        "hide known-good findings for a number of days, with a reason",
     )
     exception.add_argument("finding", metavar="FINDING")
     exception.add_argument(
@@ -210,7 +212,7 @@ def _add_writers(add: _Add) -> None:
     notify = add(
         "notify", finding_commands.notify, "send a test message to every channel of gundog.yaml"
     )
-    notify.add_argument("--test", action="store_true", required=True, help="do it")
+    notify.add_argument("--test", action="store_true", required=True, help="send the test message")
     notify.add_argument("--channel", action="append", metavar="NAME", help="only this channel")
 
 

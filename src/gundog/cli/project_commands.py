@@ -24,12 +24,14 @@ def check(arguments: argparse.Namespace) -> int:
         common.complain(problem)
     content = project.content
     counted = (
-        f"{count(len(content.hunts), 'detection')}, {count(len(content.stages), 'staged table')}"
+        f"{count(len(content.hunts), 'detection')} and"
+        f" {count(len(content.stages), 'staged table')} loaded"
     )
     if problems:
-        common.complain(f"{count(len(problems), 'problem')}; fine: {counted}")
+        common.complain(f"{count(len(problems), 'problem')}; {counted}")
         return 2
-    sys.stdout.write(f"OK: {counted}, {count(len(content.sources), 'source table')}\n")
+    sources = count(len(content.sources), "source table")
+    sys.stdout.write(f"OK: {counted} from {sources}\n")
     if arguments.lake:
         from gundog.cli import lake_check
 

@@ -73,7 +73,7 @@ def _how_to_acknowledge(console: Console, troubles: Sequence[Trouble]) -> None:
             command = (
                 f"gundog acknowledge {trouble.source} {watch.asked(trouble.span)}{option}{whose}"
             )
-            console.print(Text("  Known, and not to be mended? ", style="dim").append_text(
+            console.print(Text("  Known, and not going to be fixed? ", style="dim").append_text(
                 safe(f"{command} --reason TEXT")))  # fmt: skip
             return
 
@@ -149,7 +149,7 @@ def _acknowledged(console: Console, state: State) -> None:
             entry.kind, "interval"
         )
         covered = f"covers {covers} {unit}{'s' if covers != 1 else ''}"
-        left = "nothing is left of it: the entry can be removed"
+        left = "no longer matches anything: the entry can be removed"
         lines.append(f"{entry.shown}: {covered if covers else left}")
     listing(console, f"Acknowledged ({acknowledged.FILE})", lines)
 

@@ -113,7 +113,7 @@ def _next(console: Console, project: run.Project, rows: list[dict[str, Any]]) ->
     console.print()
     console.print(f"Everything is in {_shown(project.settings.findings)}. Try next:")
     for command, about in (
-        (f"gundog show {example}", "one finding whole: evidence, why, what to do"),
+        (f"gundog show {example}", "one finding in full: evidence, why, what to do"),
         ("gundog findings --severity high", "the list, filtered"),
         ('gundog sql "from risk_by_entity"', "ask with SQL"),
         ("gundog status", "what was hunted, and what each source last sent"),

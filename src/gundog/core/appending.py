@@ -35,13 +35,13 @@ def append(path: Path, head: str, item: str, holds: Callable[[Path], bool]) -> s
     """Adds an item to a list, built aside and renamed into place; returns the lines added.
 
     Args:
-        path: the file; one that is not there, or empty, begins with `head`. A link is followed.
+        path: the file; a missing or empty one begins with `head`. A link is followed.
         head: the comment at its beginning.
         item: the item as YAML, beginning with `- `.
         holds: reads the file that was built; True when it holds the old items and the new one.
 
     Raises:
-        InputError: when `holds` says no: the file is no list that can be added to.
+        InputError: when `holds` says no: the file is not a list that can be added to.
         StoreError: when it cannot be written, as on a full disk; the file stays as it was.
     """
     target = path.resolve()

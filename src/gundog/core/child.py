@@ -1,7 +1,7 @@
 """A process of its own for work that may never end or outgrow memory: it can be killed.
 
 Neither DuckDB's memory limit nor an interrupt stops one call of a scalar function, so SQL that
-others wrote runs here. The child is this Python started anew: it works from threads, daemons and
+others wrote runs here. The child is this Python started again: it works from threads, daemons and
 scripts alike, sees nothing of the environment's secrets, and ends when its parent ends.
 """
 
@@ -45,7 +45,7 @@ class _LostError(Exception):
 
 
 class LateError(_LostError):
-    """The work took longer than it may; its process was killed."""
+    """The work took longer than allowed; its process was killed."""
 
 
 class EndedError(_LostError):
@@ -53,7 +53,7 @@ class EndedError(_LostError):
 
 
 class Child:
-    """A process that is started when it is needed, and anew after it was killed.
+    """A process that is started when it is needed, and again after it was killed.
 
     Args:
         preload: a module that the process imports when it starts, not when work first needs it.
@@ -166,7 +166,7 @@ class Child:
 
 def _next(replies: Connection, seconds: float | None, at: str) -> bytes:
     if not replies.poll(seconds):
-        raise LateError("took longer than it may", at)
+        raise LateError("took longer than allowed", at)
     return replies.recv_bytes()
 
 
@@ -230,7 +230,7 @@ def _reply(work: Callable[..., Any], arguments: Any, limit: int | None) -> bytes
         value = work(*arguments)
         return pickle.dumps(("", value, _is_worn(limit)), protocol=5)
     except MemoryError:
-        return pickle.dumps(("needs more memory than it may use", None, True))
+        return pickle.dumps(("needs more memory than allowed", None, True))
     except Exception as error:
         return pickle.dumps((f"{type(error).__name__}: {error}", None, _is_worn(limit)))
 

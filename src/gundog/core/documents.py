@@ -46,8 +46,8 @@ class DocumentError(ValueError):
     def bare(self) -> str:
         """What is wrong, without any text of the document longer than one character.
 
-        >>> DocumentError(1, "the key 'token' stands twice: remove one").bare
-        'the key … stands twice: remove one'
+        >>> DocumentError(1, "duplicate key 'token': remove one").bare
+        'duplicate key …: remove one'
         """
         return _QUOTED.sub("…", self.reason)
 
@@ -69,9 +69,9 @@ def load(text: str) -> Any:
         raise DocumentError(line, reason) from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        reason = error.problem or error.context or "is no YAML"
+        reason = error.problem or error.context or "is not YAML"
         if "another document" in reason:
-            reason = "holds several documents: keep what stands before the line with ---"
+            reason = "holds several documents: keep only the text before the line with ---"
         raise DocumentError(mark.line + 1 if mark else 0, reason) from error
 
 
@@ -103,13 +103,11 @@ class _Loader(yaml.SafeLoader):
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
             if id(node) not in self.held:
-                raise _wrong(
-                    f"the anchor {event.anchor!r} stands within itself: write it out", mark
-                )
+                raise _wrong(f"the anchor {event.anchor!r} contains itself: write it out", mark)
             self._grow(*self.held[id(node)], mark)
             return node
         if self.levels >= MOST_LEVELS:
-            raise _wrong(f"is nested more than {MOST_LEVELS} deep: write it flatter", mark)
+            raise _wrong(f"is nested more than {MOST_LEVELS} deep: nest it less", mark)
         before = self.values, self.characters
         self.levels += 1
         node = super().compose_node(parent, index)
@@ -144,9 +142,7 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 continue
             if key.value in seen:
-                raise _wrong(
-                    f"the key {_short(key.value)} stands twice: remove one", key.start_mark
-                )
+                raise _wrong(f"duplicate key {_short(key.value)}: remove one", key.start_mark)
             seen.add(key.value)
         return super().construct_mapping(node, deep)
 

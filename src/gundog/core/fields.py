@@ -15,7 +15,7 @@ from gundog.core.documents import DocumentError
 from gundog.core.errors import InputError, Problem
 from gundog.core.times import format_duration, parse_duration
 
-# Longer ones are no texts that people read.
+# Longer ones are not texts that people read.
 LONGEST = 10_000
 # Numbers as large as anything that is counted here.
 _LARGEST = 1e12
@@ -150,7 +150,7 @@ class Fields:
     def _unknown_key(self, number: int, key: Any, allowed: Collection[str]) -> None:
         name, reason = brief_name(key), unknown(brief_name(key), allowed, "key", self.secret)
         if self.secret and not reason.endswith("?"):  # it is like none: it may be anything
-            self.problem("", f"key {number} of {len(self.data)} {reason}")
+            self.problem("", f"key {number} of {len(self.data)}: {reason}")
         else:
             self.problem(name, reason)
 
@@ -281,12 +281,12 @@ def unknown(name: str, allowed: Collection[str], kind: str, secret: bool = False
     With `secret` the name is not in it.
 
     >>> unknown("freqency", ["frequency", "lookback"], "key")
-    'is no known key: did you mean frequency?'
+    'unknown key: did you mean frequency?'
     """
     texts, name = [str(value) for value in allowed], brief_name(name)
     near = difflib.get_close_matches(name.lower(), [text.lower() for text in texts], n=1)
     if near:
         match = next(text for text in texts if text.lower() == near[0])
-        return f"is no known {kind}: did you mean {match}?"
-    shown = "" if secret else f"{name!r} "
-    return f"{shown}is no known {kind}: use one of {', '.join(sorted(texts))}"
+        return f"unknown {kind}: did you mean {match}?"
+    shown = "" if secret else f" {name!r}"
+    return f"unknown {kind}{shown}: use one of {', '.join(sorted(texts))}"

@@ -36,7 +36,7 @@ def folder(path: Path) -> None:
         for place in reversed(missing):
             place.mkdir(exist_ok=True)
             place.chmod(FOLDER | place.stat().st_mode & _SETGID)
-        path.mkdir(exist_ok=True)  # says what is wrong where it is no folder
+        path.mkdir(exist_ok=True)  # says what is wrong where it is not a folder
     except OSError as error:
         raise unusable(path, error) from error
 

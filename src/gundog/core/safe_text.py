@@ -185,7 +185,7 @@ def for_markdown(text: str, limit: int = MESSAGE_LIMIT) -> str:
 def for_csv(cell: object) -> str:
     r"""The cell as text that no spreadsheet takes for a formula; quoting is the csv writer's part.
 
-    None is empty; a number is written as it is, for a negative one is no formula. All else is
+    None is empty; a number is written as it is, for a negative one is not a formula. All else is
     shown as in `for_terminal` and gets a leading apostrophe when it begins with = + - @ (or their
     fullwidth forms), also after blanks, or with a tab, CR or newline.
 

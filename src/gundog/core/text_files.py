@@ -56,7 +56,7 @@ def _entries(folder: Path, deep: bool, wrong: list[tuple[Path, str]]) -> Iterato
         wrong.append((Path(error.filename or folder), reason))
 
     if not folder.is_dir():
-        wrong.append((folder, "is no folder: make it one, or remove it"))
+        wrong.append((folder, "is not a folder: make it one, or remove it"))
         return
     for where, folders, files in os.walk(folder, onerror=unread):
         yield from (Path(where, name) for name in (*folders, *files))
@@ -75,13 +75,13 @@ def problem(path: Path) -> str:
     if stat.S_ISDIR(mode):
         return "is a folder: put a file in its place, or remove it"
     # A pipe or a device would be read without end.
-    return "" if stat.S_ISREG(mode) else "is no plain file: put one in its place, or remove it"
+    return "" if stat.S_ISREG(mode) else "is not a plain file: put one in its place, or remove it"
 
 
 def _missing(path: Path, error: OSError) -> str:
     if isinstance(error, FileNotFoundError) and path.is_symlink():
         target = readable(str(path.readlink()))
-        return f"is a link to {target}, which is not there: correct the link"
+        return f"is a link to {target}, which does not exist: correct the link"
     why = error.strerror or type(error).__name__
     return f"{why}: let this account read it, or remove it"
 
@@ -90,7 +90,7 @@ def read(path: Path, most: int = MOST_BYTES) -> str:
     """The text of a file of at most so many bytes.
 
     Raises:
-        InputError: when it is no file that can be read, is too large, or is not UTF-8; without
+        InputError: when it is not a file that can be read, is too large, or is not UTF-8; without
             the path.
     """
     if reason := problem(path):

@@ -57,9 +57,11 @@ def column_name_problems(
         if reason := quoting.column_problem(name):
             yield Problem(where, "", f"{name[:40]!r} {reason}")
         elif quoting.folded(name) == own:
-            yield Problem(where, name, "is gundog's own: rename the column")
+            yield Problem(where, name, "is reserved by gundog: rename the column")
         elif quoting.folded(name) in seen:
-            yield Problem(where, name, "is returned twice: DuckDB sees no case, rename one of them")
+            yield Problem(
+                where, name, "is returned twice: DuckDB ignores case, so rename one of them"
+            )
         seen.add(quoting.folded(name))
 
 

@@ -19,7 +19,7 @@ from itertools import pairwise
 from gundog.detections import cmdlet_words, command_lines, shells
 
 VERSION = 1
-"""Counts up when the same line gives other cmdlets, so that it is staged anew."""
+"""Counts up when the same line gives other cmdlets, so that it is staged again."""
 
 # Shells within shells and strings within strings; below that every name counts.
 _DEPTH = 8
@@ -98,7 +98,7 @@ class _Level:
 
 @dataclass(frozen=True)
 class _Said:
-    """A word or a string that is no command by itself."""
+    """A word or a string that is not a command by itself."""
 
     start: int
     end: int

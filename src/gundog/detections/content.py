@@ -1,7 +1,7 @@
 """Folders of detections and SQL read into one value, checked against each other and by DuckDB.
 
 A folder holds `detections/`, `sql/`, `sql/sources/` and `sql/stage/`. Later folders win: a stage
-file of one's own with the name of a shipped one replaces it.
+file of your own with the name of a shipped one replaces it.
 """
 
 from __future__ import annotations
@@ -237,16 +237,16 @@ def _read_sql(
     stages: Mapping[str, Stage],
     problems: list[Problem],
 ) -> str | None:
-    """The text of a SQL file that a detection names; None when it is not there or refused."""
+    """The text of a SQL file that a detection names; None when it does not exist or is refused."""
     if not _is_sql_name(name):
         reason = (
-            f"{brief(name)} is no file below sql/: write letters A to Z, digits and _, then .sql"
+            f"{brief(name)} is not a file below sql/: write letters A to Z, digits and _, then .sql"
         )
         problems.append(Problem(loaded.shown, key, reason))
         return None
     path = next((f / "sql" / name for f in where if os.path.lexists(f / "sql" / name)), None)
     if not path:
-        reason = f"sql/{name} is not there: write it or correct the name"
+        reason = f"sql/{name} does not exist: create it or correct the name"
         problems.append(Problem(loaded.shown, key, reason))
         return None
     sql = content_folder.text_of(path, f"sql/{name}", problems)

@@ -11,7 +11,7 @@ from gundog.core.errors import InputError, Problem
 from gundog.core.fields import brief_name
 
 # What is said of an error that nobody foresaw.
-DEFECT = "a defect of gundog"
+DEFECT = "a bug in gundog"
 
 
 def builtin() -> Path:

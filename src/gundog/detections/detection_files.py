@@ -56,7 +56,7 @@ def find(
         for path in listed.files:
             other = path.with_suffix(".yaml")
             if path != other and other in names:
-                reason = f"stands beside {other.name}, which is read instead: remove one of them"
+                reason = f"exists beside {other.name}, which is read instead: remove one of them"
                 problems.append(Problem(shown(path), "", reason))
                 continue
             places.append(Place(folder, path, shown(path)))

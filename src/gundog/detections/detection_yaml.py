@@ -168,7 +168,7 @@ def _techniques(fields: Fields) -> tuple[str, ...]:
         if not re.fullmatch(r"T\d{4}(\.\d{3})?", technique):
             fields.problem(
                 "relevantTechniques",
-                f"{brief(technique)} is no technique: write T1114 or T1114.002",
+                f"{brief(technique)} is not a technique: write T1114 or T1114.002",
             )
     return named
 
@@ -179,7 +179,7 @@ def _params(fields: Fields) -> dict[str, Any]:
     for name, value in fields.mapping("params").items():
         key = f"params.{brief_name(name)}"
         if not isinstance(name, str) or not quoting.is_word(name):
-            fields.problem(key, "is no SQL parameter name: use letters A to Z, digits and _")
+            fields.problem(key, "is not a SQL parameter name: use letters A to Z, digits and _")
         elif len(name) > quoting.LONGEST:
             fields.problem(key, f"is a name of {len(name)} characters: use {quoting.LONGEST}")
         params[str(name)] = detection.param(fields, key, value)
@@ -210,7 +210,9 @@ def _suppression(fields: Fields) -> Suppression | None:
 def _series(fields: Fields) -> Series:
     inner = fields.inner("series", detection.SERIES_KEYS, fields.data.get("series") or {})
     if "alertBudget" in inner.data and "threshold" in inner.data:
-        inner.problem("threshold", "stands beside alertBudget: keep one, the other follows from it")
+        inner.problem(
+            "threshold", "cannot be used with alertBudget: keep one, the other follows from it"
+        )
     zone = inner.text("timeZone", "UTC")
     _check_zone(inner, zone)
     method = inner.choice("method", detection.METHODS, "forecast")
@@ -279,7 +281,7 @@ def _examples(fields: Fields) -> tuple[Example, ...]:
 def _mappings(fields: Fields, key: str, rows: Any) -> tuple[Mapping[str, Any], ...]:
     """A list of events or findings; what stands in it otherwise is a problem."""
     if not isinstance(rows or [], list):
-        fields.problem(key, "is no list: write a list of keys and values")
+        fields.problem(key, "is not a list: write a list of keys and values")
         return ()
     for row in rows or ():
         if not isinstance(row, dict):

@@ -68,11 +68,11 @@ def _spelled(names: str) -> dict[str, str]:
 
 
 def _refuse(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no JSON")
+    raise ValueError(f"{word} is not JSON")
 
 
 def _named(pairs: list[tuple[str, Any]], spelled: dict[str, str]) -> dict[str, Any]:
-    """An object with its keys spelled as asked; of a key that stands twice the first counts."""
+    """An object with its keys spelled as asked; of a duplicate key the first counts."""
     first_values: dict[str, Any] = {}
     for key, value in pairs:
         first_values.setdefault(key, value)

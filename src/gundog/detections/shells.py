@@ -60,7 +60,7 @@ def inside(text: str) -> str:
 def code_of_process(line: str) -> str:
     """What a shell's whole command line, the shell's own name first, gives it to run.
 
-    A first word that is a cmdlet is no name of a shell, whatever a renamed one is called.
+    A first word that is a cmdlet is not a name of a shell, whatever a renamed one is called.
     """
     first = _FIRST.match(line)
     if first is None or _CMDLET.fullmatch(first[1] or first[2] or ""):

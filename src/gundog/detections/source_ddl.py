@@ -1,6 +1,6 @@
 """A file of sql/sources read as what it must be: one table with plain columns.
 
-The statement is taken apart here and written anew, so that what DuckDB runs holds names and types
+The statement is taken apart here and rewritten, so that what DuckDB runs holds names and types
 and nothing else, whatever stood in the file.
 """
 
@@ -59,7 +59,7 @@ _END = _Token("end", "")
 
 
 def read(text: str, table: str) -> str:
-    """The CREATE TABLE of a file, written anew with every name quoted.
+    """The CREATE TABLE of a file, rewritten with every name quoted.
 
     Args:
         text: what the file holds.
@@ -83,7 +83,7 @@ def _tokens(text: str) -> Iterator[_Token]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if not match:
-            raise QueryError(f"holds {text[place]!r} where nothing such may be: {_PLAIN}")
+            raise QueryError(f"holds {text[place]!r} , which is not allowed here: {_PLAIN}")
         if match.lastgroup != "blank":
             yield _Token(match.lastgroup or "", match[0])
         place = match.end()
@@ -109,7 +109,7 @@ class _Reader:
             self._left = self._left[:-3]
         name = self._name()
         if quoting.folded(name) != quoting.folded(self._table) or self._peek().text != "(":
-            raise QueryError(f"makes another table than its file is named after: {wanted}")
+            raise QueryError(f"creates a table with another name than its file: {wanted}")
         columns = self._columns()
         if self._peek().text == ";":
             self._next()

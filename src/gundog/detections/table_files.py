@@ -64,7 +64,7 @@ def _load_source(
 def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Problem]:
     """Problems with the name of a source or staged table, which is its file's."""
     if not quoting.is_word(name):
-        reason = f"{name!r} is no table name: rename the file with letters A to Z, digits and _"
+        reason = f"{name!r} is not a table name: rename the file with letters A to Z, digits and _"
         yield Problem(where, "", reason)
         return
     taken = {quoting.folded(other) for other in others} | {table.name for table in tables.TABLES}

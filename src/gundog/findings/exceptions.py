@@ -140,7 +140,7 @@ def _entry(fields: Fields) -> Entry:
         fields.problem("expires", f"is not after from: {format_time(end)}: give a later time")
     reason = fields.text("reason")
     if not reason and isinstance(fields.data.get("reason"), str):
-        fields.problem("reason", "is empty: say why this is harmless")
+        fields.problem("reason", "is empty: write why this is harmless")
     return Entry(
         detection=fields.text("detection"),
         match=_match(fields),
@@ -246,7 +246,7 @@ Test = Callable[[Mapping[str, Any]], bool]
 def matcher(entry: Entry) -> Test:
     """A test of a finding's columns: True when every key of the entry's match fits.
 
-    Texts are compared without case. A column that is null, empty or not there fits nothing; of a
+    Texts are compared without case. A column that is null, empty or missing never matches; of a
     column that holds a list one value has to fit.
 
     >>> day = datetime(2026, 1, 5, tzinfo=UTC)
@@ -370,7 +370,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
 
     Raises:
         ContentError: when the file has problems already.
-        InputError: when it holds such an entry, or is no list that can be added to.
+        InputError: when it holds such an entry, or is not a list that can be added to.
         StoreError: when it cannot be written; the file stays as it was.
     """
     with appending.locked(lock):
@@ -380,7 +380,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         for one in file.entries:
             if one.id == entry.id:
                 raise InputError(
-                    f"{FILE}: there is such an exception until {format_time(one.end)}:"
+                    f"{FILE}: already has such an exception, until {format_time(one.end)}:"
                     " change its expires there"
                 )
 

@@ -53,7 +53,7 @@ class Hunted:
     """One detection hunted over one interval; `state` is done, failed or no_data.
 
     Of tenants `left_out` nothing is known: what was stored of them stands. Of a series: `points`
-    to store, None where those of before stand; `counts` and, as `counted`, the intervals that
+    to store, None where the stored ones are kept; `counts` and, as `counted`, the intervals that
     they replace with a digest of each; `basis`, what scores followed from.
     """
 

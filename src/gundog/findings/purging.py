@@ -153,7 +153,7 @@ def _forget_lines(path: Path, ids: set[str]) -> None:
 
 
 def compact(path: Path) -> None:
-    """Writes the warehouse anew, so that no removed row is left in a freed part of the file.
+    """Rewrites the warehouse, so that no removed row is left in a freed part of the file.
 
     No connection may have it open.
     """

@@ -25,7 +25,7 @@ def published(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         StoreError: when it is damaged, or another program keeps it open for writing.
     """
     if not path.exists():
-        raise InputError(f"{path} is not there yet: run gundog hunt first")
+        raise InputError(f"{path} does not exist yet: run `gundog hunt` first")
     con = opening.published(path, partial(database.connect, read_only=True))
     try:
         with opening.explained(path):
@@ -72,10 +72,13 @@ def find(con: duckdb.DuckDBPyConnection, prefix: str) -> dict[str, Any]:
     )
     rows = rows or withdrawn(con, prefix)
     if not rows:
-        raise InputError(f"finding {prefix!r}: there is none: see gundog findings --all")
+        raise InputError(f"finding {prefix!r}: no finding has this id: see `gundog findings --all`")
     if len(rows) > 1:
         some = ", ".join(str(row["finding_id"])[: len(prefix) + 4] for row in rows[:4])
-        raise InputError(f"finding {prefix!r}: {len(rows)} begin so ({some} …): give more of it")
+        raise InputError(
+            f"finding {prefix!r} is ambiguous, {len(rows)} ids start with it ({some} …):"
+            " give more characters"
+        )
     return rows[0]
 
 

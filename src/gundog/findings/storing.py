@@ -60,7 +60,7 @@ def _evidence_digest(hit: Hit) -> str:
 def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Changes:
     """Replaces an interval's findings, points and ledger row in one transaction.
 
-    A hunt that failed or had no data leaves the findings of before and says so in the ledger.
+    A hunt that failed or had no data leaves the earlier findings and says so in the ledger.
     """
     changes = Changes()
     with database.transaction(con):
@@ -137,11 +137,24 @@ def _stored(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> dict[str, dict[st
     return {str(row["finding_id"]): row for row in rows}
 
 
-_COMPARED = ("row", "evidence_digest", "interval_start", "interval_end", "detection_hash")
+_COMPARED = ("evidence_digest", "interval_start", "interval_end", "detection_hash")
 
 
 def _same(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    return all(before[name] == new[name] for name in _COMPARED)
+    return all(before[name] == new[name] for name in _COMPARED) and (
+        before["row"] == new["row"] or _facts(before) == _facts(new)
+    )
+
+
+def _facts(finding: Mapping[str, Any]) -> dict[str, Any]:
+    """The row without the sentence that gundog itself writes of a scored series.
+
+    An upgrade may word that sentence differently; all that it says is in other columns too.
+    """
+    row: dict[str, Any] = json.loads(finding["row"])
+    if finding["kind"] == "series" and "series_key" in row:
+        row.pop("reason", None)
+    return row
 
 
 def _belongs_earlier(before: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -135,7 +135,7 @@ def apply(
 ) -> None:
     """Brings `suppressed_by` and `suppressed_count` of every stored finding up to date.
 
-    A detection is judged anew when a row of its findings, its suppression or an exception that
+    A detection is judged again when a row of its findings, its suppression or an exception that
     names it changed since. Findings of detections that do not load stay as they are.
 
     Args:
@@ -250,7 +250,7 @@ def _judge_stored(
 
 
 def _is_total(columns: Mapping[str, Any]) -> bool:
-    """True for a tenant's own series, which has a scale of its own and is no part of the budget."""
+    """True for a tenant's own series: its scale is its own, and it is not part of the budget."""
     key = columns.get("series_key")
     return isinstance(key, str) and is_total(by_values(key))
 

@@ -94,7 +94,7 @@ def append(
 ) -> Entry:
     """Writes down what a person said of a finding; it is on disk when this returns.
 
-    A verdict without a status resolves. A status without a verdict keeps the verdict of before,
+    A verdict without a status resolves. A status without a verdict keeps the earlier verdict,
     unless it opens the finding again.
 
     Args:
@@ -105,12 +105,12 @@ def append(
         now: the present; a line is never older than the one above it.
 
     Raises:
-        InputError: when nothing was said, or the status or verdict is no known one, or the note
+        InputError: when there is nothing to record, the status or verdict is unknown, or the note
             cannot be kept.
         StoreError: when it cannot be written, as on a full disk; the file stays as it was.
     """
     if not (said.status or said.verdict or said.note):
-        raise InputError("nothing was said: give --status, --verdict or --note")
+        raise InputError("nothing to record: give --status, --verdict or --note")
     with appending.locked(path.with_suffix(".lock")):
         entries, _ = read(path)
         mine = [one for one in entries if one.finding_id == finding_id]
@@ -178,9 +178,9 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
                 key = (entry.finding_id, entry.at) if entry else None
                 if entry is None or key is None:
                     if line.strip():
-                        problems.append(f"line {number}: says nothing that can be read: remove it")
+                        problems.append(f"line {number}: cannot be read: remove it")
                 elif key in known:
-                    problems.append(f"line {number}: says line {known[key]} again: remove it")
+                    problems.append(f"line {number}: repeats line {known[key]}: remove it")
                 else:
                     known[key] = number
                     entries.append(entry)

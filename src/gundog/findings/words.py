@@ -68,7 +68,7 @@ def _in_words(value: Any) -> str:
 
 
 def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> None:
-    """Writes the prose of stored findings anew where their detection's words changed.
+    """Writes the prose of stored findings again where their detection's words changed.
 
     Title, severity, tactics and so on follow the detection as it stands; rows are not hunted
     again for that.

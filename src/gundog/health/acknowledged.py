@@ -1,6 +1,6 @@
 """acknowledged.yaml: holes, drifts and rejected files that are known, why, and who says so.
 
-An entry speaks of one source, or staged table, and one span of time. What is wrong there is no
+An entry speaks of one source, or staged table, and one span of time. What is wrong there is not
 longer a problem for `status` and for runs; outside of the span it still is. An entry hides no
 finding and keeps nothing from being hunted: when the files come after all, they are read.
 """
@@ -25,7 +25,7 @@ HOLE, DRIFT, REJECTED = "hole", "drift", "file"
 KINDS = (HOLE, DRIFT, REJECTED)
 _KEYS = frozenset("source tenant from to kind reason owner".split())
 _HEAD = """\
-# What is known to be wrong with the data: it is no problem any more for gundog status and for runs.
+# Known problems with the data: gundog status and runs no longer report them as problems.
 # kind: hole (no files or no events), drift (records that changed) or file (rejected ones). A plain
 # date as to is included. Without tenant it is about every tenant. gundog acknowledge adds entries.
 """
@@ -210,7 +210,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
 
     Raises:
         ContentError: when the file has problems already.
-        InputError: when an entry says so already, or it is no list that can be added to.
+        InputError: when an entry says so already, or it is not a list that can be added to.
         StoreError: when it cannot be written; the file stays as it was.
     """
     with appending.locked(lock):
@@ -219,7 +219,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
             raise ContentError(problems)
         same = covering(known, entry.kind, entry.source, entry.span, entry.tenant)
         if same:
-            raise InputError(f"{FILE}: says so already: {same.shown}")
+            raise InputError(f"{FILE}: already has this entry: {same.shown}")
 
         def holds(path: Path) -> bool:
             found: list[Problem] = []

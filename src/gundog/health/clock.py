@@ -185,7 +185,7 @@ def ahead(source: Source, now: datetime) -> str:
 
 
 def many_ahead(source: Source) -> bool:
-    """True when so many rows lie ahead of the clock that it is no single machine's clock."""
+    """True when so many rows lie ahead of the clock that it is not a single machine's clock."""
     return source.rows_ahead > max(_FEW_AHEAD, _FEW_AHEAD_SHARE * source.rows)
 
 
@@ -215,6 +215,6 @@ def judged_by_clock(
             found.append(fault)
     if plan.starts[-1] > now + HOUR:
         began = format_time(plan.starts[-1])
-        what = f"the newest run began {began}, ahead of the clock, {format_time(now)}: set it right"
+        what = f"the newest run began {began}, ahead of the clock, {format_time(now)}: correct it"
         found.append(Fault(watch.CLOCK, what))
     return found

@@ -48,7 +48,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Counted:
-    """What was counted anew: its rows, and the intervals that it replaces with a digest of each."""
+    """What was counted: its rows, and the intervals that it replaces with a digest of each."""
 
     rows: pa.Table
     spans: Mapping[Interval, str]

@@ -171,7 +171,7 @@ def _usual(counts: np.ndarray, covered: np.ndarray) -> np.ndarray:
 
 
 def _medians(rows: np.ndarray) -> np.ndarray:
-    """Per column the median of what is no NaN; 0 where all is.
+    """Per column the median of what is not NaN; 0 where all is.
 
     >>> _medians(np.array([[1.0, np.nan, 7.0], [4.0, np.nan, np.nan]])).tolist()
     [2.5, 0.0, 7.0]

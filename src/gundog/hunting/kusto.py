@@ -1,7 +1,7 @@
 """Series scored as Kusto scores them: hourly counts to flagged hours to the rows of a join.
 
 A published query draws its series from midnight to midnight, long before its `now`; here `now` is
-the interval's end. What Kusto would not see as missing is no gap here either: an hour without a
+the interval's end. What Kusto would not see as missing is not a gap here either: an hour without a
 row counts 0.
 """
 
@@ -21,8 +21,8 @@ from gundog.findings.model import Hit
 from gundog.hunting import match
 from gundog.hunting.scoring import kql
 
-# Identities hold the score, and a baseline may be cut to whole numbers: the noise of a sum, which
-# differs from machine to machine, must decide neither.
+# Identities hold the score, and a baseline may be cut to whole numbers: rounding errors, which
+# differ from machine to machine, must decide neither.
 _DIGITS = 9
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 class Scored:
     """What hunting a series over one interval gives.
 
-    `points` is None where those of before stand; `basis` is a hash of what scores followed from.
+    `points` is None where the stored ones are kept; `basis` is a hash of what scores followed from.
     """
 
     hits: tuple[Hit, ...]
@@ -55,7 +55,7 @@ def hunt(
     """Counts what was not counted yet, scores the interval's hours, and gathers what is flagged.
 
     An interval that was scored from the very same counts keeps its scores; only what proves its
-    findings is gathered anew.
+    findings is gathered again.
 
     Args:
         con: a connection to the warehouse that sees the staged views.
@@ -71,7 +71,7 @@ def hunt(
     """
     settings = hunt.detection.series
     if settings is None:
-        raise ValueError(f"{hunt.detection.stem} is no series")
+        raise ValueError(f"{hunt.detection.stem} is not a series")
     training = Interval(interval.start - settings.training, interval.end)
     counted = counts.count(con, hunt, interval, training, staged_from)
     if settings.method == "kql":
@@ -143,7 +143,7 @@ def _as_kusto(
     tenants = {series_keys.tenant_of(hunt, key) for key in series.keys} or {None}
     unseen = {name: int((states.of(name) != OBSERVED).sum()) for name in tenants}
     told = {
-        name: f"{many} of {axis.length // HOUR} hours hold no data; Kusto takes them for 0"
+        name: f"{many} of {axis.length // HOUR} hours have no data; Kusto counts them as 0"
         for name, many in unseen.items()
         if many
     }
@@ -221,7 +221,7 @@ def _score_group(
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
     observed, scored = counts.observed(series), interval.length // HOUR
     _forget(observed, series, attacks)
-    # More than one false finding a night per thousand series is no budget anybody can work with.
+    # More than one false finding a night per thousand series is not a budget anybody can work with.
     budget = None
     if pool and settings.alert_budget:
         budget = min(settings.alert_budget, len(series.keys) / 1000)

@@ -201,10 +201,7 @@ def _reason(hunt: Hunt, night: Night, observed: float) -> str:
     who = "the whole tenant" if is_total(night.key) else night.key[-1]
     count = len(night.window_hours or night.hours)
     hours = "hour" if count == 1 else "hours"
-    return (
-        f"{observed:,.0f} {measure} of {who} in {count} {hours}"
-        f" where its history says {night.expected:,.1f}"
-    )
+    return f"{observed:,.0f} {measure} of {who} in {count} {hours}; {night.expected:,.1f} expected"
 
 
 def _evidence_filter(hunt: Hunt, night: Night) -> tuple[str, list[Any]]:

@@ -21,7 +21,7 @@ from gundog.hunting import match, series
 from gundog.warehouse import query
 
 MORE_MEMORY = (
-    "needs more memory than it may use: raise memoryLimit in gundog.yaml, or read fewer rows or"
+    "needs more memory than allowed: raise memoryLimit in gundog.yaml, or read fewer rows or"
     " columns and build smaller values"
 )
 

@@ -20,7 +20,7 @@ from gundog.detections.content import Hunt
 from gundog.detections.stage_sql import Stage
 from gundog.warehouse import quoting
 
-# A tenant that sent nothing for longer has left; its absence is no news.
+# A tenant that sent nothing for longer has left; its absence is not news.
 _RECENT = timedelta(days=28)
 
 # The tenant that the path of a row of `source_files as f` names; null when it names none.
@@ -126,7 +126,7 @@ def _rows_of(part: Part) -> str:
 def started(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> dict[str, datetime]:
     """By tenant, the time from which all of these staged tables hold what the lake holds of it.
 
-    The oldest file that holds a row of the tenant begins it: an empty file is no history.
+    The oldest file that holds a row of the tenant begins it: an empty file is not history.
     """
     latest = dict[str, datetime]()
     for stage in stages:

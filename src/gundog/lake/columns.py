@@ -39,7 +39,7 @@ def footer(file: Any) -> Any:
         file: what pyarrow opens: a path, a file or a buffer.
 
     Raises:
-        pa.ArrowException: when its footer is none, or names a column in bytes that are no UTF-8.
+        pa.ArrowException: when its footer is none, or names a column in bytes that are not UTF-8.
     """
     try:
         opened = pq.ParquetFile(file)

@@ -25,7 +25,7 @@ SPARSE_BYTES = 2 * 1024 * 1024
 
 
 class FileChangedError(StoreError):
-    """A file is gone or another version than the one listed; the next run lists it anew."""
+    """A file is gone or another version than the one listed; the next run lists it again."""
 
 
 @contextmanager
@@ -49,7 +49,7 @@ def local_copy(
     Raises:
         FileChangedError: when the file is gone, or changed since it was listed.
         StoreError: when the store does not give it.
-        pa.ArrowException: when it is no parquet file; only with `columns`.
+        pa.ArrowException: when it is not a parquet file; only with `columns`.
     """
     path = paths[file.lake_path]
     location = file.location or file.path
@@ -96,7 +96,9 @@ def check_unchanged(file: FileVersion, paths: Sequence[LakePath]) -> None:
 
 
 def _gone(file: FileVersion) -> FileChangedError:
-    return FileChangedError(f"{file.path}: is gone since it was listed: the next run lists it anew")
+    return FileChangedError(
+        f"{file.path}: was removed after it was listed: the next run lists it again"
+    )
 
 
 def _changed(file: FileVersion) -> FileChangedError:

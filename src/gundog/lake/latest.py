@@ -53,7 +53,7 @@ def newest_files(
     that does not answer. On a Google store, which lists no folders, it looks at every file.
 
     Raises:
-        StoreError: when a store cannot be listed. A folder that is not there holds no files.
+        StoreError: when a store cannot be listed. A folder that does not exist holds no files.
     """
     files_by_place: dict[tuple[str, str | None, str], FileVersion] = {}
     has_all = True

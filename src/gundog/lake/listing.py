@@ -54,7 +54,7 @@ def list_files(
         environ: where stores' endpoints and credentials come from.
 
     Raises:
-        StoreError: when a store cannot be listed. A folder that is not there holds no files.
+        StoreError: when a store cannot be listed. A folder that does not exist holds no files.
     """
     files_by_place: dict[tuple[str, str | None, str], FileVersion] = {}
     for index, path in enumerate(paths):

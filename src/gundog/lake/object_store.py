@@ -94,7 +94,7 @@ def _s3(
         secret_key=secret_key,
         session_token=session_token,
         anonymous=anonymous,
-        # A server of one's own ignores the region, but without one the client asks the network.
+        # A private server ignores the region, but without one the client asks the network.
         region=region or ("us-east-1" if endpoint else None),
         scheme=scheme,
         endpoint_override=host,
@@ -121,7 +121,7 @@ def _azure(authority: str, endpoint: str | None, anonymous: bool, key: str | Non
     try:
         base64.b64decode(key or "", validate=True)
     except ValueError as error:  # Azure's own client would end the process
-        raise ValueError("the account key is no Base64 text") from error
+        raise ValueError("the account key is not Base64 text") from error
     if anonymous:
         # Only the URI form knows anonymous access.
         query = {"credential_kind": "anonymous"}

@@ -36,7 +36,7 @@ def copy(remote: Any, target: Path, columns: Collection[str]) -> None:
         columns: names of top-level columns in lower case; others are left out.
 
     Raises:
-        pa.ArrowException: when it is no parquet file.
+        pa.ArrowException: when it is not a parquet file.
         OSError: when a part of it cannot be read.
     """
     size = remote.size()

@@ -64,7 +64,7 @@ def template_problems(template: str) -> Iterator[str]:
     """What keeps a lake path from being listed."""
     scheme, authority, path = split_uri(template)
     if scheme and scheme not in SCHEMES:
-        yield f"begins with what {unknown(scheme, SCHEMES, 'scheme', secret=True)}"
+        yield f"begins with an {unknown(scheme, SCHEMES, 'scheme', secret=True)}"
     elif scheme:
         yield from _authority_problems(scheme, authority)
     if not path.strip("/") or path.endswith("/"):
@@ -95,7 +95,7 @@ def _field_problems(path: str) -> Iterator[str]:
     for name in sorted(set(fields)):
         if name not in [*TIME_FIELDS, "%"]:
             yield (
-                f"holds %{name}, which is no known field: use %Y %y %m %d %j %H %M,"
+                f"holds %{name}, an unknown field: use %Y %y %m %d %j %H %M,"
                 " and %% for a percent sign"
             )
     year = {"Y", "y"} & set(fields)

@@ -33,7 +33,7 @@ _HINTS = (
     (r"InvalidToken|Base64", "correct the credentials in the environment"),
     (r"\b404\b|valid account name", "correct the path in gundog.yaml"),
     (r"NETWORK_CONNECTION|timed? ?out|connect|resolve", "check endpoint: and the network"),
-    (r"SLOW_DOWN|\b50[0-9]\b", "the store is busy or ill: try again later"),
+    (r"SLOW_DOWN|\b50[0-9]\b", "the store is busy or failing: try again later"),
 )
 
 

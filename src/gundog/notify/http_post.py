@@ -41,7 +41,7 @@ class Answer:
 def within(timeout_s: float, work: Callable[[], Answer]) -> Answer:
     """What the work answers in at most `timeout_s`, names, connecting and slow answers included."""
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
-    # A socket's own timeout starts anew with every byte and does not cover the name's look-up.
+    # A socket's own timeout starts again with every byte and does not cover the name's look-up.
     threading.Thread(target=lambda: answers.put(work()), daemon=True).start()
     try:
         return answers.get(timeout=timeout_s + 1)

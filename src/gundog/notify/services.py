@@ -58,7 +58,7 @@ def deliver(url: str, body: str, key: UUID, at: datetime, timeout_s: float) -> A
         return http_post.within(timeout_s, lambda: _by_apprise(url, json.loads(body)))
     hook = _hook(url)
     if hook is None:
-        return Answer("is of no kind that can be called", reached=False)
+        return Answer("is not a kind of address that gundog can send to", reached=False)
     headers = {"Content-Type": "application/json", "Idempotency-Key": str(key), **hook.headers}
     payload = hook.payload(json.loads(body))
     sent = body if payload is None else for_json(payload)
@@ -69,7 +69,7 @@ def beat(url: str, timeout_s: float) -> Answer:
     """Calls an address with a GET."""
     hook = _hook(url)
     if hook is None:
-        return Answer("is of no kind that can be called", reached=False)
+        return Answer("is not a kind of address that gundog can send to", reached=False)
     return http_post.call(hook.url, None, hook.headers, timeout_s)
 
 
@@ -78,19 +78,19 @@ def url_problem(url: str) -> str | None:
     kind = _kind(url)
     if kind == "mail":
         return None if mail.parse(url) else (
-            "is no mail address: write mailtos://USER:PASSWORD@HOST?from=A@B&to=C@D"
+            "is not a mail address: write mailtos://USER:PASSWORD@HOST?from=A@B&to=C@D"
         )  # fmt: skip
     if kind == "apprise":
         return _apprise_problem(url)
     if _hook(url):
         return None
     return {
-        "slack": "is no Slack webhook: write slack://A/B/C as its address ends, or slack://HOST/…",
-        "msteams": "is no Teams webhook: write msteams:// and the workflow's address after https://",
-        "splunk": "is no Splunk collector: write splunk://TOKEN@HOST:8088",
+        "slack": "is not a Slack webhook: write slack://A/B/C as its address ends, or slack://HOST/…",
+        "msteams": "is not a Teams webhook: write msteams:// and the workflow's address after https://",
+        "splunk": "is not a Splunk collector: write splunk://TOKEN@HOST:8088",
     }.get(
         kind,
-        "is no address of a channel: write https://HOST/…, slack://, msteams://, splunk://,"
+        "is not a channel URL: write https://HOST/…, slack://, msteams://, splunk://,"
         " mailtos:// or another of Apprise's",
     )
 
@@ -142,7 +142,7 @@ def place(url: str) -> str:
 
 
 def _kind(url: str) -> str:
-    """json, slack, msteams, splunk, mail, apprise, or '' for what is no address."""
+    """json, slack, msteams, splunk, mail, apprise, or '' for what is not a URL."""
     try:
         scheme = urlsplit(url).scheme
     except ValueError:
@@ -338,7 +338,11 @@ def _apprise_problem(url: str) -> str | None:
     apprise = _apprise()
     if apprise is None:
         return "is of a kind that needs Apprise: pip install apprise"
-    return None if _target(apprise, url) else "is no address that Apprise knows: see its list"
+    return (
+        None
+        if _target(apprise, url)
+        else "is not a URL that Apprise knows: see its list of services"
+    )
 
 
 def _by_apprise(url: str, body: _Body) -> Answer:
@@ -346,7 +350,7 @@ def _by_apprise(url: str, body: _Body) -> Answer:
     try:
         target = _target(apprise, url) if apprise else None
         if target is None:
-            return Answer("is of no kind that can be called", reached=False)
+            return Answer("is not a kind of address that gundog can send to", reached=False)
         kind = apprise.NotifyFormat.TEXT
         arrived = target.notify(title=body["title"], body=body["text"], body_format=kind)
     except Exception as error:  # whatever one of its many services may raise

@@ -19,8 +19,8 @@ from gundog.detections.content import Content
 # How long one file and the SQL that it names may take, at first and where many hang.
 _SECONDS, _LEAST_SECONDS = 10.0, 2.0
 _TOO_LONG = (
-    "takes too long to be read: its SQL computes something large of constants alone, or multiplies"
-    " tables; make it smaller"
+    "takes too long to load: its SQL computes something large from constants, or multiplies"
+    " tables: make it smaller"
 )
 
 

@@ -111,7 +111,7 @@ examples:
 
 _SERIES_YAML = """\
 series: {{measure: items, by: [tenant, app_id], training: 28d, method: forecast, threshold: 4}}
-title: "{{app_id}} read {{observed}} items where {{expected}} were expected"
+title: "{{app_id}} read {{observed}} items; {{expected}} expected"
 
 examples:
   - name: a burst on the last day fires, for the application and for the tenant
@@ -166,7 +166,7 @@ def new(project: Path, kind: str, name: str) -> list[Path]:
     """Writes a detection's YAML and SQL with two examples that pass; returns their paths.
 
     Raises:
-        InputError: when the name is no file stem or a file of that name is there already.
+        InputError: when the name is not a file stem or a file of that name is there already.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise InputError(f"{name!r}: write lower case letters, digits and _, such as pst_copied")
@@ -194,7 +194,7 @@ def _write(root: Path, files: dict[str, str]) -> list[Path]:
     paths = {root / name: text for name, text in files.items()}
     for path in paths:
         if path.exists():
-            raise InputError(f"{path}: is there already: choose another name or remove it")
+            raise InputError(f"{path}: already exists: choose another name or remove it")
     for path, text in paths.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -39,7 +39,9 @@ _BYTES_PER_THREAD = 500_000_000
 HUNT_LIMIT = timedelta(minutes=10)
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT])(i?)B", re.IGNORECASE)
 _DIGITS = 12
-_NO_QUESTION_MARK = "DuckDB keeps its log elsewhere where a path holds a ?: choose another name"
+_NO_QUESTION_MARK = (
+    "DuckDB keeps its log in another place when a path contains a ?: choose another name"
+)
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,7 @@ def _content(fields: Fields, root: Path) -> tuple[str, ...]:
         fields.problem("content", "is empty: write [builtin, .]")
     for place, folder in enumerate(folders):
         if folder != "builtin" and not text_files.is_folder(root / folder):
-            fields.problem(f"content.{place}", f"is no folder in {root}: make it, or remove it")
+            fields.problem(f"content.{place}", f"is not a folder in {root}: make it, or remove it")
     return folders
 
 
@@ -212,7 +214,7 @@ def _lake(fields: Fields) -> dict[str, tuple[LakePath, ...]]:
     sources = fields.mapping("lake")
     for source in sources:
         if not re.fullmatch(r"[A-Za-z_]\w*", str(source)):
-            fields.problem(f"lake.{source}", "is no table name: use letters, digits and _")
+            fields.problem(f"lake.{source}", "is not a table name: use letters, digits and _")
     return {str(source): tuple(_lake_paths(fields, source)) for source in sources}
 
 
@@ -296,12 +298,12 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             tenants=inner.texts("tenants"),
         )
         if channel.name and channel.name in [channel.name for channel in channels]:
-            inner.problem("name", "stands twice: name each channel once")
+            inner.problem("name", "is used twice: give each channel its own name")
         channels.append(channel)
     if channels and all(channel.tenants for channel in channels):
         fields.problem(
             "notify",
-            "names tenants for every channel, so that nobody would hear of gundog's own problems:"
+            "gives tenants to every channel, so nobody would receive gundog's own problems:"
             " add a channel without tenants",
         )
     return tuple(channels)
@@ -312,7 +314,7 @@ def _channel_url(fields: Fields) -> str:
     value = fields.data.get("url")
     if isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]*:.", value.strip(), re.IGNORECASE):
         return value.strip()
-    fields.problem("url", "is no address: write a URL such as https://… or mailto://…")
+    fields.problem("url", "is not a URL: write one such as https://… or mailto://…")
     return ""
 
 
@@ -323,14 +325,14 @@ def _url(fields: Fields, key: str) -> str | None:
         return None
     if isinstance(value, str) and re.match(r"https?://[^/]", value.strip(), re.IGNORECASE):
         return value.strip()
-    fields.problem(key, "is no address: write a URL that starts with https:// or http://")
+    fields.problem(key, "is not a URL: write one that starts with https:// or http://")
     return None
 
 
 def _workers(fields: Fields) -> str | None:
     address = fields.text("workers", "") or None
     if address and not re.fullmatch(r"[a-z]+://\S+", address):
-        fields.problem("workers", "is no address: write a scheduler's, tcp://HOST:8786")
+        fields.problem("workers", "is not a scheduler's address: write one such as tcp://HOST:8786")
     return address
 
 
@@ -349,7 +351,7 @@ def _size(fields: Fields, key: str, default: str) -> int:
     text = fields.text(key, default) or default
     match = _SIZE.fullmatch(text)
     if not match:
-        fields.problem(key, "is no size: write one such as 4GB or 800MB")
+        fields.problem(key, "is not a size: write one such as 4GB or 800MB")
         return _BYTES_PER_THREAD
     base = 1024 if match[3] else 1000
     if len(match[1]) > _DIGITS:

@@ -60,8 +60,8 @@ def expand(
 
 def variable_problem(text: str, name: str) -> str:
     if not text.endswith("}") or not _NAME.fullmatch(name):
-        return "holds a ${ that names no variable: write ${NAME} for one of the environment"
-    return f"names ${{{name}}}, which the environment does not have: set it or remove the key"
+        return "contains ${ without a name: write ${NAME} with the name of an environment variable"
+    return f"needs ${{{name}}}, which is not set: set it in the environment or remove the key"
 
 
 def masked(problem: Problem, used: Mapping[str, str]) -> Problem:

@@ -84,7 +84,7 @@ class Outcome:
     problems: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     health: list[Health] = field(default_factory=list)
-    # What is known to be wrong with the data, and is no trouble.
+    # Known problems with the data, which are no longer reported.
     acknowledged: tuple[Entry, ...] = ()
     stage_seconds: float = 0.0
     stopped: bool = False
@@ -154,7 +154,7 @@ class Course:
     files: dict[str, list[FileVersion]] = field(default_factory=dict)
     waiting: dict[str, list[Task]] = field(default_factory=dict)
     unlisted: dict[str, str] = field(default_factory=dict)
-    # What only the SQL of before has read, and the lake has no more.
+    # What only an earlier SQL has read, and the lake has no more.
     lost: tuple[Lost, ...] = ()
     began: float = field(default_factory=time.perf_counter)
     attempted: set[tuple[str, Interval]] = field(default_factory=set)

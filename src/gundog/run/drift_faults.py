@@ -46,9 +46,9 @@ def sentence(one: Drift) -> str:
     """What happened, and what to do; the days stand behind it.
 
     >>> sentence(Drift("lacking", "Events", "mail", "mailbox", "", 1, 1, 1, 90, 100, 0.012))
-    '90 of 100 rows have no mailbox, usually 1% (mend the exporter or sql/stage/mail.sql)'
+    '90 of 100 rows have no mailbox, usually 1% (fix the exporter or sql/stage/mail.sql)'
     """
-    cure = f"(mend the exporter or sql/stage/{one.stage}.sql)"
+    cure = f"(fix the exporter or sql/stage/{one.stage}.sql)"
     of, usual = f"{one.bad:,} of {one.seen:,} rows", f"usually {_percent(one.usual)}"
     match one.kind:
         case drift.REJECTED:
@@ -60,7 +60,7 @@ def sentence(one: Drift) -> str:
             return f"no rows, usually {one.usual:,.0f} a day, {others} {cure}"
         case _:
             others = "while other tenants have some"
-            return f"no rows, usually {one.usual:,.0f} a day, {others} (mend the exporter)"
+            return f"no rows, usually {one.usual:,.0f} a day, {others} (fix the exporter)"
 
 
 def _percent(share: float) -> str:

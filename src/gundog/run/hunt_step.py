@@ -28,10 +28,10 @@ from gundog.warehouse import database
 
 _LATE_TWICE = 2
 _CLOSING_S = 60.0
-_TOO_LONG = "took longer than it may ({limit}): read fewer rows, or raise huntLimit in gundog.yaml"
+_TOO_LONG = "took longer than allowed ({limit}): read fewer rows, or raise huntLimit in gundog.yaml"
 _LEFT_OUT = (
-    "left out of this run, for it reached huntLimit in two intervals running: intervals that it"
-    " did not come to are hunted when they are next asked for"
+    "left out of this run: it reached huntLimit in two intervals in a row; the intervals that it"
+    " did not reach are hunted the next time they are asked for"
 )
 
 
@@ -45,7 +45,7 @@ def hunt_days(held: database.Held, state: Course, wanted: Mapping[str, Sequence[
         if state.stop():
             state.outcome.stopped = True
             state.outcome.notes.append(
-                f"stopped before {day:%Y-%m-%d}: run the same command again to go on"
+                f"stopped before {day:%Y-%m-%d}: run the same command again to continue"
             )
             break
         staged = stage_step.stage_day(held.con(), state, days[turn:], ahead=turn == 0)

@@ -47,5 +47,5 @@ def check_range(state: Course) -> None:
     if not within:
         return
     if within.start >= state.clock.now:
-        raise InputError(f"{within} has not happened yet: give days that are over")
+        raise InputError(f"{within} is in the future: give past days")
     state.say(f"{state.request.command} {within}")

@@ -115,7 +115,7 @@ def run(
 
 @contextmanager
 def _held(project: Project, wait: timedelta, now: datetime) -> Iterator[None]:
-    """The project's own files for one run; what a first run that failed left is no warehouse."""
+    """The project's own files for one run; what a first run that failed left is not a warehouse."""
     options = project.settings
     places.check_files((options.findings, opening.log_of(options.findings)))
     places.check_folder(options.warehouse.with_suffix(".tmp"))
@@ -204,7 +204,7 @@ def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
             con, state.project.content, options.retention, options.late_arrival, state.clock.now
         )
     gaps = coverage_gaps(con, state.project.content.hunts, state.clock)
-    if state.judged.doubt:  # the time up to a clock that is ahead is no gap
+    if state.judged.doubt:  # the time up to a clock that is ahead is not a gap
         gaps = [one for one in gaps if one["interval_start"] < state.judged.seen]
     run_rows.close(con, state)
     state.step("publish", partial(_publish, con, state, gaps))

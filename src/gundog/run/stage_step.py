@@ -67,7 +67,7 @@ def announce(
     much = f"{count(len(tasks), 'file')}, {size / 1e9:,.1f} GB"
     if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
         con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
-        raise InputError(f"this would read {much}: say --yes to begin, or --plan to see more")
+        raise InputError(f"this would read {much}: add --yes to start, or --plan to see more")
     if size > ANNOUNCED_BYTES:
         state.say(f"to stage in all: {much}, {estimate.known(con).words(size, {})}")
 

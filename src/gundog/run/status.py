@@ -85,7 +85,7 @@ def acknowledging(about: Known, entry: Entry) -> Known:
 
 def never(about: Known, now: datetime) -> State:
     """The state of a project that has no findings.duckdb yet."""
-    first = Fault(watch.NEVER, "nothing was hunted yet: run gundog hunt")
+    first = Fault(watch.NEVER, "nothing has been hunted yet: run `gundog hunt`")
     return State(
         now,
         troubles=watch.together([first, *about.faults]),

@@ -22,7 +22,7 @@ _SOME_ROWS = 10
 _SOME_SHARE = 0.01
 # Two machines' clocks differ by seconds; later than this no run can have begun.
 _SKEW = timedelta(hours=1)
-_CURE = "set the clock right, or, if it is right, run once with --trust-clock"
+_CURE = "correct the clock, or, if it is correct, run once with --trust-clock"
 # When rows were written, as far as something is counted from it.
 _WRITTEN = (
     ("findings", "created_at"),

@@ -1,7 +1,7 @@
 """What changed stage SQL and changed detections cost: told before anything is read.
 
-A changed SQL has its files read again. Of those that left the lake since, the rows that the SQL of
-before staged are kept, and what hunts cannot see of them is named.
+When stage SQL changes, its files are read again. Rows of files that have left the lake since are
+kept as the earlier SQL staged them, and what hunts cannot see of them is named.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gundog.staging.reading import Task
 
 @dataclass(frozen=True)
 class Lost:
-    """A file that only the SQL of before has read and that the lake lists no more.
+    """A file that only an earlier SQL has read and that the lake lists no more.
 
     `rows` is how many staged rows it brought then; `span` from its first to after its last.
     """
@@ -83,7 +83,7 @@ def told(gone: Sequence[Lost]) -> str:
     return (
         f"{sources}: {sum(one.rows for one in gone):,} rows of"
         f" {_files(len({one.file_id for one in gone}))} are not seen:"
-        " they were read by the SQL of before and left the lake"
+        " they were read by an earlier SQL and left the lake"
     )
 
 
@@ -161,7 +161,7 @@ def _hunting(con: duckdb.DuckDBPyConnection, hunt: Hunt, wanted: Sequence[Interv
     again, stem = set(wanted), hunt.detection.stem
     others = [one for one in (Interval(start, end) for start, end, _ in rows) if one not in again]
     whole = hull(others)
-    said = f"{stem} changed: {_many(len(again), 'interval')} hunted as it is now"
+    said = f"{stem} changed: {_many(len(again), 'interval')} hunted with the new version"
     if not whole:
         return [said]
     much = estimate.known(con).words(0, {hunt.detection.id: len(others)})
@@ -169,7 +169,7 @@ def _hunting(con: duckdb.DuckDBPyConnection, hunt: Hunt, wanted: Sequence[Interv
     command = (
         f"gundog backfill --from {whole.start:%Y-%m-%d} --to {last:%Y-%m-%d} --detection {stem}"
     )
-    before = f"{_many(len(others), 'interval')} of before"
+    before = _many(len(others), "earlier interval")
     return [f"{said}; what was found in {before} stays: {command} hunts again, {much}"]
 
 

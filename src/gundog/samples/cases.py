@@ -95,7 +95,7 @@ CASES = (
     _pair("pwsh", "exch12", 26, "medium", "PowerShell 7 runs the commands, as pwsh.exe."),
     _pair(
         "renamed_shell", "exch13", 31, "high",
-        "powershell.exe was copied to svchost32.exe; its version resource still tells.",
+        "powershell.exe was copied to svchost32.exe; its version resource still shows what it is.",
     ),
     _pair(
         "get_help", "exch14", 28, "silent",
@@ -179,7 +179,7 @@ CASES = (
     ),
     _mail(
         "malformed_json", "max", 26, False,
-        "Five records of max's are damaged: four are no JSON and are kept as rejected, one was "
+        "Five records of max's are damaged: four are not JSON and are kept as rejected, one was "
         "flattened by a script and still counts.",
     ),
     _mail(

@@ -31,7 +31,7 @@ def write(out: Path) -> None:
     """Writes the samples below `out`, over what an earlier writing left there.
 
     Args:
-        out: the folder; made when it is not there.
+        out: the folder; made when it does not exist.
 
     The bytes depend on nothing but this package's version and pyarrow's.
     """

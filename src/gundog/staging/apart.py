@@ -14,7 +14,7 @@ BATCH_BYTES = 256 * 2**20
 # A shorter limit than this is for hunts alone.
 LEAST = timedelta(minutes=1)
 _TOO_LONG = (
-    "took longer than it may ({limit}): correct the stage's SQL, or raise huntLimit in gundog.yaml"
+    "took longer than allowed ({limit}): correct the stage's SQL, or raise huntLimit in gundog.yaml"
 )
 
 

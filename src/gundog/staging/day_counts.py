@@ -80,7 +80,7 @@ def _day_of(column: str) -> str:
 
 
 def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[Stage]) -> None:
-    """Counts staged rows anew where a stage's `Keys:` are others than those that were counted.
+    """Counts staged rows again where a stage's `Keys:` are others than those that were counted.
 
     The lake is not read again. Files whose rows are gone stay as they are, and are unknown.
 

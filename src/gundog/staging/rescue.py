@@ -20,10 +20,10 @@ from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, R
 from gundog.warehouse import quoting
 
 Near = tuple[Task, Path]
-_MORE = "give more memoryLimit in gundog.yaml or free disk space, and run again"
+_MORE = "raise memoryLimit in gundog.yaml or free disk space, and run again"
 EVERY_ROW = "every row"  # no stage of a content folder has this name
 _LEFT_OUT = (
-    "left out of this run, for files that it could not read took twice the huntLimit ({why}):"
+    "left out of this run: files that it could not read took twice the huntLimit ({why});"
     " its files and hunts are tried again by the next run"
 )
 

@@ -303,7 +303,7 @@ def _changed(tasks: Iterable[Task], place: _Place) -> Iterator[tuple[int, str]]:
 def _without_timeless(read: Read) -> Iterator[Read]:
     """What was read without the files that have rows but not one usable time; those rejected."""
     counts = staged_rows.count(read.hours)
-    what = "not one row has a usable Timestamp: correct the column or name its alias under lake"
+    what = "no row has a usable Timestamp: correct the column or name its alias under lake"
     yield from _without(read, {key: what for key, one in counts.items() if one.first is None})
 
 

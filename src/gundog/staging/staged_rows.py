@@ -109,7 +109,7 @@ def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> No
 
 
 def _mark_copies(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
-    """Marks copies anew in the hours of the temp table `touched`."""
+    """Marks copies again in the hours of the temp table `touched`."""
     hours = con.execute(
         """select hour, sum(rows)::bigint from stage_hours
            where stage = ? and hour in (select hour from touched) group by hour order by hour""",

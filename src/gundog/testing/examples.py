@@ -38,7 +38,7 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
     except (GundogError, duckdb.Error) as error:
         return [str(error)]
     except OverflowError:
-        return ["a time of its events is at an end of the calendar: write one that people know"]
+        return ["a time of its events is at an end of the calendar: write an ordinary time"]
     return compare(hunt, example, hits)
 
 
@@ -56,8 +56,8 @@ def compare(hunt: Hunt, example: Example, hits: Sequence[Hit]) -> list[str]:
                 f"no finding has {plain_values.canonical(wanted)}{_nearest(wanted, left)}"
             )
     if len(shown) != len(example.findings):
-        problems.append(f"{count(len(example.findings), 'finding')} promised, {len(shown)} came")
-        problems += [f"not promised: {plain_values.canonical(_brief(finding))}" for finding in left]
+        problems.append(f"{count(len(example.findings), 'finding')} expected, {len(shown)} found")
+        problems += [f"not expected: {plain_values.canonical(_brief(finding))}" for finding in left]
     return problems
 
 

@@ -3,7 +3,7 @@
 What must come of a mutation follows from the laws that hold for every detection and from what
 its YAML says of itself, never from its name:
 
-- Delivery is no matter: order, repetition and the file of a row change nothing.
+- Delivery does not matter: order, repetition and the file of a row change nothing.
 - Time has no favourites: an example moved by whole intervals finds the same, moved. Of a match
   that is not bound to its interval, it finds the same wherever an edge of an hour, a day or an
   interval falls, and hunted in two parts as hunted in one.
@@ -83,7 +83,7 @@ def is_bound(detection: Detection) -> bool:
 
 
 def _delivered(trial: Trial) -> Iterator[Verdict]:
-    """Order, repetition and file of a row are no matter: same ids, same rows."""
+    """Order, repetition and file of a row do not matter: same ids, same rows."""
     expected = _as_stored(bench.found(trial, trial.rows))
     back = {name: list(reversed(mine)) for name, mine in trial.rows.items()}
     twice = {name: [*mine, *mine] for name, mine in trial.rows.items()}
@@ -267,7 +267,7 @@ def _durations(detection: Detection) -> list[tuple[str, timedelta]]:
 def _before(
     trial: Trial, hit: Hit, events: Mapping[str, str], start: datetime
 ) -> tuple[Rows, Rows]:
-    """The rows before a finding that are no evidence of it, and all others."""
+    """The rows before a finding that are not evidence of it, and all others."""
     evidence = {events.get(str(event.event_id)) for event in hit.events}
     before, rest = dict[str, list[Any]](), dict[str, list[Any]]()
     for name, mine in trial.rows.items():

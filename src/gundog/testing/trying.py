@@ -20,7 +20,7 @@ EXAMPLE = timedelta(minutes=1)
 _TOO_LONG = "takes longer than {limit}: read fewer rows, or build smaller values"
 _NOT_TRIED = "is not tried, for two of this detection took longer than {limit}"
 _LATE_TWICE = 2
-_TOO_LARGE = "needs more memory than it may use: build smaller values"
+_TOO_LARGE = "needs more memory than allowed: build smaller values"
 
 
 class Trials:

@@ -80,7 +80,7 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     """The warehouse opened for writing, its tables made where they are not.
 
     Raises:
-        StoreError: when the file is no warehouse or cannot be written.
+        StoreError: when the file is not a warehouse or cannot be written.
     """
     places.folder(path.parent)
     is_new = not path.exists()
@@ -130,7 +130,9 @@ def _unopened(path: Path, error: duckdb.Error) -> StoreError:
     what = sql.message(error)
     if "replaying WAL file" in str(error):
         log = opening.log_of(path)
-        what += f": where {log.name} is of another {path.name}, as after a backup, move it away"
+        what += (
+            f": where {log.name} belongs to another {path.name}, as after a backup, move it away"
+        )
         return StoreError(f"{path}: cannot be opened: {what}")
     if opening.damage(error):
         return StoreError(f"{path}: cannot be opened: {what}: {opening.CURE}")
@@ -161,7 +163,7 @@ class Held:
         """The connection.
 
         Raises:
-            StoreError: when the file is no warehouse or cannot be written.
+            StoreError: when the file is not a warehouse or cannot be written.
         """
         if self._con is None:
             self._con = self._stack.enter_context(self._open())
@@ -188,7 +190,7 @@ def _lacking(error: duckdb.Error) -> str:
     """What the machine had too little of, and what to do; empty when the error is another."""
     text = str(error).strip().splitlines()[0]
     if isinstance(error, duckdb.OutOfMemoryException) or "max_temp_directory_size" in text:
-        return f"memory ran out ({text}): give more memoryLimit in gundog.yaml"
+        return f"memory ran out ({text}): raise memoryLimit in gundog.yaml"
     if is_full(error) or isinstance(error, duckdb.IOException):
         return f"cannot be written ({text}): free disk space"
     return ""

@@ -18,8 +18,8 @@ _DAMAGE = (
 )  # fmt: skip
 # Of the warehouse; what the lake still holds comes back.
 CURE = (
-    "restore it from a backup, or move it away with its .wal and run again to stage anew"
-    " (gundog backfill brings older days back)"
+    "restore it from a backup, or move it away with its .wal and run again to stage everything"
+    " again (gundog backfill brings older days back)"
 )
 _HOLDER = re.compile(r"lock is held in (\S+) \(PID (\d+)\)")
 
@@ -93,7 +93,7 @@ def explained(path: Path) -> Iterator[None]:
     except (duckdb.CatalogException, duckdb.BinderException) as error:
         raise StoreError(
             f"{path}: another program or another gundog wrote it ({statement.message(error)}):"
-            " run gundog hunt, which writes it anew"
+            " run gundog hunt, which writes it again"
         ) from error
     except duckdb.Error as error:
         if not damage(error):
@@ -115,7 +115,7 @@ def told(path: Path, error: Exception) -> StoreError:
             " (docs/operations.md)"
         )
     elif said := damage(error):
-        what = f"is damaged ({said}): run gundog hunt, which writes it anew"
+        what = f"is damaged ({said}): run gundog hunt, which writes it again"
     else:
         what = f"cannot be opened ({statement.message(error)}): run gundog hunt"
     return StoreError(f"{path}: {what}")

@@ -49,7 +49,7 @@ def sandbox(
         timeout_s: seconds a statement may take; None for no limit.
 
     Raises:
-        QueryError: when the file is not there, or open elsewhere.
+        QueryError: when the file does not exist, or is open elsewhere.
     """
     # DuckDB lets SQL read and write in its temp directory, whatever else is locked: so each
     # sandbox gets one of its own, which holds nothing and goes when the sandbox closes.
@@ -92,7 +92,7 @@ def _locked(
         # Connections of one process to one file share their settings, locked ones too.
         cure = opening.CURE if opening.damage(error) else "close what else has it open"
         raise QueryError(
-            f"{path} cannot be opened to read only: {statement.message(error)}: {cure}"
+            f"{path} cannot be opened read-only: {statement.message(error)}: {cure}"
         ) from error
     try:
         yield con
@@ -169,11 +169,11 @@ def _failure(error: Exception) -> QueryError:
     if kind == "Out of Memory Error":
         text = text.partition(" Database is launched")[0]
         return QueryError(
-            f"needs more memory than it may use ({text}): raise memoryLimit in gundog.yaml, "
+            f"needs more memory than allowed ({text}): raise memoryLimit in gundog.yaml, "
             "or read fewer rows or columns"
         )
     if kind == "INTERRUPT Error":
-        return QueryError("took longer than it may: read fewer rows, or raise the time limit")
+        return QueryError("took longer than allowed: read fewer rows, or raise the time limit")
     if kind in ("Binder Error", "Catalog Error"):
         return QueryError(f"{text}: correct the name or type in the SQL")
     return QueryError(f"failed: {text}")

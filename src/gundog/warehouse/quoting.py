@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# Longer ones are no names that people read.
+# Longer ones are not names that people read.
 LONGEST = 128
 
 

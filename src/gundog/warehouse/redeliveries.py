@@ -98,7 +98,7 @@ def _repeated(hashes: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 def _settle(
     con: duckdb.DuckDBPyConnection, table: str, span: Interval, hashes: npt.NDArray[np.uint64]
 ) -> None:
-    """Marks anew all rows of events that were marked, or whose hash is one of these."""
+    """Marks again all rows of events that were marked, or whose hash is one of these."""
     con.register("hashes", pa.table({"event": pa.array(hashes, pa.uint64())}))
     try:
         con.execute(

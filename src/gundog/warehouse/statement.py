@@ -75,7 +75,7 @@ def statements(sql: str) -> list[duckdb.Statement]:
     """The statements in a text, parsed.
 
     Raises:
-        QueryError: when it is no UTF-8 text, or does not parse.
+        QueryError: when it is not UTF-8 text, or does not parse.
     """
     try:
         sql.encode()
@@ -238,7 +238,7 @@ def check_statement(sql: str, tables: Collection[str] | None, where: str) -> lis
 
     Args:
         sql: the text of one SQL file.
-        tables: the tables that it may read; None for any that is no file and no system table.
+        tables: the tables that it may read; None for any that is neither a file nor a system table.
         where: the file, as people know it.
 
     Returns:
@@ -283,7 +283,7 @@ def _table_problems(seen: Seen, tables: Collection[str] | None) -> Iterator[str]
             yield f"reads the file {'.'.join(path)!r}: read tables only, so remove it"
         elif tables is None:
             if is_system(path):
-                yield f"reads {name}, which tells about the database: remove it"
+                yield f"reads {name}, which describes the database: remove it"
         elif len(path) > 1 or name not in tables:
             yield f"reads {name}, which is not one of its tables: {_nearest(name, tables)}"
     for name in sorted(seen.table_functions - functions.TABLE_FUNCTIONS):

@@ -105,7 +105,7 @@ FINDINGS = schema.table(
     run_id UUID: the run that stored this version of it
     created_at TIMESTAMPTZ: when it was first stored
     updated_at TIMESTAMPTZ: when this version was stored
-    row JSON: every column the hunt returned, for comparing and for writing prose anew
+    row JSON: every column the hunt returned, for comparing and for writing prose again
     evidence_digest VARCHAR: hash of the evidence
     words_digest VARCHAR: hash of the detection's words that it is stated in
     """,
