@@ -596,6 +596,22 @@ def test_late_is_what_arrived_after_the_first_hunt(
     assert late == {"a": True, "b": False}
 
 
+@pytest.mark.parametrize("state", ["failed", "no_data"])
+@pytest.mark.parametrize("is_hunted_before", [True, False])
+def test_hunt_that_did_not_end_makes_no_event_late_or_punctual(
+    con: duckdb.DuckDBPyConnection, pair: Hunt, state: str, *, is_hunted_before: bool
+) -> None:
+    """A late event stays late when its first hunt is killed; nothing is late before a good hunt."""
+    if is_hunted_before:
+        store(con, pair, [], seq=1)
+    store(con, pair, [], seq=2, day=2, state=state, error="why")
+    store(con, pair, [], seq=2, day=3, state=state, error="why")
+
+    store(con, pair, [hit("a", seq=2)], seq=3, day=4)
+
+    assert [row["is_late"] for row in rows(con, "findings")] == [is_hunted_before]
+
+
 def test_nothing_is_stored_when_one_row_cannot_be(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:

@@ -64,19 +64,19 @@ def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Cha
     """
     changes = Changes()
     with database.transaction(con):
+        prior_seq = _prior_seq(con, hunted)
         if hunted.state == "done":
-            prior_seq = _prior_seq(con, hunted)
             _store_hits(con, hunted, author, prior_seq, changes)
             _store_series(con, hunted)
-        _store_ledger(con, hunted, author)
+        _store_ledger(con, hunted, author, prior_seq)
     return changes
 
 
 def _prior_seq(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> int | None:
-    """The staging step that an earlier hunt of this interval saw; None for the first hunt."""
+    """The staging step that the last good hunt of this interval saw; None for the first one."""
     found = con.execute(
         """select seq from run_intervals where detection_id = ? and detection_hash = ?
-           and interval_start = ? and interval_end = ? and state = 'done'""",
+           and interval_start = ? and interval_end = ? and seq is not null""",
         [hunted.hunt.detection.id, hunted.hunt.hash, hunted.interval.start, hunted.interval.end],
     ).fetchall()
     return int(found[0][0]) if found else None
@@ -284,7 +284,9 @@ def _insert_arrow(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | N
     con.unregister("arrow_rows")
 
 
-def _store_ledger(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> None:
+def _store_ledger(
+    con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author, prior_seq: int | None
+) -> None:
     detection = hunted.hunt.detection
     key = [detection.id, hunted.interval.start, hunted.interval.end]
     con.execute(
@@ -314,7 +316,7 @@ def _store_ledger(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author
                 "error": hunted.error or None,
                 "run_id": str(author.run_id),
                 "updated_at": author.at,
-                "seq": hunted.seq,
+                "seq": hunted.seq if hunted.state == "done" else prior_seq,
                 "basis": hunted.basis or None,
             }
         ],

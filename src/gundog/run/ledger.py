@@ -112,8 +112,8 @@ def gaps(
                       generate_subscripts(?::varchar[], 1) as hunt
            )
 
-           select hunt, epoch_us(interval_start) as first, epoch_us(interval_end) as last, seq,
-                  state = ? as done
+           select hunt, epoch_us(interval_start) as first, epoch_us(interval_end) as last,
+                  coalesce(seq, 0) as seq, state = ? as done
            from run_intervals inner join hunts using (detection_id, detection_hash)
            order by first""",
         [[hunt.detection.id for hunt in hunts], *([hunt.hash for hunt in hunts],) * 2, DONE],

@@ -138,7 +138,7 @@ RUN_INTERVALS = schema.table(
     error VARCHAR: why it failed or had no data
     run_id UUID: the run that hunted it last
     updated_at TIMESTAMPTZ: when it was hunted last
-    seq BIGINT: the staging step whose rows it saw
+    seq BIGINT: the staging step whose rows its last good hunt saw; null before the first one
     basis VARCHAR: hash of the counts that its scores followed from; null when it has none
     """,
     private=("seq", "basis"),
