@@ -32,7 +32,8 @@ from hypothesis.errors import FlakyFailure
 from gundog.core.errors import GundogError
 from gundog.core.times import Interval
 from gundog.detections import content, source_ddl, stage_sql
-from gundog.detections.content import Content
+from gundog.detections.hunt import Content, Hunt
+from gundog.detections.staged import Stage
 from gundog.lake.file_version import FileVersion
 from gundog.staging import reading
 from gundog.testing import examples
@@ -337,7 +338,7 @@ def _judge_loaded(made: World, files: dict[str, str]) -> None:
         made.seen["filled"] += 1
         hunt = loaded.hunts[0]
         mine = loaded.stages.get("evil", hunt.stages[0])
-        hunt = content.Hunt(hunt.detection, hunt.sql, (mine,), hunt.hash)
+        hunt = Hunt(hunt.detection, hunt.sql, (mine,), hunt.hash)
         with examples.bench(loaded, hunt) as con:
             before = _catalogue(con)
             said = _filled(con, loaded, hunt)
@@ -348,7 +349,7 @@ def _judge_loaded(made: World, files: dict[str, str]) -> None:
                 raise EscapeError(f"made the table planted: {files}")
 
 
-def _filled(con: duckdb.DuckDBPyConnection, loaded: Content, hunt: content.Hunt) -> str:
+def _filled(con: duckdb.DuckDBPyConnection, loaded: Content, hunt: Hunt) -> str:
     rows = {"Things": [kit.event("2026-03-01T01:00", "open")]}
     rows["Things"][0]["Timestamp"] = "2026-03-01T01:00:00Z"
     try:
@@ -411,9 +412,9 @@ def locked_example(made: World, sql: str) -> None:
     sql = made.local(sql)
     loaded = _own(made)
     hunt = loaded.hunts[0]
-    evil = stage_sql.Stage("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
-    with examples.bench(loaded, content.Hunt(hunt.detection, "", (evil,), "")) as con:
-        hunt = content.Hunt(hunt.detection, "", (evil,), "")
+    evil = Stage("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
+    with examples.bench(loaded, Hunt(hunt.detection, "", (evil,), "")) as con:
+        hunt = Hunt(hunt.detection, "", (evil,), "")
         made.must_be_untouched(sql, _filled(con, loaded, hunt))
     made.seen["locked"] += 1
 
@@ -424,7 +425,7 @@ def locked_stage(made: World, sql: str) -> None:
     loaded = _own(made)
     path = kit.write_file(made.folder, "2026-03-01", [kit.event("2026-03-01T01:00", "open")])
     old = loaded.hunts[0].stages[0]
-    evil = stage_sql.Stage("evil", "evil.sql", sql, "Things", old.hash, old.columns)
+    evil = Stage("evil", "evil.sql", sql, "Things", old.hash, old.columns)
     file = FileVersion("Things", str(path), path.stat().st_size, "1", _START, None, "")
     spool = made.folder / "spool"
     spool.mkdir(exist_ok=True)

@@ -22,7 +22,7 @@ from gundog.cli import options
 from gundog.core.plain_values import plain
 from gundog.core.times import format_duration
 from gundog.detections import content, content_folder
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.findings import views
 from gundog.warehouse import schema, tables
 

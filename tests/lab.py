@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gundog.detections import content
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.lake import listing
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath

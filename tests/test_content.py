@@ -21,7 +21,7 @@ from gundog.detections import (
     stage_sql,
     table_files,
 )
-from gundog.detections.content import Content
+from gundog.detections.hunt import Content
 from gundog.testing import examples
 from gundog.warehouse import statement
 from tests import hostile_files, kit

@@ -13,8 +13,8 @@ import pytest
 from gundog.core.errors import InputError
 from gundog.core.times import Interval, parse_time
 from gundog.detections import content
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Content, Hunt
 from gundog.testing import examples
 from tests import kit
 

@@ -22,8 +22,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gundog.detections import cmdlet_words, cmdlets, command_lines, content, shells, stage_sql
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Content, Hunt
 from gundog.testing import examples
 from gundog.warehouse import redeliveries, statement
 

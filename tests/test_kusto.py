@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from gundog.cli import main
 from gundog.core.times import Interval, parse_range, parse_time
 from gundog.detections import content
-from gundog.detections.content import Content
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Content
 from gundog.run import run
 from gundog.testing import examples
 from tests import kit

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gundog.core.times import Interval, parse_time, split
 from gundog.detections import content
-from gundog.detections.content import Content, Hunt
+from gundog.detections.hunt import Content, Hunt
 from gundog.run import ledger
 from gundog.run.ledger import Clock
 from gundog.warehouse import database, tables

@@ -13,8 +13,8 @@ from gundog.cli import main
 from gundog.core.child import Child
 from gundog.core.errors import ContentError
 from gundog.detections import content
-from gundog.detections.content import Content
 from gundog.detections.content_folder import Watch
+from gundog.detections.hunt import Content
 from gundog.project import loading
 from gundog.run import run
 from tests import kit

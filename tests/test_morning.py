@@ -30,7 +30,8 @@ import os, signal, sys
 from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
-from gundog import run
+from gundog.findings import words
+from gundog.run import run, run_rows
 
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
@@ -39,9 +40,9 @@ def step(name, part):
     return die() if name == sys.argv[3] else part()
 
 if sys.argv[3] == "stored":
-    run.findings.restate = die
+    words.restate = die
 elif sys.argv[3] == "queued":
-    run.run_rows.close = die
+    run_rows.close = die
 project = run.load_project(Path(sys.argv[1]), {})
 run.run(project, run.Request("hunt"), datetime.fromisoformat(sys.argv[2]), uuid4(), step=step)
 """

@@ -10,7 +10,7 @@ import pytest
 
 from gundog.cli import main
 from gundog.detections import content
-from gundog.detections.content import Content, Hunt
+from gundog.detections.hunt import Content, Hunt
 from gundog.testing import mutations
 from tests import kit
 

@@ -795,9 +795,10 @@ SENDER = """
 import sys
 from datetime import datetime
 from pathlib import Path
-from gundog import sending, warehouse
-from gundog.settings import Channel
-with warehouse.connect(Path(sys.argv[1])) as con:
+from gundog.notify import sending
+from gundog.notify.channel import Channel
+from gundog.warehouse import database
+with database.connect(Path(sys.argv[1])) as con:
     at = datetime.fromisoformat(sys.argv[3])
     print(sending.send(con, [Channel("soc", sys.argv[2])], at, lambda _: None).sent)
 """

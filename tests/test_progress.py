@@ -13,7 +13,7 @@ def test_ctrl_c_while_a_line_is_written_asks_to_stop() -> None:
         """
         import io, os, signal, sys
 
-        from gundog import progress
+        from gundog.cli import progress
 
         class Interrupted(io.FileIO):
             sent = False

@@ -385,8 +385,9 @@ def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press
         import os, signal
         from datetime import UTC, datetime, timedelta
         from pathlib import Path
-        from gundog import publish, tables, warehouse
-        con = warehouse.connect()
+        from gundog.findings import publish
+        from gundog.warehouse import database, tables
+        con = database.connect()
         for one in tables.TABLES:
             con.execute(next(tables.create(one)))
         publish._rename = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)

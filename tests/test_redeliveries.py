@@ -13,7 +13,7 @@ import pytest
 from gundog.core.times import parse_time
 from gundog.detections import content, content_folder
 from gundog.findings import purging
-from gundog.warehouse import database, redeliveries
+from gundog.warehouse import database, redeliveries, schema
 from tests import kit
 
 TABLE = "staged.things"
@@ -27,7 +27,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     con.execute("create schema staged")
     con.execute(
         f"""create table {TABLE} (file_id bigint, event_id uuid, event_time timestamptz,
-            reject_reason varchar, tenant varchar, {redeliveries.COLUMN} boolean default false)"""
+            reject_reason varchar, tenant varchar, {schema.IS_COPY} boolean default false)"""
     )
     yield con
     con.close()
@@ -61,7 +61,7 @@ def counted(con: duckdb.DuckDBPyConnection, where: str) -> list[tuple[object, ..
     ).fetchall()
 
 
-MARKED = f"and not {redeliveries.COLUMN}"
+MARKED = f"and not {schema.IS_COPY}"
 ORACLE = """qualify row_number() over (
     partition by event_time, event_id, tenant order by file_id) = 1"""
 
@@ -151,7 +151,7 @@ def test_copy_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
         con.execute(
             f"""create table {TABLE} (
                 file_id bigint, event_id uuid, event_time timestamptz, reject_reason varchar,
-                tenant varchar, mailbox varchar, {redeliveries.COLUMN} boolean default false)"""
+                tenant varchar, mailbox varchar, {schema.IS_COPY} boolean default false)"""
         )
         con.executemany(
             f"insert into {TABLE} values (?, md5('1')::uuid, ?, null, '', ?, false)",
@@ -166,7 +166,7 @@ def test_copy_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
 
 
 def shown(con: duckdb.DuckDBPyConnection) -> list[tuple[str]]:
-    return con.execute(f"select mailbox from {TABLE} where not {redeliveries.COLUMN}").fetchall()
+    return con.execute(f"select mailbox from {TABLE} where not {schema.IS_COPY}").fetchall()
 
 
 def test_stage_sql_may_not_return_the_mark(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def seen(root: Path) -> tuple[int, int]:
     try:
         shown = con.execute("select count(*) from happenings where id in (1, 2)").fetchall()
         marked = con.execute(
-            f"select count(*) from {stage.table} where {redeliveries.COLUMN}"
+            f"select count(*) from {stage.table} where {schema.IS_COPY}"
         ).fetchall()
     finally:
         con.close()

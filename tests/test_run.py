@@ -435,9 +435,9 @@ def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> No
         import sys, time
         from datetime import UTC, datetime, timedelta
         from pathlib import Path
-        from gundog import warehouse
+        from gundog.warehouse import database
         path = Path({str(project / ".gundog/warehouse.duckdb")!r})
-        with warehouse.lock(path, timedelta(), datetime.now(UTC)):
+        with database.lock(path, timedelta(), datetime.now(UTC)):
             print("held", flush=True)
             sys.stdin.read()
         """
@@ -465,8 +465,8 @@ import os, signal, sys
 from importlib import import_module
 from pathlib import Path
 from uuid import UUID
-from gundog import run
-from gundog.interval import parse_range
+from gundog.run import run
+from gundog.core.times import parse_range
 from tests.kit import NOW
 
 root, wanted, module, function = sys.argv[1:]

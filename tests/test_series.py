@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from gundog.core.child import Child
 from gundog.core.times import Interval, parse_time
 from gundog.detections import content, series_keys, stage_sql
-from gundog.detections.content import Content
+from gundog.detections.hunt import Content
 from gundog.hunting import contributors, series
 from gundog.hunting.contributors import Excess
 from gundog.hunting.scoring import hour_scores

@@ -9,8 +9,8 @@ import pytest
 
 from gundog.core.times import Interval, parse_time
 from gundog.detections import content, content_folder
-from gundog.detections.content import Hunt
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Hunt
 from gundog.testing import examples
 from gundog.warehouse import statement
 

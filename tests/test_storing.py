@@ -25,8 +25,8 @@ from gundog.core.errors import QueryError
 from gundog.core.plain_values import canonical, plain
 from gundog.core.times import Interval, parse_time
 from gundog.detections import content
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Content, Hunt
 from gundog.findings import model, storing, words
 from gundog.findings.model import Author, Changes, Event, Hit, Hunted
 from gundog.testing import examples

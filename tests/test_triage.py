@@ -187,7 +187,7 @@ SAYER = """
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from gundog import triage
+from gundog.findings import triage
 print("ready", flush=True)
 for n in range(int(sys.argv[3])):
     triage.append(Path(sys.argv[1]), sys.argv[2], triage.Said("new", note=str(n)),

@@ -17,7 +17,7 @@ from rich.console import Console
 from gundog.cli import finding_list
 from gundog.core.errors import StoreError
 from gundog.core.wording import count
-from gundog.detections.stage_sql import Source
+from gundog.detections.staged import Source
 from gundog.lake import columns, fetch, latest
 from gundog.lake.file_version import FileVersion
 from gundog.lake.listing import LakePath

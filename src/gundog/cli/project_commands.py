@@ -11,7 +11,7 @@ from gundog.core.errors import Problem
 from gundog.core.wording import count
 
 if TYPE_CHECKING:
-    from gundog.detections.content import Hunt
+    from gundog.detections.hunt import Hunt
     from gundog.run.run import Project
     from gundog.testing.trying import Trials
 from gundog.cli import common, run_commands

@@ -8,8 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock
-
 from gundog.core import places
 from gundog.core.errors import InputError
 
@@ -21,6 +19,8 @@ def locked(lock: Path) -> Iterator[None]:
     Raises:
         StoreError: when the lock cannot be written.
     """
+    from filelock import FileLock  # only for writing: those who read do without
+
     places.folder(lock.parent)
     try:
         places.shared(lock)

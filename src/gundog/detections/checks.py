@@ -14,8 +14,8 @@ from gundog.core.fields import brief, brief_name, unknown
 from gundog.core.times import DAY
 from gundog.detections import stage_sql
 from gundog.detections.detection import Detection
-from gundog.detections.stage_sql import Stage
-from gundog.warehouse import quoting, redeliveries, statement, tables
+from gundog.detections.staged import Stage
+from gundog.warehouse import quoting, schema, statement, tables
 
 _MATCH_COLUMNS = {"start_time": "TIMESTAMP WITH TIME ZONE", "end_time": "TIMESTAMP WITH TIME ZONE"}
 
@@ -45,7 +45,7 @@ def columns_of(
 
 
 def column_name_problems(
-    where: str, columns: Iterable[tuple[str, str]], own: str = redeliveries.COLUMN
+    where: str, columns: Iterable[tuple[str, str]], own: str = schema.IS_COPY
 ) -> Iterator[Problem]:
     """Problems with the columns that a SELECT returns: their number and names."""
     columns, seen = tuple(columns), set[str]()

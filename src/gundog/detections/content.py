@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +30,8 @@ from gundog.detections import (
 from gundog.detections.content_folder import UNWATCHED, Watch
 from gundog.detections.detection import Detection
 from gundog.detections.detection_files import Claim, Place
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.hunt import Content, Hunt
+from gundog.detections.staged import Stage
 from gundog.warehouse import database, locks, quoting, statement
 
 # What any file system takes below any project folder.
@@ -46,48 +46,6 @@ _OVERRIDING = frozenset().union(
     detection.TRENDS,
     ("groupBy", "duration"),
 )
-
-
-@dataclass(frozen=True)
-class Hunt:
-    """A detection with its SQL and the staged tables that it reads.
-
-    `join` is the SELECT that turns the flagged hours of a series of method kql into findings.
-    """
-
-    detection: Detection
-    sql: str
-    stages: tuple[Stage, ...]
-    hash: str
-    join: str = ""
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return tuple(sorted({stage.source for stage in self.stages}))
-
-    @property
-    def needs_history(self) -> bool:
-        """True when the SQL asks since when its sources are staged, so that it may be learning."""
-        return "staged_from" in statement.parameters(self.sql)
-
-
-@dataclass(frozen=True)
-class Content:
-    """Everything in the content folders that works, and every problem with what does not."""
-
-    sources: Mapping[str, Source] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
-    hunts: tuple[Hunt, ...] = ()
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def detections(self) -> tuple[Detection, ...]:
-        return tuple(hunt.detection for hunt in self.hunts)
-
-    def hunt(self, name: str) -> Hunt:
-        """The hunt of the detection with this id or file stem; InputError when there is none."""
-        wanted = detection.find(self.detections, name)
-        return next(hunt for hunt in self.hunts if hunt.detection is wanted)
 
 
 def load(

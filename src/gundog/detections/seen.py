@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gundog.detections.stage_sql import Stage
+from gundog.detections.staged import Stage
 from gundog.warehouse import quoting
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 
 TOTAL = "*"
 

@@ -1,29 +1,16 @@
-"""Staged tables: their SELECT, their hash, and how one is created."""
+"""Staged tables in SQL: their hash, and how one is created."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
 
 from gundog.detections import cmdlets, command_lines, records
-from gundog.detections.stage_keys import Keys
-from gundog.warehouse import quoting, redeliveries
-
-STAGE_COLUMNS = {
-    "file_id": "BIGINT",
-    "event_id": "UUID",
-    "event_time": "TIMESTAMP WITH TIME ZONE",
-    "reject_reason": "VARCHAR",
-    "tenant": "VARCHAR",
-}
-
-
-HIDDEN_COLUMNS = ("file_id", "reject_reason")
-
+from gundog.detections.staged import HIDDEN_COLUMNS, Source, Stage
+from gundog.warehouse import quoting, schema
 
 _NORMALISE = "normalise_command_line"
 
@@ -39,47 +26,6 @@ VERSIONS = {
     _NORMALISE_RECORD: f"{records.VERSION}",
     _CMDLETS: f"{cmdlets.VERSION} {command_lines.VERSION}",
 }
-
-
-@dataclass(frozen=True)
-class Source:
-    """A source table: its CREATE TABLE and the columns that it promises, with their types."""
-
-    name: str
-    ddl: str
-    columns: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Stage:
-    """A staged table: the SELECT that fills it, from which source, with which columns.
-
-    `keys` are the columns without which a row is of no use; they change no row and no hash.
-    """
-
-    name: str
-    path: str
-    sql: str
-    source: str
-    hash: str
-    columns: tuple[tuple[str, str], ...]
-    keys: Keys = ()
-
-    @property
-    def table(self) -> str:
-        """The physical table as SQL writes it; a changed SELECT has another, so that rows of two
-        never mix."""
-        return staged_table(f"{self.name}_{self.hash[:8]}")
-
-    @property
-    def view(self) -> str:
-        """The view of it that hunts read, by its name as SQL writes it."""
-        return f"main.{quoting.name(self.name)}"
-
-
-def staged_table(name: str) -> str:
-    """A table of the schema that holds staged rows, as SQL writes it."""
-    return f"staged.{quoting.name(name)}"
 
 
 def register_functions(con: duckdb.DuckDBPyConnection) -> None:
@@ -140,7 +86,7 @@ def stage_hash(sql: str, source: Source) -> str:
     plain = canonical(sql)
     called = (f"{name} {version}" for name, version in VERSIONS.items() if name in plain.lower())
     kinds = (f"{name} {kind}" for name, kind in source.columns)
-    return digest([plain, *kinds, redeliveries.COLUMN, *called])
+    return digest([plain, *kinds, schema.IS_COPY, *called])
 
 
 def canonical(sql: str) -> str:
@@ -169,7 +115,7 @@ def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     columns = ", ".join(f"{quoting.name(name)} {kind}" for name, kind in stage.columns)
     con.execute(
         f"create table if not exists {stage.table}"
-        f" ({columns}, {redeliveries.COLUMN} boolean default false)"
+        f" ({columns}, {schema.IS_COPY} boolean default false)"
     )
     con.execute(view_sql(stage))
 
@@ -179,7 +125,7 @@ def view_sql(stage: Stage) -> str:
     names = quoting.names(name for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
     return (
         f"create or replace view {stage.view} as select {names} from {stage.table}"
-        f" where reject_reason is null and not {redeliveries.COLUMN}"
+        f" where reject_reason is null and not {schema.IS_COPY}"
     )
 
 

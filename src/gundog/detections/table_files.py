@@ -8,9 +8,9 @@ from pathlib import Path
 import duckdb
 
 from gundog.core.errors import Problem, QueryError
-from gundog.detections import checks, content_folder, source_ddl, stage_keys, stage_sql
+from gundog.detections import checks, content_folder, source_ddl, stage_keys, stage_sql, staged
 from gundog.detections.content_folder import Watch
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.warehouse import quoting, statement, tables
 
 
@@ -132,7 +132,7 @@ def _load_stage(
     except duckdb.Error as error:
         problems.append(Problem(where, "", checks.first_line(error)))
         return None
-    for column, kind in stage_sql.STAGE_COLUMNS.items():
+    for column, kind in staged.STAGE_COLUMNS.items():
         if dict(columns).get(column) != kind:
             problems.append(Problem(where, column, f"must be returned, with the type {kind}"))
     problems += checks.column_name_problems(where, columns)

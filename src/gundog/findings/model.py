@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from gundog.core import plain_values
 from gundog.core.times import Interval
-from gundog.detections.content import Hunt
 from gundog.detections.detection import Detection
+from gundog.detections.hunt import Hunt
 
 EVIDENCE_LIMIT = 10_000
 

@@ -22,7 +22,7 @@ from gundog.core import places
 from gundog.core.errors import StoreError
 from gundog.core.plain_values import plain
 from gundog.core.times import format_duration
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.findings import triage, views
 from gundog.warehouse import database, file_identity, opening, quoting, tables
 from gundog.warehouse.schema import Table

@@ -9,9 +9,9 @@ from pathlib import Path
 import duckdb
 
 from gundog.core import appending, places
-from gundog.detections import series_keys, stage_sql
+from gundog.detections import series_keys, staged
 from gundog.findings import retention
-from gundog.warehouse import database, quoting, redeliveries
+from gundog.warehouse import database, quoting, redeliveries, schema
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -100,7 +100,7 @@ def _purge_table(con: duckdb.DuckDBPyConnection, name: str, whom: Whom) -> int:
            where schema_name = 'staged' and table_name = ?""",
         [name],
     ).fetchall()
-    table, columns = stage_sql.staged_table(name), {column for (column,) in have}
+    table, columns = staged.table(name), {column for (column,) in have}
     named = sorted(columns.intersection(whom.columns))
     mine = " or ".join(f"lower({quoting.name(column)}) = w.name" for column in named) or "false"
     gone = con.execute(
@@ -111,7 +111,7 @@ def _purge_table(con: duckdb.DuckDBPyConnection, name: str, whom: Whom) -> int:
         [whom.name, json.dumps(whom.name)[1:-1]],
     ).fetchall()
     times = [at for (at,) in gone if at]
-    if times and redeliveries.COLUMN in columns:  # tables of older versions have no marks
+    if times and schema.IS_COPY in columns:  # tables of older versions have no marks
         redeliveries.promote(con, table, min(times), max(times))
     return len(gone)
 

@@ -13,12 +13,12 @@ from datetime import datetime, timedelta
 import duckdb
 
 from gundog.core.times import DAY
-from gundog.detections import seen, stage_sql
-from gundog.detections.content import Content
-from gundog.detections.stage_sql import Stage
+from gundog.detections import seen, staged
+from gundog.detections.hunt import Content
+from gundog.detections.staged import Stage
 from gundog.findings import triage
 from gundog.findings.retention_times import Retention
-from gundog.warehouse import database, quoting, redeliveries
+from gundog.warehouse import database, quoting, redeliveries, schema
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
     count = int(con.execute("select count(*) from expiring").fetchall()[0][0])
     if count:
         for name in staged_tables(con):
-            table = stage_sql.staged_table(name)
+            table = staged.table(name)
             con.execute(f"delete from {table} where file_id in (from expiring)")
             first, last = con.execute(
                 """select min(min_time), max(max_time) from stage_hours
@@ -121,7 +121,7 @@ def _has_marks(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     found = con.execute(
         """select count(*) from duckdb_columns()
            where schema_name = 'staged' and table_name = ? and column_name = ?""",
-        [table, redeliveries.COLUMN],
+        [table, schema.IS_COPY],
     ).fetchall()
     return bool(found[0][0])
 
@@ -141,7 +141,7 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
     current = {stage.table for stage in loaded.stages.values()}
     dropped = 0
     for table in staged_tables(con):
-        name, where = _stage_name(table), stage_sql.staged_table(table)
+        name, where = _stage_name(table), staged.table(table)
         stage = loaded.stages.get(name)
         if where in current or (stage is None and loaded.problems):
             continue

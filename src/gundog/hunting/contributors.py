@@ -11,9 +11,9 @@ from typing import Any
 import duckdb
 
 from gundog.core.times import HOUR, Interval, hull
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.detections.series_keys import is_total
-from gundog.detections.stage_sql import Stage
+from gundog.detections.staged import Stage
 from gundog.warehouse import quoting
 
 COLUMNS = ("app_id", "ip_address", "access_type")

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us, split
 from gundog.detections import checks, series_keys
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.hunting import hour_states
 from gundog.hunting.hour_states import HourStates
 from gundog.warehouse import query

@@ -10,7 +10,7 @@ import numpy as np
 
 from gundog.core.times import HOUR, Interval
 from gundog.detections import seen
-from gundog.detections.stage_sql import Stage
+from gundog.detections.staged import Stage
 from gundog.hunting import tenancy
 
 OUTAGE_ROWS = 20

@@ -15,8 +15,8 @@ import duckdb
 import numpy as np
 
 from gundog.core.times import DAY, HOUR, Interval, floor
-from gundog.detections.content import Hunt
 from gundog.detections.detection import Series
+from gundog.detections.hunt import Hunt
 from gundog.findings.model import Hit
 from gundog.hunting import match
 from gundog.hunting.scoring import kql

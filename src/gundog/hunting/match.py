@@ -13,9 +13,9 @@ from gundog.core import plain_values
 from gundog.core.errors import QueryError
 from gundog.core.times import Interval
 from gundog.detections import checks
-from gundog.detections.content import Hunt
 from gundog.detections.detection import Detection
-from gundog.detections.stage_sql import Stage
+from gundog.detections.hunt import Hunt
+from gundog.detections.staged import Stage
 from gundog.findings import model
 from gundog.findings.model import Event, Hit
 from gundog.hunting import tenancy

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us
 from gundog.detections import series_keys
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.detections.series_keys import series_key
 from gundog.findings.model import Hit
 from gundog.hunting import counts, hour_states, kusto, series_findings, tenancy

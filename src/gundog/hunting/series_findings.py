@@ -12,7 +12,7 @@ import duckdb
 import numpy as np
 
 from gundog.core.times import HOUR, Interval, hull, parse_time
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.detections.series_keys import TOTAL, by_values, is_total, series_key
 from gundog.findings import model
 from gundog.findings.model import Hit

@@ -16,7 +16,7 @@ import pyarrow as pa
 from gundog.core import child
 from gundog.core.errors import GundogError
 from gundog.core.times import Interval
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.hunting import match, series
 from gundog.warehouse import query
 

@@ -16,8 +16,8 @@ import duckdb
 
 from gundog.core.times import HOUR, Interval, format_time
 from gundog.detections import seen
-from gundog.detections.content import Hunt
-from gundog.detections.stage_sql import Stage
+from gundog.detections.hunt import Hunt
+from gundog.detections.staged import Stage
 from gundog.warehouse import quoting
 
 # A tenant that sent nothing for longer has left; its absence is not news.

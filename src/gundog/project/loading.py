@@ -13,8 +13,8 @@ from typing import Any
 from gundog.core import child
 from gundog.core.child import Child, EndedError, LateError
 from gundog.core.errors import ContentError, Problem
-from gundog.detections import content, content_folder
-from gundog.detections.content import Content
+from gundog.detections import content_folder
+from gundog.detections.hunt import Content
 
 # How long one file and the SQL that it names may take, at first and where many hang.
 _SECONDS, _LEAST_SECONDS = 10.0, 2.0
@@ -63,4 +63,6 @@ def load(
 def _read(
     where: tuple[Path, ...], overrides: Mapping[str, Any], root: Path, skip: Mapping[str, str]
 ) -> Content:
+    from gundog.detections import content  # loads DuckDB: only the child needs it
+
     return content.load(where, overrides, root, content_folder.Watch(skip, child.at))

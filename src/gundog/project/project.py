@@ -11,10 +11,9 @@ from gundog.core import child
 from gundog.core.errors import ContentError, Problem
 from gundog.core.fields import plain_key
 from gundog.detections import content_folder
-from gundog.detections.content import Content
+from gundog.detections.hunt import Content
 from gundog.findings import exceptions
 from gundog.health import acknowledged
-from gundog.notify import services
 from gundog.project import loading, settings
 from gundog.project.settings import Settings
 
@@ -51,6 +50,10 @@ def load_settings(
         ContentError: when gundog.yaml is wrong.
     """
     loaded = settings.load(root, environ, uses)
+    if not loaded.notify:
+        return loaded
+    from gundog.notify import services  # loads TLS and HTTP: only channels need them
+
     problems = [
         Problem(settings.FILE, plain_key(f"notify.{channel.name}.url"), reason)
         for place, channel in enumerate(loaded.notify)

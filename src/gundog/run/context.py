@@ -11,7 +11,7 @@ from uuid import UUID
 
 from gundog.core.child import Child
 from gundog.core.times import Interval
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.findings.model import Author, Changes
 from gundog.health.acknowledged import Entry, covering
 from gundog.lake.file_version import FileVersion

@@ -13,7 +13,7 @@ from uuid import UUID
 import duckdb
 
 from gundog.core.times import DAY, Interval
-from gundog.detections.content import Content
+from gundog.detections.hunt import Content
 from gundog.health import drift
 from gundog.health.drift import Drift
 from gundog.health.drift_series import moment, number

@@ -16,7 +16,7 @@ import duckdb
 
 from gundog.core.child import EndedError, LateError
 from gundog.core.times import DAY, Interval, ceil, format_duration, format_time
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.findings import storing
 from gundog.findings.model import Hunted
 from gundog.health import acknowledged, watch

@@ -24,8 +24,8 @@ from gundog.core.times import (
     split,
 )
 from gundog.detections import seen
-from gundog.detections.content import Hunt
-from gundog.detections.stage_sql import Stage
+from gundog.detections.hunt import Hunt
+from gundog.detections.staged import Stage
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)

@@ -9,7 +9,7 @@ from datetime import datetime
 import duckdb
 
 from gundog.core.times import Interval
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.hunting import tenancy
 from gundog.run import ledger
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from gundog.core.errors import InputError
 from gundog.core.times import Interval, check_on_grid
-from gundog.detections.content import Hunt
+from gundog.detections.hunt import Hunt
 from gundog.run.context import (
     Course,
     Outcome,

@@ -18,7 +18,7 @@ from gundog.core.child import Child
 from gundog.core.times import Interval, hull
 from gundog.core.wording import count
 from gundog.detections import stage_sql
-from gundog.detections.content import Content, Hunt
+from gundog.detections.hunt import Content, Hunt
 from gundog.findings import exceptions, publish, purging, retention, suppression, triage, words
 from gundog.findings.model import Author
 from gundog.findings.purging import Purged, Whom

@@ -13,8 +13,8 @@ import duckdb
 from gundog.core.errors import InputError, StoreError
 from gundog.core.times import DAY, Interval, floor, hull
 from gundog.core.wording import count
-from gundog.detections.content import Hunt
-from gundog.detections.stage_sql import Stage
+from gundog.detections.hunt import Hunt
+from gundog.detections.staged import Stage
 from gundog.health import acknowledged
 from gundog.lake import latest, listing
 from gundog.lake.file_version import FileVersion

@@ -13,8 +13,8 @@ from datetime import datetime
 import duckdb
 
 from gundog.core.times import DAY, MICROSECOND, Interval, format_time, hull
-from gundog.detections.content import Hunt
-from gundog.detections.stage_sql import Stage
+from gundog.detections.hunt import Hunt
+from gundog.detections.staged import Stage
 from gundog.run import estimate
 from gundog.staging.reading import Task
 

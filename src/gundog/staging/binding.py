@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gundog.detections import stage_sql
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.lake import columns
 from gundog.lake.columns import Column
 from gundog.warehouse import quoting, statement

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from gundog.core.times import DAY_US, MICROSECOND
 from gundog.detections import stage_keys
 from gundog.detections.stage_keys import Keys
-from gundog.detections.stage_sql import Stage
+from gundog.detections.staged import Stage
 from gundog.health.drift import Table
 from gundog.health.drift_series import moment, number
 from gundog.warehouse import quoting

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from gundog.core.times import HOUR_US, epoch_us
 from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.lake import columns, footers
 from gundog.lake.file_version import FileVersion
 from gundog.staging import binding, day_counts

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gundog.core.errors import StoreError
 from gundog.core.times import Interval
-from gundog.detections.stage_sql import Stage
+from gundog.detections.staged import Stage
 from gundog.staging.binding import Remarks
 from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader, Task
 from gundog.warehouse import quoting

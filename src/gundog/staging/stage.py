@@ -21,7 +21,7 @@ import pyarrow as pa
 from gundog.core.errors import StoreError
 from gundog.core.times import Interval
 from gundog.detections import stage_sql
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.lake import columns, fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion

@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from gundog.core.times import MICROSECOND
-from gundog.detections.stage_sql import Source, Stage
+from gundog.detections.staged import Source, Stage
 from gundog.staging import day_counts, reading
 from gundog.staging.reading import Read, Rows, Task
 from gundog.warehouse import database, quoting, redeliveries

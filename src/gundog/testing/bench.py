@@ -15,8 +15,8 @@ import duckdb
 from gundog.core import child, plain_values
 from gundog.core.errors import InputError
 from gundog.core.times import DAY, Interval, floor, format_time, parse_time
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Detection, Example
+from gundog.detections.hunt import Content, Hunt
 from gundog.findings.model import Hit
 from gundog.hunting import match, series
 from gundog.testing import examples

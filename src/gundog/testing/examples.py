@@ -18,9 +18,9 @@ from gundog.core.fields import unknown
 from gundog.core.times import DAY, Interval, floor, parse_time
 from gundog.core.wording import count
 from gundog.detections import stage_sql
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Example, repeated
-from gundog.detections.stage_sql import Source
+from gundog.detections.hunt import Content, Hunt
+from gundog.detections.staged import Source
 from gundog.findings import words
 from gundog.findings.model import Hit
 from gundog.hunting import match, series

@@ -30,8 +30,8 @@ from gundog.core import plain_values
 from gundog.core.errors import GundogError
 from gundog.core.times import DAY, HOUR, MICROSECOND, WEEK, Interval, floor, format_duration
 from gundog.core.wording import count
-from gundog.detections.content import Content, Hunt
 from gundog.detections.detection import Detection, Example
+from gundog.detections.hunt import Content, Hunt
 from gundog.findings.model import Hit
 from gundog.testing import bench, examples, moved_rows
 from gundog.testing.bench import Trial

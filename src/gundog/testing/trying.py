@@ -9,8 +9,8 @@ from typing import Any
 
 from gundog.core.child import Child, EndedError, LateError
 from gundog.core.times import format_duration
-from gundog.detections.content import Hunt
 from gundog.detections.detection import Example
+from gundog.detections.hunt import Hunt
 from gundog.project.project import Project
 from gundog.testing import examples, mutations
 from gundog.testing.mutations import Verdict

@@ -15,7 +15,6 @@ from types import TracebackType
 from typing import Any
 
 import duckdb
-from filelock import FileLock, Timeout
 
 from gundog.core import places
 from gundog.core.errors import LockError, StoreError
@@ -38,6 +37,8 @@ def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
         LockError: when another run still holds it after `wait`; says which.
         StoreError: when its folder or the lock cannot be written.
     """
+    from filelock import FileLock, Timeout  # those who read do without
+
     lock_file, owner = path.with_suffix(".lock"), path.with_suffix(".owner")
     places.folder(path.parent)
     places.check_files((path, opening.log_of(path), lock_file, owner))

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from gundog.core.times import HOUR, MICROSECOND, Interval
+from gundog.warehouse.schema import IS_COPY
 
-COLUMN = "is_copy"
 # Looked through at a time: nine bytes of memory each.
 _ROWS_AT_A_TIME = 2_000_000
 
@@ -36,11 +36,11 @@ def mark(
     """
     for span in _spans(_hours(con, table) if hours is None else hours):
         found = con.execute(
-            f"select hash(event_id) as event, {COLUMN} from {table} where {_GOOD}",
+            f"select hash(event_id) as event, {IS_COPY} from {table} where {_GOOD}",
             {"low": span.start, "high": span.end},
         ).fetchnumpy()
         again = _repeated(found["event"])
-        if again.size or found[COLUMN].any():
+        if again.size or found[IS_COPY].any():
             _settle(con, table, span, again)
 
 
@@ -102,7 +102,7 @@ def _settle(
     con.register("hashes", pa.table({"event": pa.array(hashes, pa.uint64())}))
     try:
         con.execute(
-            f"""update {table} as t set {COLUMN} = n.again
+            f"""update {table} as t set {IS_COPY} = n.again
                 from (
                     select rowid as place, row_number() over (
                         partition by event_time, event_id, tenant
@@ -110,9 +110,9 @@ def _settle(
                     from {table}
                     where {_GOOD} and event_id in (
                         select event_id from {table}
-                        where {_GOOD} and ({COLUMN} or hash(event_id) in (from hashes)))
+                        where {_GOOD} and ({IS_COPY} or hash(event_id) in (from hashes)))
                 ) as n
-                where t.rowid = n.place and t.{COLUMN} <> n.again""",
+                where t.rowid = n.place and t.{IS_COPY} <> n.again""",
             {"low": span.start, "high": span.end},
         )
     finally:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The column of a staged row that says whether it is an event that another row holds too.
+IS_COPY = "is_copy"
+
 
 @dataclass(frozen=True)
 class Column:
