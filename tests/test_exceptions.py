@@ -608,7 +608,7 @@ def test_except_keeps_what_people_wrote(root: Path) -> None:
         (("--on", "acount_name", "--days", "3", "--reason", "x"), "did you mean account_name?"),
         (("--on", "mailbox", "--days", "3", "--reason", "x"), "has no value there"),
         (("--on", "account_name", "--days", "0", "--reason", "x"), "above 0"),
-        (("--on", "account_name", "--days", "3", "--reason", " "), "say why"),
+        (("--on", "account_name", "--days", "3", "--reason", " "), "write why"),
     ],
 )
 def test_bad_except_exits_2_and_writes_nothing(

@@ -237,7 +237,7 @@ def test_finding_that_is_not_sent_says_why_and_the_one_that_is_for_how_many(
     first = story(published(tmp_path / "a.duckdb", findings=[hidden]))
     second = story(published(tmp_path / "b.duckdb", findings=[leading]))
     assert "not sent    hidden by exception 0a1b2c3d by kim: a migration" in first
-    assert "stands for  3 more like it" in second
+    assert "repeats     3 more like it" in second
     assert "hidden by" not in second
 
 

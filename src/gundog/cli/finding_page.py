@@ -56,8 +56,8 @@ def show(
     _evidence(console, row, events)
     for title, lines in (
         ("What to do", detection.get("triage")),
-        ("Harmless when", detection.get("false_positives")),
-        ("Not seen by this hunt", detection.get("blind_spots")),
+        ("Known harmless causes", detection.get("false_positives")),
+        ("What this hunt cannot see", detection.get("blind_spots")),
         ("Read more", detection.get("refs")),
     ):
         listing(console, title, lines or ())
@@ -96,8 +96,8 @@ def _fact_lines(row: Mapping[str, Any], detection: Mapping[str, Any]) -> Iterato
         yield "not sent", f"hidden by {row['suppressed_by']}"
     if row["suppressed_count"]:
         yield (
-            "stands for",
-            f"{row['suppressed_count']} more like it, soon after, that were not sent",
+            "repeats",
+            f"{row['suppressed_count']} more like it followed soon and were not sent",
         )
     yield "triage", ", ".join(filter(None, [row["triage_status"], row["verdict"]]))
 
@@ -122,7 +122,7 @@ def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -
 
 def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("  hour (UTC)", "observed", "expected", "needs alone", "score", "over"):
+    for name in ("  hour (UTC)", "observed", "expected", "flagged from", "score", "over"):
         table.add_column(name, justify="left" if "hour" in name else "right")
     for hour in hours:
         table.add_row(

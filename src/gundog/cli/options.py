@@ -27,9 +27,10 @@ def parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="gundog",
         description="Hunts a parquet event lake every night and keeps what it finds.",
-        epilog="Times are ISO 8601 in UTC. X is a detection's id or file name, FINDING any unique"
-        " beginning of an id. Exit status: 0 done, 1 done but something failed or had no data,"
-        " 2 wrong input and nothing done, 3 another run holds the warehouse.",
+        epilog="Times are ISO 8601 in UTC. X is a detection's id or file name. FINDING is the first"
+        " characters of a finding id, as many as make it unique. Exit status: 0 done, 1 done but"
+        " something failed or had no data, 2 wrong input and nothing done, 3 another run holds the"
+        " warehouse.",
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -69,13 +70,13 @@ def _add_runs(add: _Add) -> None:
     hunt = add(
         "hunt",
         run_commands.hunt,
-        "hunt the last complete interval and what is missing, stale or failed before it,"
-        " or the range you give",
+        "hunt the last complete interval, and what is missing, stale or failed before it; or hunt"
+        " the range you give",
     )
     back = add(
         "backfill",
         run_commands.backfill,
-        "hunt a range of past days, oldest first; resumes by itself",
+        "hunt a range of past days, oldest first; run it again to resume",
     )
     for command, required in ((hunt, False), (back, True)):
         command.add_argument(
@@ -98,52 +99,60 @@ def _add_runs(add: _Add) -> None:
         command.add_argument(
             "--notify",
             choices=("each", "digest", "none"),
-            help="how to send findings (hunt: as each channel says; backfill: not at all)",
+            help="how to send findings (default: hunt as each channel is set, backfill none)",
         )
         command.add_argument(
             "--wait",
             default="0s",
             metavar="DURATION",
-            help="how long to wait for another run to end, such as 10m",
+            help="how long to wait for another run to end, such as 10m (default: 0s)",
         )
     for command in (hunt, back):
         command.add_argument(
             "--trust-clock",
             action="store_true",
-            help="the clock is right, however far it is from the last run and from all events",
+            help="trust this machine's clock, even if it is far from the last run and all events",
         )
     back.add_argument("--again", action="store_true", help="hunt again what is already done")
-    back.add_argument("--plan", action="store_true", help="say what it would do, and do nothing")
-    back.add_argument(
-        "--yes", action="store_true", help="do not ask before a very large first staging"
-    )
+    back.add_argument("--plan", action="store_true", help="show what it would do, and do nothing")
+    back.add_argument("--yes", action="store_true", help="allow a very large first staging")
 
 
 def _add_readers(add: _Add) -> None:
     state = add(
         "status",
         finding_commands.status,
-        "OK or N PROBLEMS, then coverage, sources, files, unsent messages",
+        "show OK or N PROBLEMS, then coverage, sources, files and unsent messages",
     )
-    state.add_argument("--json", action="store_true", help="as one JSON object, for programs")
+    state.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     listing = add(
         "findings",
         finding_commands.findings,
         "list findings, newest first (default: the open ones)",
     )
-    listing.add_argument("--since", metavar="D", help="only what ended at or after this time")
-    listing.add_argument("--severity", choices=_SEVERITIES, help="only this severity and above")
-    listing.add_argument("--tenant", metavar="X", help="only this tenant's")
     listing.add_argument(
-        "--all", action="store_true", help="also suppressed, resolved and unstable ones"
+        "--since", metavar="D", help="only findings that ended at or after this time"
     )
-    listing.add_argument("--json", action="store_true", help="as a JSON array")
+    listing.add_argument(
+        "--severity", choices=_SEVERITIES, help="only findings of this severity or higher"
+    )
+    listing.add_argument("--tenant", metavar="X", help="only findings of this tenant")
+    listing.add_argument(
+        "--all",
+        action="store_true",
+        help="include findings that are suppressed, resolved or of unstable detections",
+    )
+    listing.add_argument("--json", action="store_true", help="print a JSON array")
     show = add(
-        "show", finding_commands.show, "one finding: its story, evidence, why, and what to do"
+        "show",
+        finding_commands.show,
+        "show one finding: its history, evidence, why it fired, and what to do",
     )
     show.add_argument("finding", metavar="FINDING")
-    sql = add("sql", finding_commands.run_sql, "ask the published findings with SQL, read only")
-    sql.add_argument("sql", nargs="?", metavar="SQL", help="one SELECT, or - for standard input")
+    sql = add("sql", finding_commands.run_sql, "query the published findings with SQL, read-only")
+    sql.add_argument(
+        "sql", nargs="?", metavar="SQL", help="one SELECT, or - to read standard input"
+    )
     sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
     sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
 
@@ -166,7 +175,7 @@ def _add_writers(add: _Add) -> None:
         help="true_positive, false_positive, benign, suspicious, test, duplicate,"
         " insufficient_data or disregard",
     )
-    triage.add_argument("--note", metavar="TEXT", help="whatever the next person should know")
+    triage.add_argument("--note", metavar="TEXT", help="what the next person should know")
     exception = add(
         "except",
         finding_commands.add_exception,
@@ -179,18 +188,26 @@ def _add_writers(add: _Add) -> None:
         action="extend",
         required=True,
         metavar="COLUMN",
-        help="hide what has the finding's values in these columns",
+        help="hide findings that have the same values in these columns",
     )
-    exception.add_argument("--days", type=int, required=True, metavar="N", help="from today on")
-    exception.add_argument("--reason", required=True, metavar="TEXT", help="why it is harmless")
-    exception.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+    exception.add_argument(
+        "--days", type=int, required=True, metavar="N", help="number of days from today"
+    )
+    exception.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why this is known to be good"
+    )
+    exception.add_argument(
+        "--owner", metavar="WHO", help="who is responsible for the entry (default: your account)"
+    )
 
     hole = add(
         "acknowledge",
         finding_commands.acknowledge,
-        "say that a hole, a drift or rejected files are known: no problem any more",
+        "mark missing data, a drift or rejected files as known, so that they are not a problem",
     )
-    hole.add_argument("source", metavar="SOURCE", help="source table, for a drift a staged table")
+    hole.add_argument(
+        "source", metavar="SOURCE", help="a source table; for a drift, a staged table"
+    )
     hole.add_argument("--from", dest="start", metavar="D", required=True, help="first day or time")
     hole.add_argument(
         "--to",
@@ -199,15 +216,19 @@ def _add_writers(add: _Add) -> None:
         required=True,
         help="last day (included), or a time (excluded)",
     )
-    hole.add_argument("--reason", required=True, metavar="TEXT", help="why it is as it is")
+    hole.add_argument(
+        "--reason", required=True, metavar="TEXT", help="why this is known and accepted"
+    )
     hole.add_argument(
         "--kind",
         choices=("hole", "drift", "file"),
         default="hole",
-        help="no files or events (default), records that changed, or rejected files",
+        help="hole: no files or events (default); drift: records changed; file: rejected files",
     )
-    hole.add_argument("--tenant", metavar="T", help="only this tenant's (default: everybody's)")
-    hole.add_argument("--owner", metavar="WHO", help="who says so (default: your account)")
+    hole.add_argument("--tenant", metavar="T", help="only for this tenant (default: all tenants)")
+    hole.add_argument(
+        "--owner", metavar="WHO", help="who is responsible for the entry (default: your account)"
+    )
 
     notify = add(
         "notify", finding_commands.notify, "send a test message to every channel of gundog.yaml"
@@ -220,20 +241,22 @@ def _add_content(add: _Add) -> None:
     check = add(
         "check",
         project_commands.check,
-        "check gundog.yaml, detections and SQL; all problems at once",
+        "check gundog.yaml, detections and SQL, and list all problems at once",
     )
     check.add_argument(
-        "--lake", action="store_true", help="also list and open the newest file of every source"
+        "--lake",
+        action="store_true",
+        help="also list each source of the lake and open its newest file",
     )
     test = add("test", project_commands.test_examples, "run the examples inside the detections")
     test.add_argument("detections", nargs="*", metavar="X", help="only these detections")
     test.add_argument(
         "--mutate",
         action="store_true",
-        help="also move, cut, double and respell the examples that fire, and judge what comes",
+        help="also change the examples that fire in many ways, and check what is found",
     )
     purge = add(
-        "purge", finding_commands.purge, "remove everything that is known of a mailbox or account"
+        "purge", finding_commands.purge, "remove all stored data about a mailbox or an account"
     )
     whom = purge.add_mutually_exclusive_group(required=True)
     whom.add_argument("--mailbox", metavar="X", help="address of the mailbox")
@@ -242,22 +265,24 @@ def _add_content(add: _Add) -> None:
         "--wait",
         default="0s",
         metavar="DURATION",
-        help="how long to wait for another run to end, such as 10m",
+        help="how long to wait for another run to end, such as 10m (default: 0s)",
     )
     new = add(
         "new",
         project_commands.new_detection,
-        "write a new detection, its SQL and two examples that pass",
+        "create a new detection, its SQL and two examples that pass",
     )
     new.add_argument("kind", choices=("match", "series"))
     new.add_argument("name", metavar="NAME", help="lower case with underscores, such as pst_copied")
     init = add(
         "init",
         project_commands.init_project,
-        "make a project folder of your own that uses the shipped content",
+        "create a project folder that uses the shipped content",
     )
     init.add_argument("directory", type=Path, metavar="DIR")
     samples = add(
-        "samples", project_commands.samples, "write parquet_samples/ again, the same to the byte"
+        "samples", project_commands.samples, "write parquet_samples/ again, byte for byte the same"
     )
-    samples.add_argument("--out", type=Path, metavar="DIR", help="where (default: parquet_samples)")
+    samples.add_argument(
+        "--out", type=Path, metavar="DIR", help="the folder to write (default: parquet_samples)"
+    )
