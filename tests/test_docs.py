@@ -136,7 +136,7 @@ def _people_and_channels(path: Path) -> None:
     with duckdb.connect(str(path)) as con:
         con.execute(
             """insert into triage by name
-               select finding_id, end_time as "at", 'ana' as actor, 'resolved' as status,
+               select finding_id, end_time as said_at, 'ana' as actor, 'resolved' as status,
                       'benign' as verdict, 'asked' as note from findings where kind = 'match'"""
         )
         con.execute(

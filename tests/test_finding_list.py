@@ -207,8 +207,13 @@ def con(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyCon
     ]  # fmt: skip
     proof = [evidence(2, n, who="m", empty="", none=None, tenant="t") for n in range(25)]
     changes = [
-        {"finding_id": UUID(int=2 << 96), "change": "new", "at": NOW - WEEK},
-        {"finding_id": UUID(int=2 << 96), "change": "changed", "reason": "observed", "at": NOW},
+        {"finding_id": UUID(int=2 << 96), "change": "new", "changed_at": NOW - WEEK},
+        {
+            "finding_id": UUID(int=2 << 96),
+            "change": "changed",
+            "reason": "observed",
+            "changed_at": NOW,
+        },
     ]
     path = tmp_path_factory.mktemp("findings") / "findings.duckdb"
     published(path, findings=found, evidence=proof, finding_changes=changes)

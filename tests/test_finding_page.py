@@ -198,11 +198,11 @@ def test_history_is_one_line_of_time(tmp_path: Path) -> None:
         tmp_path / "f.duckdb",
         findings=[finding(1)],
         finding_changes=[
-            {"finding_id": one, "change": "new", "reason": "", "at": NOW},
-            {"finding_id": one, "change": "changed", "reason": "score", "at": NOW + DAY},
+            {"finding_id": one, "change": "new", "reason": "", "changed_at": NOW},
+            {"finding_id": one, "change": "changed", "reason": "score", "changed_at": NOW + DAY},
         ],
         triage=[
-            {"finding_id": one, "at": NOW + 2 * HOUR, "actor": "ana", "host": "h1",
+            {"finding_id": one, "said_at": NOW + 2 * HOUR, "actor": "ana", "host": "h1",
              "status": "resolved", "verdict": "benign", "note": "as she says"}
         ],
         notifications=[

@@ -408,7 +408,9 @@ def quiet(days: int = 15) -> list[Row]:
 
 
 def changes(root: Path) -> list[str]:
-    return [row[0] for row in kit.table(root, 'select change from finding_changes order by "at"')]
+    return [
+        row[0] for row in kit.table(root, "select change from finding_changes order by changed_at")
+    ]
 
 
 def test_a_late_file_of_the_alert_day_is_hunted_again(root: Path) -> None:

@@ -155,7 +155,9 @@ def test_rows_arrive_whole(press: Press) -> None:
         [{"finding_id": UUID(int=1), "ordinal": n, "event": f'{{"n": {n}}}'} for n in (1, 0)],
     )  # fmt: skip
     database.insert(
-        press.con, "finding_changes", [{"finding_id": UUID(int=1), "change": "new", "at": NOW}]
+        press.con,
+        "finding_changes",
+        [{"finding_id": UUID(int=1), "change": "new", "changed_at": NOW}],
     )
 
     con = press.publish()
@@ -164,7 +166,7 @@ def test_rows_arrive_whole(press: Press) -> None:
         assert found == [(["Collection"], "1h", 2.5)]
         ordered = con.execute("select ordinal, event ->> '$.n' from evidence").fetchall()
         assert ordered == [(0, "0"), (1, "1")]
-        changes = con.execute('select change, "at" from finding_changes').fetchall()
+        changes = con.execute("select change, changed_at from finding_changes").fetchall()
         assert changes == [("new", NOW)]
     finally:
         con.close()

@@ -24,7 +24,7 @@ TRIAL = UUID(int=78)
 def risk(tmp_path: Path, rows: list[dict[str, Any]], newest: Any = NOW) -> list[tuple[Any, ...]]:
     """Rows of the view over these findings; hunted up to `newest`."""
     said = [
-        {"finding_id": row["finding_id"], "at": NOW, "status": "resolved", "verdict": verdict}
+        {"finding_id": row["finding_id"], "said_at": NOW, "status": "resolved", "verdict": verdict}
         for row in rows
         if (verdict := row.pop("said", None))
     ]

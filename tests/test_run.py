@@ -143,7 +143,7 @@ def test_late_earlier_closing_changes_the_finding_and_keeps_its_id(project: Path
     assert outcome.changes.changed == 1
     assert table(project, "select finding_id from findings") == before
     assert table(project, "select is_late, details ->> '$.gap' from findings") == [(True, "1h")]
-    assert table(project, 'select change from finding_changes order by "at"') == [
+    assert table(project, "select change from finding_changes order by changed_at") == [
         ("new",),
         ("changed",),
     ]
@@ -164,7 +164,7 @@ def test_finding_goes_and_comes_back_with_its_file(project: Path) -> None:
     back = hunt(project)
 
     assert (gone.changes.withdrawn, back.changes.returned) == (1, 1)
-    assert table(project, 'select change from finding_changes order by "at", change') != []
+    assert table(project, "select change from finding_changes order by changed_at, change") != []
 
 
 def test_finding_that_two_days_hold_belongs_to_the_first(project: Path) -> None:

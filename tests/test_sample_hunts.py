@@ -184,7 +184,7 @@ def test_late_file_is_written_into_the_history(late: Hunted) -> None:
         late.published,
         """select change, reason, before ->> '$.end_time' as ended from finding_changes
            where finding_id in (select finding_id from findings where is_late)
-           order by "at", change desc""",
+           order by changed_at, change desc""",
     )
 
     assert [one["change"] for one in changes] == ["new", "changed"]

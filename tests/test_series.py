@@ -558,7 +558,7 @@ def test_confirmed_attack_teaches_nothing(desk: Make, verdicts: list[str], teach
         ],
     )
     said = [
-        {"finding_id": str(found.finding_id), "at": NIGHT.end + n * HOUR, "verdict": verdict}
+        {"finding_id": str(found.finding_id), "said_at": NIGHT.end + n * HOUR, "verdict": verdict}
         for n, verdict in enumerate(verdicts)
     ]
     database.insert(made.con, "triage", said)

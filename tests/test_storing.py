@@ -431,7 +431,7 @@ def rows(con: duckdb.DuckDBPyConnection, name: str, order: str = "all") -> list[
 
 def history(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """What happened to findings, in order."""
-    return con.execute('select change, reason from finding_changes order by "at"').fetchall()
+    return con.execute("select change, reason from finding_changes order by changed_at").fetchall()
 
 
 def test_first_store_is_new(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
@@ -504,7 +504,7 @@ def test_changed_row_or_evidence_is_told_and_keeps_id_and_birth(
     assert (row["finding_id"], row["created_at"]) == (hit("a").finding_id, author(1).at)
     assert (row["updated_at"], row["run_id"]) == (author(2).at, author(2).run_id)
     assert history(con)[-1] == ("changed", reason)
-    before = json.loads(rows(con, "finding_changes", '"at"')[-1]["before"])
+    before = json.loads(rows(con, "finding_changes", "changed_at")[-1]["before"])
     assert json.loads(before["row"])["n"] == 1
     assert len(rows(con, "evidence")) == len(after.events)
 

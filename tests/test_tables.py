@@ -40,10 +40,10 @@ PUBLISHED = {
         finding_id ordinal role source_table event_time event_id source_file event
     """,
     "finding_changes": """
-        finding_id detection_id run_id change reason before at
+        finding_id detection_id run_id change reason before changed_at
     """,
     "triage": """
-        finding_id at actor host status status_id verdict verdict_id note
+        finding_id said_at actor host status status_id verdict verdict_id note
     """,
     "exceptions": """
         exception_id detection match from_time expires reason owner hidden newest_hidden

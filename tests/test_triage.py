@@ -166,7 +166,7 @@ def test_clock_that_goes_back_keeps_the_order(path: Path) -> None:
 
     entries, _ = triage.read(path)
     assert [one.status for one in entries] == ["in_progress", "resolved"]
-    assert entries[1].at == NOW + timedelta(microseconds=1)
+    assert entries[1].said_at == NOW + timedelta(microseconds=1)
 
 
 @pytest.mark.parametrize("broken", ['{"finding_id": "0d7f', "[]", "null", "7", '{"status": "new"}'])
@@ -212,7 +212,7 @@ def test_people_who_speak_at_once_all_are_heard(path: Path) -> None:
 
     entries, problems = triage.read(path)
     assert problems == []
-    assert sorted(entries, key=lambda one: one.at) == entries
+    assert sorted(entries, key=lambda entry: entry.said_at) == entries
     for n in range(3):
         notes = [one.note for one in entries if one.finding_id == f"{n}{ID[1:]}"]
         assert notes == [str(turn) for turn in range(20)]
@@ -525,7 +525,7 @@ def test_bad_line_stops_no_command_and_no_night(
     capsys.readouterr()
     assert gundog(root, "status") == 1
     assert "triage.jsonl: line 2" in capsys.readouterr().out
-    newest = table(root, """select note from triage order by "at" desc limit 1""")
+    newest = table(root, """select note from triage order by said_at desc limit 1""")
     assert newest == [("again",)]
 
 

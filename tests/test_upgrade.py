@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -12,6 +13,7 @@ from uuid import uuid4
 import duckdb
 import pytest
 
+from gundog.cli import main
 from gundog.core.times import parse_range
 from gundog.hunting import hour_states
 from gundog.run import run
@@ -19,6 +21,7 @@ from gundog.run.context import Outcome
 from tests import kit, old_project
 from tests.kit import DAY, NOW, table, write_file
 from tests.sinks import Sink, http_sink
+from tests.test_upgrading import aged
 
 STAGED_THEN = "staged.happenings_179ef172"
 NEW_DAY = "2026-03-09"
@@ -271,3 +274,61 @@ def test_sql_that_is_taken_back_reads_nothing_that_it_has_read(changed: Path) ->
     assert outcome.exit_status == 0
     assert not any("left the lake" in note for note in outcome.notes)
     assert kept(changed, "select count(*) from happenings where id in (1, 2)") == [(2,)]
+
+
+# ---- columns that have other names now ----
+
+
+def make_old(root: Path) -> None:
+    """Both files as they were before columns of theirs got other names."""
+    for file in ("warehouse", "findings"):
+        con = duckdb.connect(str(root / f".gundog/{file}.duckdb"))
+        aged(con)
+        con.execute("drop table if exists warehouse_layout")
+        con.close()
+
+
+def test_renamed_columns_change_no_finding_and_send_nothing(project: Path, sink: Sink) -> None:
+    """Neither the run after the upgrade nor a range that is hunted again sees a change."""
+    hunt(project)
+    changes = kept(project, "select * from finding_changes order by all")
+    findings = kept(project, "select * from findings order by all")
+    make_old(project)
+
+    for again, hunted in ((False, 0), (True, 4)):
+        span = ("2026-03-08", NEW_DAY)
+        _, outcome = hunt(project, span, now=NOW + timedelta(hours=1), again=again)
+        assert (outcome.exit_status, outcome.files, outcome.hunted) == (0, 0, hunted)
+
+    assert kept(project, "select * from finding_changes order by all") == changes
+    assert kept(project, "select * from findings order by all") == findings
+    assert [request.body["title"][:8] for request in sink.requests] == ["d opened"]
+    assert table(project, "select said_at::varchar, status from triage") == [
+        ("2026-03-08 09:00:00+00", "resolved")
+    ]
+
+
+def test_published_file_of_an_older_gundog_is_read_until_the_next_run(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every command that reads it works, under the names of today, also with a new entry."""
+
+    def told(*arguments: str) -> str:
+        assert main.main([*arguments, "--project", str(project)]) == 0
+        return capsys.readouterr().out
+
+    hunt(project)
+    make_old(project)
+    [(finding,)] = table(project, "select finding_id::varchar from findings where title like 'd %'")
+    said = "select count(*) as entries, count(said_at) as times from triage"
+
+    assert json.loads(told("sql", said, "--format", "json")) == [{"entries": 1, "times": 1}]
+    told("triage", finding, "--status", "resolved")
+
+    assert json.loads(told("sql", said, "--format", "json")) == [{"entries": 2, "times": 2}]
+    assert finding[:8] not in told("findings")
+    assert "d opened" in told("findings", "--all")
+    shown = told("show", finding)
+    assert "2026-03-10 04:00 new" in shown
+    assert "resolved" in shown
+    told("sql", "select changed_at from finding_changes")

@@ -254,19 +254,20 @@ _Happened = Iterator[tuple[datetime, str]]
 def _changes(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
     for change in database.rows(
         con,
-        'select * from finding_changes where finding_id = ? order by "at"',
+        "select * from finding_changes where finding_id = ? order by changed_at",
         [row["finding_id"]],
     ):
-        yield change["at"], change["change"] + (f": {change['reason']}" if change["reason"] else "")
+        reason = f": {change['reason']}" if change["reason"] else ""
+        yield change["changed_at"], change["change"] + reason
 
 
 def _said(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
     for statement in database.rows(
-        con, 'select * from triage where finding_id = ? order by "at"', [row["finding_id"]]
+        con, "select * from triage where finding_id = ? order by said_at", [row["finding_id"]]
     ):
         state = ", ".join(filter(None, [statement["status"], statement["verdict"]]))
         note = f": {statement['note']}" if statement["note"] else ""
-        yield statement["at"], f"{statement['actor']} on {statement['host']}: {state}{note}"
+        yield statement["said_at"], f"{statement['actor']} on {statement['host']}: {state}{note}"
 
 
 def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:

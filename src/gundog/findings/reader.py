@@ -95,7 +95,7 @@ def withdrawn(con: duckdb.DuckDBPyConnection, prefix: str) -> list[dict[str, Any
             from finding_changes as c left join ({triage.NOW}) as t using (finding_id)
             where starts_with(c.finding_id::varchar, ?) and c.change = 'withdrawn'
             and c.finding_id not in (select finding_id from findings)
-            qualify row_number() over (partition by c.finding_id order by c."at" desc) = 1""",
+            qualify row_number() over (partition by c.finding_id order by c.changed_at desc) = 1""",
         [prefix.lower()],
     )
     return [

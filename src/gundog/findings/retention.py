@@ -71,7 +71,7 @@ def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) 
         """select exists(from source_files where state = 'staged' and created_at < $staged)
                or exists(from run_intervals where updated_at < $series)
                or exists(from findings where updated_at < greatest($evidence, $findings))
-               or exists(from finding_changes where "at" < $findings)
+               or exists(from finding_changes where changed_at < $findings)
                or exists(from notifications where created_at < $findings)
                or exists(from runs where started_at < $findings)""",
         {
@@ -296,7 +296,7 @@ def _forget_hours(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
 
 def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     """What happened to findings, messages about them, and runs, as old as findings may get."""
-    con.execute('delete from finding_changes where "at" < ?', [before])
+    con.execute("delete from finding_changes where changed_at < ?", [before])
     con.execute("delete from notifications where created_at < ?", [before])
     con.execute("delete from runs where started_at < ?", [before])
     con.execute("delete from drifts where until < ?", [before])

@@ -181,7 +181,7 @@ def _withdrawn(con: duckdb.DuckDBPyConnection, hits: Iterable[Hit]) -> set[str]:
     found = con.execute(
         """select finding_id::varchar from finding_changes
            where finding_id in (select unnest(?::uuid[])) group by finding_id
-           having last(change order by "at", rowid) = 'withdrawn'""",
+           having last(change order by changed_at, rowid) = 'withdrawn'""",
         [[str(hit.finding_id) for hit in hits]],
     ).fetchall()
     return {key for (key,) in found}
@@ -226,7 +226,7 @@ def _note(
         "change": change,
         "reason": reason,
         "before": json.dumps(plain_values.plain(kept)) if before else None,
-        "at": author.at,
+        "changed_at": author.at,
     }
 
 

@@ -24,7 +24,7 @@ from gundog.core.errors import InputError
 from gundog.core.fields import unknown
 from gundog.core.times import MICROSECOND, format_time, parse_time
 from gundog.core.wording import count
-from gundog.warehouse import database, quoting, tables
+from gundog.warehouse import database, quoting, tables, upgrading
 
 # The numbers are OCSF's status_id and verdict_id.
 STATUSES = {"new": 1, "in_progress": 2, "resolved": 4, "archived": 5}
@@ -39,6 +39,8 @@ VERDICTS = {
     "duplicate": 10,
 }
 _OPEN = ("new", "in_progress")
+# Lines of triage.jsonl keep the names that they were first written with.
+_KEYS = {"said_at": "at"}
 # What one line may hold, in bytes; a note on the command line cannot become as long.
 _LONGEST = 1_000_000
 _NAMED = 20  # lines that a problem is told of, each
@@ -50,7 +52,7 @@ class Entry:
     """One thing a person said of a finding, and what it is from then on."""
 
     finding_id: str
-    at: datetime
+    said_at: datetime
     actor: str
     host: str
     status: str
@@ -116,8 +118,8 @@ def append(
         mine = [one for one in entries if one.finding_id == finding_id]
         if mine:
             before = mine[-1].status, mine[-1].verdict
-        at = max(now, entries[-1].at + MICROSECOND) if entries else now
-        entry = _entry(finding_id, said, before, at)
+        said_at = max(now, entries[-1].said_at + MICROSECOND) if entries else now
+        entry = _entry(finding_id, said, before, said_at)
         line = _line(entry)
         if _usable(line) is None:
             raise InputError("--note cannot be kept: write a shorter one, in UTF-8")
@@ -125,7 +127,7 @@ def append(
     return entry
 
 
-def _entry(finding_id: str, said: Said, before: tuple[str, str | None], at: datetime) -> Entry:
+def _entry(finding_id: str, said: Said, before: tuple[str, str | None], said_at: datetime) -> Entry:
     verdict = spelled(said.verdict, VERDICTS, "verdict") if said.verdict else None
     asked = spelled(said.status, STATUSES, "status") if said.status else None
     status = asked or ("resolved" if verdict else before[0])
@@ -133,7 +135,7 @@ def _entry(finding_id: str, said: Said, before: tuple[str, str | None], at: date
         verdict = before[1]
     return Entry(
         finding_id=finding_id,
-        at=at,
+        said_at=said_at,
         actor=actor(),
         host=socket.gethostname(),
         status=status,
@@ -160,8 +162,9 @@ def actor() -> str:
 
 
 def _line(entry: Entry) -> bytes:
-    text = json.dumps({**asdict(entry), "at": format_time(entry.at)}, ensure_ascii=True)
-    return text.encode("ascii")
+    values = {**asdict(entry), "said_at": format_time(entry.said_at)}
+    line = {_KEYS.get(name, name): value for name, value in values.items()}
+    return json.dumps(line, ensure_ascii=True).encode("ascii")
 
 
 def read(path: Path) -> tuple[list[Entry], list[str]]:
@@ -175,7 +178,7 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file), 1):
                 entry = _usable(line)
-                key = (entry.finding_id, entry.at) if entry else None
+                key = (entry.finding_id, entry.said_at) if entry else None
                 if entry is None or key is None:
                     if line.strip():
                         problems.append(f"line {number}: cannot be read: remove it")
@@ -219,11 +222,11 @@ def _usable(line: bytes) -> Entry | None:
 
 
 def _parse(data: Any) -> Entry:
-    values = {one.name: data[one.name] for one in fields(Entry)}
+    values = {field.name: data[_KEYS.get(field.name, field.name)] for field in fields(Entry)}
     status, verdict, note = values["status"], values["verdict"] or None, values["note"]
     return Entry(
         finding_id=str(UUID(_text(values["finding_id"]))),
-        at=_moment(_text(values["at"])),
+        said_at=_moment(_text(values["said_at"])),
         actor=_text(values["actor"]),
         host=_text(values["host"]),
         status=status,
@@ -254,7 +257,7 @@ def _moment(text: str) -> datetime:
 
 # The newest of what was said of each finding.
 NOW = """select finding_id, status, verdict from triage
-    qualify row_number() over (partition by finding_id order by "at" desc) = 1"""
+    qualify row_number() over (partition by finding_id order by said_at desc) = 1"""
 
 
 def copy_in(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
@@ -263,25 +266,30 @@ def copy_in(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
 
 
 def _fresh(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> list[Entry]:
-    known = set(con.execute('select finding_id::varchar, "at" from main.triage').fetchall())
-    return [one for one in entries if (one.finding_id, one.at) not in known]
+    known = set(con.execute("select finding_id::varchar, said_at from triage").fetchall())
+    return [entry for entry in entries if (entry.finding_id, entry.said_at) not in known]
 
 
 def overlay(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
     """Makes a connection to findings.duckdb see what was said since it was published.
 
-    The published views read `findings` by its plain name and see it too.
+    The published views read `findings` by its plain name and see it too. A file of an older gundog
+    is read under the column names of today.
     """
+    [(catalog,)] = con.execute("select current_database()").fetchall()
+    published = f"{quoting.name(catalog)}.main"
+    renamed = upgrading.renamed(con, published)
+    for table, select in renamed.items():
+        con.execute(f"create temp view {table} as {select}")
     fresh = _fresh(con, entries)
     if not fresh:
         return
-    [(catalog,)] = con.execute("select current_database()").fetchall()
-    published = f"{quoting.name(catalog)}.main"
     inner = ", ".join(f"{quoting.name(one.name)} {one.type}" for one in tables.TRIAGE.columns)
     con.execute(f"create temp table triage_since ({inner})")
     database.insert(con, "triage_since", [asdict(one) for one in fresh])
+    before = renamed.get("triage", f"from {published}.triage")
     con.execute(
-        f"create temp view triage as from {published}.triage union all by name from triage_since"
+        f"create or replace temp view triage as {before} union all by name from triage_since"
     )
     con.execute(
         f"""create temp view findings as

@@ -200,7 +200,7 @@ def _confirmed(
         """select details ->> '$.series_key', interval_start, interval_end from findings
            where detection_id = ? and interval_end <= ?
            and finding_id in (select finding_id from triage group by finding_id
-                              having last(verdict order by "at") = 'true_positive')""",
+                              having last(verdict order by said_at) = 'true_positive')""",
         [hunt.detection.id, interval.start],
     ).fetchall()
     return [(key, Interval(start, end)) for key, start, end in attacks if key]

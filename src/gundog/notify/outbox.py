@@ -262,7 +262,7 @@ def _withdrawn(con: duckdb.DuckDBPyConnection, channel: Channel) -> list[dict[st
         where c.finding_id in (from believed)
         and c.finding_id not in (select finding_id from findings)
         qualify row_number() over (
-            partition by c.finding_id order by c."at" desc, c.rowid desc
+            partition by c.finding_id order by c.changed_at desc, c.rowid desc
         ) = 1 and c.change = 'withdrawn'
         order by c.finding_id""",
         {"channel": channel.name},

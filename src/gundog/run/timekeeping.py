@@ -27,7 +27,7 @@ _CURE = "correct the clock, or, if it is correct, run once with --trust-clock"
 _WRITTEN = (
     ("findings", "created_at"),
     ("findings", "updated_at"),
-    ("finding_changes", "at"),
+    ("finding_changes", "changed_at"),
     ("source_files", "created_at"),
     ("run_intervals", "updated_at"),
     ("notifications", "created_at"),

@@ -19,7 +19,7 @@ import duckdb
 from gundog.core import places
 from gundog.core.errors import LockError, StoreError
 from gundog.core.times import format_time
-from gundog.warehouse import opening, quoting, tables
+from gundog.warehouse import opening, quoting, upgrading
 from gundog.warehouse import statement as sql
 
 # A DuckDB file begins with three headers of 4,096 bytes.
@@ -81,7 +81,7 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     """The warehouse opened for writing, its tables made where they are not.
 
     Raises:
-        StoreError: when the file is not a warehouse or cannot be written.
+        StoreError: when the file is not a warehouse, cannot be written, or is of a newer gundog.
     """
     places.folder(path.parent)
     is_new = not path.exists()
@@ -100,7 +100,8 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
             drop_stub(path)
         raise _unopened(path, error) from error
     try:
-        _create(con)
+        with transaction(con):
+            upgrading.make_tables(con, path)
         yield con
     except duckdb.Error as error:
         if opening.damage(error):
@@ -200,33 +201,6 @@ def _lacking(error: duckdb.Error) -> str:
 def is_full(error: duckdb.Error) -> bool:
     """True for what DuckDB raises when a disk has no room."""
     return any(sign in str(error) for sign in ("Could not write", "No space", "too large"))
-
-
-def _create(con: duckdb.DuckDBPyConnection) -> None:
-    """Makes the tables that are not there, and the columns that an older gundog did not know."""
-    found = con.execute(
-        "select table_name, column_name from duckdb_columns() where schema_name = 'main'"
-    ).fetchall()
-    have = set(found)
-    lacking = [
-        (table, column)
-        for table in tables.TABLES
-        for column in table.columns
-        if (table.name, column.name) not in have
-    ]
-    if not lacking:
-        return
-    known = {name for name, _ in have}
-    with transaction(con):
-        con.execute("create schema if not exists staged")
-        for table in dict.fromkeys(table for table, _ in lacking):
-            for column in table.columns if table.name in known else ():
-                con.execute(
-                    f"alter table {table.name} add column if not exists {quoting.name(column.name)}"
-                    f" {column.type.split()[0]}"
-                )
-            for statement in tables.create(table):
-                con.execute(statement)
 
 
 def is_interrupt(error: BaseException) -> bool:

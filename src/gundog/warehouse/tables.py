@@ -137,7 +137,7 @@ FINDING_CHANGES = schema.table(
     change VARCHAR: new, changed, withdrawn or returned
     reason VARCHAR: which columns changed, or why it went
     before JSON: the row as it was
-    at TIMESTAMPTZ: when
+    changed_at TIMESTAMPTZ: when the run stored that
     """,
 )
 
@@ -146,7 +146,7 @@ TRIAGE = schema.table(
     "What people said of findings, newest last.",
     """
     finding_id UUID: the finding
-    at TIMESTAMPTZ: when
+    said_at TIMESTAMPTZ: when it was said
     actor VARCHAR: who, as the operating system knows the account
     host VARCHAR: on which machine
     status VARCHAR: what it is from then on: new, in_progress, resolved or archived
@@ -257,7 +257,17 @@ NOTIFICATION_TENANTS = Table(
     published=False,
 )
 
+WAREHOUSE_LAYOUT = schema.table(
+    "warehouse_layout",
+    "Which layout of tables this file has, so that an older gundog refuses it.",
+    """
+    layout INTEGER: number of the layout; a file without one has layout 1
+    """,
+    published=False,
+)
+
 TABLES = (
+    WAREHOUSE_LAYOUT,
     run_tables.RUNS,
     run_tables.SOURCE_FILES,
     run_tables.SOURCES,
