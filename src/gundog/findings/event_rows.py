@@ -20,14 +20,15 @@ def in_words(value: Any) -> str:
     if isinstance(value, str):
         return value
     shares = isinstance(value, list) and all(
-        isinstance(one, dict) and one.keys() == {"value", "records", "share"} for one in value
+        isinstance(part, dict) and part.keys() == {"value", "records", "share"} for part in value
     )
     if shares:
         return ", ".join(
-            f"{one['value']} ({one['share']:.0%} of the excess, {count(one['records'], 'record')})"
-            for one in value
+            f"{part['value']} ({part['share']:.0%} of the excess,"
+            f" {count(part['records'], 'record')})"
+            for part in value
         )
-    if isinstance(value, list) and all(isinstance(one, str) for one in value):
+    if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return ", ".join(value)
     return json.dumps(value, ensure_ascii=False)
 
@@ -46,7 +47,7 @@ def apart(files: Sequence[str]) -> tuple[str, list[str]]:
     shared = "".join(f"{some[0]}/" for some in takewhile(lambda some: len(set(some)) == 1, levels))
     tails = [file[len(shared) :] for file in files]
     before = [None, *tails]
-    return shared, ["" if one == last else one for one, last in zip(tails, before, strict=False)]
+    return shared, ["" if tail == last else tail for tail, last in zip(tails, before, strict=False)]
 
 
 def split(events: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
@@ -54,12 +55,12 @@ def split(events: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
 
     A column that is different in every event, such as an id, tells nothing and is left out.
     """
-    rows = [{"role": one["role"], **one["event"]} for one in events]
+    rows = [{"role": event["role"], **event["event"]} for event in events]
     names = [name for name in dict.fromkeys(name for row in rows for name in row)
              if name not in ("event_id", "event_time", "tenant")]  # fmt: skip
     values = {name: [cell(row.get(name)) for row in rows] for name in names}
-    shared = {name: found[0] for name, found in values.items() if len(set(found)) == 1 and found[0]}
-    counts = {name: len(set(found)) for name, found in values.items() if len(set(found)) > 1}
+    shared = {name: cells[0] for name, cells in values.items() if len(set(cells)) == 1 and cells[0]}
+    counts = {name: len(set(cells)) for name, cells in values.items() if len(set(cells)) > 1}
     telling = [name for name, count in counts.items() if count < len(events) or len(events) < 3]
     same = ", ".join(f"{name} {value}" for name, value in shared.items())
     return same, telling[:COLUMNS]

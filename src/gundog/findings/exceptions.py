@@ -95,8 +95,8 @@ class File:
         """
         if self.whole:
             return self.entries
-        known = {entry.id for entry in self.entries}
-        return (*self.entries, *(entry for entry in last if entry.id not in known))
+        ids = {entry.id for entry in self.entries}
+        return (*self.entries, *(entry for entry in last if entry.id not in ids))
 
 
 def load(root: Path) -> File:
@@ -120,8 +120,10 @@ def _read(items: Sequence[Any]) -> File:
         entry = _entry(Fields(item, FILE, wrong, str(place), _KEYS, bounded=False))
         whole = whole and not wrong
         if not wrong and entry.id in entries:
-            what = f"is about the same as {entries[entry.id][0]}: keep one, with the later expires"
-            wrong.append(Problem(FILE, str(place), what))
+            problem = (
+                f"is about the same as {entries[entry.id][0]}: keep one, with the later expires"
+            )
+            wrong.append(Problem(FILE, str(place), problem))
         if not wrong:
             entries[entry.id] = (place, entry)
         problems += wrong
@@ -168,15 +170,15 @@ def _match(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
     columns = fields.mapping("match")
     if fields.data.get("match") in (None, {}):
         fields.problem("match", "is empty: name at least one column and its value")
-    found = []
+    match = []
     for column, value in columns.items():
         values = value if isinstance(value, list) else [value]
-        if not values or not all(_is_value(one) for one in values):
-            what = f"is {brief(value)}: write a text or a list of texts"
-            fields.problem(f"match.{column}", what)
+        if not values or not all(_is_value(item) for item in values):
+            problem = f"is {brief(value)}: write a text or a list of texts"
+            fields.problem(f"match.{column}", problem)
             continue
-        found.append((str(column), tuple(_spelled(one) for one in values)))
-    return tuple(found)
+        match.append((str(column), tuple(_spelled(item) for item in values)))
+    return tuple(match)
 
 
 def _is_value(value: Any) -> bool:
@@ -217,19 +219,19 @@ def attention(rows: Iterable[Mapping[str, Any]], now: datetime, news: bool = Fal
         now: the present.
         news: True to leave out what expired more than `SOON` ago.
     """
-    found = []
+    remarks = []
     for row in rows:
         name = f"exception {row['exception_id']} of {row['detection']} ({row['reason']})"
         for column in row["unknown_columns"] or ():
-            found.append(f"{name} hides nothing: no finding has the column {column}")
+            remarks.append(f"{name} hides nothing: no finding has the column {column}")
         if row["expires"] <= now:
             if not news or row["expires"] > now - SOON:
-                found.append(f"{name} expired {format_time(row['expires'])}")
+                remarks.append(f"{name} expired {format_time(row['expires'])}")
         elif row["expires"] <= now + SOON:
-            found.append(f"{name} expires {format_time(row['expires'])}")
+            remarks.append(f"{name} expires {format_time(row['expires'])}")
         elif _idle(row, now - IDLE):
-            found.append(f"{name} hid nothing in {IDLE.days} days: remove it")
-    return found
+            remarks.append(f"{name} hid nothing in {IDLE.days} days: remove it")
+    return remarks
 
 
 def _idle(row: Mapping[str, Any], since: datetime) -> bool:
@@ -254,7 +256,9 @@ def matcher(entry: Entry) -> Test:
     >>> matcher(entry)({"account_name": "SVC-backup"}), matcher(entry)({"account_name": "ana"})
     (True, False)
     """
-    tests = [(column, [_pattern(one) for one in patterns]) for column, patterns in entry.match]
+    tests = [
+        (column, [_pattern(pattern) for pattern in patterns]) for column, patterns in entry.match
+    ]
 
     def fits(row: Mapping[str, Any]) -> bool:
         return all(
@@ -267,7 +271,7 @@ def matcher(entry: Entry) -> Test:
 
 def _values(value: Any) -> list[str]:
     values = value if isinstance(value, (list, tuple)) else [value]
-    return [shown for one in values if one is not None and (shown := _spelled(one))]
+    return [shown for item in values if item is not None and (shown := _spelled(item))]
 
 
 def _pattern(pattern: str) -> Callable[[str], bool]:
@@ -327,12 +331,12 @@ def propose(detection: str, row: Mapping[str, Any], columns: Sequence[str], **re
     match = []
     for column in dict.fromkeys(columns):
         if column not in row:
-            known = [name for name, value in row.items() if _values(value)]
-            raise InputError(f"--on {column}: {unknown(column, known, 'column')}")
+            names = [name for name, value in row.items() if _values(value)]
+            raise InputError(f"--on {column}: {unknown(column, names, 'column')}")
         values = _values(row[column])
         if not values or isinstance(row[column], dict):
             raise InputError(f"--on {column}: the finding has no value there: name another column")
-        match.append((column, tuple(literal(one) for one in values)))
+        match.append((column, tuple(literal(value) for value in values)))
     return Entry(detection, tuple(match), **rest)
 
 
@@ -340,7 +344,10 @@ def as_yaml(entry: Entry) -> str:
     """The entry as people write it, one item of a list."""
     data: dict[str, Any] = {
         "detection": entry.detection,
-        "match": {column: one[0] if len(one) == 1 else list(one) for column, one in entry.match},
+        "match": {
+            column: patterns[0] if len(patterns) == 1 else list(patterns)
+            for column, patterns in entry.match
+        },
         "from": _day(entry.start),
         "expires": _day(entry.end),
         "reason": entry.reason,
@@ -377,10 +384,10 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         file = load(root)
         if file.problems:
             raise ContentError(file.problems)
-        for one in file.entries:
-            if one.id == entry.id:
+        for present in file.entries:
+            if present.id == entry.id:
                 raise InputError(
-                    f"{FILE}: already has such an exception, until {format_time(one.end)}:"
+                    f"{FILE}: already has such an exception, until {format_time(present.end)}:"
                     " change its expires there"
                 )
 

@@ -28,7 +28,7 @@ from gundog.warehouse import database, file_identity, opening, quoting, tables
 from gundog.warehouse.schema import Table
 
 STORAGE_VERSION = "v1.5.0"
-_TABLES = tuple(one for one in tables.TABLES if one.published)
+_TABLES = tuple(table for table in tables.TABLES if table.published)
 SENT = ("runs", "notifications")  # what changes when messages are sent
 
 
@@ -36,25 +36,25 @@ def write_detections(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> N
     """Writes down the detections as they stand."""
     records = []
     for hunt in hunts:
-        one = hunt.detection
+        detection = hunt.detection
         records.append(
             {
-                "detection_id": one.id,
-                "stem": one.stem,
-                "name": one.name,
+                "detection_id": detection.id,
+                "stem": detection.stem,
+                "name": detection.name,
                 "detection_hash": hunt.hash,
-                "kind": one.kind,
-                "status": one.status if one.enabled else "deprecated",
-                "severity": one.severity,
-                "description": one.description,
-                "triage": list(one.triage),
-                "false_positives": list(one.false_positives),
-                "blind_spots": list(one.blind_spots),
-                "refs": list(one.references),
+                "kind": detection.kind,
+                "status": detection.status if detection.enabled else "deprecated",
+                "severity": detection.severity,
+                "description": detection.description,
+                "triage": list(detection.triage),
+                "false_positives": list(detection.false_positives),
+                "blind_spots": list(detection.blind_spots),
+                "refs": list(detection.references),
                 "sql": "\n".join(filter(None, (hunt.sql, hunt.join))),
-                "params": json.dumps(plain(one.params)),
-                "frequency": format_duration(one.frequency),
-                "lookback": format_duration(one.lookback),
+                "params": json.dumps(plain(detection.params)),
+                "frequency": format_duration(detection.frequency),
+                "lookback": format_duration(detection.lookback),
             }
         )
     with database.transaction(con):
@@ -223,7 +223,7 @@ def _blank(target: Path) -> Path:
 @cache
 def _digest() -> str:
     """What a blank file depends on."""
-    made = [list(tables.create(one, published=True)) for one in _TABLES]
+    made = [list(tables.create(table, published=True)) for table in _TABLES]
     parts = [STORAGE_VERSION, duckdb.__version__, made, views.VIEWS, views.SAID_OF]
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
 

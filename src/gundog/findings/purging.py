@@ -142,12 +142,12 @@ def _purge_series(con: duckdb.DuckDBPyConnection, whom: Whom) -> int:
 def _forget_lines(path: Path, ids: set[str]) -> None:
     if not path.is_file():
         return
-    gone = [one.encode() for one in ids]
+    gone = [finding_id.encode() for finding_id in ids]
     with appending.locked(path.with_suffix(".lock")):
         kept = [
             line
             for line in path.read_bytes().splitlines(keepends=True)
-            if not any(one in line.lower() for one in gone)
+            if not any(finding_id in line.lower() for finding_id in gone)
         ]
         appending.replace(path, b"".join(kept))
 

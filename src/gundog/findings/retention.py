@@ -118,12 +118,12 @@ def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 def _has_marks(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     """Whether copies are marked in a staged table; one of an old version has no marks."""
-    found = con.execute(
+    columns = con.execute(
         """select count(*) from duckdb_columns()
            where schema_name = 'staged' and table_name = ? and column_name = ?""",
         [table, schema.IS_COPY],
     ).fetchall()
-    return bool(found[0][0])
+    return bool(columns[0][0])
 
 
 def _stage_name(table: str) -> str:

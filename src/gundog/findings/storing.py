@@ -74,12 +74,12 @@ def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Cha
 
 def _prior_seq(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> int | None:
     """The staging step that the last good hunt of this interval saw; None for the first one."""
-    found = con.execute(
+    rows = con.execute(
         """select seq from run_intervals where detection_id = ? and detection_hash = ?
            and interval_start = ? and interval_end = ? and seq is not null""",
         [hunted.hunt.detection.id, hunted.hunt.hash, hunted.interval.start, hunted.interval.end],
     ).fetchall()
-    return int(found[0][0]) if found else None
+    return int(rows[0][0]) if rows else None
 
 
 def _store_hits(
@@ -178,13 +178,13 @@ def _what_changed(before: Mapping[str, Any] | None, new: Mapping[str, Any]) -> s
 
 def _withdrawn(con: duckdb.DuckDBPyConnection, hits: Iterable[Hit]) -> set[str]:
     """The hits that were found before and withdrawn since."""
-    found = con.execute(
+    rows = con.execute(
         """select finding_id::varchar from finding_changes
            where finding_id in (select unnest(?::uuid[])) group by finding_id
            having last(change order by changed_at, rowid) = 'withdrawn'""",
         [[str(hit.finding_id) for hit in hits]],
     ).fetchall()
-    return {key for (key,) in found}
+    return {key for (key,) in rows}
 
 
 def _delete(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:

@@ -143,11 +143,11 @@ def apply(
         detections: those that load.
         entries: of exceptions.yaml, in its order; the first that fits a finding hides it.
     """
-    known, states = _known(con), _states(con)
+    judged, states = _judged(con), _states(con)
     for detection in detections:
-        mine = [one for one in entries if one.names(detection.id, detection.stem)]
+        mine = [entry for entry in entries if entry.names(detection.id, detection.stem)]
         rules = _rules(detection, mine)
-        if known.get(detection.id) == (rules, states.get(detection.id, "")):
+        if judged.get(detection.id) == (rules, states.get(detection.id, "")):
             continue
         with database.transaction(con):
             _judge_stored(con, detection, mine)
@@ -160,7 +160,7 @@ def apply(
 
 def _rules(detection: Detection, entries: Sequence[Entry]) -> str:
     """Everything but the findings that a decision depends on, in one text."""
-    about = [[one.shown, one.match, str(one.start), str(one.end)] for one in entries]
+    about = [[entry.shown, entry.match, str(entry.start), str(entry.end)] for entry in entries]
     kept = detection.suppression
     window = [["tenant", *kept.group_by], str(kept.duration)] if kept else ["tenant"]
     return json.dumps([about, window, _limit(detection)])
@@ -178,7 +178,7 @@ def _limit(detection: Detection) -> int | None:
     return max(math.ceil(SENT_PER_BUDGET * (series.alert_budget or DEFAULT_BUDGET)), 1)
 
 
-def _known(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
+def _judged(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
     rows = con.execute("select detection_id::varchar, rules, state from judged").fetchall()
     return {key: (rules, state) for key, rules, state in rows}
 
@@ -228,15 +228,15 @@ def _judge_stored(
         [row["score"] or 0.0 for row in rows],
         ids,
         [
-            hidden is not None or _is_total(one)
-            for hidden, one in zip(excepted, columns, strict=True)
+            hidden is not None or _is_total(values)
+            for hidden, values in zip(excepted, columns, strict=True)
         ],
     )
     judged = judge(
         ids,
         starts,
         np.array([SEVERITIES.index(row["severity"]) for row in rows], dtype=np.int64),
-        [_group(one, group_by) for one in columns],
+        [_group(values, group_by) for values in columns],
         excepted,
         over,
         kept.duration // MICROSECOND if kept else 0,
@@ -265,37 +265,37 @@ def hidden_by(
         starts: start_time of each finding, in us since 1970, shape (n,).
         columns: its columns.
     """
-    found: list[str | None] = [None] * len(columns)
+    hidden: list[str | None] = [None] * len(columns)
     for entry in reversed(entries):
         fits = _remembering(exceptions.matcher(entry), [column for column, _ in entry.match])
         shown = entry.shown
         low, high = epoch_us(entry.start), epoch_us(entry.end)
         for place in np.flatnonzero((starts >= low) & (starts < high)).tolist():
             if fits(columns[place]):
-                found[place] = shown
-    return found
+                hidden[place] = shown
+    return hidden
 
 
 def _remembering(fits: exceptions.Test, names: Sequence[str]) -> exceptions.Test:
     """The same test, made once for each combination of values: findings repeat them."""
-    known: dict[tuple[Any, ...], bool] = {}
+    results: dict[tuple[Any, ...], bool] = {}
 
     def remembered(row: Mapping[str, Any]) -> bool:
         # 1, 1.0 and True are equal as keys and differ as texts.
         key = tuple((type(value), value) for value in map(row.get, names))
         try:
-            if key not in known:
-                known[key] = fits(row)
+            if key not in results:
+                results[key] = fits(row)
         except TypeError:  # a list
             return fits(row)
-        return known[key]
+        return results[key]
 
     return remembered
 
 
 def _group(columns: Mapping[str, Any], names: Sequence[str]) -> str | None:
     values = [columns.get(name) for name in names]
-    if not values or any(one is None for one in values):
+    if not values or any(value is None for value in values):
         return None
     # What happens to one tenant keeps nothing of another quiet, whatever else is equal.
     return repr([columns.get("tenant") or "", *values])
@@ -368,14 +368,14 @@ def _unknown_columns(
     con: duckdb.DuckDBPyConnection, entry: Entry, detections: Sequence[Detection]
 ) -> list[str]:
     """Columns the entry names that none of the findings it could be about has: likely a typo."""
-    ids = [one.id for one in detections if entry.names(one.id, one.stem)]
-    [(known,)] = con.execute(
+    ids = [detection.id for detection in detections if entry.names(detection.id, detection.stem)]
+    [(names,)] = con.execute(
         """select list(distinct name) from (
                select unnest(json_keys(details)) as name from findings
                where detection_id in (select unnest(?::uuid[]))
            )""",
         [ids],
     ).fetchall()
-    if known is None:
+    if names is None:
         return []
-    return [column for column, _ in entry.match if column not in {*FILLED, *known}]
+    return [column for column, _ in entry.match if column not in {*FILLED, *names}]

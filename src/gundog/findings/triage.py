@@ -76,7 +76,7 @@ def beside(findings: Path) -> Path:
     return findings.with_name("triage.jsonl")
 
 
-def spelled(word: str, known: Iterable[str], kind: str) -> str:
+def spelled(word: str, words: Iterable[str], kind: str) -> str:
     """A status or verdict as it is stored, from the ways people write it.
 
     Raises:
@@ -86,8 +86,8 @@ def spelled(word: str, known: Iterable[str], kind: str) -> str:
     'in_progress'
     """
     name = word.strip().lower().replace("-", "_").replace(" ", "_")
-    if name not in known:
-        raise InputError(f"{kind} {word!r}: {unknown(name, list(known), kind)}")
+    if name not in words:
+        raise InputError(f"{kind} {word!r}: {unknown(name, list(words), kind)}")
     return name
 
 
@@ -115,7 +115,7 @@ def append(
         raise InputError("nothing to record: give --status, --verdict or --note")
     with appending.locked(path.with_suffix(".lock")):
         entries, _ = read(path)
-        mine = [one for one in entries if one.finding_id == finding_id]
+        mine = [entry for entry in entries if entry.finding_id == finding_id]
         if mine:
             before = mine[-1].status, mine[-1].verdict
         said_at = max(now, entries[-1].said_at + MICROSECOND) if entries else now
@@ -173,7 +173,7 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
     Nothing that stands in the file keeps the other lines from being read.
     """
     entries, problems = list[Entry](), list[str]()
-    known = dict[tuple[str, datetime], int]()
+    lines_by_key = dict[tuple[str, datetime], int]()
     try:
         with path.open("rb") as file:
             for number, line in enumerate(_lines(file), 1):
@@ -182,17 +182,17 @@ def read(path: Path) -> tuple[list[Entry], list[str]]:
                 if entry is None or key is None:
                     if line.strip():
                         problems.append(f"line {number}: cannot be read: remove it")
-                elif key in known:
-                    problems.append(f"line {number}: repeats line {known[key]}: remove it")
+                elif key in lines_by_key:
+                    problems.append(f"line {number}: repeats line {lines_by_key[key]}: remove it")
                 else:
-                    known[key] = number
+                    lines_by_key[key] = number
                     entries.append(entry)
     except FileNotFoundError:
         pass
     except OSError as error:
         why = error.strerror or type(error).__name__
         problems.append(f"cannot be read ({why}): let this account read it")
-    return entries, [f"{path.name}: {one}" for one in _few(problems)]
+    return entries, [f"{path.name}: {problem}" for problem in _few(problems)]
 
 
 def _few(problems: Sequence[str]) -> list[str]:
@@ -262,12 +262,12 @@ NOW = """select finding_id, status, verdict from triage
 
 def copy_in(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
     """Adds to the table `triage` what it does not hold yet; it keeps what the file has lost."""
-    database.insert(con, "triage", [asdict(one) for one in _fresh(con, entries)])
+    database.insert(con, "triage", [asdict(entry) for entry in _fresh(con, entries)])
 
 
 def _fresh(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> list[Entry]:
-    known = set(con.execute("select finding_id::varchar, said_at from triage").fetchall())
-    return [entry for entry in entries if (entry.finding_id, entry.said_at) not in known]
+    stored = set(con.execute("select finding_id::varchar, said_at from triage").fetchall())
+    return [entry for entry in entries if (entry.finding_id, entry.said_at) not in stored]
 
 
 def overlay(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
@@ -284,9 +284,11 @@ def overlay(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
     fresh = _fresh(con, entries)
     if not fresh:
         return
-    inner = ", ".join(f"{quoting.name(one.name)} {one.type}" for one in tables.TRIAGE.columns)
+    inner = ", ".join(
+        f"{quoting.name(column.name)} {column.type}" for column in tables.TRIAGE.columns
+    )
     con.execute(f"create temp table triage_since ({inner})")
-    database.insert(con, "triage_since", [asdict(one) for one in fresh])
+    database.insert(con, "triage_since", [asdict(entry) for entry in fresh])
     before = renamed.get("triage", f"from {published}.triage")
     con.execute(
         f"create or replace temp view triage as {before} union all by name from triage_since"

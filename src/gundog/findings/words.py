@@ -23,11 +23,11 @@ def present(detection: Detection, row: Mapping[str, Any]) -> dict[str, Any]:
     severity = row.get("severity")
     entities = [
         {
-            "type": one.entity_type,
-            **{name: plain_values.plain(row.get(column)) for name, column in one.columns},
+            "type": entity.entity_type,
+            **{name: plain_values.plain(row.get(column)) for name, column in entity.columns},
         }
-        for one in detection.entities
-        if any(row.get(column) for _, column in one.columns)
+        for entity in detection.entities
+        if any(row.get(column) for _, column in entity.columns)
     ]
     return {
         "detection_name": detection.name,
@@ -47,8 +47,8 @@ def title(detection: Detection, row: Mapping[str, Any]) -> str:
     text = detection.title or detection.name
     named = [re.escape("{" + name + "}") for name in checks.template_fields(text)]
 
-    def shown(found: re.Match[str]) -> str:
-        value = row.get(found[0][1:-1])
+    def shown(place: re.Match[str]) -> str:
+        value = row.get(place[0][1:-1])
         return "the whole tenant" if detection.series and value == "*" else _in_words(value)
 
     # In one pass: a value that looks like {column} is text of an event, not a template.

@@ -99,7 +99,7 @@ def covering(
         span: the time that the problem is about.
         tenant: whose problem it is; None when it is the whole source's.
     """
-    return next((one for one in entries if one.covers(kind, source, span, tenant)), None)
+    return next((entry for entry in entries if entry.covers(kind, source, span, tenant)), None)
 
 
 def load(root: Path) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
@@ -117,7 +117,7 @@ def load(root: Path) -> tuple[tuple[Entry, ...], tuple[Problem, ...]]:
 
 def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
     places: dict[Entry, int] = {}
-    found = []
+    entries = []
     for place, item in enumerate(items):
         before = len(problems)
         entry = _entry(Fields(item, FILE, problems, str(place), _KEYS, bounded=False))
@@ -125,12 +125,12 @@ def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
             continue
         about = replace(entry, reason="", owner="")
         if about in places:
-            what = f"is about the same as {places[about]}: keep one"
-            problems.append(Problem(FILE, str(place), what))
+            problem = f"is about the same as {places[about]}: keep one"
+            problems.append(Problem(FILE, str(place), problem))
             continue
         places[about] = place
-        found.append(entry)
-    return tuple(found)
+        entries.append(entry)
+    return tuple(entries)
 
 
 def _entry(fields: Fields) -> Entry | None:
@@ -174,11 +174,11 @@ def check_names(
     """Problems with entries that name no source table, or for a drift no staged table either."""
     problems = []
     for entry in entries:
-        known = [*sources, *stages] if entry.kind == DRIFT else list(sources)
-        if entry.source not in known:
+        names = [*sources, *stages] if entry.kind == DRIFT else list(sources)
+        if entry.source not in names:
             kind = "source or staged table" if entry.kind == DRIFT else "source table"
-            what = unknown(entry.source, known, kind)
-            problems.append(Problem(FILE, f"source {entry.source}", what))
+            problem = unknown(entry.source, names, kind)
+            problems.append(Problem(FILE, f"source {entry.source}", problem))
     return tuple(problems)
 
 
@@ -187,8 +187,10 @@ def check_names(
 
 def as_yaml(entry: Entry) -> str:
     """The entry as people write it, one item of a list."""
-    start, end = (date.fromisoformat(one) if is_plain_date(one) else one
-                  for one in ends(entry.span))  # fmt: skip
+    start, end = (
+        date.fromisoformat(written) if is_plain_date(written) else written
+        for written in ends(entry.span)
+    )
     data: dict[str, Any] = {"source": entry.source}
     if entry.tenant is not None:
         data["tenant"] = entry.tenant
@@ -214,15 +216,15 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         StoreError: when it cannot be written; the file stays as it was.
     """
     with appending.locked(lock):
-        known, problems = load(root)
+        entries, problems = load(root)
         if problems:
             raise ContentError(problems)
-        same = covering(known, entry.kind, entry.source, entry.span, entry.tenant)
+        same = covering(entries, entry.kind, entry.source, entry.span, entry.tenant)
         if same:
             raise InputError(f"{FILE}: already has this entry: {same.shown}")
 
         def holds(path: Path) -> bool:
-            found: list[Problem] = []
-            return _read(read_list(path, FILE, found), found) == (*known, entry) and not found
+            wrong: list[Problem] = []
+            return _read(read_list(path, FILE, wrong), wrong) == (*entries, entry) and not wrong
 
         return appending.append(root / FILE, _HEAD, as_yaml(entry), holds)

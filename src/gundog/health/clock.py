@@ -76,7 +76,7 @@ class Schedule:
 
         Counted on from the first run at or after `since`, or from the last run.
         """
-        start = next((one for one in self.starts if since and one >= since), self.starts[-1])
+        start = next((start for start in self.starts if since and start >= since), self.starts[-1])
         late = now - self.grace - start
         return start + max(late // self.every, 0) * self.every
 
@@ -94,10 +94,10 @@ def schedule(runs: Sequence[tuple[datetime, datetime | None]]) -> Schedule | Non
     if not runs:
         return None
     starts = sorted({start for start, _ in runs})
-    recent = [one for one in starts if one > starts[-1] - _RECENT]
+    recent = [earlier for earlier in starts if earlier > starts[-1] - _RECENT]
     if len(recent) < 4:
         recent = starts[-_SOME_RUNS:]
-    gaps = sorted(later - one for one, later in pairwise(recent))
+    gaps = sorted(later - earlier for earlier, later in pairwise(recent))
     every = gaps[-2] if len(gaps) > 2 else DAY
     took = [end - start for start, end in runs if end and start >= recent[0]]
     grace = min(every / 4, _LONGEST_GRACE) + max(took, default=timedelta())
@@ -117,17 +117,17 @@ def nights(
         late: how far back a run catches up.
         now: the present.
     """
-    what = (
+    why = (
         f"is the schedule at work? gundog hunt catches up {format_duration(late)},"
         " gundog backfill hunts what is older"
     )
-    for one in detections:
-        newest = one.newest or last_complete(plan.starts[-1], one.frequency).end
-        expected = last_complete(plan.due(now, newest), one.frequency).end
+    for detection in detections:
+        newest = detection.newest or last_complete(plan.starts[-1], detection.frequency).end
+        expected = last_complete(plan.due(now, newest), detection.frequency).end
         if newest < expected:
-            begin = ceil(newest, one.frequency)
-            for span in split(Interval(begin, expected), one.frequency):
-                yield Fault(watch.NIGHT, what, span=span, detection=one.stem)
+            begin = ceil(newest, detection.frequency)
+            for span in split(Interval(begin, expected), detection.frequency):
+                yield Fault(watch.NIGHT, why, span=span, detection=detection.stem)
 
 
 def silent(
@@ -140,17 +140,19 @@ def silent(
     """The sources whose newest event is too old for the intervals that are due by now."""
     due = plan.due(now)
     for source in sources:
-        readers = [one.frequency for one in detections if source.name in one.sources]
+        readers = [
+            detection.frequency for detection in detections if source.name in detection.sources
+        ]
         if not readers or source.newest is None:
             continue
-        end = max(last_complete(due, one).end for one in readers)
+        end = max(last_complete(due, detection).end for detection in readers)
         if source.newest < end - freshness:
             start = min(ceil(source.newest, min(readers)), end - min(readers))
-            what = (
+            why = (
                 f"newest event {_second(source.newest)}, {age(now - source.newest)} old;"
                 f" freshness is {_hours(freshness)}: silent"
             )
-            yield Fault(watch.SILENT, what, source.name, Interval(start, end))
+            yield Fault(watch.SILENT, why, source.name, Interval(start, end))
 
 
 def _second(moment: datetime) -> str:
@@ -208,13 +210,13 @@ def judged_by_clock(
         holes: what intervals lacked; a source that is named there is not named again.
     """
     freshness, late = settings
-    found = list(nights(plan, detections, late, now))
+    faults = list(nights(plan, detections, late, now))
     for fault in silent(plan, detections, sources.values(), freshness, now):
-        told = (one.span for one in holes if one.source == fault.source)
+        told = (hole.span for hole in holes if hole.source == fault.source)
         if not any(span and fault.span and span.end >= fault.span.end for span in told):
-            found.append(fault)
+            faults.append(fault)
     if plan.starts[-1] > now + HOUR:
         began = format_time(plan.starts[-1])
-        what = f"the newest run began {began}, ahead of the clock, {format_time(now)}: correct it"
-        found.append(Fault(watch.CLOCK, what))
-    return found
+        why = f"the newest run began {began}, ahead of the clock, {format_time(now)}: correct it"
+        faults.append(Fault(watch.CLOCK, why))
+    return faults

@@ -59,21 +59,21 @@ def judge(table: Table, first: int, last: int, known: Iterable[Drift] = ()) -> l
         By kind, key, tenant and day.
     """
     before: dict[tuple[str, ...], list[Drift]] = {}
-    for drift in sorted(known, key=lambda one: one.since):
+    for drift in sorted(known, key=lambda drift: drift.since):
         if (drift.source, drift.stage) == (table.source, table.stage):
             before.setdefault(drift.series, []).append(drift)
     days = sorted({day for rows in table.given.values() for day in rows if first <= day <= last})
-    found = [
+    drifts = [
         drift
         for series in _series(table)
         for drift in _walk(series, days, before.pop(series.name, []))
     ]
-    found += [drift for some in before.values() for drift in some]  # nothing came since
-    return sorted(found, key=lambda one: (*one.series, one.since))
+    drifts += [drift for some in before.values() for drift in some]  # nothing came since
+    return sorted(drifts, key=lambda drift: (*drift.series, drift.since))
 
 
-def _walk(series: Series, days: Iterable[int], known: Sequence[Drift]) -> list[Drift]:
-    drifts = list(known)
+def _walk(series: Series, days: Iterable[int], before: Sequence[Drift]) -> list[Drift]:
+    drifts = list(before)
     for day in days:
         if series.is_unknown(day):
             continue
@@ -97,7 +97,7 @@ def _outside(series: Series, drifts: Sequence[Drift]) -> May:
     """Whether a day may speak: it is known, and of no earlier drift."""
 
     def may(day: int) -> bool:
-        return not series.is_unknown(day) and not any(one.holds(day) for one in drifts)
+        return not series.is_unknown(day) and not any(drift.holds(day) for drift in drifts)
 
     return may
 

@@ -75,7 +75,7 @@ class _Missing(Series):
         missing = list(self._missing(day, may))
         if not missing or missing[0].day != day:
             return None
-        least = sum(one.least for one in missing)
+        least = sum(expected.least for expected in missing)
         days = len(missing)
         is_enough = missing[0].is_sure or any(
             days >= some and least >= rows for some, rows in _MISSING[self.kind]
@@ -83,17 +83,17 @@ class _Missing(Series):
         return self._told(missing) if is_enough else None
 
     def _told(self, missing: Sequence[_Expected]) -> Drift:
-        bad = sum(self.came.get(one.day, 0) for one in missing)
-        whole = sum(one.typical for one in missing)
+        bad = sum(self.came.get(expected.day, 0) for expected in missing)
+        whole = sum(expected.typical for expected in missing)
         return self.told(missing[-1].day, missing[0].day, bad, whole, whole / len(missing))
 
     def _missing(self, day: int, may: May) -> Iterator[_Expected]:
         """Days on which rows were to come and none did, newest first, up to one that had some."""
-        for one in range(day, day - WINDOW, -1):
-            if not may(one):
+        for past in range(day, day - WINDOW, -1):
+            if not may(past):
                 continue
-            expected = self._always(one, may) or self._like_others(one, may)
-            if self.came.get(one, 0) > (_NOTHING * expected.least if expected else 0):
+            expected = self._always(past, may) or self._like_others(past, may)
+            if self.came.get(past, 0) > (_NOTHING * expected.least if expected else 0):
                 return
             if expected:
                 yield expected
@@ -102,9 +102,15 @@ class _Missing(Series):
         """What is expected where not even a weekend is without rows."""
         if self.busy(day) < _SOME:
             return None
-        past = {one: self.came.get(one, 0) for one in range(day - HISTORY, day) if may(one)}
+        past = {
+            earlier: self.came.get(earlier, 0)
+            for earlier in range(day - HISTORY, day)
+            if may(earlier)
+        }
         least = min(past.values(), default=0)
-        typical = median([rows for one, rows in past.items() if (day - one) % 7 == 0] or [0])
+        typical = median(
+            [rows for earlier, rows in past.items() if (day - earlier) % 7 == 0] or [0]
+        )
         is_known = len(past) >= _ALWAYS_DAYS and least >= _ALWAYS and typical >= _USUAL_TONIGHT
         if not is_known and (len(past) < WINDOW or least < _LEAST_TONIGHT):
             return None
@@ -116,13 +122,13 @@ class _Missing(Series):
         if busy < _BUSY or _is_between_years(day):
             return None
         days = [
-            one
-            for one in range(day - HISTORY, day, 7)
-            if may(one) and self._has_begun(one) and self.busy(one) >= _BUSY
+            earlier
+            for earlier in range(day - HISTORY, day, 7)
+            if may(earlier) and self._has_begun(earlier) and self.busy(earlier) >= _BUSY
         ]
-        same = sorted(self.came.get(one, 0) for one in days if not self._is_closed(one))
+        same = sorted(self.came.get(earlier, 0) for earlier in days if not self._is_closed(earlier))
         if not same or median(same) < _USUAL_TONIGHT:
-            same = sorted(self.came.get(one, 0) for one in days)
+            same = sorted(self.came.get(earlier, 0) for earlier in days)
         elif len(same) > 2:
             same = same[1:]  # it may have been a holiday of which others knew nothing
         if len(same) < 2 or not same[0] or self.is_like_idle(day, median(same), may):
@@ -132,12 +138,12 @@ class _Missing(Series):
 
     def _is_closed(self, day: int) -> bool:
         """True on days of a longer rest, such as the one between the years."""
-        return not any(self.came.get(one) for one in (day, day - 1)) or not any(
-            self.came.get(one) for one in (day, day + 1)
+        return not any(self.came.get(near) for near in (day, day - 1)) or not any(
+            self.came.get(near) for near in (day, day + 1)
         )
 
     def _has_begun(self, day: int) -> bool:
-        return any(self.came.get(one) for one in range(day - HISTORY, day + 1))
+        return any(self.came.get(earlier) for earlier in range(day - HISTORY, day + 1))
 
     def busy(self, day: int) -> float:
         """How busy others were, against the same day of the week; 1 is as usual or more."""
@@ -165,7 +171,7 @@ class Gone(_Missing):
 
     def busy(self, day: int) -> float:
         others = self._others(day)
-        past = [one for one in range(day - HISTORY, day, 7) if not self.is_unknown(one)]
+        past = [earlier for earlier in range(day - HISTORY, day, 7) if not self.is_unknown(earlier)]
         usual = median(map(self._others, past)) if past else 0
         if not usual:  # the table is all that the source has of the tenant
             return float(self.given.get(day, 0) > 0)
@@ -174,18 +180,18 @@ class Gone(_Missing):
     def is_like_idle(self, day: int, typical: float, may: May) -> bool:
         few = _IDLE if typical >= _USUAL_TONIGHT else 0
         idle = [
-            self._others(one) / self._busiest(one)
-            for one in range(day - HISTORY, self._newest_before(day))
-            if may(one)
-            and self._has_begun(one)
-            and max(self.came.get(one, 0), self.came.get(one - 7, 0)) <= few
+            self._others(earlier) / self._busiest(earlier)
+            for earlier in range(day - HISTORY, self._newest_before(day))
+            if may(earlier)
+            and self._has_begun(earlier)
+            and max(self.came.get(earlier, 0), self.came.get(earlier - 7, 0)) <= few
         ]
         most = _BUSIER * max(idle, default=0.0) * self._busiest(day)
         return bool(idle) and self._others(day) <= most + 2 * sqrt(most)
 
     def _newest_before(self, day: int) -> int:
         past = range(day - 1, day - HISTORY, -1)
-        return next((one for one in past if self.came.get(one)), day)
+        return next((earlier for earlier in past if self.came.get(earlier)), day)
 
     def _busiest(self, day: int) -> int:
         """The others' rows on the busiest of the 14 days up to that one; at least 1."""
@@ -226,16 +232,18 @@ class Peers:
         return self._known[day]
 
     def _busy(self, day: int) -> float:
-        past = [one for one in range(day - HISTORY, day, 7) if one not in self.table.unknown]
+        past = [
+            earlier for earlier in range(day - HISTORY, day, 7) if earlier not in self.table.unknown
+        ]
         if not past:
             return 0.0
-        found = list[float]()
+        shares = list[float]()
         for rows in self.table.given.values():
-            usual = median(rows.get(one, 0) for one in past)
+            usual = median(rows.get(earlier, 0) for earlier in past)
             if usual >= SIZEABLE and rows.get(day, 0) > _NOTHING * usual:
-                found.append(rows[day] / usual)
-        if not found:
-            usual = median(self._total.get(one, 0) for one in past)
+                shares.append(rows[day] / usual)
+        if not shares:
+            usual = median(self._total.get(earlier, 0) for earlier in past)
             total = self._total.get(day, 0)
-            found = [total / usual if usual else float(total > 0)]
-        return min(1.0, sorted(found)[int(_QUIETEST * len(found))])
+            shares = [total / usual if usual else float(total > 0)]
+        return min(1.0, sorted(shares)[int(_QUIETEST * len(shares))])

@@ -41,13 +41,13 @@ class Share(Series):
         if not self.bad.get(day):
             return None
         window = list[int]()
-        for one in range(day, day - WINDOW, -1):
-            if not self.seen.get(one) or not may(one):
+        for earlier in range(day, day - WINDOW, -1):
+            if not self.seen.get(earlier) or not may(earlier):
                 continue
-            window.append(one)
-            found = self._worse(window, may)
-            if found:
-                return found
+            window.append(earlier)
+            drift = self._worse(window, may)
+            if drift:
+                return drift
         return self._never_good(day, may)
 
     def _worse(self, window: Sequence[int], may: May) -> Drift | None:
@@ -56,9 +56,9 @@ class Share(Series):
         if bad < _RISE * seen or not _is_enough(len(window), bad, bad_days):
             return None
         past = [
-            (self.seen[one], self.bad.get(one, 0))
-            for one in range(window[-1] - HISTORY, window[-1])
-            if self.seen.get(one) and may(one)
+            (self.seen[earlier], self.bad.get(earlier, 0))
+            for earlier in range(window[-1] - HISTORY, window[-1])
+            if self.seen.get(earlier) and may(earlier)
         ]
         rows = sum(n for n, _ in past)
         if len(past) < _HISTORY_DAYS or rows < _HISTORY_ROWS:
@@ -71,7 +71,7 @@ class Share(Series):
         limit = max(usual + _RISE * (1 - usual), worst + _WORSE)
         if bad < limit * seen or not is_far:
             return None
-        since = min(one for one in window if self.bad.get(one))
+        since = min(earlier for earlier in window if self.bad.get(earlier))
         return self.told(since, window[0], bad, seen, usual)
 
     def _never_good(self, day: int, may: May) -> Drift | None:
@@ -79,20 +79,22 @@ class Share(Series):
         if self.bad[day] < _ALL * self.seen[day]:
             return None
         past = range(day - HISTORY + 1, day + 1)
-        days = [one for one in past if self.seen.get(one) and may(one)]
+        days = [earlier for earlier in past if self.seen.get(earlier) and may(earlier)]
         seen, bad, bad_days = self._in(days)
         is_enough = bad >= _ALL_TONIGHT or (bad >= _ALL_ROWS and bad_days >= _BAD_DAYS)
         if not is_enough or bad < _ALL * seen:
             return None
-        return self.told(min(one for one in days if self.bad.get(one)), day, bad, seen, 0.0)
+        return self.told(
+            min(earlier for earlier in days if self.bad.get(earlier)), day, bad, seen, 0.0
+        )
 
     def _in(self, days: Iterable[int]) -> tuple[int, int, int]:
         """Rows, bad rows, and days with bad rows."""
         seen = bad = bad_days = 0
-        for one in days:
-            seen += self.seen[one]
-            bad += self.bad.get(one, 0)
-            bad_days += one in self.bad
+        for day in days:
+            seen += self.seen[day]
+            bad += self.bad.get(day, 0)
+            bad_days += day in self.bad
         return seen, bad, bad_days
 
     def _limit(self, drift: Drift) -> float:
@@ -106,12 +108,12 @@ class Share(Series):
             return None
         seen = bad = 0
         first = day
-        for one in range(day, max(day - WINDOW, drift.since), -1):
-            if self.is_unknown(one) or not self.seen.get(one):
+        for earlier in range(day, max(day - WINDOW, drift.since), -1):
+            if self.is_unknown(earlier) or not self.seen.get(earlier):
                 continue
-            if self.is_bad(drift, one):
+            if self.is_bad(drift, earlier):
                 break
-            seen, bad, first = seen + self.seen[one], bad + self.bad.get(one, 0), one
+            seen, bad, first = seen + self.seen[earlier], bad + self.bad.get(earlier, 0), earlier
             if seen >= _GOOD_ROWS:
                 return first
         return first if seen >= _GOOD_ROWS_A_WEEK and day - first >= WINDOW - 3 else None

@@ -113,8 +113,8 @@ def together(faults: Iterable[Fault]) -> tuple[Trouble, ...]:
     for fault in faults:
         about = fault.kind, fault.what, fault.source, fault.tenant
         groups.setdefault(about, []).append(fault)
-    found = [_trouble(some) for group in groups.values() for some in _neighbours(group)]
-    return tuple(sorted(found, key=_place))
+    troubles = [_trouble(some) for group in groups.values() for some in _neighbours(group)]
+    return tuple(sorted(troubles, key=_place))
 
 
 def _place(trouble: Trouble) -> tuple[int, str, str, str]:
@@ -126,7 +126,7 @@ def _neighbours(faults: Sequence[Fault]) -> list[list[Fault]]:
     """Faults of one cause cut where a time between them is fine."""
     clusters = [[fault] for fault in faults if not fault.span]
     end: datetime | None = None
-    for fault in sorted((one for one in faults if one.span), key=_span):
+    for fault in sorted((fault for fault in faults if fault.span), key=_span):
         span = _span(fault)
         if end is None or span.start > end:
             clusters.append([])
@@ -217,9 +217,9 @@ def _nights(spans: Sequence[Interval]) -> str:
 def of_interval(detection: str, span: Interval, state: str, error: str) -> Fault:
     """The fault of an interval that failed, had no data, is stale or missing."""
     if state == "no_data":
-        found = _LACKING.match(error)
-        if found:
-            return Fault(HOLE, _LACKS[found[2]], found[1], span, detection=detection)
+        lacks = _LACKING.match(error)
+        if lacks:
+            return Fault(HOLE, _LACKS[lacks[2]], lacks[1], span, detection=detection)
         return Fault(FAILED, f"no data: {error}", span=span, detection=detection)
     if state == "failed":
         return Fault(FAILED, error.replace(str(span), "it"), span=span, detection=detection)
@@ -232,8 +232,8 @@ def lacking(error: str) -> str:
     >>> lacking("Things: no file covers any part of [a, b)")
     'Things'
     """
-    found = _LACKING.match(error)
-    return found[1] if found else ""
+    lacks = _LACKING.match(error)
+    return lacks[1] if lacks else ""
 
 
 # ---- the clock ----

@@ -61,7 +61,7 @@ def parse(url: str) -> Mailbox | None:
     to = _addresses(options.get("to", "")) + _targets(parts) or (sender,)
     copies = {name: _addresses(options.get(name, "")) for name in ("cc", "bcc")}
     everyone = (sender, *to, *copies["cc"], *copies["bcc"])
-    if not all(_ADDRESS.fullmatch(one) for one in everyone):
+    if not all(_ADDRESS.fullmatch(part) for part in everyone):
         return None
     password = options.get("pass") or unquote(parts.password or "")
     return Mailbox(server, port or _MODES[mode], mode, user, password, sender, to, **copies)
@@ -72,11 +72,11 @@ def _own_address(user: str, host: str) -> str:
 
 
 def _addresses(text: str) -> tuple[str, ...]:
-    return tuple(one for one in re.split(r"[,;\s]+", text) if one)
+    return tuple(part for part in re.split(r"[,;\s]+", text) if part)
 
 
 def _targets(parts: SplitResult) -> tuple[str, ...]:
-    return tuple(unquote(one) for one in parts.path.split("/") if one)
+    return tuple(unquote(part) for part in parts.path.split("/") if part)
 
 
 def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, at: datetime) -> EmailMessage:

@@ -111,7 +111,9 @@ def digest_body(
     """
     findings = [finding_body(row) for row in rows]
     counts = Counter(row["severity"] for row in rows)
-    split = ", ".join(f"{counts[one]} {one}" for one in reversed(SEVERITIES) if counts[one])
+    split = ", ".join(
+        f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity]
+    )
     title = f"{len(rows)} new"
     if history is not None:
         span = f"{format_time(history.start)} to {format_time(history.end)}"
@@ -123,8 +125,8 @@ def digest_body(
         lines.append(f"and {len(findings) - DIGEST_LINES} more")
     gone = [finding_body({"triage_step": None, **row}) for row in withdrawn]
     lines += [
-        f"withdrawn: {_of(one)}{one['title']}, {one['start_time']}, {one['command']}"
-        for one in gone[:DIGEST_LINES]
+        f"withdrawn: {_of(body)}{body['title']}, {body['start_time']}, {body['command']}"
+        for body in gone[:DIGEST_LINES]
     ]
     if len(gone) > DIGEST_LINES:
         lines.append(f"and {len(gone) - DIGEST_LINES} more withdrawn")
@@ -138,11 +140,12 @@ def digest_body(
 
 def _by_tenant(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     """A line for each of the first findings, under its tenant where any has one."""
-    counts = Counter(one["tenant"] for one in findings)
+    counts = Counter(finding["tenant"] for finding in findings)
     by_tenant = dict[str | None, list[str]]()
-    for one in findings[:DIGEST_LINES]:
-        line = f"{one['severity']}: {one['title']}, {one['start_time']}, {one['command']}"
-        by_tenant.setdefault(one["tenant"], []).append(line)
+    for finding in findings[:DIGEST_LINES]:
+        said = f"{finding['title']}, {finding['start_time']}, {finding['command']}"
+        line = f"{finding['severity']}: {said}"
+        by_tenant.setdefault(finding["tenant"], []).append(line)
     if set(counts) <= {None}:
         return by_tenant.get(None, [])
     return [
@@ -152,8 +155,8 @@ def _by_tenant(findings: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _of(one: Mapping[str, Any]) -> str:
-    return f"{one['tenant']}: " if one["tenant"] else ""
+def _of(row: Mapping[str, Any]) -> str:
+    return f"{row['tenant']}: " if row["tenant"] else ""
 
 
 def body_of(kind: str, title: str, text: str, **fields: str | None) -> dict[str, Any]:

@@ -102,11 +102,11 @@ def send(
     clock = _Clock(at, sleep, doubted)
     total, idle, given_up = Sent(), list[Channel](), list[Channel]()
     for channel in channels:
-        one = _send_due(con, channel, clock, timeout_s)
-        total += one
-        if not one.errors:
+        sent = _send_due(con, channel, clock, timeout_s)
+        total += sent
+        if not sent.errors:
             idle.append(channel)
-        if one.dead:
+        if sent.dead:
             given_up.append(channel)
     if given_up:
         _queue_given_up(con, channels, given_up, at)
@@ -126,7 +126,7 @@ def _queue_given_up(
         title = f"Messages to channel {dead.name} were given up"
         limits = f"{MAX_TRIES} tries or {MAX_AGE.days} days"
         text = f"It did not take them in {limits}; the findings are stored, gundog status says why"
-        others = [one for one in channels if one.name != dead.name]
+        others = [channel for channel in channels if channel.name != dead.name]
         queue_health(con, others, None, at, [(key, title, text)])
 
 

@@ -159,10 +159,10 @@ def _kind(url: str) -> str:
 def _hook(url: str) -> _Hook | None:
     try:
         parts = urlsplit(url)
-        known = bool(parts.hostname) and (parts.port or 1) > 0
+        has_place = bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return None
-    if not known:
+    if not has_place:
         return None
     make = {"slack": _slack, "msteams": _teams, "splunk": _splunk}.get(parts.scheme)
     if make:
@@ -200,7 +200,7 @@ def _scheme(parts: SplitResult) -> str:
 
 def _tokens(parts: SplitResult) -> list[str]:
     host = parts.netloc.rpartition("@")[2]
-    return [unquote(one) for one in [host, *parts.path.split("/")] if one]
+    return [unquote(part) for part in [host, *parts.path.split("/")] if part]
 
 
 # ---- Slack ----
@@ -211,7 +211,7 @@ def _slack(parts: SplitResult) -> _Hook | None:
         plain, headers = _plain(parts, _scheme(parts))
         return _Hook(parts.hostname or "", plain, slack_payload, headers)
     tokens = _tokens(parts)[:3]
-    if len(tokens) < 3 or not all(re.fullmatch(r"[A-Za-z0-9]+", one) for one in tokens):
+    if len(tokens) < 3 or not all(re.fullmatch(r"[A-Za-z0-9]+", part) for part in tokens):
         return None
     return _Hook("Slack", SLACK_HOOKS + "/".join(tokens), slack_payload)
 
@@ -220,7 +220,9 @@ def slack_payload(body: _Body) -> dict[str, Any]:
     """The message for a Slack webhook: plain text throughout, nothing is parsed or unfurled."""
     title, text = body["title"], body["text"]
     blocks = [{"type": "header", "text": _slack_text(title[:_SLACK_HEADER] or body["kind"])}]
-    blocks += [{"type": "section", "text": _slack_text(one)} for one in _pieces(text, _SLACK_TEXT)]
+    blocks += [
+        {"type": "section", "text": _slack_text(part)} for part in _pieces(text, _SLACK_TEXT)
+    ]
     return {
         "text": title,
         "blocks": blocks,
@@ -246,7 +248,7 @@ def _pieces(text: str, limit: int) -> list[str]:
             pieces[-1] = joined
         else:
             pieces.append(line)
-    return [one for one in pieces if one]
+    return [part for part in pieces if part]
 
 
 # ---- Teams ----
@@ -257,7 +259,7 @@ def _teams(parts: SplitResult) -> _Hook | None:
         plain, headers = _plain(parts, _scheme(parts))
         return _Hook(parts.hostname or "", plain, teams_payload, headers)
     team, *tokens = _tokens(parts)
-    if len(tokens) not in (3, 4) or not all(_TOKEN.fullmatch(one) for one in tokens):
+    if len(tokens) not in (3, 4) or not all(_TOKEN.fullmatch(part) for part in tokens):
         return None
     if not re.fullmatch(r"[\w-]+", team):
         return None
@@ -275,7 +277,7 @@ def teams_payload(body: _Body) -> dict[str, Any]:
             lines.append(f"and more: {body['command']}")
             break
         lines.append(line)
-    blocks = [_teams_text(body["title"], weight="Bolder"), *(_teams_text(one) for one in lines)]
+    blocks = [_teams_text(body["title"], weight="Bolder"), *(_teams_text(part) for part in lines)]
     card = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
         "type": "AdaptiveCard",

@@ -105,12 +105,12 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
         yield con
     except duckdb.Error as error:
         if opening.damage(error):
-            what = f"is damaged ({sql.message(error)}): {opening.CURE}"
+            problem = f"is damaged ({sql.message(error)}): {opening.CURE}"
         elif lacking := _lacking(error):
-            what = f"{lacking}: nothing is half done, run again"
+            problem = f"{lacking}: nothing is half done, run again"
         else:
             raise
-        raise StoreError(f"{path}: {what}") from error
+        raise StoreError(f"{path}: {problem}") from error
     finally:
         with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
             con.close()
@@ -129,18 +129,18 @@ def _released(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBP
 
 
 def _unopened(path: Path, error: duckdb.Error) -> StoreError:
-    what = sql.message(error)
+    cause = sql.message(error)
     if "replaying WAL file" in str(error):
         log = opening.log_of(path)
-        what += (
+        cause += (
             f": where {log.name} belongs to another {path.name}, as after a backup, move it away"
         )
-        return StoreError(f"{path}: cannot be opened: {what}")
+        return StoreError(f"{path}: cannot be opened: {cause}")
     if opening.damage(error):
-        return StoreError(f"{path}: cannot be opened: {what}: {opening.CURE}")
+        return StoreError(f"{path}: cannot be opened: {cause}: {opening.CURE}")
     if is_full(error):
-        return StoreError(f"{path}: cannot be written ({what}): free disk space and run again")
-    return StoreError(f"{path}: cannot be opened: {what}: close what holds it and run again")
+        return StoreError(f"{path}: cannot be written ({cause}): free disk space and run again")
+    return StoreError(f"{path}: cannot be opened: {cause}: close what holds it and run again")
 
 
 def drop_stub(path: Path) -> None:
@@ -250,5 +250,5 @@ def next_seq(con: duckdb.DuckDBPyConnection) -> int:
 
 def current_seq(con: duckdb.DuckDBPyConnection) -> int:
     """The number of the newest staging step; 0 before the first."""
-    found = con.execute("select coalesce(max(seq), 0) from stage_changes").fetchall()
-    return int(found[0][0])
+    rows = con.execute("select coalesce(max(seq), 0) from stage_changes").fetchall()
+    return int(rows[0][0])

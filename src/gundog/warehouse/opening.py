@@ -105,17 +105,17 @@ def told(path: Path, error: Exception) -> StoreError:
     """Why a published file cannot be opened or read, and what to do."""
     text = str(error)
     if held := _HOLDER.search(text):
-        what = (
+        problem = (
             f"{Path(held[1]).name}, process {held[2]}, has it open for writing: close it there;"
             " programs that only read open it read only"
         )
     elif "Permission denied" in text:
-        what = (
+        problem = (
             "this account may not read it: ask who runs gundog to let a group read it"
             " (docs/operations.md)"
         )
     elif said := damage(error):
-        what = f"is damaged ({said}): run gundog hunt, which writes it again"
+        problem = f"is damaged ({said}): run gundog hunt, which writes it again"
     else:
-        what = f"cannot be opened ({statement.message(error)}): run gundog hunt"
-    return StoreError(f"{path}: {what}")
+        problem = f"cannot be opened ({statement.message(error)}): run gundog hunt"
+    return StoreError(f"{path}: {problem}")

@@ -233,10 +233,10 @@ def user_query(
 
 def _check_user(sql: str) -> None:
     try:
-        found = statement.statements(sql)
-        if len(found) != 1:
-            raise InputError(f"{_ONLY_READS}, one statement at a time: {len(found)} were given")
-        kind = statement.kind_of(found[0])
+        parsed = statement.statements(sql)
+        if len(parsed) != 1:
+            raise InputError(f"{_ONLY_READS}, one statement at a time: {len(parsed)} were given")
+        kind = statement.kind_of(parsed[0])
         if kind not in _USER_KINDS:
             raise InputError(f"{_ONLY_READS}; {kind} does more: give a SELECT")
         # EXPLAIN and PIVOT cannot be taken apart: them the sandbox alone keeps in.

@@ -40,7 +40,7 @@ def text(value: str) -> str:
 def is_word(value: str) -> bool:
     """True for what files, tables and parameters may be called.
 
-    >>> [is_word(one) for one in ("mail_access", "Mail2", "2mail", "mail.access", "")]
+    >>> [is_word(name) for name in ("mail_access", "Mail2", "2mail", "mail.access", "")]
     [True, True, False, False, False]
     """
     return _WORD.fullmatch(value) is not None
@@ -57,7 +57,7 @@ def folded(value: str) -> str:
     return value.translate(_LOWER)
 
 
-_LOWER = {ord(one): ord(one.lower()) for one in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+_LOWER = {ord(letter): ord(letter.lower()) for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 def column_problem(column: str) -> str:

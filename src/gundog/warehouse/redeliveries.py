@@ -35,12 +35,12 @@ def mark(
         hours: the hours in order, with the number of rows that each has; all there are by default.
     """
     for span in _spans(_hours(con, table) if hours is None else hours):
-        found = con.execute(
+        rows = con.execute(
             f"select hash(event_id) as event, {IS_COPY} from {table} where {_GOOD}",
             {"low": span.start, "high": span.end},
         ).fetchnumpy()
-        again = _repeated(found["event"])
-        if again.size or found[IS_COPY].any():
+        again = _repeated(rows["event"])
+        if again.size or rows[IS_COPY].any():
             _settle(con, table, span, again)
 
 
@@ -72,7 +72,7 @@ def _spans(hours: Iterable[tuple[datetime, int]]) -> Iterator[Interval]:
 
     >>> from gundog.core.times import parse_time
     >>> noon = parse_time("2026-03-01T12:00")
-    >>> [one.length // HOUR for one in _spans((noon + n * HOUR, 10) for n in (0, 1, 3))]
+    >>> [span.length // HOUR for span in _spans((noon + n * HOUR, 10) for n in (0, 1, 3))]
     [2, 1]
     """
     start, end, many = None, None, 0

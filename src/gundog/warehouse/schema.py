@@ -29,7 +29,7 @@ class Table:
 
     @property
     def published_columns(self) -> tuple[Column, ...]:
-        return tuple(one for one in self.columns if one.name not in self.private)
+        return tuple(column for column in self.columns if column.name not in self.private)
 
 
 def table(

@@ -96,7 +96,7 @@ def parameters(sql: str) -> frozenset[str]:
     >>> sorted(parameters("select * from logons where hour >= $start and hour < $end"))
     ['end', 'start']
     """
-    return frozenset(name for one in statements(sql) for name in one.named_parameters)
+    return frozenset(name for parsed in statements(sql) for name in parsed.named_parameters)
 
 
 def references(sql: str) -> References:
@@ -125,7 +125,7 @@ def written(path: Path) -> str:
     >>> written(("main", "mail")), written(("main.mail",)), written(("x y.csv",))
     ('main.mail', '"main.mail"', '"x y.csv"')
     """
-    return ".".join(one if _PLAIN.fullmatch(one) else quoting.name(one) for one in path)
+    return ".".join(part if _PLAIN.fullmatch(part) else quoting.name(part) for part in path)
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -245,18 +245,21 @@ def check_statement(sql: str, tables: Collection[str] | None, where: str) -> lis
         One sentence a problem, without `where`, each saying what to do; empty when it may run.
     """
     try:
-        found = statements(sql)
-        if len(found) != 1:
-            return [f"holds {len(found)} statements: keep exactly one SELECT in {where}"]
-        kind = kind_of(found[0])
+        parsed = statements(sql)
+        if len(parsed) != 1:
+            return [f"holds {len(parsed)} statements: keep exactly one SELECT in {where}"]
+        kind = kind_of(parsed[0])
         if kind != "SELECT":
             return [f"holds {kind}: write exactly one SELECT in {where}"]
         seen = see(sql)
     except QueryError as error:
         return [str(error)]
     return [
-        *(SHAPES.get(one, f"uses {one}: write a plain SELECT") for one in sorted(seen.shapes)),
-        *_parameter_problems(found[0]),
+        *(
+            SHAPES.get(shape, f"uses {shape}: write a plain SELECT")
+            for shape in sorted(seen.shapes)
+        ),
+        *_parameter_problems(parsed[0]),
         *_table_problems(seen, tables),
         *_function_problems(seen),
     ]
@@ -317,10 +320,10 @@ def _function_problems(seen: Seen) -> Iterator[str]:
             yield f"calls {name}, which is not a function it may call: {nearest}"
 
 
-def _nearest(name: str, known: Collection[str]) -> str:
-    if match := difflib.get_close_matches(name.lower(), sorted(known), 1, 0.7):
+def _nearest(name: str, names: Collection[str]) -> str:
+    if match := difflib.get_close_matches(name.lower(), sorted(names), 1, 0.7):
         return f"did you mean {match[0]}?"
-    return "remove it" if len(known) > 20 else f"use {' or '.join(sorted(known)) or 'none'}"
+    return "remove it" if len(names) > 20 else f"use {' or '.join(sorted(names)) or 'none'}"
 
 
 def message(error: BaseException) -> str:

@@ -315,5 +315,5 @@ def comments(table: Table, schema: str = "main", *, published: bool = False) -> 
 def revived(table: Table, kept: str) -> dict[str, Any]:
     """A row of a table from the JSON it was kept in."""
     row: dict[str, Any] = json.loads(kept)
-    times = [one.name for one in table.columns if one.type == "TIMESTAMPTZ"]
+    times = [column.name for column in table.columns if column.type == "TIMESTAMPTZ"]
     return {**row, **{name: parse_time(row[name]) for name in times if row.get(name)}}
