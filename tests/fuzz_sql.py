@@ -33,7 +33,7 @@ from gundog.core.errors import GundogError
 from gundog.core.times import Interval
 from gundog.detections import content, source_ddl, stage_sql
 from gundog.detections.hunt import Content, Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.lake.file_version import FileVersion
 from gundog.staging import reading
 from gundog.testing import examples
@@ -412,7 +412,7 @@ def locked_example(made: World, sql: str) -> None:
     sql = made.local(sql)
     loaded = _own(made)
     hunt = loaded.hunts[0]
-    evil = Stage("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
+    evil = StagedTable("evil", "evil.sql", sql, "Things", "0" * 16, hunt.stages[0].columns)
     with examples.bench(loaded, Hunt(hunt.detection, "", (evil,), "")) as con:
         hunt = Hunt(hunt.detection, "", (evil,), "")
         made.must_be_untouched(sql, _filled(con, loaded, hunt))
@@ -425,7 +425,7 @@ def locked_stage(made: World, sql: str) -> None:
     loaded = _own(made)
     path = kit.write_file(made.folder, "2026-03-01", [kit.event("2026-03-01T01:00", "open")])
     old = loaded.hunts[0].stages[0]
-    evil = Stage("evil", "evil.sql", sql, "Things", old.hash, old.columns)
+    evil = StagedTable("evil", "evil.sql", sql, "Things", old.hash, old.columns)
     file = FileVersion("Things", str(path), path.stat().st_size, "1", _START, None, "")
     spool = made.folder / "spool"
     spool.mkdir(exist_ok=True)

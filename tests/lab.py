@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from gundog.detections import content
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.lake import listing
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
@@ -71,7 +71,7 @@ class Lab:
         return self.content.sources["Cloud"]
 
     @property
-    def stages(self) -> list[Stage]:
+    def stages(self) -> list[StagedTable]:
         return list(self.content.stages.values())
 
     def put(self, rows: pa.Table | bytes, name: str = "a", day: str = "2026-03-09") -> Path:

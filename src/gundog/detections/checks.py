@@ -14,7 +14,7 @@ from gundog.core.fields import brief, brief_name, unknown
 from gundog.core.times import DAY
 from gundog.detections import stage_sql
 from gundog.detections.detection import Detection
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.warehouse import quoting, schema, statement, tables
 
 _MATCH_COLUMNS = {"start_time": "TIMESTAMP WITH TIME ZONE", "end_time": "TIMESTAMP WITH TIME ZONE"}
@@ -105,7 +105,11 @@ def bind_params(
 
 
 def column_problems(
-    con: duckdb.DuckDBPyConnection, loaded: Detection, sql: str, join: str, read: tuple[Stage, ...]
+    con: duckdb.DuckDBPyConnection,
+    loaded: Detection,
+    sql: str,
+    join: str,
+    read: tuple[StagedTable, ...],
 ) -> list[Problem]:
     """Problems with the columns that a hunt reads or returns, found by binding it."""
     series, problems = loaded.series, list[Problem]()
@@ -133,7 +137,7 @@ def _check_columns(
     loaded: Detection,
     sql: str,
     file: str,
-    read: tuple[Stage, ...],
+    read: tuple[StagedTable, ...],
     wanted: Mapping[str, str | None],
     problems: list[Problem],
 ) -> set[str]:
@@ -194,7 +198,7 @@ def template_fields(template: str) -> list[str]:
         return [template]
 
 
-def _bind_message(error: duckdb.Error, read: tuple[Stage, ...]) -> str:
+def _bind_message(error: duckdb.Error, read: tuple[StagedTable, ...]) -> str:
     text = first_line(error)
     if "not found in FROM clause" in text or "does not have a column named" in text:
         return f"{text}: if it is not staged yet, add it to {' or '.join(s.path for s in read)}"

@@ -31,7 +31,7 @@ from gundog.detections.content_folder import UNWATCHED, Watch
 from gundog.detections.detection import Detection
 from gundog.detections.detection_files import Claim, Place
 from gundog.detections.hunt import Content, Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.warehouse import database, locks, quoting, statement
 
 # What any file system takes below any project folder.
@@ -93,7 +93,7 @@ def _load_hunts(
     con: duckdb.DuckDBPyConnection,
     where: tuple[Path, ...],
     root: Path | None,
-    stages: Mapping[str, Stage],
+    stages: Mapping[str, StagedTable],
     overrides: Mapping[str, Any],
     problems: list[Problem],
     watch: Watch,
@@ -132,7 +132,7 @@ def _load_detection(
     con: duckdb.DuckDBPyConnection,
     place: Place,
     where: tuple[Path, ...],
-    stages: Mapping[str, Stage],
+    stages: Mapping[str, StagedTable],
     override: Any,
     problems: list[Problem],
 ) -> Hunt | None:
@@ -169,7 +169,7 @@ def _load_hunt(
     con: duckdb.DuckDBPyConnection,
     loaded: Detection,
     where: tuple[Path, ...],
-    stages: Mapping[str, Stage],
+    stages: Mapping[str, StagedTable],
     problems: list[Problem],
 ) -> Hunt | None:
     sql = _read_sql(loaded, "sql", loaded.sql, where, stages, problems)
@@ -192,7 +192,7 @@ def _read_sql(
     key: str,
     name: str,
     where: tuple[Path, ...],
-    stages: Mapping[str, Stage],
+    stages: Mapping[str, StagedTable],
     problems: list[Problem],
 ) -> str | None:
     """The text of a SQL file that a detection names; None when it does not exist or is refused."""
@@ -234,7 +234,7 @@ def _is_sql_name(name: str) -> bool:
     return dot + ending == ".sql" and fits and all(map(quoting.is_word, parts))
 
 
-def hunt_hash(loaded: Detection, sql: str, read: tuple[Stage, ...]) -> str:
+def hunt_hash(loaded: Detection, sql: str, read: tuple[StagedTable, ...]) -> str:
     """The hash of everything in a detection that can change its rows."""
     settings = {
         "params": loaded.params,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from gundog.core.errors import Problem
 from gundog.detections import detection
 from gundog.detections.detection import Detection
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Hunt:
 
     detection: Detection
     sql: str
-    stages: tuple[Stage, ...]
+    stages: tuple[StagedTable, ...]
     hash: str
     join: str = ""
 
@@ -41,7 +41,7 @@ class Content:
     """Everything in the content folders that works, and every problem with what does not."""
 
     sources: Mapping[str, Source] = field(default_factory=dict)
-    stages: Mapping[str, Stage] = field(default_factory=dict)
+    stages: Mapping[str, StagedTable] = field(default_factory=dict)
     hunts: tuple[Hunt, ...] = ()
     problems: tuple[Problem, ...] = ()
 

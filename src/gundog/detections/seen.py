@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.warehouse import quoting
 
 
-def by(stages: Iterable[Stage], source: str) -> str:
+def by(stages: Iterable[StagedTable], source: str) -> str:
     """A condition on `file_id`: true of the source's files that all of these stages have read.
 
     Args:

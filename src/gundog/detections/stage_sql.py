@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from gundog.detections import cmdlets, command_lines, records
-from gundog.detections.staged import HIDDEN_COLUMNS, Source, Stage
+from gundog.detections.staged import HIDDEN_COLUMNS, Source, StagedTable
 from gundog.warehouse import quoting, schema
 
 _NORMALISE = "normalise_command_line"
@@ -110,7 +110,7 @@ def digest(parts: Iterable[str]) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:16]
 
 
-def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+def create_stage(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
     """Makes a staged table where it is not, and the view of it that hunts read."""
     columns = ", ".join(f"{quoting.name(name)} {kind}" for name, kind in stage.columns)
     con.execute(
@@ -120,7 +120,7 @@ def create_stage(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
     con.execute(view_sql(stage))
 
 
-def view_sql(stage: Stage) -> str:
+def view_sql(stage: StagedTable) -> str:
     """The view hunts read: good rows, each event once."""
     names = quoting.names(name for name, _ in stage.columns if name not in HIDDEN_COLUMNS)
     return (

@@ -27,7 +27,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Stage:
+class StagedTable:
     """A staged table: the SELECT that fills it, from which source, with which columns.
 
     `keys` are the columns without which a row is of no use; they change no row and no hash.

@@ -10,7 +10,7 @@ import duckdb
 from gundog.core.errors import Problem, QueryError
 from gundog.detections import checks, content_folder, source_ddl, stage_keys, stage_sql, staged
 from gundog.detections.content_folder import Watch
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.warehouse import quoting, statement, tables
 
 
@@ -79,8 +79,8 @@ def load_stages(
     sources: Mapping[str, Source],
     problems: list[Problem],
     watch: Watch,
-) -> dict[str, Stage]:
-    stages: dict[str, Stage] = {}
+) -> dict[str, StagedTable]:
+    stages: dict[str, StagedTable] = {}
     for name, path in content_folder.sql_files(where, "sql/stage", root, problems).items():
         own_problems: list[Problem] = []
         others = {*sources, *stages}
@@ -109,7 +109,7 @@ def _load_stage(
     sources: Mapping[str, Source],
     others: Iterable[str],
     problems: list[Problem],
-) -> Stage | None:
+) -> StagedTable | None:
     sql = content_folder.text_of(path, where, problems)
     if sql is None:
         return None
@@ -140,6 +140,6 @@ def _load_stage(
     problems += [
         Problem(where, "Keys", reason) for reason in stage_keys.problems(keys, dict(columns))
     ]
-    return Stage(
+    return StagedTable(
         name, where, sql, read[0], stage_sql.stage_hash(sql, sources[read[0]]), columns, keys
     )

@@ -15,7 +15,7 @@ import duckdb
 from gundog.core.times import DAY
 from gundog.detections import seen, staged
 from gundog.detections.hunt import Content
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.findings import triage
 from gundog.findings.retention_times import Retention
 from gundog.warehouse import database, quoting, redeliveries, schema
@@ -160,7 +160,7 @@ def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
         con.execute(f"delete from {table} where stage = ?", [name])
 
 
-def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: Stage) -> bool:
+def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: StagedTable) -> bool:
     """Whether a table of earlier SQL has rows of files that its present SQL has not read."""
     con.execute(f"delete from {table} where {seen.by([stage], stage.source)}")
     return bool(con.execute(f"select count(*) from (from {table} limit 1)").fetchall()[0][0])

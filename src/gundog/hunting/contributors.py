@@ -13,7 +13,7 @@ import duckdb
 from gundog.core.times import HOUR, Interval, hull
 from gundog.detections.hunt import Hunt
 from gundog.detections.series_keys import is_total
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.warehouse import quoting
 
 COLUMNS = ("app_id", "ip_address", "access_type")
@@ -167,7 +167,7 @@ def _parts(
     return parts
 
 
-def _weight(stage: Stage, measure: str) -> str:
+def _weight(stage: StagedTable, measure: str) -> str:
     """What a record counts: the stage's number of the measure's name, or one."""
     numbers = {column for column, kind in stage.columns if kind.startswith(_NUMBERS)}
     return f"coalesce(s.{quoting.name(measure)}, 0)" if measure in numbers else "1"

@@ -10,7 +10,7 @@ import numpy as np
 
 from gundog.core.times import HOUR, Interval
 from gundog.detections import seen
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.hunting import tenancy
 
 OUTAGE_ROWS = 20
@@ -51,7 +51,7 @@ class HourStates:
 
 
 def hour_states(
-    con: duckdb.DuckDBPyConnection, stages: Sequence[Stage], span: Interval
+    con: duckdb.DuckDBPyConnection, stages: Sequence[StagedTable], span: Interval
 ) -> HourStates:
     """Per hour of the span: observed, no_data (no file covers it) or outage.
 

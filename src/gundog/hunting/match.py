@@ -15,7 +15,7 @@ from gundog.core.times import Interval
 from gundog.detections import checks
 from gundog.detections.detection import Detection
 from gundog.detections.hunt import Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.findings import model
 from gundog.findings.model import Event, Hit
 from gundog.hunting import tenancy
@@ -126,7 +126,7 @@ def _key(ref: Mapping[str, Any]) -> _Key:
 
 def lookup(
     con: duckdb.DuckDBPyConnection,
-    stages: Iterable[Stage],
+    stages: Iterable[StagedTable],
     span: Interval,
     refs: Sequence[Mapping[str, Any]],
 ) -> dict[_Key, Event]:
@@ -158,7 +158,7 @@ def lookup(
     }
 
 
-def _lookup_sql(stage: Stage) -> str:
+def _lookup_sql(stage: StagedTable) -> str:
     """Evidence rows as JSON; of a re-delivered event the smallest path, seen first."""
     return f"""
         with wanted as (select unnest(?::uuid[]) as event_id),

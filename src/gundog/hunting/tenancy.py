@@ -17,7 +17,7 @@ import duckdb
 from gundog.core.times import HOUR, Interval, format_time
 from gundog.detections import seen
 from gundog.detections.hunt import Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.warehouse import quoting
 
 # A tenant that sent nothing for longer has left; its absence is not news.
@@ -90,7 +90,7 @@ def parts(
 
 @contextmanager
 def only(
-    con: duckdb.DuckDBPyConnection, stages: Iterable[Stage], part: Part
+    con: duckdb.DuckDBPyConnection, stages: Iterable[StagedTable], part: Part
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """The same connection, on which the staged tables hold nothing but a part's rows."""
     if not part.apart:
@@ -123,7 +123,7 @@ def _rows_of(part: Part) -> str:
     return f"coalesce(tenant, '') not in ({', '.join(quoting.text(name) for name in part.apart)})"
 
 
-def started(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> dict[str, datetime]:
+def started(con: duckdb.DuckDBPyConnection, stages: Sequence[StagedTable]) -> dict[str, datetime]:
     """By tenant, the time from which all of these staged tables hold what the lake holds of it.
 
     The oldest file that holds a row of the tenant begins it: an empty file is not history.
@@ -152,7 +152,7 @@ def started(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> dict[str
 
 def missing(
     con: duckdb.DuckDBPyConnection,
-    stages: Sequence[Stage],
+    stages: Sequence[StagedTable],
     interval: Interval,
     lookback: timedelta,
     *,

@@ -25,7 +25,7 @@ from gundog.core.times import (
 )
 from gundog.detections import seen
 from gundog.detections.hunt import Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
@@ -223,7 +223,7 @@ def _array(numbers: Iterable[int]) -> _Ints:
 
 def no_data(
     con: duckdb.DuckDBPyConnection,
-    stages: Sequence[Stage],
+    stages: Sequence[StagedTable],
     interval: Interval,
     freshness: timedelta,
 ) -> str:
@@ -284,7 +284,7 @@ def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interv
     )
 
 
-def staged_from(con: duckdb.DuckDBPyConnection, stages: Sequence[Stage]) -> datetime:
+def staged_from(con: duckdb.DuckDBPyConnection, stages: Sequence[StagedTable]) -> datetime:
     """The time from which all of these staged tables hold what the lake holds."""
     starts = []
     for stage in stages:

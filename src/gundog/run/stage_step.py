@@ -14,7 +14,7 @@ from gundog.core.errors import InputError, StoreError
 from gundog.core.times import DAY, Interval, floor, hull
 from gundog.core.wording import count
 from gundog.detections.hunt import Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.health import acknowledged
 from gundog.lake import latest, listing
 from gundog.lake.file_version import FileVersion
@@ -256,7 +256,7 @@ def _needed(file: FileVersion, read: Collection[Interval]) -> bool:
     return any(file.covers.overlaps(one) for one in read)
 
 
-def stages_of(hunts: Sequence[Hunt], source: str) -> list[Stage]:
+def stages_of(hunts: Sequence[Hunt], source: str) -> list[StagedTable]:
     """The stages of a source that these hunts read, each once."""
     stages = {one.name: one for hunt in hunts for one in hunt.stages if one.source == source}
     return list(stages.values())

@@ -14,7 +14,7 @@ import duckdb
 
 from gundog.core.times import DAY, MICROSECOND, Interval, format_time, hull
 from gundog.detections.hunt import Hunt
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.run import estimate
 from gundog.staging.reading import Task
 
@@ -34,7 +34,9 @@ class Lost:
 
 
 def lost(
-    con: duckdb.DuckDBPyConnection, stages: Iterable[Stage], listed: Mapping[str, Collection[int]]
+    con: duckdb.DuckDBPyConnection,
+    stages: Iterable[StagedTable],
+    listed: Mapping[str, Collection[int]],
 ) -> tuple[Lost, ...]:
     """The files that these stages cannot read again, of sources that could be listed.
 
@@ -69,7 +71,9 @@ def _span(first: datetime, last: datetime) -> Interval:
     return Interval(first, last + MICROSECOND)
 
 
-def reached(gone: Iterable[Lost], stages: Iterable[Stage], span: Interval) -> tuple[Lost, ...]:
+def reached(
+    gone: Iterable[Lost], stages: Iterable[StagedTable], span: Interval
+) -> tuple[Lost, ...]:
     """Those of the lost files whose rows these stages would have in the span."""
     names = {stage.name for stage in stages}
     return tuple(one for one in gone if one.stage in names and one.span.overlaps(span))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gundog.detections import stage_sql
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.lake import columns
 from gundog.lake.columns import Column
 from gundog.warehouse import quoting, statement
@@ -143,7 +143,9 @@ def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
     return rule.expression.format(column=quoted, kind=kind), "" if is_same else rule.remark
 
 
-def needed(source: Source, stages: Sequence[Stage], aliases: Mapping[str, str]) -> frozenset[str]:
+def needed(
+    source: Source, stages: Sequence[StagedTable], aliases: Mapping[str, str]
+) -> frozenset[str]:
     """The names, in lower case, of the file columns that reading these stages can touch.
 
     Every column that a stage's SQL names, wherever it does, the time and the tenant, which rows are

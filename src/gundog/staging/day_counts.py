@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from gundog.core.times import DAY_US, MICROSECOND
 from gundog.detections import stage_keys
 from gundog.detections.stage_keys import Keys
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.health.drift import Table
 from gundog.health.drift_series import moment, number
 from gundog.warehouse import quoting
@@ -51,7 +51,7 @@ def _lacks(column: pa.ChunkedArray) -> pa.ChunkedArray:
 # ---- keeping the counts ----
 
 
-def store(con: duckdb.DuckDBPyConnection, stage: Stage, counts: str) -> None:
+def store(con: duckdb.DuckDBPyConnection, stage: StagedTable, counts: str) -> None:
     """Keeps what was counted of the files in the temp table `batch`, in place of what was.
 
     Args:
@@ -79,7 +79,7 @@ def _day_of(column: str) -> str:
     return f"make_timestamptz((epoch_us({column}) // {DAY_US}) * {DAY_US})"
 
 
-def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[Stage]) -> None:
+def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[StagedTable]) -> None:
     """Counts staged rows again where a stage's `Keys:` are others than those that were counted.
 
     The lake is not read again. Files whose rows are gone stay as they are, and are unknown.
@@ -100,7 +100,7 @@ def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[Stage]) -> None
             store(con, stage, f"({_coded(stage)})")
 
 
-def _coded(stage: Stage) -> str:
+def _coded(stage: StagedTable) -> str:
     """The SELECT that counts the staged rows of the files in `batch`."""
     lacking = [
         f"(case when {_none_of(key)} then {2**place} else 0 end)"
@@ -122,7 +122,11 @@ def _none_of(key: tuple[str, ...]) -> str:
 
 
 def tables(
-    con: duckdb.DuckDBPyConnection, source: str, stages: Sequence[Stage], first: int, last: int
+    con: duckdb.DuckDBPyConnection,
+    source: str,
+    stages: Sequence[StagedTable],
+    first: int,
+    last: int,
 ) -> list[Table]:
     """What is known of a source and of each staged table that reads it, day by day.
 
@@ -151,7 +155,7 @@ def tables(
 
 def _staged(
     con: duckdb.DuckDBPyConnection,
-    stage: Stage,
+    stage: StagedTable,
     given: dict[str, dict[int, int]],
     uncounted: frozenset[int],
     first: int,
@@ -188,7 +192,7 @@ def _uncounted(
     source: str,
     start: datetime,
     end: datetime,
-    stage: Stage | None = None,
+    stage: StagedTable | None = None,
 ) -> frozenset[int]:
     """Days of which not every file was counted: by tenant, or by a stage as it is now.
 

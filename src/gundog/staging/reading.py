@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from gundog.core.times import HOUR_US, epoch_us
 from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.lake import columns, footers
 from gundog.lake.file_version import FileVersion
 from gundog.staging import binding, day_counts
@@ -56,7 +56,7 @@ class Task:
 
     file: FileVersion
     file_id: int
-    stages: tuple[Stage, ...]
+    stages: tuple[StagedTable, ...]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Read:
     rows: Mapping[str, Rows] = field(default_factory=dict)
     hours: pa.Table | None = None
     error: str = ""
-    unread: tuple[Stage, ...] = ()
+    unread: tuple[StagedTable, ...] = ()
 
 
 class TooMuchError(ValueError):

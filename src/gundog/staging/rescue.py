@@ -14,7 +14,7 @@ from pathlib import Path
 
 from gundog.core.errors import StoreError
 from gundog.core.times import Interval
-from gundog.detections.staged import Stage
+from gundog.detections.staged import StagedTable
 from gundog.staging.binding import Remarks
 from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader, Task
 from gundog.warehouse import quoting
@@ -40,12 +40,12 @@ class Patience:
     lost: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
-    def went(self, stages: Sequence[Stage]) -> None:
+    def went(self, stages: Sequence[StagedTable]) -> None:
         """These read a file."""
         for stage in stages:
             self.lost.pop(stage.name, None)
 
-    def failed(self, stage: Stage, failure: Failed) -> None:
+    def failed(self, stage: StagedTable, failure: Failed) -> None:
         """This one could not."""
         if self.limit is None:
             return
@@ -62,7 +62,7 @@ class Log:
     unread: list[tuple[str, str]] = field(default_factory=list)
     missing: dict[str, list[tuple[Interval | None, str]]] = field(default_factory=dict)
 
-    def note(self, task: Task, stage: Stage, error: str) -> None:
+    def note(self, task: Task, stage: StagedTable, error: str) -> None:
         """A file that a stage could not read."""
         self.unread.append((task.file.path, error))
         self.missing.setdefault(stage.name, []).append((task.file.covers, error))
@@ -103,7 +103,7 @@ def read(group: Sequence[Near], way: Way) -> Iterator[Read]:
 
 
 def _attempt(
-    group: Sequence[Near], stages: tuple[Stage, ...], way: Way, threads: int | None = None
+    group: Sequence[Near], stages: tuple[StagedTable, ...], way: Way, threads: int | None = None
 ) -> Read | Failed:
     files = tuple((replace(task, stages=stages), near) for task, near in group)
     limits = replace(way.batch.limits, threads=threads or way.batch.limits.threads)
@@ -115,9 +115,9 @@ def _attempt(
     return replace(outcome, seconds=time.perf_counter() - began)
 
 
-def _by_stage(group: Sequence[Near], stages: tuple[Stage, ...], way: Way) -> Iterator[Read]:
+def _by_stage(group: Sequence[Near], stages: tuple[StagedTable, ...], way: Way) -> Iterator[Read]:
     """Each stage alone: those that read the files are stored, and cost by the others nothing."""
-    good, bad = list[Read](), list[tuple[Stage, Failed]]()
+    good, bad = list[Read](), list[tuple[StagedTable, Failed]]()
     for stage in stages:
         outcome = _attempt(group, (stage,), way)
         if isinstance(outcome, Read):
@@ -146,7 +146,7 @@ def _joined(parts: Sequence[Read]) -> Read:
 
 
 def _again(
-    near: Near, stages: tuple[Stage, ...], failure: Failed, way: Way, *, only: bool = False
+    near: Near, stages: tuple[StagedTable, ...], failure: Failed, way: Way, *, only: bool = False
 ) -> Iterator[Read]:
     """One file that could not be read: once more whole, and with one thread if memory lacked.
 
@@ -173,7 +173,7 @@ def _again(
         _give_up(task, stages, last, way)
 
 
-def _are_broken(bad: Sequence[tuple[Stage, Failed]]) -> bool:
+def _are_broken(bad: Sequence[tuple[StagedTable, Failed]]) -> bool:
     return all(failure.kind == BROKEN for _, failure in bad)
 
 
@@ -183,12 +183,12 @@ def _is_bad(task: Task, near: Path, way: Way) -> bool:
     # A hash of whole rows reads every column.
     sql = f"""select file_id, "Timestamp" as event_time, null::varchar as reject_reason,
                      '' as tenant, hash(whole) as hashed from {quoting.name(source)} as whole"""
-    every = Stage(EVERY_ROW, "", sql, source, "", ())
+    every = StagedTable(EVERY_ROW, "", sql, source, "", ())
     outcome = _attempt([(task, near)], (every,), way)
     return isinstance(outcome, Failed) and outcome.kind == BROKEN
 
 
-def _give_up(task: Task, stages: tuple[Stage, ...], failure: Failed, way: Way) -> None:
+def _give_up(task: Task, stages: tuple[StagedTable, ...], failure: Failed, way: Way) -> None:
     more = f": {_MORE}" if failure.kind == LACKING else ""
     for stage in stages:
         way.patience.failed(stage, failure)

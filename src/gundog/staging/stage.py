@@ -21,7 +21,7 @@ import pyarrow as pa
 from gundog.core.errors import StoreError
 from gundog.core.times import Interval
 from gundog.detections import stage_sql
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.lake import columns, fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
@@ -67,7 +67,9 @@ class Staged:
     _stored: dict[int, set[str]] = field(default_factory=dict)
     _stages: set[str] = field(default_factory=set)
 
-    def lacking(self, read: Read, whole: Mapping[int, tuple[Stage, ...]]) -> tuple[Stage, ...]:
+    def lacking(
+        self, read: Read, whole: Mapping[int, tuple[StagedTable, ...]]
+    ) -> tuple[StagedTable, ...]:
         """The stages that have not read these files so far, but should.
 
         What they hold of an older version goes with the first rows of the new one. Files that are
@@ -104,7 +106,7 @@ def file_id(source: str, path: str) -> int:
 
 
 def pending(
-    con: duckdb.DuckDBPyConnection, files: Iterable[FileVersion], stages: Sequence[Stage]
+    con: duckdb.DuckDBPyConnection, files: Iterable[FileVersion], stages: Sequence[StagedTable]
 ) -> list[Task]:
     """The files that are new, changed, or not yet read by a stage's present SQL.
 

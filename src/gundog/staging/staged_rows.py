@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from gundog.core.times import MICROSECOND
-from gundog.detections.staged import Source, Stage
+from gundog.detections.staged import Source, StagedTable
 from gundog.staging import day_counts, reading
 from gundog.staging.reading import Read, Rows, Task
 from gundog.warehouse import database, quoting, redeliveries
@@ -33,15 +33,15 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: dateti
         _record_files(con, read, at, seq)
 
 
-def _forget_rows(con: duckdb.DuckDBPyConnection, stage: Stage, seq: int) -> None:
+def _forget_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, seq: int) -> None:
     """Removes what a stage holds of files that it could not read this time: it waits for them."""
     _delete_rows(con, stage)
-    _mark_copies(con, stage)
+    _mark_redeliveries(con, stage)
     _note_changes(con, stage.name, seq)
 
 
 def _replace_rows(
-    con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows | None, seq: int
+    con: duckdb.DuckDBPyConnection, stage: StagedTable, rows: Rows | None, seq: int
 ) -> None:
     _delete_rows(con, stage)
     if rows is not None:
@@ -67,11 +67,11 @@ def _replace_rows(
            where stage = ? and file_id in (from batch)""",
         [stage.name],
     )
-    _mark_copies(con, stage)
+    _mark_redeliveries(con, stage)
     _note_changes(con, stage.name, seq)
 
 
-def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
+def _delete_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
     """Removes what the batch's files brought before; of files that brought nothing, nothing.
 
     The temp table `touched` has the hours of what is removed.
@@ -96,7 +96,7 @@ def _delete_rows(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
         )
 
 
-def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> None:
+def _insert_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, rows: Rows) -> None:
     columns = quoting.names(name for name, _ in stage.columns)
     con.register("read_rows", rows.open())
     try:
@@ -108,8 +108,8 @@ def _insert_rows(con: duckdb.DuckDBPyConnection, stage: Stage, rows: Rows) -> No
         con.unregister("read_rows")
 
 
-def _mark_copies(con: duckdb.DuckDBPyConnection, stage: Stage) -> None:
-    """Marks copies again in the hours of the temp table `touched`."""
+def _mark_redeliveries(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
+    """Marks redelivered rows again in the hours of the temp table `touched`."""
     hours = con.execute(
         """select hour, sum(rows)::bigint from stage_hours
            where stage = ? and hour in (select hour from touched) group by hour order by hour""",
