@@ -34,9 +34,9 @@ def complain(complaint: object) -> None:
 
 
 def console() -> Console:
-    from gundog.cli import finding_list
+    from gundog.cli import printing
 
-    return finding_list.console()
+    return printing.console()
 
 
 def load(arguments: argparse.Namespace, *uses: str, helper: Child | None = None) -> Project:

@@ -10,9 +10,8 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
-import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -22,6 +21,9 @@ from gundog.cli.printing import STYLES, console, hanging, safe, short_time
 from gundog.core import safe_text
 from gundog.core.plain_values import plain
 from gundog.core.wording import count
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 __all__ = [
     "as_json",

@@ -41,7 +41,9 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _misspelt(project: Project) -> Iterator[Problem]:
     """The channels whose address is taken, and shows nothing there in the form that it gets."""
-    from gundog.notify import services
+    if not project.settings.notify:
+        return
+    from gundog.notify import services  # loads TLS and HTTP: only channels need them
 
     for place, channel in enumerate(project.settings.notify):
         if meant := services.meant(channel.url):

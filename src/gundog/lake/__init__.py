@@ -1,1 +1,8 @@
-"""Paths, object stores, listing, and a file brought near."""
+"""Paths, object stores, listing, and a file brought near.
+
+- `path`, `layout`: where files lie, and which time a path names.
+- `listing`: which files lie in which hours (`file_version` is one of them).
+- `latest`: the newest files of a path, and what is there when none match.
+- `fetch`: a file brought to this machine, whole or in part.
+- `object_store`, `refusals`: stores, and their errors in plain words.
+"""

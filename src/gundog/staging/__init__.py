@@ -1,1 +1,8 @@
-"""Lake files become rows of staged tables."""
+"""Lake files become rows of staged tables.
+
+- `stage`: each file version read once per stage SQL.
+- `reading`: files to rows, a pure function of the files.
+- `apart`, `rescue`: bad files and bad SQL, kept away from the good ones.
+- `binding`: a file's columns, bound to its source.
+- `staged_rows`, `day_counts`: what is kept of them in the warehouse.
+"""

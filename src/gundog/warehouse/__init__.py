@@ -1,1 +1,9 @@
-"""The DuckDB file, its tables, and reading SQL safely."""
+"""The DuckDB file, its tables, and reading SQL safely.
+
+- `database`: connections, transactions, and the lock that keeps runs apart.
+- `tables`, `run_tables`: every table, with the sentence that explains each column.
+- `statement`, `functions`: SQL of others, read before it runs.
+- `query`, `locks`: SQL of others, run where it reaches nothing else.
+- `quoting`: names and texts written into SQL.
+- `redeliveries`: which row of an event that came twice counts.
+"""
