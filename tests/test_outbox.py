@@ -405,7 +405,7 @@ def test_digest_tells_tenant_by_tenant(con: Con) -> None:
 
 
 def test_message_names_its_tenant(con: Con) -> None:
-    """In the text and as a field; without one nothing is said."""
+    """In the text and as a field; without one there is nothing."""
     add(con, "1", tenant="contoso")
     add(con, "2", "access", tenant="")
     told(con)
@@ -935,7 +935,7 @@ def test_malformed_address_is_a_problem(url: str) -> None:
     problem = services.url_problem(url)
 
     assert problem is not None
-    assert problem.startswith("is no ")
+    assert problem.startswith("is not a ")
     assert SECRET not in problem
 
 

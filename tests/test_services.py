@@ -496,7 +496,7 @@ def test_wrong_address_is_a_problem_that_tells_nothing_of_it(
     problem = url_problem(url)
 
     assert problem is not None
-    assert problem.startswith("is no ")
+    assert problem.startswith("is not a ")
     answer = send(url, timeout_s=1)
     assert answer.error is not None
     said = [problem, answer, place(url), services._hook(url), caplog.text]
@@ -543,7 +543,7 @@ def test_an_address_that_would_show_nothing_is_named_with_its_spelling(
      "https://example.com/workflows/x", "https://example.com/api/webhooks/1/x", "https://[x"],
 )  # fmt: skip
 def test_other_addresses_get_the_generic_json(url: str) -> None:
-    """Nothing is said of servers that read it."""
+    """There is no complaint about servers that read it."""
     assert services.meant(url) is None
 
 

@@ -250,7 +250,7 @@ def test_few_events_ahead_do_not_prove_a_clock_that_is_ahead(con: Con) -> None:
 
 
 def test_a_run_that_was_doubted_proves_nothing(con: Con) -> None:
-    """Two nights ahead are no better than one."""
+    """Two nights ahead are not better than one."""
     ran(con, RIGHT)
     ran(con, YEARS, doubt="ahead")
 

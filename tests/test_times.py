@@ -235,7 +235,7 @@ def test_empty_range_is_wrong_input(start: str, end: str) -> None:
 
 
 def test_off_the_grid_names_the_two_nearest() -> None:
-    """Whoever asks for half a day learns both whole ones; on the grid nothing is said."""
+    """Whoever asks for half a day learns both whole ones; on the grid there is no error."""
     with pytest.raises(
         InputError,
         match="--from 2026-10-31T05:00:00Z is not on the grid of 1d: "

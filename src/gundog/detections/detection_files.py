@@ -46,7 +46,7 @@ def find(
     Args:
         where: content folders.
         shown: a path as people know it.
-        problems: grows by what lies there and is no such file.
+        problems: what lies there and is not such a file is added.
     """
     places = []
     for folder in where:

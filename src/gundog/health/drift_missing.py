@@ -117,7 +117,7 @@ class _Missing(Series):
         return _Expected(day, least, typical, is_sure=True)
 
     def _like_others(self, day: int, may: May) -> _Expected | None:
-        """What the same days of the week had; None where a day without rows is no wonder."""
+        """What the same days of the week had; None where a day without rows is normal."""
         busy = self.busy(day)
         if busy < _BUSY or _is_between_years(day):
             return None

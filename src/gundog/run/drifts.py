@@ -21,7 +21,7 @@ from gundog.run import drift_faults
 from gundog.staging import day_counts
 from gundog.warehouse import database
 
-# Rows that are no later than this are there when a night hunts their day.
+# Rows that arrive within this time are there when a night hunts their day.
 _A_NIGHT = timedelta(hours=26)
 
 
