@@ -1,0 +1,193 @@
+"""Method forecast: hours of series scored against their own history, as nights and points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us
+from gundog.detections.hunt import Hunt
+from gundog.detections.series_keys import series_key
+from gundog.hunting import counts, series_findings
+from gundog.hunting.counts import Counts
+from gundog.hunting.hour_states import STATES
+from gundog.hunting.series_findings import Night
+
+if TYPE_CHECKING:
+    from gundog.hunting.scoring.hour_scores import Scores
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Series of a tenant scored together: what each scored hour counted, and how it stands.
+
+    `observed`, `states` and `flagged` are (n_series, scored); `start` is the first scored hour.
+    """
+
+    start: datetime
+    keys: tuple[tuple[str, ...], ...]
+    observed: np.ndarray
+    states: np.ndarray
+    flagged: np.ndarray
+    scores: Scores
+    note: str
+    tenant: str | None
+
+
+def score(
+    hunt: Hunt, interval: Interval, series: Counts, attacks: Sequence[tuple[str, Interval]]
+) -> list[Judged]:
+    """Scores each tenant's mailboxes against each other's history, and its own series alone.
+
+    Args:
+        hunt: a detection of kind series and method forecast.
+        interval: the scored span, whole hours.
+        series: counts of the training span and of the interval.
+        attacks: confirmed attacks by series key; they teach nothing.
+    """
+    judged = []
+    for tenant, mine in counts.by_tenant(hunt, series):
+        own, totals = counts.with_totals(mine)
+        if own.keys:
+            judged.append(_score_group(hunt, interval, own, attacks, tenant, pool=True))
+        if totals:
+            judged.append(_score_group(hunt, interval, totals, attacks, tenant, pool=False))
+    return judged
+
+
+def _score_group(
+    hunt: Hunt,
+    interval: Interval,
+    series: Counts,
+    attacks: Sequence[tuple[str, Interval]],
+    tenant: str | None,
+    *,
+    pool: bool,
+) -> Judged:
+    from gundog.hunting.scoring import hour_scores  # statsforecast takes seconds to import
+
+    settings = hunt.detection.series
+    assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
+    observed, scored = counts.observed(series), interval.length // HOUR
+    _forget(observed, series, attacks)
+    # More than one false finding a night per thousand series is not a budget anybody can work with.
+    budget = None
+    if pool and settings.alert_budget:
+        budget = min(settings.alert_budget, len(series.keys) / 1000)
+    scores = hour_scores.score(
+        observed,
+        series.start,
+        scored,
+        budget=budget,
+        threshold=settings.threshold,
+        pool=pool,
+        time_zone=settings.time_zone,
+    )
+    recent = observed[:, -scored:]
+    return Judged(
+        interval.start,
+        series.keys,
+        recent,
+        series.states[:, -scored:],
+        scores.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
+        scores,
+        _said(scores) if pool else "",
+        tenant,
+    )
+
+
+def _forget(observed: np.ndarray, series: Counts, attacks: Sequence[tuple[str, Interval]]) -> None:
+    """Takes the hours of confirmed attacks out of the history."""
+    place = {series_key(key): row for row, key in enumerate(series.keys)} if attacks else {}
+    for key, span in attacks:
+        if key in place:
+            low, high = ((moment - series.start) // HOUR for moment in (span.start, span.end))
+            observed[place[key], max(low, 0) : max(high, 0)] = np.nan
+
+
+def _said(scores: Scores) -> str:
+    """The threshold, what to expect of it, and who is too new to be judged."""
+    said = [
+        f"threshold {scores.threshold:.2f}, {scores.expected_false:.2g} false findings expected"
+    ]
+    learning = int(scores.learning.sum())
+    if learning:
+        said.append(f"learning: {learning} of {len(scores.learning)} series have under 14 days")
+    return "; ".join(said)
+
+
+def nights(judged: Sequence[Judged]) -> list[Night]:
+    """One entry per series and 24 scored hours that hold a flagged one."""
+    return [night for group in judged for night in _nights(group)]
+
+
+def _nights(group: Judged) -> Iterator[Night]:
+    scores = group.scores
+    for row in np.flatnonzero(group.flagged.any(axis=1)).tolist():
+        for turn, low in enumerate(range(0, group.flagged.shape[1], 24)):
+            places = np.flatnonzero(group.flagged[row, low : low + 24]) + low
+            if len(places):
+                yield series_findings.of(
+                    group.keys[row],
+                    group.start,
+                    {place: int(scores.window_h[row, place]) for place in places.tolist()},
+                    partial(_figures, group, row),
+                    group.observed[row],
+                    scores.expected[row],
+                    score=round(float(scores.night_score[row, turn]), 3),
+                    n_train=int(scores.n_train[row]),
+                )
+
+
+def _figures(group: Judged, row: int, place: int) -> dict[str, float]:
+    scores = group.scores
+    return series_findings.figures(
+        group.observed[row, place],
+        scores.expected[row, place],
+        scores.upper[row, place],
+        scores.score[row, place],
+    )
+
+
+def points_table(hunt: Hunt, interval: Interval, judged: Sequence[Judged]) -> pa.Table:
+    """Scored hours as rows of `series_points`, series by series."""
+    scored = interval.length // HOUR
+    keys = [series_key(key) for group in judged for key in group.keys]
+    n = len(keys) * scored
+    hours = np.arange(scored) * HOUR_US + epoch_us(interval.start)
+    time = pa.timestamp("us", tz="UTC")
+
+    def flat(arrays: Iterable[np.ndarray]) -> np.ndarray:
+        return np.concatenate([np.zeros(0), *(array.ravel() for array in arrays)])
+
+    def numbers(name: str) -> pa.Array:
+        return pa.array(flat(getattr(group.scores, name) for group in judged), from_pandas=True)
+
+    return pa.table(
+        {
+            "detection_id": _coded(np.zeros(n), [hunt.detection.id]),
+            "series_key": _coded(np.repeat(np.arange(len(keys)), scored), keys),
+            "hour": pa.array(np.tile(hours, len(keys)), pa.int64()).cast(time),
+            "observed": pa.array(flat(group.observed for group in judged), from_pandas=True),
+            "expected": numbers("expected"),
+            "upper": numbers("upper"),
+            "score": numbers("score"),
+            "flagged": pa.array(flat(group.flagged for group in judged).astype(bool)),
+            "data_state": _coded(flat(group.states for group in judged), STATES),
+            "interval_start": pa.repeat(pa.scalar(interval.start, time), n),
+            "interval_end": pa.repeat(pa.scalar(interval.end, time), n),
+        }
+    )
+
+
+def _coded(places: np.ndarray, words: Sequence[str]) -> pa.DictionaryArray:
+    """Texts that are few among rows that are many."""
+    return pa.DictionaryArray.from_arrays(
+        pa.array(places.astype(np.int32)), pa.array(words, pa.string())
+    )
