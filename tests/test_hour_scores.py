@@ -695,7 +695,7 @@ def test_the_spread_of_known_noise_is_found(a: float, b: float, unobserved: floa
     size = 1 / (a / mu + b)
     counts = rng.negative_binomial(size, size / (size + mu)).astype(float)
     when = baseline.calendar(MONDAY, counts.shape[1], 1, "UTC")
-    normal = baseline.Usual(mu, mu[:, :1], mu.mean(axis=1))
+    normal = baseline.Baseline(mu, mu[:, :1], mu.mean(axis=1))
 
     seen = rng.random(counts.shape) >= unobserved
     learned = np.where(seen, counts, 0)
@@ -714,7 +714,7 @@ def test_a_spike_does_not_widen_the_spread() -> None:
     spiked = counts.copy()
     spiked[0, 100] = 5000
     when = baseline.calendar(MONDAY, 4 * WEEK, 1, "UTC")
-    normal = baseline.Usual(np.full(counts.shape, 5.0), np.full((1, 1), 5.0), np.full(1, 5.0))
+    normal = baseline.Baseline(np.full(counts.shape, 5.0), np.full((1, 1), 5.0), np.full(1, 5.0))
 
     plain, wide = (baseline.spread(these, these, normal, when) for these in (counts, spiked))
 

@@ -52,7 +52,7 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "damping of the 24 h window": (surprise, "damp", lambda hourly: hourly),
     "lift guard": (surprise, "passes", _unguarded),
     "weeks in place of nights": (calibration, "clean", _nightly),
-    "own scale of the tail": (calibration.Judge, "score", lambda _, value, *__: value),
+    "own scale of the tail": (calibration.Scorer, "score", lambda _, value, *__: value),
 }
 
 

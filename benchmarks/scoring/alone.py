@@ -24,7 +24,7 @@ def main() -> None:
         fit = hour_scores._fit(sample.counts[:, :history], when, learning)
         group = calibration.groups(fit.rate, None)
         spread = hour_scores._shrunk(fit, group, pooled=False)
-        nights.append(hour_scores._spans(sample.counts, when, spread, fit.nights).plain)
+        nights.append(hour_scores._windows(sample.counts, when, spread, fit.nights).plain)
         groups.append(group)
     scale = calibration.scale(np.concatenate(nights), np.concatenate(groups))
     print("middle", scale.middle.round(2).tolist())  # noqa: T201 - the output of this command

@@ -56,7 +56,7 @@ class Calendar:
 
 
 @dataclass(frozen=True)
-class Usual:
+class Baseline:
     """What is expected of each series.
 
     `history` is (series, weeks * 168), each week learned from the other weeks; `scored` is
@@ -125,7 +125,7 @@ def grid(history: Floats, when: Calendar) -> Floats:
     return placed
 
 
-def usual(placed: Floats, when: Calendar) -> tuple[Usual, Floats]:
+def usual(placed: Floats, when: Calendar) -> tuple[Baseline, Floats]:
     """What is expected of each series, and its history as it was learned from.
 
     Args:
@@ -160,10 +160,10 @@ def usual(placed: Floats, when: Calendar) -> tuple[Usual, Floats]:
     past = levels[:, np.maximum(np.arange(days) - lag, 0)]
     history = np.maximum(_in_line(left_out) * np.repeat(past, DAY_H, axis=1), MIN_EXPECTED)
     scored = np.maximum(expected[:, when.scored] * levels[:, -1:], MIN_EXPECTED)
-    return Usual(history, scored, _mean_rate(phases, seen_phases)[:, 0]), line
+    return Baseline(history, scored, _mean_rate(phases, seen_phases)[:, 0]), line
 
 
-def spread(placed: Floats, guarded: Floats, normal: Usual, when: Calendar) -> Spread:
+def spread(placed: Floats, guarded: Floats, normal: Baseline, when: Calendar) -> Spread:
     """The two-part variance of each series, by weighted least squares on clipped residuals.
 
     Args:

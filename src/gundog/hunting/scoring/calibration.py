@@ -106,7 +106,7 @@ class Clean:
 
 
 @dataclass(frozen=True)
-class Judge:
+class Scorer:
     """What makes scores of windows of surprise; without tails a score is the value itself."""
 
     scale: Scale

@@ -3,6 +3,11 @@
 What is usual comes from `baseline`; three hours above it have a surprise, -log10 of their negative
 binomial tail. It is taken as it is and summed over a day, made alike across series, and calibrated
 on the pool's own nights (`calibration`). Scored hours never enter what they are judged by.
+
+    counts -> baseline: what each hour is expected to be, and how much it scatters
+           -> surprise: windows of 3 hours and of a day, one channel each
+           -> scale of the group of series with a like rate: both channels alike
+           -> tail of the group's clean nights: how rarely such a night is so high = the score
 """
 
 from __future__ import annotations
@@ -13,20 +18,21 @@ from datetime import datetime
 
 import numpy as np
 
-from gundog.hunting.scoring import baseline, calibration, surprise
+from gundog.hunting.scoring import baseline, bounds, calibration, surprise
 from gundog.hunting.scoring.baseline import (
     DAY_H,
     PRIOR_A,
     PRIOR_B,
     WEEK_H,
+    Baseline,
     Bools,
     Calendar,
     Floats,
     Ints,
     Spread,
-    Usual,
 )
-from gundog.hunting.scoring.calibration import Clean, Judge
+from gundog.hunting.scoring.bounds import Hours
+from gundog.hunting.scoring.calibration import Clean, Scorer
 from gundog.hunting.scoring.surprise import WINDOWS_H
 
 LEARNING_DAYS = 14
@@ -36,7 +42,6 @@ MIN_POOL = 30
 _CHUNK = 512
 _WARM_UP_DAYS, _SHORT_WARM_UP_DAYS = 7, 3
 _MIN_THRESHOLD = 0.001
-_MOST = 1e200
 
 
 @dataclass(frozen=True)
@@ -85,25 +90,25 @@ class _Fit:
 
 
 @dataclass(frozen=True)
-class _Spans:
+class _Windows:
     """Windows of surprise of each series, -inf where they do not pass.
 
     `nights` holds history's nights, the highest of each by channel, (series, nights, channels),
     NaN where not usable. `plain` is the same, whether they pass or not, of the history that was
-    learned from, without what pollutes it. `windows` is (series, scored, channels), and `due`
-    what is expected over each channel's window.
+    learned from, without what pollutes it. `scored` are those of the scored hours, (series, scored,
+    channels), and `due` what is expected over each channel's window.
     """
 
     plain: Floats
     nights: Floats
-    windows: Floats
+    scored: Floats
     expected: Floats
     due: Floats
 
 
 @dataclass(frozen=True)
-class _Stand:
-    """How each scored hour stands, (series, scored), observed or not."""
+class _ScoredHours:
+    """How each scored hour stands out, (series, scored), observed or not."""
 
     score: Floats
     window_h: Ints
@@ -159,21 +164,21 @@ def score(
     pooled = pool and int(np.count_nonzero(nights)) >= MIN_POOL
     group = calibration.groups(fit.rate, nights if pooled else None)
     spread = _shrunk(fit, group, pooled)
-    spans = _spans(counts, when, spread, fit.nights)
-    judge, clean = _judge(spans, group) if pooled else (Judge(calibration.alone(), ()), None)
+    windows = _windows(counts, when, spread, fit.nights)
+    scorer, clean = _scorer(windows, group) if pooled else (Scorer(calibration.alone(), ()), None)
     if budget is None and threshold is None:
         budget = min(1.0, len(counts) / 1000)
     at, expected_false = _threshold(clean, budget, threshold, int((~learning).sum()))
-    stand = _stand(spans, spread, judge, group, at)
+    hours = _score_hours(windows, spread, scorer, group, at)
     unobserved = np.isnan(counts[:, history:])
-    scores = np.where(unobserved, np.nan, stand.score)
-    flagged = ~unobserved & ~learning[:, None] & (stand.score >= at)
+    scores = np.where(unobserved, np.nan, hours.score)
+    flagged = ~unobserved & ~learning[:, None] & (hours.score >= at)
     return Scores(
-        expected=spans.expected,
-        upper=stand.upper,
+        expected=windows.expected,
+        upper=hours.upper,
         score=scores,
         flagged=flagged,
-        window_h=np.where(flagged, stand.window_h, 0),
+        window_h=np.where(flagged, hours.window_h, 0),
         night_score=_night_scores(scores),
         n_train=n_train,
         learning=learning,
@@ -228,12 +233,14 @@ def _fit(history: Floats, when: Calendar, learning: Bools) -> _Fit:
     return _Fit(rate, own, nights)
 
 
-def _in_threes(placed: Floats, learned: Floats, normal: Usual) -> tuple[Floats, Floats, Usual]:
+def _in_threes(
+    placed: Floats, learned: Floats, normal: Baseline
+) -> tuple[Floats, Floats, Baseline]:
     """History as `baseline.spread` takes it, each hour with the two before it."""
     seen = np.isfinite(placed)
     had, due = _threes(np.where(seen, learned, np.nan), normal.history)
     any_seen = surprise.over_3(seen.astype(float)) > 0
-    return np.where(any_seen, had, np.nan), had, Usual(due, normal.scored, 3 * normal.rate)
+    return np.where(any_seen, had, np.nan), had, Baseline(due, normal.scored, 3 * normal.rate)
 
 
 def _threes(y: Floats, mu: Floats) -> tuple[Floats, Floats]:
@@ -269,10 +276,10 @@ def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
     )
 
 
-def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Spans:
+def _windows(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Windows:
     series, scored, channels = len(counts), len(when.scored), len(WINDOWS_H)
     plain, nights = (np.full((*usable.shape, channels), np.nan) for _ in range(2))
-    windows, due = (np.zeros((series, scored, channels)) for _ in range(2))
+    last, due = (np.zeros((series, scored, channels)) for _ in range(2))
     expected = np.zeros((series, scored))
     for rows in _chunks(series):
         placed = baseline.grid(counts[rows, :-scored], when)
@@ -283,12 +290,12 @@ def _spans(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Sp
         sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
         sums = np.where(surprise.passes(y, mu), sums, -np.inf)
         nights[rows] = _nightly(sums[:, :-scored], usable[rows])
-        windows[rows], expected[rows] = sums[:, -scored:], normal.scored
+        last[rows], expected[rows] = sums[:, -scored:], normal.scored
         due[rows] = surprise.over_windows(mu)[:, -scored:]
         y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
         sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
         plain[rows] = _nightly(sums[:, :-scored], usable[rows])
-    return _Spans(plain, nights, windows, expected, due)
+    return _Windows(plain, nights, last, expected, due)
 
 
 def _nightly(windows: Floats, nights: Bools) -> Floats:
@@ -306,13 +313,14 @@ def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
     )
 
 
-def _judge(spans: _Spans, group: Ints) -> tuple[Judge, Clean]:
+def _scorer(windows: _Windows, group: Ints) -> tuple[Scorer, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
-    plain = Judge(calibration.scale(spans.plain, group), ())
-    nights = plain.value(spans.nights, group)
+    plain = Scorer(calibration.scale(windows.plain, group), ())
+    nights = plain.value(windows.nights, group)
     tails = tuple(calibration.clean(nights[group == number]) for number in range(group.max() + 1))
-    judge = replace(plain, tails=tails)
-    return judge, calibration.clean(np.where(np.isnan(nights), np.nan, judge.score(nights, group)))
+    scorer = replace(plain, tails=tails)
+    scores = np.where(np.isnan(nights), np.nan, scorer.score(nights, group))
+    return scorer, calibration.clean(scores)
 
 
 def _threshold(
@@ -328,56 +336,30 @@ def _threshold(
     return threshold, n_series * 10.0 ** -float(clean.rarity(np.array([threshold]))[0])
 
 
-def _stand(spans: _Spans, spread: Spread, judge: Judge, group: Ints, threshold: float) -> _Stand:
-    score, upper = np.zeros_like(spans.expected), np.zeros_like(spans.expected)
+def _score_hours(
+    windows: _Windows, spread: Spread, scorer: Scorer, group: Ints, threshold: float
+) -> _ScoredHours:
+    score, upper = np.zeros_like(windows.expected), np.zeros_like(windows.expected)
     window_h = np.zeros(upper.shape, dtype=int)
     for rows in _chunks(len(score)):
-        windows, mine = spans.windows[rows], group[rows]
-        score[rows] = judge.score(judge.value(windows, mine), mine)
-        window_h[rows] = WINDOWS_H[judge.scale.standardise(windows, mine).argmax(axis=-1)]
-        hours = upper.shape[1]
-        upper[rows] = _upper(
-            spans.expected[rows].ravel(),
-            np.repeat(spread.a[-1, rows], hours),
-            np.repeat(spread.b[-1, rows], hours),
-            spans.due[rows].reshape(-1, len(WINDOWS_H)),
-            judge,
-            np.repeat(mine, hours),
-            threshold,
-        ).reshape(-1, hours)
-    return _Stand(score, window_h, upper)
+        scored, mine = windows.scored[rows], group[rows]
+        score[rows] = scorer.score(scorer.value(scored, mine), mine)
+        window_h[rows] = WINDOWS_H[scorer.scale.standardise(scored, mine).argmax(axis=-1)]
+        hours = _single_hours(windows, spread, group, rows)
+        upper[rows] = bounds.upper(hours, scorer, threshold).reshape(len(mine), -1)
+    return _ScoredHours(score, window_h, upper)
 
 
-def _upper(
-    mu: Floats, a: Floats, b: Floats, due: Floats, judge: Judge, group: Ints, threshold: float
-) -> Floats:
-    """The smallest whole counts of single hours that cross the threshold, (hours,)."""
-
-    def crosses(y: Floats, some: Ints) -> Bools:
-        windows = surprise.alone(y, mu[some], a[some], b[some], due[some])
-        is_above: Bools = judge.score(judge.value(windows, group[some]), group[some]) >= threshold
-        return is_above
-
-    high = np.ceil(surprise.fewest(mu, due))
-    low = high - 1
-    left = np.arange(len(mu))
-    while len(left := left[~crosses(high[left], left) & (high[left] < _MOST)]):
-        low[left] = high[left]
-        high[left] = np.ceil(mu[left] + 2 * (high[left] - mu[left]))
-    left = np.flatnonzero(_between(low, high))
-    while len(left):
-        middle = np.floor((low[left] + high[left]) / 2)
-        crossed = crosses(middle, left)
-        high[left] = np.where(crossed, middle, high[left])
-        low[left] = np.where(crossed, low[left], middle)
-        left = left[_between(low[left], high[left])]
-    return np.where(high < _MOST, high, np.inf)
-
-
-def _between(low: Floats, high: Floats) -> Bools:
-    """Whether a whole number lies between that a float can hold."""
-    middle = np.floor((low + high) / 2)
-    return (low < middle) & (middle < high)
+def _single_hours(windows: _Windows, spread: Spread, group: Ints, rows: slice) -> Hours:
+    """The scored hours of some series, one after the other."""
+    hours = windows.expected.shape[1]
+    return Hours(
+        windows.expected[rows].ravel(),
+        np.repeat(spread.a[-1, rows], hours),
+        np.repeat(spread.b[-1, rows], hours),
+        windows.due[rows].reshape(-1, len(WINDOWS_H)),
+        np.repeat(group[rows], hours),
+    )
 
 
 def _night_scores(score: Floats) -> Floats:
