@@ -2,15 +2,42 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import settings
+import os
+import time
+from collections.abc import Iterator
 
-# Hypothesis fails an example that takes 200 ms of wall-clock time; a busy machine takes that.
-settings.register_profile("gundog", deadline=None)
-settings.load_profile("gundog")
+import pytest
+
+from tests import children, draws
+
+draws.register()
+_STARTED = time.perf_counter()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What the run cost, workers and the processes of tests included."""
+    wall, cpu = time.perf_counter() - _STARTED, sum(os.times()[:4])
+    busy = cpu / wall / (os.cpu_count() or 1)
+    terminalreporter.write_line(f"{wall:.0f} s wall, {cpu:.0f} CPU s: {busy:.0%} of the cores busy")
 
 
 @pytest.fixture(autouse=True)
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A width at which no line breaks because the temporary folder has a long name."""
     monkeypatch.setenv("COLUMNS", "240")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_are_handed_on() -> Iterator[None]:
+    """Helper processes serve one test after the other, and end with the last."""
+    children.hand_on()
+    yield
+    children.start_new()
+
+
+@pytest.fixture
+def new_children() -> Iterator[None]:
+    """For a test of the processes themselves: they start and end with it."""
+    children.start_new()
+    yield
+    children.hand_on()

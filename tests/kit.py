@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -14,6 +15,8 @@ import pyarrow.parquet as pq
 
 from gundog.core.child import Child
 from gundog.core.times import parse_range, parse_time
+from gundog.detections import content, content_folder
+from gundog.detections.hunt import Content
 from gundog.run import run
 
 DAY = timedelta(days=1)
@@ -162,6 +165,13 @@ _SCHEMA = pa.schema(
     ]
 )
 _WITH_TENANT = _SCHEMA.append(pa.field("TenantId", pa.string()))
+
+
+@cache
+def shipped() -> Content:
+    """The content of this repository, read once."""
+    root = content_folder.builtin()
+    return content.load([root], None, root)
 
 
 def make_project(root: Path, *, series: bool = False) -> Path:

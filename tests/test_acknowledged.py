@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.errors import ContentError, InputError
 from gundog.core.times import Interval, parse_range, parse_time
 from gundog.health import acknowledged
 from gundog.health.acknowledged import FILE, Entry, covering
-from tests import kit
+from tests import draws, kit
 from tests.hostile import HOSTILE
 
 DAY = timedelta(days=1)
@@ -221,7 +221,6 @@ moments = st.one_of(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(
     moments, moments, st.sampled_from(acknowledged.KINDS), st.sampled_from([None, "a", "5", "on"])
 )
@@ -243,7 +242,7 @@ def test_what_is_written_reads_back(
     assert acknowledged.load(root) == ((made,), ())
 
 
-@pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("raw", draws.named(HOSTILE))
 def test_hostile_reason_is_written_and_read_back_as_itself(raw: str, tmp_path: Path) -> None:
     """Whatever somebody writes, the file stays readable, in ASCII."""
     if not raw.strip() or "\ud800" in raw:  # no argument holds one

@@ -188,6 +188,7 @@ def test_a_stage_that_bombs_costs_only_its_own_hunts(
     assert (again.exit_status, again.hunted, again.changes.new) == (0, 5, 5)
 
 
+@pytest.mark.usefixtures("new_children")
 def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
     """A small night pays for one process."""
     project, seen = make(tmp_path), set[int]()
@@ -203,6 +204,7 @@ def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
     assert (outcome.exit_status, len(seen)) == (0, 1)
 
 
+@pytest.mark.usefixtures("new_children")
 def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

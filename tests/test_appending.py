@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core import appending
 from gundog.core.errors import InputError, StoreError
+from tests import draws
 
 HEAD = "# ours\n"
 ITEM = "- new\n"
@@ -51,7 +52,7 @@ def test_what_was_there_stays_to_the_byte(tmp_path: Path, before: str | None, af
     assert names(tmp_path) == ["list.yaml"]
 
 
-@settings(deadline=None, max_examples=50)
+@draws.law(50)
 @given(st.lists(st.sampled_from(["- a", "- {b: c}", "# d", "", "- e\r"]), max_size=6))
 def test_any_list_grows_by_its_end(
     tmp_path_factory: pytest.TempPathFactory, lines: list[str]

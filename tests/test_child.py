@@ -18,6 +18,8 @@ from gundog.core import child
 from gundog.core.child import Child, EndedError, LateError
 from tests import kit
 
+pytestmark = pytest.mark.usefixtures("new_children")
+
 MEMORY = 500_000_000
 ENDLESS = "select count(*) from range(10000000) a, range(10000000) b where (a.range*b.range)%7=3"
 HUGE = "select length(repeat('x', 3000000000 + i)) from range(1) r(i)"
@@ -152,8 +154,10 @@ def test_nothing_is_left_when_it_is_stopped() -> None:
     assert set(Path("/proc/self/fd").iterdir()) == before
 
 
+# A process that is started in the background ignores Ctrl-C, and so does what it starts.
 PARENT = """\
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gundog.core.child import Child
 from tests.test_child import query
 helper = Child()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from itertools import product
 
 import pytest
 from hypothesis import assume, given
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from gundog.detections import cmdlets
 from gundog.detections.cmdlets import Run, run_by
+from tests import draws
 
 NEW, GONE = "New-MailboxExportRequest", "Remove-MailboxExportRequest"
 
@@ -171,9 +173,17 @@ RUNNING = (
 )
 
 
-@pytest.mark.parametrize("script", RUNNING)
-@pytest.mark.parametrize("before", ["", f"Search-AdminAuditLog -Cmdlets {GONE}; "])
-@pytest.mark.parametrize("shell", ['powershell "{}"', "powershell -c '{}'", "powershell -enc {}"])
+@pytest.mark.parametrize(
+    ("shell", "before", "script"),
+    draws.spread(
+        product(
+            ('powershell "{}"', "powershell -c '{}'", "powershell -enc {}"),
+            ("", f"Search-AdminAuditLog -Cmdlets {GONE}; "),
+            RUNNING,
+        ),
+        every=5,
+    ),
+)
 def test_running_a_cmdlet_is_seen(shell: str, before: str, script: str) -> None:
     """Wherever PowerShell expects a command, and where a line runs its own words."""
     code = before + script.format(cmdlet=NEW)
@@ -232,8 +242,12 @@ def test_running_from_other_shells_is_seen(line: str) -> None:
     assert acts(line) == [NEW.lower()]
 
 
-@pytest.mark.parametrize("separator", [";", " ; ", "|", " || ", " && ", " & ", "\n", "\r\n", "\r"])
-@pytest.mark.parametrize("script", ASKING)
+@pytest.mark.parametrize(
+    ("script", "separator"),
+    draws.spread(
+        product(ASKING, (";", " ; ", "|", " || ", " && ", " & ", "\n", "\r\n", "\r")), every=5
+    ),
+)
 def test_a_line_that_asks_and_then_runs_one_is_seen(script: str, separator: str) -> None:
     """What parts commands ends what is asked."""
     assert NEW.lower() in acts(f'powershell "{script}{separator}{NEW} -Mailbox ceo"')

@@ -62,7 +62,7 @@ def meant(names: Sequence[str], aliases: dict[str, str]) -> int | str | None:
     return None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, alias=st.sampled_from([None, "AuditData", "auditdata", "RawEventData"]))
 def test_the_exact_name_wins_else_the_only_one(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], alias: str | None

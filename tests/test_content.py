@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.core.errors import ContentError
@@ -24,7 +24,7 @@ from gundog.detections import (
 from gundog.detections.hunt import Content
 from gundog.testing import examples
 from gundog.warehouse import statement
-from tests import hostile_files, kit
+from tests import draws, hostile_files, kit
 
 Edit = Callable[[str, str], Content]
 
@@ -575,9 +575,7 @@ BASES = {
 
 
 @given(st.sampled_from(sorted(BASES)), st.data())
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@draws.law(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_value_at_any_place_stops_the_others(root: Path, base: str, data: st.DataObject) -> None:
     """What is wrong is named briefly, in text that can be kept; what loads can be tried."""
     plain = BASES[base] | {"id": "99999999-9999-4999-8999-999999999999"}

@@ -57,6 +57,7 @@ def start(root: Path, *arguments: str, file_limit: int | None = None) -> subproc
     )  # fmt: skip
 
 
+@pytest.mark.slow
 def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
     """A short form of `make torture`: every table equal after each step of nights and backfills."""
     done = subprocess.run(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.detections import content
@@ -18,6 +18,7 @@ from gundog.health.drift import Table
 from gundog.health.drift_series import moment, number
 from gundog.staging import day_counts
 from gundog.warehouse import database
+from tests import draws
 from tests.kit import write_text
 from tests.lab import NOON, STAGE, Lab, good
 from tests.lab import SOURCE as SOURCE_DDL
@@ -150,7 +151,7 @@ ROW = st.tuples(
 )  # fmt: skip
 
 
-@settings(max_examples=15, deadline=None)
+@draws.law(15)
 @given(files=st.lists(st.lists(ROW, min_size=1, max_size=8), min_size=1, max_size=3))
 def test_counts_are_those_of_the_rows(
     files: list[list[Any]], tmp_path_factory: pytest.TempPathFactory

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core import documents
 from gundog.core.documents import DocumentError
+from tests import draws
 
 
 def said(text: str) -> str:
@@ -94,7 +95,7 @@ values = st.recursive(
 
 
 @given(values)
-@settings(max_examples=200)
+@draws.law(200)
 def test_reads_what_the_library_reads(value: Any) -> None:
     """Within the bounds nothing else is told than PyYAML tells."""
     text = yaml.safe_dump(value)
@@ -110,7 +111,7 @@ _PIECES = [
 
 
 @given(st.lists(st.sampled_from(_PIECES) | st.text(max_size=3), max_size=40).map("".join))
-@settings(max_examples=500)
+@draws.law(500)
 def test_no_text_ends_in_another_error(text: str) -> None:
     """A value that can be shown, hashed as text and written as JSON, or a DocumentError."""
     try:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.health import drift
 from gundog.health.drift import Drift, Rows, Table
-from tests import drift_nights
+from tests import draws, drift_nights
 from tests.drift_nights import DAYS, PLANTS, Plant
 
 # 20454 is Thursday, 1 January 2026; weeks here begin on Monday, 5 January.
@@ -142,7 +142,7 @@ def test_drifts_of_other_tables_are_left_out() -> None:
     assert drift.judge(staged(working(300)), MONDAY + 7, LAST_MONDAY, [other]) == []
 
 
-@settings(max_examples=30, deadline=None)
+@draws.law(30)
 @given(
     seed=st.integers(0, 50), plant=st.sampled_from(PLANTS),
     since=st.integers(80, 150), cut=st.integers(60, 200), place=st.integers(0, 2),

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.cli import main
@@ -18,7 +18,7 @@ from gundog.core.times import parse_time
 from gundog.findings import exceptions, suppression
 from gundog.findings.exceptions import FILE, Entry, File, attention, literal, matcher
 from gundog.warehouse import database, tables
-from tests import kit
+from tests import draws, kit
 from tests.hostile import HOSTILE
 from tests.kit import hunt, table
 from tests.sinks import http_sink
@@ -110,7 +110,6 @@ def test_all_keys_must_fit() -> None:
 words = st.text(st.sampled_from("ab*[]"), max_size=6)
 
 
-@settings(deadline=None)
 @given(words, words)
 def test_star_is_what_it_is_in_file_names(pattern: str, value: str) -> None:
     """Against the standard library, which has ? and [...] too: they are not used here."""
@@ -121,7 +120,6 @@ def test_star_is_what_it_is_in_file_names(pattern: str, value: str) -> None:
     assert fits({"x": plain}, x=shown) is expected
 
 
-@settings(deadline=None)
 @given(st.text(), st.text())
 def test_literal_fits_its_own_value_only(value: str, other: str) -> None:
     """An account named * is hidden alone, not everybody."""
@@ -132,7 +130,7 @@ def test_literal_fits_its_own_value_only(value: str, other: str) -> None:
         assert not fits({"x": pattern}, x=other) or "/" in value or ":" in value or "." in value
 
 
-@pytest.mark.parametrize("raw", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("raw", draws.named(HOSTILE))
 def test_hostile_value_is_written_and_read_back_as_itself(raw: str, tmp_path: Path) -> None:
     """Whatever an attacker is called, the entry fits that name and leaves the file readable."""
     if not raw.strip():
@@ -488,7 +486,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max
         unique_by=lambda one: one.id,
     )
 )
-@settings(max_examples=30, deadline=None)
+@draws.law(30)
 def test_entries_are_remembered_as_they_are(entries: list[Entry]) -> None:
     """In their order, to the last text: what a run wrote down, a later one can go by."""
     with database.connect() as con:

@@ -21,6 +21,7 @@ from gundog.core import safe_text
 from gundog.core.errors import InputError
 from gundog.findings import publish, reader
 from gundog.warehouse import database, tables
+from tests import draws
 from tests.hostile import HOSTILE, unseen
 
 NOW = datetime(2026, 3, 10, 4, tzinfo=UTC)
@@ -29,7 +30,7 @@ DETECTION = UUID(int=77)
 # A lone surrogate is not text that a database could hold.
 STRINGS = {name: raw for name, raw in HOSTILE.items() if name != "lone surrogate"}
 NUMBERS = {name: number for number, name in enumerate(STRINGS, start=1)}
-corpus = pytest.mark.parametrize("name", STRINGS)
+corpus = pytest.mark.parametrize("name", draws.spread(STRINGS))
 
 
 def finding(number: int, **values: Any) -> dict[str, Any]:

@@ -35,7 +35,7 @@ def counted(times: list[int | None]) -> dict[int, Span]:
     return found
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     times=st.lists(st.none() | TIMES, max_size=12), rows=st.integers(1, 4), in_order=st.booleans()
 )

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core import globs
-from tests import growth
+from tests import draws, growth
 
 _CHARS = st.text(st.sampled_from("aB*[]\u00df\u0130s!"), max_size=9)
 
@@ -54,7 +54,7 @@ def test_no_letter_is_looked_at_twice(pattern: str, unit: str) -> None:
     assert text.folded.steps <= len(text.folded) + len(pattern)
 
 
-@settings(max_examples=500, deadline=None)
+@draws.law(500)
 @given(_CHARS, _CHARS)
 def test_fits_what_a_regular_expression_fits(pattern: str, value: str) -> None:
     """The same answers as `.*` for every star, letters that fold to two included."""

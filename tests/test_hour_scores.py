@@ -10,17 +10,18 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
 from gundog.hunting.scoring import baseline, calibration, hour_scores, surprise
 from gundog.hunting.scoring.hour_scores import Scores, score
+from tests import draws
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 DAY, WEEK = 24, 168
 
-laws = settings(max_examples=20, deadline=None)
+laws = draws.law(20)
 
 
 def office(n_series: int, hours: int, seed: int, mean: float = 3.0) -> np.ndarray:

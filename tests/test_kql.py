@@ -8,15 +8,17 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gundog.hunting.scoring import kql, kql_periods
+from tests import draws
 
 NAN = float("nan")
 HALF_DAYS = [
@@ -385,9 +387,10 @@ def test_scores_do_not_depend_on_the_unit(x: list[float], scale: float) -> None:
     np.testing.assert_array_equal(once.anomalies, scaled.anomalies)
 
 
-@pytest.mark.parametrize("length", range(6))
-@pytest.mark.parametrize("trend", kql.TRENDS)
-@pytest.mark.parametrize("value", [0.0, 0.1, 1e9 / 3, -7.0, NAN])
+@pytest.mark.parametrize(
+    ("length", "trend", "value"),
+    draws.spread(product(range(6), kql.TRENDS, (0.0, 0.1, 1e9 / 3, -7.0, NAN)), every=7),
+)
 def test_a_flat_short_or_unknown_series_has_no_anomaly(
     length: int, trend: str, value: float
 ) -> None:
@@ -574,7 +577,7 @@ def test_line_through_a_level_series_is_level_and_fits(x: list[float | None]) ->
     assert [7.0] * len(x) == fit.line_fit.tolist()
 
 
-@pytest.mark.parametrize("length", range(2, 40))
+@pytest.mark.parametrize("length", draws.spread(range(2, 40)))
 def test_rounding_in_a_level_series_is_no_variance(length: int) -> None:
     """rsquare is 1 where the mean of equal values is not quite that value."""
     assert kql.series_fit_line([1.1] * length).rsquare == 1.0
@@ -728,7 +731,7 @@ def test_bin_and_startofday_of_times(
         min_size=1,
     )
 )
-@settings(max_examples=25)
+@draws.law(25)
 def test_date_trunc_counts_from_the_year_one(moments: list[datetime]) -> None:
     """Hours, days and weeks are multiples counted from 0001-01-01, as Kusto's are."""
     origin = datetime(1, 1, 1, tzinfo=UTC)

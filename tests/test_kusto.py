@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -19,17 +18,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gundog.cli import main
 from gundog.core.times import Interval, parse_range, parse_time
 from gundog.detections import content
 from gundog.detections.detection import Example
-from gundog.detections.hunt import Content
 from gundog.run import run
 from gundog.testing import examples
-from tests import kit
+from tests import draws, kit
 from tests.test_kql import plain_anomalies
 
 ROOT = Path(__file__).parents[1]
@@ -43,15 +41,9 @@ INTERVAL = Interval(NOW - DAY, NOW)
 Row = dict[str, Any]
 
 
-@cache
-def shipped() -> Content:
-    """The content of this repository."""
-    return content.load([ROOT])
-
-
 def hunted(stem: str, table: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The details of every finding, in the shape they are stored in."""
-    loaded = shipped()
+    loaded = kit.shipped()
     example = Example("", INTERVAL, {table: tuple(rows)}, ())
     hits = examples.run(loaded, loaded.hunt(stem), example)
     return [json.loads(json.dumps(hit.row["details"], default=_moment)) for hit in hits]
@@ -119,7 +111,7 @@ process = st.fixed_dictionaries(
 
 
 @given(rows=st.lists(process, max_size=25), again=st.lists(st.integers(0, 24), max_size=4))
-@settings(max_examples=20, deadline=None)
+@draws.law(20, quick=10)
 def test_exports_are_those_of_plain_loops(rows: list[Row], again: list[int]) -> None:
     """Any rows around any edge, with re-delivered ones among them, give Kusto's rows."""
     numbered = [{**row, "ReportId": number} for number, row in enumerate(rows)]
@@ -132,7 +124,7 @@ def test_exports_are_those_of_plain_loops(rows: list[Row], again: list[int]) -> 
 # Mail
 
 
-COLUMNS = [name for name, _ in shipped().sources[CLOUD].columns]
+COLUMNS = [name for name, _ in kit.shipped().sources[CLOUD].columns]
 DYNAMIC = {"ActivityObjects", "IPTags", "UserAgentTags", "RawEventData", "AdditionalFields",
            "LastSeenForUser", "UncommonForUser", "SessionData"}  # fmt: skip
 OTHER = {"ApplicationId", "AppInstanceId", "IsAdminOperation", "IsAnonymousProxy",
@@ -269,8 +261,9 @@ spike_hours = st.lists(st.sampled_from([0, 200, 311, 312, 313, 320, 321, 334, 33
                        max_size=6, unique=True)  # fmt: skip
 
 
+@example(seed=6, load="daily", spikes=[320, 321, 200], again=True)
 @given(seed=st.integers(0, 10**6), load=loads, spikes=spike_hours, again=st.booleans())
-@settings(max_examples=8, deadline=None)
+@draws.law(8, quick=2)
 def test_mail_is_that_of_plain_loops(seed: int, load: str, spikes: list[int], again: bool) -> None:
     """Any load, any hours above it, records beside the hour by a tick: Kusto's rows."""
     one = mail_lake(seed, load, spikes, "")
@@ -542,7 +535,7 @@ def test_an_example_notices(stem: str, file: str, old: str, new: str) -> None:
     text = (ROOT / "sql" / file).read_text()
     assert old in text
     wrong = text.replace(old, new)
-    loaded = shipped()
+    loaded = kit.shipped()
     one = loaded.hunt(stem)
     if file.startswith("stage/"):
         stages = [replace(s, sql=wrong) if s.path.endswith(file) else s for s in one.stages]
@@ -585,7 +578,7 @@ def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
         table: (*usual.get(kind, {}).get(table, ()), *rows)
         for table, rows in claim["events"].items()
     }
-    loaded = shipped()
+    loaded = kit.shipped()
     one = loaded.hunt(STEMS[kind, side])
     example = Example("", Interval(start, end), events, tuple(promised["findings"]))
     hits = [hit for hit in examples.run(loaded, one, example) if hit.row.get("mailbox") != "*"]

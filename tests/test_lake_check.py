@@ -16,7 +16,7 @@ import moto.settings
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.cli import main
@@ -24,7 +24,7 @@ from gundog.cli.lake_check import suggest
 from gundog.core.errors import StoreError
 from gundog.lake import file_version, latest, listing, object_store
 from gundog.lake.path import LakePath
-from tests import kit
+from tests import draws, kit
 from tests.faults import Server, start_s3
 from tests.test_listing import paths_on_disk, put, templates
 
@@ -569,7 +569,7 @@ def age(file: file_version.FileVersion) -> tuple[float, int, str]:
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@draws.law(150)
 def test_newest_files_equal_the_end_of_a_whole_listing(data: st.DataObject) -> None:
     """For any layout: all files without a limit; with one, the same newest one first."""
     template = data.draw(templates())

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval, parse_range
@@ -21,7 +21,7 @@ from gundog.lake.file_version import FileVersion
 from gundog.lake.latest import explain_no_match, newest_files
 from gundog.lake.listing import LakePath, list_files
 from gundog.run import run
-from tests import google_server, kit
+from tests import draws, google_server, kit
 from tests.google_server import Server
 from tests.test_listing import (
     FIFTH,
@@ -72,7 +72,7 @@ def test_layout_lists_the_files_of_the_span_only(
 
 
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@draws.law(60)
 def test_listing_equals_looking_at_every_file(data: st.DataObject) -> None:
     """For any layout and span, the listing and the newest files are those of a disk."""
     template = data.draw(templates())

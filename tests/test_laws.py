@@ -9,12 +9,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given
 from hypothesis import strategies as st
 
 from gundog.core.times import parse_time
 from gundog.staging import stage
-from tests import kit
+from tests import draws, kit
 from tests.kit import DAY, hunt, table, write_file
 
 FIRST = parse_time("2026-03-02")
@@ -25,9 +25,9 @@ FREE = ("run_id", "created_at", "updated_at", "origin", "is_late", "seconds")
 TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_points", "detections")
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
-law = settings(
-    max_examples=2,
-    deadline=None,
+law = draws.law(
+    10,
+    quick=2,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval, parse_time, split
@@ -18,7 +18,7 @@ from gundog.detections.hunt import Content, Hunt
 from gundog.run import ledger
 from gundog.run.ledger import Clock
 from gundog.warehouse import database, tables
-from tests import kit
+from tests import draws, kit
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
@@ -284,9 +284,8 @@ def test_hours_of_the_source_count_for_a_series(
     assert state(con, count, day("08")) == "stale"
 
 
-@settings(
-    max_examples=40,
-    deadline=None,
+@draws.law(
+    40,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
@@ -328,9 +327,7 @@ def test_states_are_those_of_the_rule_in_words(
         assert found[one] == ("stale" if was == "done" and touched else was)
 
 
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60
-)
+@draws.law(60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     steps=st.lists(st.tuples(st.integers(0, 60), st.integers(0, 90), st.integers(2, 6)),
                    max_size=6),

@@ -17,7 +17,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyarrow import fs
 
@@ -28,6 +28,7 @@ from gundog.lake.file_version import FileVersion
 from gundog.lake.latest import explain_no_match, newest_files
 from gundog.lake.listing import LakePath, list_files
 from gundog.lake.object_store import filesystem
+from tests import draws
 from tests.faults import Server, start_s3
 
 Span = Interval | Mapping[str, Interval] | None
@@ -453,7 +454,7 @@ def brute_force(root: Path, template: str, over: Interval | None) -> list[tuple[
 
 
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@draws.law(150)
 def test_listing_equals_looking_at_every_file(data: st.DataObject) -> None:
     """For any layout and span, the listing finds what a walk over all files finds."""
     template = data.draw(templates())

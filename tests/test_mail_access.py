@@ -14,12 +14,13 @@ from uuid import UUID
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core import addresses
-from gundog.detections import content, content_folder, stage_sql
+from gundog.detections import stage_sql
 from gundog.warehouse import redeliveries
+from tests import kit
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 Record = dict[str, Any]
@@ -60,7 +61,7 @@ records = st.fixed_dictionaries(
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the source table, empty, and views of what both stages make of it."""
-    loaded = content.load([content_folder.builtin()])
+    loaded = kit.shipped()
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute("set timezone = 'UTC'")
         stage_sql.register_functions(con)
@@ -134,7 +135,6 @@ _SHAPES: dict[str, Callable[[Record], str]] = {
 _OBJECTS = ("lower case", "camel case", "capitals", "wrapper", "wrapped text")
 
 
-@settings(deadline=None)
 @given(record=records, mailbox=st.sampled_from(["Ana@example.com", "b"]))
 def test_every_shape_gives_the_row_of_the_plain_record(
     con: duckdb.DuckDBPyConnection, record: Record, mailbox: str
@@ -153,7 +153,6 @@ def test_every_shape_gives_the_row_of_the_plain_record(
         assert row == (plain | by_report if name in _OBJECTS else plain), name
 
 
-@settings(deadline=None)
 @given(
     record=records,
     spelled=st.sampled_from(["as it is", "lower case", "camel case", "capitals", "wrapped text"]),
@@ -197,7 +196,6 @@ def test_one_id_with_two_times_is_two_events(con: duckdb.DuckDBPyConnection) -> 
     assert [row["is_copy"] for row in staged(con, "counted")] == [False, True, False]
 
 
-@settings(deadline=None)
 @given(texts=st.lists(records.map(json.dumps) | st.text() | st.sampled_from(["[1]", "{", '""'])))
 def test_the_dear_way_gives_the_rows_of_the_cheap_way(
     con: duckdb.DuckDBPyConnection, texts: list[str]
@@ -359,7 +357,6 @@ _V6_TEXTS = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(written=st.lists(_V4 | _V6_TEXTS, min_size=1, max_size=20))
 def test_a_network_is_what_the_address_library_says(
     con: duckdb.DuckDBPyConnection, written: list[str]

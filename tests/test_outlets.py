@@ -15,7 +15,7 @@ import pytest
 
 from gundog.cli import main
 from gundog.findings import reader
-from tests import kit
+from tests import draws, kit
 from tests.hostile import HOSTILE, MARKDOWN, unseen
 from tests.sinks import http_sink
 
@@ -120,7 +120,7 @@ def test_errors_say_what_was_given_and_act_on_nothing(
         assert err.strip()
 
 
-@pytest.mark.parametrize("name", STRINGS)
+@pytest.mark.parametrize("name", draws.spread(STRINGS))
 def test_saying_and_excepting_act_on_nothing(
     root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

@@ -15,7 +15,7 @@ import pytest
 from gundog.cli.main import main
 from gundog.core import places
 from gundog.core.errors import StoreError
-from tests import kit
+from tests import draws, kit
 from tests.kit import event, hunt, table, write_file
 
 DAYS = ("2026-03-02", "2026-03-04")
@@ -100,7 +100,7 @@ def test_a_folder_keeps_the_group_of_the_one_above(tmp_path: Path) -> None:
 FILES = ("warehouse.duckdb.wal", "warehouse.lock", "warehouse.owner", "findings.duckdb.wal")
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", draws.spread(FILES, every=2))
 def test_a_folder_in_the_place_of_a_file_is_named(
     root: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -184,7 +184,7 @@ def limited(root: Path, size: int, *command: str) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("size", [0, 4096, 8192, 12_288, 60_000])
+@pytest.mark.parametrize("size", draws.spread([0, 4096, 8192, 60_000, 12_288], every=3))
 def test_a_full_disk_on_the_very_first_run_blocks_no_later_one(root: Path, size: int) -> None:
     """What is left of a warehouse that was never made is not a warehouse."""
     command = ("hunt", "--from", DAYS[0], "--to", DAYS[1])
@@ -197,7 +197,7 @@ def test_a_full_disk_on_the_very_first_run_blocks_no_later_one(root: Path, size:
     assert len(table(root, "from findings")) == 1
 
 
-@pytest.mark.parametrize("size", [0, 4096, 8192])
+@pytest.mark.parametrize("size", draws.spread([8192, 4096, 0], every=3))
 def test_a_stub_that_a_kill_left_blocks_no_run(root: Path, size: int) -> None:
     """Where nothing was ever published; beside published findings a cut warehouse is named."""
     (root / ".gundog").mkdir()
@@ -240,7 +240,10 @@ def test_a_question_mark_in_the_path_is_named(
     assert not (root / ".gundog").exists()
 
 
-@pytest.mark.parametrize("name", ["a*b", "a[1]", "a%20b", "a#b", "a'b", 'a"b', "a:b", "a b", "ü"])
+@pytest.mark.parametrize(
+    "name",
+    draws.spread(["a*b", "a[1]", "a%20b", "a#b", "a'b", 'a"b', "a:b", "a b", "ü"], every=4),
+)
 def test_other_odd_paths_work(tmp_path: Path, name: str) -> None:
     """Everything else may stand in a folder's name."""
     root = kit.make_project(tmp_path / name)

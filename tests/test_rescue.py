@@ -9,12 +9,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.staging import reading, rescue
 from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader
 from gundog.staging.rescue import Patience
+from tests import draws
 from tests.lab import NOON, STAGE, Lab, good
 
 STAGES = {"ash": STAGE, "birch": STAGE.replace("Id as id", "Id + 1 as id"), "cedar": STAGE}
@@ -82,7 +83,7 @@ ALL = {(stage, file) for stage in STAGES for file in FILES}
 bads = st.dictionaries(st.sampled_from(sorted(ALL)), st.sampled_from([LACKING, LATE]))
 
 
-@settings(max_examples=12, deadline=None)
+@draws.law(12)
 @given(bad=bads, is_change=st.booleans())
 def test_what_can_be_read_is_stored_and_the_rest_by_the_next_run(
     bad: dict[tuple[str, str], str], is_change: bool

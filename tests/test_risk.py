@@ -9,10 +9,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.findings import reader
+from tests import draws
 from tests.test_finding_list import DETECTION, NOW, finding, published
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -101,7 +102,7 @@ found = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=12, suppress_health_check=list(HealthCheck))
+@draws.law(12, suppress_health_check=list(HealthCheck))
 @given(st.lists(found, max_size=12))
 def test_sums_are_those_of_a_plain_loop(tmp_path: Path, drawn: list[dict[str, Any]]) -> None:
     """Whatever findings there are, each entity has the risk of its own, over 7 and 30 days."""

@@ -93,6 +93,7 @@ def items(records):
     return sum(raw.get("OperationCount", 0) for raw in records)
 
 
+@pytest.mark.slow
 def test_written_again_the_files_are_the_committed_ones(written):
     """With the same pyarrow every byte is the same; with another, every row is."""
     again = sorted(path.relative_to(written).as_posix() for path in written.rglob("*.parquet"))
@@ -106,6 +107,7 @@ def test_written_again_the_files_are_the_committed_ones(written):
             assert pq.ParquetFile(ours).read().equals(pq.ParquetFile(new).read()), name
 
 
+@pytest.mark.slow
 def test_the_readme_is_the_one_that_is_committed(written):
     """The page beside the samples says what this version plants."""
     assert (ROOT / "README.md").read_bytes() == (written / "README.md").read_bytes()

@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.core.child import Child
@@ -25,7 +25,7 @@ from gundog.hunting import contributors, series
 from gundog.hunting.contributors import Excess
 from gundog.hunting.scoring import hour_scores
 from gundog.warehouse import database, tables
-from tests import kit
+from tests import draws, kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 
 HOUR = timedelta(hours=1)
@@ -245,9 +245,8 @@ counted = st.lists(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=8,
-    deadline=None,
+@draws.law(
+    8,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(counted)

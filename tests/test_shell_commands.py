@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.detections import content, content_folder, stage_sql
+from gundog.detections import stage_sql
 from gundog.detections.command_lines import normalise
+from tests import kit
 
 EXPORT = "New-MailboxExportRequest -Mailbox ceo"
 _CMDLET = re.compile(r"(new|remove)-\w*mailboxexportrequest", re.IGNORECASE)
@@ -22,7 +23,7 @@ _MARKS = ("^", "`", "''", '""', "'+'", "\u200b", "`n", "`r", " ", "\u00e9")
 @pytest.fixture(scope="module")
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection with the source table, empty, and a view of what would be staged of it."""
-    loaded = content.load([content_folder.builtin()])
+    loaded = kit.shipped()
     source = loaded.sources["DeviceProcessEvents"]
     with duckdb.connect(config={"threads": 1}) as con:
         stage_sql.register_functions(con)
@@ -87,7 +88,6 @@ def disguised(draw: st.DrawFn) -> str:
     return line[: draw(st.integers(len(line) - 8, len(line)))] if draw(st.booleans()) else line
 
 
-@settings(deadline=None)
 @given(lines=st.lists(disguised() | padded(), min_size=1, max_size=20))
 def test_no_disguise_is_missed(con: duckdb.DuckDBPyConnection, lines: list[str]) -> None:
     """The filter that spares most lines the undoing never changes what is staged."""

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from gundog.core.times import Interval, parse_time
-from gundog.detections import content, content_folder
+from gundog.detections import content_folder
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Hunt
 from gundog.testing import examples
 from gundog.warehouse import statement
+from tests import kit
 
 ROOT = content_folder.builtin()
-LOADED = content.load([ROOT], None, ROOT)
+LOADED = kit.shipped()
 SQL = sorted((ROOT / "sql").rglob("*.sql"))
 SELECTS = [path for path in SQL if "sources" not in path.parts]
 HUNTS = [path for path in SELECTS if "stage" not in path.parts]

@@ -187,6 +187,7 @@ def test_a_hunt_that_outgrows_memory_fails_alone(project: Path) -> None:
     assert all("memoryLimit" in one for one in outcome.problems)
 
 
+@pytest.mark.usefixtures("new_children")
 def test_one_child_hunts_a_whole_run_and_none_is_left(project: Path) -> None:
     """It is started once, and gone at the end."""
     _, seen = watch(project)
@@ -195,6 +196,7 @@ def test_one_child_hunts_a_whole_run_and_none_is_left(project: Path) -> None:
     assert list(children()) == []
 
 
+@pytest.mark.usefixtures("new_children")
 def test_a_child_that_is_killed_fails_its_hunt_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +232,7 @@ def test_a_child_that_is_killed_fails_its_hunt_alone(
     assert hunt(project, DAYS).changes.new == 5
 
 
+@pytest.mark.usefixtures("new_children")
 def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> None:
     """Another one takes over."""
     loaded = run.load_project(project, {})
@@ -249,6 +252,7 @@ def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> No
     assert (outcome.problems, outcome.changes.new) == ([], 5)
 
 
+@pytest.mark.usefixtures("new_children")
 def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
     """The second Ctrl-C ends a run at once; the next one hunts what it left."""
     loaded = run.load_project(project, {})

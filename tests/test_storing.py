@@ -17,7 +17,7 @@ from uuid import UUID, uuid5
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import gundog
@@ -176,7 +176,6 @@ nested = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
 @given(nested)
 def test_every_value_becomes_strict_json(value: Any) -> None:
     """Other programs read it too: no NaN, no Infinity, nothing but ASCII; twice is once."""

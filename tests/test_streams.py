@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gundog.cli import main, printing
-from tests import kit
+from tests import draws, kit
 from tests.kit import hunt
 
 BASH = shutil.which("bash") or "bash"
@@ -47,7 +47,7 @@ def run(root: Path, command: str, **environ: str) -> subprocess.CompletedProcess
     )
 
 
-@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("unbuffered", draws.spread(["", "1"]))
 @pytest.mark.parametrize(
     ("command", "status"),
     [

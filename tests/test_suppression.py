@@ -24,13 +24,13 @@ from gundog.detections.detection import Detection, Suppression
 from gundog.findings import suppression
 from gundog.findings.exceptions import Entry
 from gundog.warehouse import database, tables
-from tests import kit, test_laws
+from tests import draws, kit, test_laws
 from tests.kit import hunt, table
 
 START = parse_time("2026-03-01")
 HOUR = timedelta(hours=1)
 SPACE = UUID(int=3)
-calm = settings(deadline=None, suppress_health_check=list(HealthCheck))
+calm = settings(suppress_health_check=list(HealthCheck))
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def judged(ones: Sequence[One], duration: int) -> tuple[dict[str, str | None], d
     return dict(zip(ids, found.by, strict=True)), dict(zip(ids, found.counts, strict=True))
 
 
-@settings(deadline=None, max_examples=400)
+@draws.law(400)
 @given(findings, st.integers(0, 12))
 def test_decisions_are_those_of_a_plain_loop(ones: list[One], duration: int) -> None:
     """Which are sent, which finding stands for which, and for how many."""
@@ -237,7 +237,7 @@ def expected(ones: Sequence[One], duration: int = 6) -> dict[str, tuple[str | No
 parts = st.lists(findings, min_size=1, max_size=3)
 
 
-@settings(deadline=None, max_examples=6, suppress_health_check=list(HealthCheck))
+@draws.law(6, suppress_health_check=list(HealthCheck))
 @given(parts)
 def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
     """Late, changed and withdrawn findings: afterwards all is as if it had come at once."""
