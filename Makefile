@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Both cores to the end: a worker without tests takes half of what the other has left.
+BOTH := -n 2 --dist worksteal
 EXTRA := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 
 .PHONY: hunt test check serve bench torture bench-scoring samples docs format clean
@@ -9,19 +11,18 @@ EXTRA := $(BIN)/pip install --quiet --disable-pip-version-check --constraint con
 hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 	@$(BIN)/python -m gundog.cli.tour
 
-test: $(READY)  ## the test suite
-	$(BIN)/pytest -q -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
+test: $(READY)  ## the quick tests, or those of T='tests/test_stage.py -k late'
+	$(BIN)/pytest -q -m "not slow" $(or $(T),$(BOTH))
 
-check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests
+check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, all laws
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/sqlfluff lint --disable-progress-bar sql
 	$(BIN)/lint-imports
 	$(BIN)/gundog check
-	$(BIN)/gundog test
 	$(BIN)/python -m tests.generated_docs --check
-	$(BIN)/pytest -q -m slow -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -q -m "slow or hypothesis" --hypothesis-profile thorough $(BOTH)
 
 serve: $(READY)  ## a Prefect server on loopback, both deployments, a worker
 	@scripts/serve
