@@ -6,6 +6,8 @@
 -- Reads:    CloudAppEvents
 -- Params:   none
 -- Keys:     mailbox
+-- Contexts: mailbox, network, isp, country, app_id | record_app_id, client_family,
+--           session_id | aad_session_id
 
 with records as (
     select

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from gundog.detections import (
     detection,
     detection_files,
     detection_yaml,
+    stage_keys,
     stage_sql,
     table_files,
 )
@@ -32,7 +33,7 @@ from gundog.detections.detection import Detection
 from gundog.detections.detection_files import Claim, Place
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import database, locks, quoting, statement
+from gundog.warehouse import context_columns, database, locks, quoting, statement
 
 # What any file system takes below any project folder.
 _LONGEST_PATH = 512
@@ -180,11 +181,25 @@ def _load_hunt(
     names = statement.references(sql).tables | (
         statement.references(join).tables if join else set()
     )
-    read = tuple(stages[name] for name in sorted(names))
+    readable = _readable(stages)
+    read = tuple(stages[name] for name in sorted({readable[name] for name in names}))
     problems += checks.parameter_problems(loaded, sql, join)
     if not problems:
         problems += checks.column_problems(con, loaded, sql, join, read)
-    return Hunt(loaded, sql, read, hunt_hash(loaded, sql + "\n" + join, read), join)
+    kept = [
+        stage_keys.shown(stage.contexts)
+        for stage in read
+        if context_columns.view_name(stage.name) in names
+    ]
+    return Hunt(loaded, sql, read, hunt_hash(loaded, sql + "\n" + join, read, kept), join)
+
+
+def _readable(stages: Mapping[str, StagedTable]) -> dict[str, str]:
+    """The stage behind each table that a hunt may read: itself, or the contexts of it."""
+    kept = {
+        context_columns.view_name(name): name for name, stage in stages.items() if stage.contexts
+    }
+    return {name: name for name in stages} | kept
 
 
 def _read_sql(
@@ -210,7 +225,7 @@ def _read_sql(
     sql = content_folder.text_of(path, f"sql/{name}", problems)
     if sql is None:
         return None
-    refused = statement.check_statement(sql, set(stages), f"sql/{name}")
+    refused = statement.check_statement(sql, set(_readable(stages)), f"sql/{name}")
     if not refused:
         refused = _for_stages_only(sql)
     problems += [Problem(f"sql/{name}", "", reason) for reason in refused]
@@ -234,8 +249,13 @@ def _is_sql_name(name: str) -> bool:
     return dot + ending == ".sql" and fits and all(map(quoting.is_word, parts))
 
 
-def hunt_hash(loaded: Detection, sql: str, read: tuple[StagedTable, ...]) -> str:
-    """The hash of everything in a detection that can change its rows."""
+def hunt_hash(
+    loaded: Detection, sql: str, read: tuple[StagedTable, ...], kept: Sequence[str] = ()
+) -> str:
+    """The hash of everything in a detection that can change its rows.
+
+    `kept` are the contexts that it reads, each as its stage's header names them.
+    """
     settings = {
         "params": loaded.params,
         "lookback": loaded.lookback,
@@ -244,4 +264,4 @@ def hunt_hash(loaded: Detection, sql: str, read: tuple[StagedTable, ...]) -> str
         "series": vars(loaded.series) if loaded.series else None,
     }
     parts = [stage_sql.canonical(sql), json.dumps(settings, sort_keys=True, default=str)]
-    return stage_sql.digest([*parts, *(stage.hash for stage in read)])
+    return stage_sql.digest([*parts, *(stage.hash for stage in read), *kept])

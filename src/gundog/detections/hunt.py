@@ -9,6 +9,7 @@ from gundog.core.errors import Problem
 from gundog.detections import detection
 from gundog.detections.detection import Detection
 from gundog.detections.staged import Source, StagedTable
+from gundog.warehouse import context_columns
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,15 @@ class Hunt:
     stages: tuple[StagedTable, ...]
     hash: str
     join: str = ""
+
+    @property
+    def learned(self) -> tuple[StagedTable, ...]:
+        """The stages whose contexts its SQL reads."""
+        from gundog.warehouse import statement  # loads DuckDB, which `gundog check` does without
+
+        kept = [stage for stage in self.stages if stage.learned]
+        named = statement.references(self.sql).tables if kept else frozenset()
+        return tuple(one for one in kept if context_columns.view_name(one.name) in named)
 
     @property
     def sources(self) -> tuple[str, ...]:

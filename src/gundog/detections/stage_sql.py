@@ -10,7 +10,7 @@ import duckdb
 
 from gundog.detections import cmdlets, command_lines, records
 from gundog.detections.staged import HIDDEN_COLUMNS, Source, StagedTable
-from gundog.warehouse import quoting, schema
+from gundog.warehouse import context_columns, quoting, schema, tables
 
 _NORMALISE = "normalise_command_line"
 
@@ -118,6 +118,9 @@ def create_stage(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
         f" ({columns}, {schema.IS_COPY} boolean default false)"
     )
     con.execute(view_sql(stage))
+    if stage.contexts:
+        con.execute(next(tables.create(tables.CONTEXTS)))
+        con.execute(context_columns.view_sql(stage.name))
 
 
 def view_sql(stage: StagedTable) -> str:

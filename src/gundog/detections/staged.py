@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gundog.detections.stage_keys import Keys
 from gundog.warehouse import quoting
+from gundog.warehouse.context_columns import Learned
 
 STAGE_COLUMNS = {
     "file_id": "BIGINT",
@@ -30,7 +31,8 @@ class Source:
 class StagedTable:
     """A staged table: the SELECT that fills it, from which source, with which columns.
 
-    `keys` are the columns without which a row is of no use; they change no row and no hash.
+    `keys` are the columns without which a row is of no use; they change no row and no hash, nor do
+    `contexts`: whose they are, and the columns that are one.
     """
 
     name: str
@@ -40,6 +42,14 @@ class StagedTable:
     hash: str
     columns: tuple[tuple[str, str], ...]
     keys: Keys = ()
+    contexts: Keys = ()
+
+    @property
+    def learned(self) -> Learned | None:
+        """What is kept of its contexts; None where its header names none."""
+        if not self.contexts:
+            return None
+        return Learned(self.name, self.view, self.contexts[0][0], self.contexts[1:])
 
     @property
     def table(self) -> str:

@@ -11,7 +11,7 @@ from gundog.core.errors import Problem, QueryError
 from gundog.detections import checks, content_folder, source_ddl, stage_keys, stage_sql, staged
 from gundog.detections.content_folder import Watch
 from gundog.detections.staged import Source, StagedTable
-from gundog.warehouse import quoting, statement, tables
+from gundog.warehouse import context_columns, quoting, statement, tables
 
 
 def load_sources(
@@ -68,6 +68,7 @@ def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Pro
         yield Problem(where, "", reason)
         return
     taken = {quoting.folded(other) for other in others} | {table.name for table in tables.TABLES}
+    taken |= {context_columns.view_name(quoting.folded(other)) for other in others}
     if quoting.folded(name) in taken or statement.is_system((name,)):
         yield Problem(where, "", f"{name!r} is taken by another table: rename the file")
 
@@ -140,6 +141,11 @@ def _load_stage(
     problems += [
         Problem(where, "Keys", reason) for reason in stage_keys.problems(keys, dict(columns))
     ]
+    kept = stage_keys.parse(sql, "Contexts")
+    problems += [
+        Problem(where, "Contexts", reason)
+        for reason in stage_keys.context_problems(kept, dict(columns))
+    ]
     return StagedTable(
-        name, where, sql, read[0], stage_sql.stage_hash(sql, sources[read[0]]), columns, keys
+        name, where, sql, read[0], stage_sql.stage_hash(sql, sources[read[0]]), columns, keys, kept
     )

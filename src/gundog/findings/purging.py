@@ -11,7 +11,7 @@ import duckdb
 from gundog.core import appending, places
 from gundog.detections import series_keys, staged
 from gundog.findings import retention
-from gundog.warehouse import database, quoting, redeliveries, schema
+from gundog.warehouse import contexts, database, quoting, redeliveries, schema
 
 _MAILBOX = ("mailbox",)
 _ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
@@ -62,6 +62,8 @@ def purge(con: duckdb.DuckDBPyConnection, whom: Whom, triage_file: Path) -> Purg
             evidence=_purge_evidence(con, whom),
             series=_purge_series(con, whom),
         )
+        if whom.mailbox:
+            contexts.purge(con, whom.name)
         for table in ("finding_changes", "triage"):
             con.execute(
                 f"delete from {table} where finding_id in (select unnest(?::uuid[]))", [ids]
@@ -111,6 +113,8 @@ def _purge_table(con: duckdb.DuckDBPyConnection, name: str, whom: Whom) -> int:
         [whom.name, json.dumps(whom.name)[1:-1]],
     ).fetchall()
     times = [at for (at,) in gone if at]
+    if times:  # what they taught of mailboxes of others goes when the days are learned again
+        contexts.doubt(con, min(times), max(times))
     if times and schema.IS_COPY in columns:  # tables of older versions have no marks
         redeliveries.promote(con, table, min(times), max(times))
     return len(gone)

@@ -18,7 +18,7 @@ from gundog.detections.hunt import Content
 from gundog.detections.staged import StagedTable
 from gundog.findings import triage
 from gundog.findings.retention_times import Retention
-from gundog.warehouse import database, quoting, redeliveries, schema
+from gundog.warehouse import contexts, database, quoting, redeliveries, schema
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ def apply(
             findings=_drop_findings(con, now - retention.findings),
         )
         _drop_series(con, loaded, now - retention.series, reach)
+        contexts.forget(con, now - retention.series)
         _forget_hours(con, now - max(staged, retention.series))
         _drop_records(con, now - retention.findings)
     return removed
@@ -92,6 +93,7 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
     )
     count = int(con.execute("select count(*) from expiring").fetchall()[0][0])
     if count:
+        _settle_contexts(con)
         for name in staged_tables(con):
             table = staged.table(name)
             con.execute(f"delete from {table} where file_id in (from expiring)")
@@ -106,6 +108,18 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
             con.execute(f"delete from {table} where file_id in (from expiring)")
         con.execute("update source_files set state = 'expired' where file_id in (from expiring)")
     return count
+
+
+def _settle_contexts(con: duckdb.DuckDBPyConnection) -> None:
+    """Keeps the contexts of the days that the files in `expiring` have rows of."""
+    rows = con.execute(
+        """select distinct h.stage, c.day from stage_hours as h
+           inner join context_days as c
+           on c.stage = h.stage and h.hour >= c.day and h.hour < c.day + interval 24 hours
+           where h.file_id in (from expiring)"""
+    ).fetchall()
+    for stage in sorted({stage for stage, _ in rows}):
+        contexts.settle(con, stage, [day for name, day in rows if name == stage])
 
 
 def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -156,7 +170,8 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
 
 def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
     con.execute(f"drop view if exists main.{quoting.name(name)}")
-    for table in ("file_stages", "stage_hours", "counted_files", "day_counts"):
+    forgotten = ("file_stages", "stage_hours", "counted_files", "day_counts")
+    for table in (*forgotten, "contexts", "context_days"):
         con.execute(f"delete from {table} where stage = ?", [name])
 
 

@@ -18,7 +18,7 @@ from gundog.core.times import HOUR, Interval, format_time
 from gundog.detections import seen
 from gundog.detections.hunt import Hunt
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import quoting
+from gundog.warehouse import context_columns, quoting
 
 # A tenant that sent nothing for longer has left; its absence is not news.
 _RECENT = timedelta(days=28)
@@ -98,16 +98,24 @@ def only(
         return
     made = list[str]()
     try:
-        for stage in stages:
+        for name in _views(stages):
             con.execute(
-                f"create or replace temp view {quoting.name(stage.name)} as"
-                f" from {_database(con)}.{stage.view} where {_rows_of(part)}"
+                f"create or replace temp view {quoting.name(name)} as"
+                f" from {_database(con)}.main.{quoting.name(name)} where {_rows_of(part)}"
             )
-            made.append(stage.name)
+            made.append(name)
         yield con
     finally:
         for name in made:
             con.execute(f"drop view temp.main.{quoting.name(name)}")
+
+
+def _views(stages: Iterable[StagedTable]) -> Iterator[str]:
+    """What hunts may read of these stages: their rows, and the contexts of those that have any."""
+    for stage in stages:
+        yield stage.name
+        if stage.contexts:
+            yield context_columns.view_name(stage.name)
 
 
 def _database(con: duckdb.DuckDBPyConnection) -> str:

@@ -24,7 +24,7 @@ from gundog.hunting import single_hunt, tenancy
 from gundog.hunting.single_hunt import Found, Order, Place
 from gundog.run import ledger, left_out, stage_step, upgrade
 from gundog.run.context import About, Course
-from gundog.warehouse import database
+from gundog.warehouse import contexts, database
 
 _LATE_TWICE = 2
 _CLOSING_S = 60.0
@@ -51,6 +51,7 @@ def hunt_days(held: database.Held, state: Course, wanted: Mapping[str, Sequence[
         staged = stage_step.stage_day(held.con(), state, days[turn:], ahead=turn == 0)
         again |= staged and turn > 0
         if staged or known is None:
+            _learn(held.con(), state)
             known = _states(held.con(), state, wanted)  # of all days, until more is staged
         due = _due(held.con(), state, known, _by_hunt(intervals))
         if not due:
@@ -60,6 +61,13 @@ def hunt_days(held: database.Held, state: Course, wanted: Mapping[str, Sequence[
         _store(held.con(), state, hunted)
         state.say(f"{format_time(day)[:10]}  {_day_line(hunted)}")
     return again
+
+
+def _learn(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+    """Keeps the contexts of the days whose staged rows changed."""
+    for stage in {one.name: one for hunt in state.hunts for one in hunt.learned}.values():
+        if stage.learned:
+            contexts.learn(con, stage.learned)
 
 
 _Known = Mapping[tuple[str, Interval], str]

@@ -30,6 +30,8 @@ from gundog.detections.staged import StagedTable
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
 _FAR = datetime(9999, 1, 1, tzinfo=UTC)
+# Longer than any lake reaches back.
+_EVER = timedelta(days=100 * 365)
 _Ints = npt.NDArray[np.int64]
 
 
@@ -89,7 +91,7 @@ def states(
     seq = _array(known[one][1] for one in done)
     stale = set[Interval]()
     if done:
-        first = start.min() - hunt.detection.reach // MICROSECOND
+        first = start.min() - _open_reach(hunt) // MICROSECOND
         changes = _changes(con, _read_by(hunt), int(seq.min()), int(first), int(end.max()))
         reached = _reached(hunt, changes, start, end, seq, clock)
         stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
@@ -148,13 +150,19 @@ def _reached(
 ) -> npt.NDArray[np.bool_]:
     """Whether intervals, each hunted at a step, read what changed after it; times in us.
 
-    The training span of a series counts only while the interval is provisional.
+    The training span of a series, and all that contexts were learned from, count only while the
+    interval is provisional.
     """
     detection = hunt.detection
     is_open = end + clock.late_arrival // MICROSECOND > epoch_us(clock.now)
-    reach = detection.reach // MICROSECOND
+    reach = _open_reach(hunt) // MICROSECOND
     back = np.where(is_open, reach, detection.lookback // MICROSECOND)
     return changes.reach(start - back, end, seq)
+
+
+def _open_reach(hunt: Hunt) -> timedelta:
+    """How far before its start an interval that is still provisional looks."""
+    return _EVER if hunt.learned else hunt.detection.reach
 
 
 def _read_by(hunt: Hunt) -> tuple[str, ...]:

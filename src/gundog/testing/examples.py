@@ -20,11 +20,11 @@ from gundog.core.wording import count
 from gundog.detections import stage_sql
 from gundog.detections.detection import Example, repeated
 from gundog.detections.hunt import Content, Hunt
-from gundog.detections.staged import Source
+from gundog.detections.staged import Source, StagedTable
 from gundog.findings import words
 from gundog.findings.model import Hit
 from gundog.hunting import match, series
-from gundog.warehouse import database, locks, quoting, redeliveries, tables
+from gundog.warehouse import contexts, database, locks, quoting, redeliveries, tables
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _FILE_ID = 1
@@ -152,6 +152,18 @@ def fill(
             [stage.name, stage.hash, stage.source],
         )
         redeliveries.mark(con, stage.table)
+    for stage in hunt.learned:
+        _learn(con, stage)
+
+
+def _learn(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
+    """Takes the contexts of all staged rows, in place of what the bench held."""
+    con.execute("delete from contexts")
+    days = con.execute(
+        f"select distinct date_trunc('day', event_time) from {stage.view}"
+    ).fetchall()
+    if stage.learned and days:
+        contexts.take(con, stage.learned, [day for (day,) in days], 1)
 
 
 def _insert_events(

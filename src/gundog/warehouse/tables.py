@@ -39,6 +39,34 @@ DAY_COUNTS = schema.table(
     published=False,
 )
 
+CONTEXTS = schema.table(
+    "contexts",
+    "First and last time of each value of a context, per day, and of the days before in one row.",
+    """
+    stage VARCHAR: the staged table
+    tenant VARCHAR: the tenant; empty where there is none
+    entity VARCHAR: whose context it is, such as a mailbox
+    kind VARCHAR: the column that holds it; * for the entity itself
+    value VARCHAR: the value; * for the entity itself
+    day TIMESTAMPTZ: start of the day; null for the days whose staged rows retention took
+    first_time TIMESTAMPTZ: its first row
+    last_time TIMESTAMPTZ: its last row
+    """,
+    published=False,
+)
+
+CONTEXT_DAYS = schema.table(
+    "context_days",
+    "Which days of a staged table have their contexts, and from which staging step.",
+    """
+    stage VARCHAR: the staged table
+    day TIMESTAMPTZ: start of the day
+    seq BIGINT: the staging step whose rows were looked at
+    kinds VARCHAR: the Contexts of the stage's header at that time
+    """,
+    published=False,
+)
+
 DRIFTS = schema.table(
     "drifts",
     "When a tenant's records could no longer be read, lost a key, or stopped coming.",
@@ -277,6 +305,8 @@ TABLES = (
     run_tables.SOURCE_HOURS,
     run_tables.STAGE_HOURS,
     DAY_COUNTS,
+    CONTEXTS,
+    CONTEXT_DAYS,
     run_tables.STAGE_CHANGES,
     run_tables.RUN_INTERVALS,
     run_tables.SERIES_COUNTS,
