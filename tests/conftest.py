@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import children, draws
+
+if TYPE_CHECKING:
+    from tests.sinks import Sink
 
 draws.register()
 _STARTED = time.perf_counter()
@@ -41,3 +45,13 @@ def new_children() -> Iterator[None]:
     children.start_new()
     yield
     children.hand_on()
+
+
+@pytest.fixture
+def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
+    """A channel on the loopback that takes every message, whatever proxy the machine has."""
+    from tests.sinks import http_sink  # loads a mail server, which few tests need
+
+    monkeypatch.setenv("NO_PROXY", "*")
+    with http_sink() as made:
+        yield made

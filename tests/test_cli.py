@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from gundog.cli import common, main
+from gundog.detections import content_folder
 from tests import kit
 
 RANGE = ("--from", "2026-03-07", "--to", "2026-03-09")
@@ -348,6 +349,30 @@ def test_new_detection_passes_its_own_examples(
     assert "2 examples, 0 failed" in capsys.readouterr().out
     assert gundog(tmp_path / "mine", "new", kind, "first_one") == 2
     assert main.main(["init", str(tmp_path / "mine")]) == 2
+
+
+def test_files_of_a_name_are_shown_by_their_paths(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To copy a shipped staged table one need not know where gundog is installed."""
+    root = kit.make_project(tmp_path)
+    kit.write_text(root / "gundog.yaml", kit.CONFIG.replace("[.]", "[builtin, .]"))
+    kit.write_text(root / "sql/stage/mail_access.sql", "broken, and still found")
+    shipped = content_folder.builtin()
+
+    assert gundog(root, "check", "--where", "mail_access") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(shipped / "sql/stage/mail_access.sql"),
+        str(root / "sql/stage/mail_access.sql"),
+    ]
+    assert gundog(root, "check", "--where", "pair") == 0
+    assert capsys.readouterr().out.splitlines() == [
+        str(root / "detections/pair.yaml"),
+        str(root / "sql/pair.sql"),
+    ]
+    assert gundog(root, "check", "--where", "mail_acess") == 2
+    said = capsys.readouterr().err
+    assert said == "--where mail_acess: unknown file: did you mean mail_access?\n"
 
 
 def test_text_from_events_is_only_shown(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from gundog.run.context import Outcome
 from gundog.warehouse import database
 from tests import kit
 from tests.kit import DAY, event, write_file, write_text
-from tests.sinks import Sink, http_sink
+from tests.sinks import Sink
 
 FIRST, NIGHT = parse_time("2026-02-02"), parse_time("2026-03-06")  # a Monday, a Friday
 NOW = NIGHT + 2 * DAY
@@ -73,13 +73,6 @@ def root(tmp_path: Path) -> Path:
         day(tmp_path, at)
         at += DAY
     return tmp_path
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    with http_sink() as made:
-        yield made
 
 
 def hunt(root: Path, days: tuple[str, str] = RANGE, now: datetime = NOW) -> Outcome:

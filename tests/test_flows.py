@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -25,6 +24,7 @@ import yaml
 
 from gundog.core.errors import StoreError
 from gundog.core.times import last_complete, parse_time
+from gundog.project import scaffold
 from gundog.warehouse import database
 from tests import kit
 from tests.hostile import HOSTILE, plain_markdown
@@ -485,14 +485,14 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 def make_home(home: Path) -> Path:
-    """A folder to serve: the flows, a small project, and events of the last days."""
+    """A folder to serve, made as users make one: a small project, and events of the last days."""
     kit.make_project(home)
+    scaffold.init(home, prefect=True)
     today = last_complete(datetime.now(UTC), DAY).end
     kit.fill_days(home, f"{today - 2 * DAY:%Y-%m-%d}", 3)  # today too: midnight may pass meanwhile
     pair(home, f"{today - DAY:%Y-%m-%d}")
     pair(home, f"{today:%Y-%m-%d}", number=11)
-    shutil.copytree(ROOT / "flows", home / "flows")
-    declared = (ROOT / "prefect.yaml").read_text(encoding="utf-8")
+    declared = (home / "prefect.yaml").read_text(encoding="utf-8")
     assert '"30 2 * * *"' in declared
     kit.write_text(home / "prefect.yaml", declared.replace('"30 2 * * *"', '"* * * * *"'))
     return home
@@ -523,6 +523,29 @@ def test_schedule_fires_and_hunts_the_night_before(served: Served) -> None:
     assert hunted(served.home) == [f"{night.start:%Y-%m-%d}"]
     assert table(served.home, "select count(*) from findings") == [(1,)]
     assert (str(run["id"]),) in table(served.home, "select run_id::varchar from runs")
+
+
+@pytest.mark.slow
+def test_folder_that_is_not_named_is_one_sentence_and_deploys_nothing(
+    served: Served, tmp_path: Path
+) -> None:
+    """GUNDOG_HOME unset: `prefect deploy` says so, without a traceback, and changes nothing."""
+    scaffold.init(tmp_path, prefect=True)
+    before = served.deployment("nightly")["updated"]
+    environ = os.environ | QUIET | {"PREFECT_API_URL": served.url}
+    environ |= {"PREFECT_HOME": str(tmp_path / "prefect"), "COLUMNS": "240"}
+    environ.pop("GUNDOG_HOME", None)
+
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "prefect"), "--no-prompt", "deploy", "--all"],
+        cwd=tmp_path, env=environ, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 1
+    said = "GUNDOG_HOME is not set: export GUNDOG_HOME=$PWD in the folder that holds gundog.yaml"
+    assert said in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert served.deployment("nightly")["updated"] == before
 
 
 @pytest.mark.slow

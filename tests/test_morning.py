@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from gundog.cli import main
 from gundog.core.times import floor
 from tests import kit
 from tests.kit import DAY, hunt, table
-from tests.sinks import Sink, http_sink
+from tests.sinks import Sink
 
 # Days count from the real today, because `except` does.
 TODAY = floor(datetime.now(UTC), DAY)
@@ -46,13 +46,6 @@ elif sys.argv[3] == "queued":
 project = run.load_project(Path(sys.argv[1]), {})
 run.run(project, run.Request("hunt"), datetime.fromisoformat(sys.argv[2]), uuid4(), step=step)
 """
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    with http_sink() as made:
-        yield made
 
 
 def project(root: Path, sink: Sink, mode: str) -> Path:

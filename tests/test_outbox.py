@@ -29,7 +29,7 @@ from gundog.notify import outbox as notify
 from gundog.notify.channel import Channel
 from gundog.warehouse import database, tables
 from tests.hostile import HOSTILE, assert_harmless
-from tests.sinks import Sink, http_sink, smtp_sink
+from tests.sinks import Sink, smtp_sink
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -42,13 +42,6 @@ KEYS = {
     "tenant", "host_name", "account_name", "mailbox", "start_time", "end_time", "command",
 }  # fmt: skip
 Con = duckdb.DuckDBPyConnection
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    with http_sink() as made:
-        yield made
 
 
 def fill(con: Con) -> None:

@@ -28,7 +28,7 @@ from gundog.notify.http_post import Answer
 from gundog.notify.services import deliver, place, url_problem
 from tests import kit
 from tests.hostile import HOSTILE, Tags, assert_harmless, unseen
-from tests.sinks import PostOffice, Sink, http_sink, smtp_sink
+from tests.sinks import PostOffice, Sink, smtp_sink
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
 KEY = UUID(int=5)
@@ -37,13 +37,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning"),
     pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS:UserWarning"),
 ]
-
-
-@pytest.fixture
-def sink(monkeypatch: pytest.MonkeyPatch) -> Iterator[Sink]:
-    monkeypatch.setenv("NO_PROXY", "*")
-    with http_sink() as made:
-        yield made
 
 
 @pytest.fixture

@@ -19,17 +19,11 @@ from gundog.run import run, status, timekeeping
 from gundog.warehouse import database, tables
 from tests import kit
 from tests.kit import DAY, table, write_file
-from tests.sinks import Sink, http_sink
+from tests.sinks import Sink
 
 Con = duckdb.DuckDBPyConnection
 RIGHT = parse_time("2026-03-04T04:00:00Z")
 YEARS = parse_time("2031-03-04T04:00:00Z")
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    with http_sink() as made:
-        yield made
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from gundog.run import run
 from gundog.run.context import Outcome
 from tests import kit, old_project
 from tests.kit import DAY, NOW, table, write_file
-from tests.sinks import Sink, http_sink
+from tests.sinks import Sink
 from tests.test_upgrading import aged
 
 STAGED_THEN = "staged.happenings_179ef172"
@@ -62,13 +62,6 @@ def kept(root: Path, sql: str) -> list[tuple[Any, ...]]:
         return con.execute(sql).fetchall()
     finally:
         con.close()
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    """A channel that takes every message."""
-    with http_sink() as made:
-        yield made
 
 
 @pytest.fixture

@@ -248,6 +248,11 @@ def _add_content(add: _Add) -> None:
         action="store_true",
         help="also list each source of the lake and open its newest file",
     )
+    check.add_argument(
+        "--where",
+        metavar="NAME",
+        help="only print the path of a detection, staged table, source table or SQL file",
+    )
     test = add("test", project_commands.test_examples, "run the examples inside the detections")
     test.add_argument("detections", nargs="*", metavar="X", help="only these detections")
     test.add_argument(
@@ -280,6 +285,11 @@ def _add_content(add: _Add) -> None:
         "create a project folder that uses the shipped content",
     )
     init.add_argument("directory", type=Path, metavar="DIR")
+    init.add_argument(
+        "--prefect",
+        action="store_true",
+        help="add flows/ and prefect.yaml for a Prefect server, also to an existing project",
+    )
     samples = add(
         "samples", project_commands.samples, "write parquet_samples/ again, byte for byte the same"
     )

@@ -18,6 +18,8 @@ from gundog.cli import common, run_commands
 
 
 def check(arguments: argparse.Namespace) -> int:
+    if arguments.where:
+        return _where(arguments)
     project = common.load(arguments, "lake", *common.SENDING)
     problems = [*project.content.problems, *project.problems, *_misspelt(project)]
     for problem in problems:
@@ -36,6 +38,17 @@ def check(arguments: argparse.Namespace) -> int:
         from gundog.cli import lake_check
 
         return lake_check.check(project, common.console())
+    return 0
+
+
+def _where(arguments: argparse.Namespace) -> int:
+    """Prints the paths of the files with one name."""
+    from gundog.detections import content_folder
+
+    settings = common.settings(arguments)
+    folders = content_folder.folders(settings.content, settings.root)
+    for path in content_folder.named(folders, arguments.where):
+        sys.stdout.write(f"{path}\n")
     return 0
 
 
@@ -108,9 +121,17 @@ def new_detection(arguments: argparse.Namespace) -> int:
 def init_project(arguments: argparse.Namespace) -> int:
     from gundog.project import scaffold
 
-    for path in scaffold.init(arguments.directory):
+    directory = arguments.directory
+    written = scaffold.init(directory, prefect=arguments.prefect)
+    for path in written:
         sys.stdout.write(f"wrote {path}\n")
-    sys.stdout.write(f"next: cd {arguments.directory}, set lake in gundog.yaml, gundog check\n")
+    if directory / "gundog.yaml" in written:
+        sys.stdout.write(f"next: cd {directory}, set lake in gundog.yaml, gundog check\n")
+    if arguments.prefect:
+        sys.stdout.write(
+            f"to deploy: cd {directory}, export GUNDOG_HOME=$PWD, prefect --no-prompt deploy --all"
+            " (docs/operations.md)\n"
+        )
     return 0
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gundog.core import text_files
 from gundog.core.errors import InputError, Problem
-from gundog.core.fields import brief_name
+from gundog.core.fields import brief_name, unknown
 
 # What is said of an error that nobody foresaw.
 DEFECT = "a bug in gundog"
@@ -60,6 +60,24 @@ def sql_files(
         problems += [Problem(shown(path, root), "", reason) for path, reason in listed.wrong]
         paths |= {path.stem: path for path in listed.files}
     return paths
+
+
+def named(where: Iterable[Path], name: str) -> list[Path]:
+    """The files that content folders hold under a name, in the order of the folders.
+
+    Args:
+        where: content folders.
+        name: a detection, staged table, source table or SQL file, without its ending.
+
+    Raises:
+        InputError: when there is none.
+    """
+    patterns = ("detections/**/*.yaml", "detections/**/*.yml", "sql/**/*.sql")
+    paths = [path for folder in where for pattern in patterns for path in folder.glob(pattern)]
+    if not (chosen := [path for path in paths if path.stem == name]):
+        names = sorted({path.stem for path in paths})
+        raise InputError(f"--where {brief_name(name)}: {unknown(name, names, 'file')}")
+    return chosen
 
 
 def text_of(path: Path, where: str, problems: list[Problem]) -> str | None:

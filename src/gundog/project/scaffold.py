@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from gundog.core.errors import InputError
+from gundog.detections import content_folder
 
 _MATCH_SQL = """\
 -- Mail records that hold at least $least items.
@@ -177,17 +178,30 @@ def new(project: Path, kind: str, name: str) -> list[Path]:
     return _write(project, files)
 
 
-def init(directory: Path) -> list[Path]:
+def init(directory: Path, *, prefect: bool = False) -> list[Path]:
     """Writes a project folder that uses the shipped content; returns the paths written.
 
+    Args:
+        directory: the folder.
+        prefect: adds what `prefect deploy` needs, also to a folder that is a project already.
+
     Raises:
-        InputError: when the folder holds a gundog.yaml already.
+        InputError: when the folder holds a gundog.yaml already, or with `prefect` one of its files.
     """
-    files = {"gundog.yaml": _PROJECT, ".gitignore": ".gundog/\n"}
-    written = _write(directory, files)
+    files = {"gundog.yaml": _PROJECT, ".gitignore": ".gundog/\nhunt.log\nsecrets.env\n"}
+    if prefect and (directory / "gundog.yaml").exists():
+        return _write(directory, _prefect_files())
+    written = _write(directory, files | (_prefect_files() if prefect else {}))
     for folder in ("detections", "sql/stage", "sql/sources"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
     return written
+
+
+def _prefect_files() -> dict[str, str]:
+    """The flows and their deployments, as they ship: they use the gundog that is installed."""
+    shipped = content_folder.builtin()
+    paths = [shipped / "prefect.yaml", *sorted((shipped / "flows").glob("*.py"))]
+    return {str(path.relative_to(shipped)): path.read_text(encoding="utf-8") for path in paths}
 
 
 def _write(root: Path, files: dict[str, str]) -> list[Path]:
