@@ -134,7 +134,7 @@ def in_test(root: Path, bomb: str) -> str:
         project = run.load_project(root, {}, helper=helper)
         trials = trying.Trials(helper, project)
         said = {
-            hunt.detection.stem: [trials.example(hunt, one) for one in hunt.detection.examples]
+            hunt.detection.stem: [trials.check(hunt, one) for one in hunt.detection.examples]
             for hunt in project.content.hunts
         }
     assert said["pair"] == [[], []], said

@@ -221,7 +221,7 @@ def write_file(
 def fill_days(root: Path, first: str, days: int) -> None:
     """A quiet file for every day, so that no day is without data.
 
-    Its ids are below zero: no event of a test is a second copy of one of them.
+    Its ids are below zero: no event of a test is one of them again.
     """
     start = parse_time(first)
     for turn in range(days):

@@ -1,4 +1,4 @@
-"""The two published hunts: row for row what Kusto returns, by oracles of dicts and loops."""
+"""The two Sentinel hunts: row for row what Kusto returns, by oracles of dicts and loops."""
 
 from __future__ import annotations
 
@@ -373,7 +373,7 @@ def test_exports_in_files_are_those_of_plain_loops(root: Path) -> None:
     assert expected == as_rows(stored(root))
 
 
-def test_details_are_the_published_columns_in_their_order(root: Path) -> None:
+def test_details_are_the_columns_of_the_query_in_their_order(root: Path) -> None:
     """Left of the join, then all of its right, a clash with 1, and extended columns last."""
     write(root, CLOUD, mail_lake(1, "daily", [320], None), "text")
     hunt(root, MAIL, "2020-12-15")
@@ -560,17 +560,17 @@ def blocks(option: str) -> list[tuple[str, str]]:
 CLAIMS = [
     pytest.param(kind, yaml.safe_load(text), side, id=f"{yaml.safe_load(text)['name']}: {side}")
     for kind, text in blocks("claim")
-    for side in ("published", "ours")
+    for side in ("sentinel", "ours")
 ]
 STEMS = {
-    ("export", "published"): EXPORTS, ("export", "ours"): "mailbox_export_removed",
-    ("mail", "published"): MAIL, ("mail", "ours"): "mail_items_accessed",
+    ("export", "sentinel"): EXPORTS, ("export", "ours"): "mailbox_export_removed",
+    ("mail", "sentinel"): MAIL, ("mail", "ours"): "mail_items_accessed",
 }  # fmt: skip
 
 
 @pytest.mark.parametrize(("kind", "claim", "side"), CLAIMS)
 def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
-    """What the page says that a published hunt and ours find is what they find."""
+    """What the page says that a Sentinel hunt and ours find is what they find."""
     usual = {name: yaml.safe_load(text) for name, text in blocks("usual")}
     promised = claim[side] if kind == "mail" else {**claim, "findings": claim[side]}
     start, end = (parse_time(one) for one in promised["interval"])

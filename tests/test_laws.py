@@ -39,7 +39,7 @@ happening = st.fixed_dictionaries(
         "kind": st.sampled_from(["open", "close", "other", "count"]),
         "who": st.sampled_from(["a", "b"]),
         "late_days": st.sampled_from([0, 0, 0, 0, 1, 3]),
-        "copies": st.sampled_from([1, 1, 1, 2]),
+        "deliveries": st.sampled_from([1, 1, 1, 2]),
     }
 )
 
@@ -56,15 +56,22 @@ def worlds(draw: st.DrawFn, max_size: int = 20) -> list[dict[str, Any]]:
     flagged = draw(st.integers(0, DAYS * 24 - 1)) * 60 + 30
     late = draw(st.sampled_from([1, 2, 3]))
     planted = [
-        {"minute": opened, "kind": "open", "who": "p", "late_days": 0, "copies": 2},
-        {"minute": closed, "kind": "close", "who": "p", "late_days": late, "copies": 1},
-        {"minute": flagged, "kind": "count", "who": "p", "late_days": 0, "copies": 1, "n": 5000},
+        {"minute": opened, "kind": "open", "who": "p", "late_days": 0, "deliveries": 2},
+        {"minute": closed, "kind": "close", "who": "p", "late_days": late, "deliveries": 1},
+        {
+            "minute": flagged,
+            "kind": "count",
+            "who": "p",
+            "late_days": 0,
+            "deliveries": 1,
+            "n": 5000,
+        },
     ]
     return planted + draw(st.lists(happening, max_size=max_size))
 
 
 def files_of(happenings: list[dict[str, Any]]) -> dict[tuple[int, str], list[dict[str, Any]]]:
-    """Rows by the day they arrive and a file name; a copy lies in a file of its own."""
+    """Rows by the day they arrive and a file name; a redelivered event lies in another file."""
     files: dict[tuple[int, str], list[dict[str, Any]]] = {}
     for number, one in enumerate(happenings):
         at = FIRST + timedelta(minutes=one["minute"])
@@ -76,8 +83,8 @@ def files_of(happenings: list[dict[str, Any]]) -> dict[tuple[int, str], list[dic
             "N": one.get("n", 1),
         }
         day = min((at - FIRST) // DAY + one["late_days"], DAYS + 3)
-        for copy in range(one["copies"]):
-            files.setdefault((day, f"f{number % 2}-{copy}"), []).append(row)
+        for delivery in range(one["deliveries"]):
+            files.setdefault((day, f"f{number % 2}-{delivery}"), []).append(row)
     return files
 
 
@@ -205,7 +212,7 @@ def test_running_twice_adds_nothing() -> None:
     """The second run of anything leaves every table as it was."""
     root = fresh(series=True)
     files = files_of(
-        [{"minute": 60 * n, "kind": kind, "who": "a", "late_days": 0, "copies": 2}
+        [{"minute": 60 * n, "kind": kind, "who": "a", "late_days": 0, "deliveries": 2}
          for n, kind in enumerate(["open", "close", "count"] * 8)]
     )  # fmt: skip
     for day in range(DAYS):

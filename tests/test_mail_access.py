@@ -183,7 +183,7 @@ def _hashed(source: str) -> UUID:
 
 
 def test_one_id_with_two_times_is_two_events(con: duckdb.DuckDBPyConnection) -> None:
-    """Both rows keep the Id's event_id, and both count; with one time the second is a copy."""
+    """Both rows keep the Id's event_id, and both count; with one time the second is redelivered."""
     text = json.dumps({"Id": str(UUID(int=7)), "MailboxOwnerUPN": "ana@example.com"})
     fill(con, [text, text, text])
     con.execute(

@@ -90,7 +90,7 @@ def test_marks_follow_what_comes_and_goes(con: duckdb.DuckDBPyConnection, seed: 
 def test_many_rows_are_looked_through_in_parts(
     con: duckdb.DuckDBPyConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Hours are never split, so that copies, which have one time, are always seen together."""
+    """Hours are never split: deliveries of one event have one time and are seen together."""
     monkeypatch.setattr(redeliveries, "_ROWS_AT_A_TIME", 3)
     for file_id in (3, 1):
         add(con, file_id, [(number, number * 7 % 300) for number in range(1, 11)])
@@ -102,8 +102,10 @@ def test_many_rows_are_looked_through_in_parts(
     assert len(counted(con, MARKED)) == 10
 
 
-def test_hunts_see_a_copy_once_its_first_row_left_the_lake_and_expired(tmp_path: Path) -> None:
-    """Retention takes the row that counted; the copy, which came later, stands for the event."""
+def test_hunts_see_a_redelivery_once_its_first_row_left_the_lake_and_expired(
+    tmp_path: Path,
+) -> None:
+    """Retention takes the row that counted; the redelivered row then stands for the event."""
     root = kit.make_project(tmp_path)
     config = root / "gundog.yaml"
     kit.write_text(config, config.read_text() + "retention: {staged: 10d}\n")
@@ -123,7 +125,7 @@ def test_hunts_see_a_copy_once_its_first_row_left_the_lake_and_expired(tmp_path:
     assert seen(root) == (2, 0)
 
 
-def test_copy_counts_once_the_file_of_the_first_row_changed(tmp_path: Path) -> None:
+def test_redelivery_counts_once_the_file_of_the_first_row_changed(tmp_path: Path) -> None:
     """A file is replaced by one without the event, within the same run that hunts."""
     root = kit.make_project(tmp_path)
     kit.fill_days(root, "2026-03-08", 2)
@@ -145,7 +147,7 @@ def test_copy_counts_once_the_file_of_the_first_row_changed(tmp_path: Path) -> N
     ]
 
 
-def test_copy_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
+def test_redelivery_counts_once_its_first_row_was_purged(tmp_path: Path) -> None:
     """Two records with one id, of two mailboxes: the other one's is not lost with the purged."""
     with database.writable(tmp_path / "w.duckdb", memory_limit=10**9, threads=1) as con:
         con.execute(
@@ -188,7 +190,7 @@ def _place(root: Path, name: str) -> int:
 
 
 def seen(root: Path) -> tuple[int, int]:
-    """Rows that hunts see of the pair, and rows of it that are marked as copies."""
+    """Rows that hunts see of the pair, and rows of it that are marked as redelivered."""
     [stage] = content.load([content_folder.builtin(), root]).hunt("pair").stages
     con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
     try:

@@ -255,7 +255,7 @@ def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
     assert hunt(project, WEEK).hunted == 0
 
 
-def test_purge_of_a_warehouse_from_before_copies_were_marked(project: Path) -> None:
+def test_purge_of_a_warehouse_from_before_redeliveries_were_marked(project: Path) -> None:
     """No run of this version has staged again yet: the rows go all the same."""
     path = project / "sql/stage/happenings.sql"
     path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))

@@ -100,7 +100,7 @@ class Desk:
 
     def night(self, interval: Interval = NIGHT) -> series.Scored:
         """Hunts one interval."""
-        return series.hunt(self.con, self.hunt, interval, interval.start)
+        return series.score(self.con, self.hunt, interval, interval.start)
 
     def points(self, interval: Interval = NIGHT) -> dict[tuple[str, datetime], dict[str, Any]]:
         """The points of one interval, by series and hour."""

@@ -22,7 +22,7 @@ from gundog.health.acknowledged import Entry
 from gundog.health.clock import Watched
 from gundog.run import run, status, status_model
 from gundog.run.status import Known
-from gundog.run.status_model import State
+from gundog.run.status_model import Status
 from tests import kit
 from tests.hostile import unseen
 from tests.test_finding_list import DETECTION, NOW, STRINGS, published, shown, terminal
@@ -184,13 +184,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def state_of(root: Path, now: datetime) -> State:
+def read_status(root: Path, now: datetime) -> Status:
     project = run.load_project(root, {})
     with reader.published(project.settings.findings) as con:
         return status.read(con, status.known(project), now)
 
 
-def kinds(found: State) -> list[str]:
+def kinds(found: Status) -> list[str]:
     return [one.kind for one in found.troubles]
 
 
@@ -201,14 +201,14 @@ def test_a_year_later_an_archive_is_well_and_a_nightly_project_is_not(root: Path
     """Runs of a range have no nights to miss; one run without dates, and the clock counts."""
     kit.hunt(root, RANGE)
     kit.hunt(root, ("2026-03-01", "2026-03-09"), command="backfill", origin="backfill")
-    archive = state_of(root, kit.NOW + 365 * DAY)
+    archive = read_status(root, kit.NOW + 365 * DAY)
     assert (archive.troubles, archive.nightly) == ((), False)
     assert archive.notes[0].startswith("no run without dates yet")
 
     kit.hunt(root)
-    assert kinds(state_of(root, kit.NOW)) == []
-    assert kinds(state_of(root, kit.NOW + 26 * HOUR)) == []
-    year = state_of(root, kit.NOW + 365 * DAY)
+    assert kinds(read_status(root, kit.NOW)) == []
+    assert kinds(read_status(root, kit.NOW + 26 * HOUR)) == []
+    year = read_status(root, kit.NOW + 365 * DAY)
     assert kinds(year) == ["night", "silent"]
     assert year.troubles[0].count == 364
     assert "no run hunted from 2026-03-10 to 2027-03-08 (364 nights): pair" in year.troubles[0].text
@@ -220,12 +220,12 @@ def test_a_clean_night_after_a_missed_one_is_well_again(root: Path) -> None:
     kit.fill_days(root, "2026-03-10", 28)
     kit.hunt(root)
     later = kit.NOW + 28 * DAY
-    assert "night" in kinds(state_of(root, later))
+    assert "night" in kinds(read_status(root, later))
 
     kit.hunt(root, now=later)
-    assert kinds(state_of(root, later)) == ["missing"]
+    assert kinds(read_status(root, later)) == ["missing"]
     kit.hunt(root, ("2026-03-10", "2026-04-06"), now=later, command="backfill")
-    assert kinds(state_of(root, later)) == []
+    assert kinds(read_status(root, later)) == []
 
 
 def test_a_run_of_an_older_version_counts_as_a_night(root: Path) -> None:
@@ -236,14 +236,14 @@ def test_a_run_of_an_older_version_counts_as_a_night(root: Path) -> None:
     con.execute("drop table sources")
     con.close()
 
-    assert kinds(state_of(root, kit.NOW + 28 * DAY)) == ["night", "silent"]
-    (source,) = state_of(root, kit.NOW).sources
+    assert kinds(read_status(root, kit.NOW + 28 * DAY)) == ["night", "silent"]
+    (source,) = read_status(root, kit.NOW).sources
     assert source.newest == parse_time("2026-03-09T23:00:00Z")
 
     con = duckdb.connect(str(root / ".gundog/findings.duckdb"))
     con.execute("update runs set range_end = started_at - interval 30 day")
     con.close()
-    assert not state_of(root, kit.NOW + 28 * DAY).nightly
+    assert not read_status(root, kit.NOW + 28 * DAY).nightly
 
 
 def test_an_event_ahead_of_time_makes_no_source_new(root: Path) -> None:
@@ -254,7 +254,7 @@ def test_an_event_ahead_of_time_makes_no_source_new(root: Path) -> None:
         path.unlink()
     kit.hunt(root)
 
-    found = state_of(root, kit.NOW)
+    found = read_status(root, kit.NOW)
     (source,) = found.sources
     assert source.newest == parse_time("2026-03-08T23:00:00Z")
     assert (source.rows_ahead, source.ahead_until) == (1, parse_time("2027-03-09T10:00:00Z"))
@@ -268,26 +268,26 @@ def test_many_events_ahead_of_time_are_a_problem(root: Path) -> None:
     kit.write_file(root, "2026-03-09", rows, "ahead")
     kit.hunt(root)
 
-    assert kinds(state_of(root, kit.NOW)) == ["ahead"]
-    assert kinds(state_of(root, kit.NOW + 4 * HOUR)) == []
+    assert kinds(read_status(root, kit.NOW)) == ["ahead"]
+    assert kinds(read_status(root, kit.NOW + 4 * HOUR)) == []
 
 
 def test_what_is_acknowledged_ends_when_files_come(root: Path) -> None:
     """The hole is not a problem, the next one is; with its files there the entry can go."""
     span = ("2026-02-25", "2026-03-03")
     kit.hunt(root, span)
-    before = state_of(root, kit.NOW)
+    before = read_status(root, kit.NOW)
     assert [(one.kind, one.count) for one in before.troubles] == [("hole", 4)]
 
     text = "- {source: Things, from: 2026-02-25, to: 2026-02-27, reason: down, owner: kim}\n"
     kit.write_text(root / "acknowledged.yaml", text)
-    (trouble,) = state_of(root, kit.NOW).troubles
+    (trouble,) = read_status(root, kit.NOW).troubles
     assert trouble.span == parse_range("2026-02-28", "2026-02-28")
-    assert "covers 3 intervals" in page(state_of(root, kit.NOW), 120)
+    assert "covers 3 intervals" in page(read_status(root, kit.NOW), 120)
 
     kit.fill_days(root, "2026-02-25", 4)
     assert kit.hunt(root, span).exit_status == 0
-    found = state_of(root, kit.NOW)
+    found = read_status(root, kit.NOW)
     assert found.troubles == ()
     assert "no longer matches anything: the entry can be removed" in page(found, 120)
 
@@ -310,13 +310,13 @@ def test_a_rejected_file_that_is_known_is_no_trouble(root: Path) -> None:
     kit.write_text(root / "lake/date=2026-03-07/bad.parquet", "x")
 
     assert kit.hunt(root, RANGE).exit_status == 0
-    found = state_of(root, kit.NOW)
+    found = read_status(root, kit.NOW)
     assert found.troubles == ()
     assert "covers 1 file" in page(found, 120)
 
     kit.write_text(root / "lake/date=2026-03-08/bad.parquet", "x")
     assert kit.hunt(root, RANGE).exit_status == 1
-    assert kinds(state_of(root, kit.NOW)) == ["file"]
+    assert kinds(read_status(root, kit.NOW)) == ["file"]
 
 
 def test_a_wrong_entry_stops_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -332,7 +332,7 @@ def test_a_wrong_entry_stops_nothing(root: Path, capsys: pytest.CaptureFixture[s
     done = kit.hunt(root, ("2026-02-28", "2026-03-01"))
     assert done.exit_status == 1
     assert len(done.problems) == 3
-    assert kinds(state_of(root, kit.NOW)) == ["content"] * 3
+    assert kinds(read_status(root, kit.NOW)) == ["content"] * 3
 
 
 def test_a_detection_that_is_gone_leaves_no_problem(root: Path) -> None:
@@ -342,9 +342,9 @@ def test_a_detection_that_is_gone_leaves_no_problem(root: Path) -> None:
     text = path.read_text()
 
     path.write_text(text.replace("kind: match", "kind: mathc"))
-    assert sorted(kinds(state_of(root, kit.NOW))) == ["content", "hole"]
+    assert sorted(kinds(read_status(root, kit.NOW))) == ["content", "hole"]
     path.write_text(text.replace("status: stable", "status: deprecated"))
-    assert kinds(state_of(root, kit.NOW)) == []
+    assert kinds(read_status(root, kit.NOW)) == []
 
 
 def test_a_channel_that_gave_up_long_ago_and_works_is_a_note(tmp_path: Path) -> None:
@@ -367,7 +367,7 @@ def test_a_channel_that_gave_up_long_ago_and_works_is_a_note(tmp_path: Path) -> 
 # ---- the page and the JSON ----
 
 
-def page(found: State, width: int) -> str:
+def page(found: Status, width: int) -> str:
     console = terminal(width)
     status_page.show(console, found)
     return shown(console)
@@ -417,7 +417,7 @@ def test_names_of_detections_stay_whole(width: int) -> None:
     rows = [status_model.Coverage(name, "1", parse_range("2026-03-01", "2026-03-31"),
                            {"final": 24, "no_data": 3, "provisional": 7}, 12)]  # fmt: skip
     rows += [status_model.Coverage(stem, stem, idle="gundog.yaml has no lake.X") for stem in "ab"]
-    out = page(State(NOW, coverage=tuple(rows)), width)
+    out = page(Status(NOW, coverage=tuple(rows)), width)
 
     assert name in out
     joined = " ".join(out.split())

@@ -28,7 +28,7 @@ def failures(root: Path, helper: Child) -> dict[str, list[list[str]]]:
     project = run.load_project(root, {}, helper=helper)
     trials = trying.Trials(helper, project)
     return {
-        hunt.detection.stem: [trials.example(hunt, one) for one in hunt.detection.examples]
+        hunt.detection.stem: [trials.check(hunt, one) for one in hunt.detection.examples]
         for hunt in project.content.hunts
     }
 
@@ -58,7 +58,7 @@ def test_a_third_example_is_not_tried(
     trials = trying.Trials(helper, project)
     hunt = project.content.hunt("boom")
 
-    said = [trials.example(hunt, hunt.detection.examples[0])[0] for _ in range(3)]
+    said = [trials.check(hunt, hunt.detection.examples[0])[0] for _ in range(3)]
 
     assert said[0] == said[1] != said[2]
     assert said[2].startswith("is not tried")

@@ -45,8 +45,10 @@ def before_the_number(path: Path) -> None:
 
 def aged(con: duckdb.DuckDBPyConnection) -> None:
     """Gives columns their old names."""
+    present = upgrading.columns(con)
     for column in upgrading.RENAMED:
-        con.execute(f'alter table {column.table} rename column {column.new} to "{column.old}"')
+        if (column.table, column.new) in present:
+            con.execute(f'alter table {column.table} rename column {column.new} to "{column.old}"')
 
 
 def kept(path: Path, sql: str = "select 1") -> list[tuple[Any, ...]]:

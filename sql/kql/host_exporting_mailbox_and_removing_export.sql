@@ -1,4 +1,4 @@
--- Mailbox exports and removals in one hour, as the published hunt pairs them.
+-- Mailbox exports and removals in one hour, as the Sentinel query pairs them.
 --
 -- Grain:    one row per hour, host, account and pair of command lines; details are the
 --           columns that Kusto returns.

@@ -1,4 +1,4 @@
--- Records of mail read per hour, as the published hunt counts them.
+-- Records of mail read per hour, as the Sentinel query counts them.
 --
 -- Grain:    one row per tenant and hour that has records.
 -- Interval: hours of [start, end).

@@ -1,4 +1,4 @@
--- Flagged hours joined to the records exactly on them, as the published hunt does.
+-- Flagged hours joined to the records exactly on them, as the Sentinel query does.
 --
 -- Grain:    one row per flagged hour and record; details are the columns of Kusto.
 -- Interval: flagged hours later than two days before the interval's end.

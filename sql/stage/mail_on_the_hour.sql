@@ -1,5 +1,5 @@
 -- Records of mail read that lie on a whole hour to the nanosecond: only these can the
--- published hunt join to one.
+-- Sentinel hunt join to one.
 --
 -- Grain:    one row per delivered record; every column of the source, a missing text as
 --           Kusto has it: empty.

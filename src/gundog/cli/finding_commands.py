@@ -32,15 +32,15 @@ def status(arguments: argparse.Namespace) -> int:
         unread = triage.read(triage.beside(findings))[1]
         more = [watch.Fault(watch.TRIAGE, str(line)) for line in unread]
         with reader.published(findings) as con:
-            state = status.read(con, about, now, more)
-        state = replace(state, notes=(*state.notes, *opening.left(findings)))
+            shown = status.read(con, about, now, more)
+        shown = replace(shown, notes=(*shown.notes, *opening.left(findings)))
     else:
-        state = status.never(about, now)
+        shown = status.never(about, now)
     if arguments.json:
-        status_page.as_json(state, sys.stdout)
+        status_page.as_json(shown, sys.stdout)
     else:
-        status_page.show(common.console(), state)
-    return 1 if state.troubles else 0
+        status_page.show(common.console(), shown)
+    return 1 if shown.troubles else 0
 
 
 def acknowledge(arguments: argparse.Namespace) -> int:
@@ -103,8 +103,8 @@ def triage(arguments: argparse.Namespace) -> int:
     before = row["triage_status"], row["verdict"]
     finding_id, path = str(row["finding_id"]), triage.beside(findings)
     entry = triage.append(path, finding_id, said, before, datetime.now(UTC))
-    state = entry.status + (f", {entry.verdict}" if entry.verdict else "")
-    common.console().print(finding_list.hanging(f"{finding_id[:8]} is {state}: {row['title']}"))
+    decided = entry.status + (f", {entry.verdict}" if entry.verdict else "")
+    common.console().print(finding_list.hanging(f"{finding_id[:8]} is {decided}: {row['title']}"))
     return 0
 
 

@@ -265,9 +265,9 @@ def _said(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:
     for statement in database.rows(
         con, "select * from triage where finding_id = ? order by said_at", [row["finding_id"]]
     ):
-        state = ", ".join(filter(None, [statement["status"], statement["verdict"]]))
+        decided = ", ".join(filter(None, [statement["status"], statement["verdict"]]))
         note = f": {statement['note']}" if statement["note"] else ""
-        yield statement["said_at"], f"{statement['actor']} on {statement['host']}: {state}{note}"
+        yield statement["said_at"], f"{statement['actor']} on {statement['host']}: {decided}{note}"
 
 
 def _told(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> _Happened:

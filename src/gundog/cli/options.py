@@ -119,12 +119,12 @@ def _add_runs(add: _Add) -> None:
 
 
 def _add_readers(add: _Add) -> None:
-    state = add(
+    status = add(
         "status",
         finding_commands.status,
         "show OK or N PROBLEMS, then coverage, sources, files and unsent messages",
     )
-    state.add_argument("--json", action="store_true", help="print one JSON object, for programs")
+    status.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     listing = add(
         "findings",
         finding_commands.findings,

@@ -86,7 +86,7 @@ def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
     for hunt in hunts:
         for example in hunt.detection.examples:
             tried += 1
-            problems = trials.example(hunt, example)
+            problems = trials.check(hunt, example)
             failed += bool(problems)
             for line in problems:
                 common.complain(f"{hunt.detection.stem}: {example.name}: {line}")

@@ -1,4 +1,4 @@
-"""How the state of everything looks: a page for people, and JSON for programs."""
+"""How the status looks: a page for people, and JSON for programs."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from gundog.core.times import Interval, format_time
 from gundog.core.wording import count
 from gundog.health import acknowledged, clock, watch
 from gundog.health.watch import Trouble
-from gundog.run.status_model import Coverage, State
+from gundog.run.status_model import Coverage, Status
 
 _NOT_YET = "not hunted yet: the next gundog hunt starts it, a backfill adds history"
 
 
-def first_line(state: State) -> str:
+def first_line(status: Status) -> str:
     """OK, or how many problems there are."""
-    count = len(state.troubles)
+    count = len(status.troubles)
     return "OK" if not count else f"{count} PROBLEM{'S' if count > 1 else ''}"
 
 
-def show(console: Console, state: State) -> None:
-    """Prints the state: a first line that says it all, then what it is made of."""
-    console.print(Text(first_line(state)))
-    for trouble in state.troubles:
+def show(console: Console, status: Status) -> None:
+    """Prints the status: a first line that says it all, then what it is made of."""
+    console.print(Text(first_line(status)))
+    for trouble in status.troubles:
         console.print(Text("  ").append_text(hanging(trouble.text)))
-    _how_to_acknowledge(console, state.troubles)
-    listing(console, "Notes", state.notes)
-    _coverage(console, state.coverage)
-    _sources(console, state)
-    listing(console, "Exceptions", state.exceptions)
-    _acknowledged(console, state)
+    _how_to_acknowledge(console, status.troubles)
+    listing(console, "Notes", status.notes)
+    _coverage(console, status.coverage)
+    _sources(console, status)
+    listing(console, "Exceptions", status.exceptions)
+    _acknowledged(console, status)
     listing(
         console,
         "Files with remarks",
@@ -48,14 +48,14 @@ def show(console: Console, state: State) -> None:
             if remark.files == 1
             else f"{remark.source}: {count(remark.files, 'file')},"
             f" the last of them {remark.example}: {remark.text}"
-            for remark in state.remarks
+            for remark in status.remarks
         ],
     )
     listing(
         console,
         "Unsent",
         [f"{backlog.channel}: {backlog.messages} waiting: {backlog.error or 'next run'}"
-         for backlog in state.unsent],
+         for backlog in status.unsent],
     )  # fmt: skip
 
 
@@ -123,28 +123,28 @@ def _hunted(span: Interval) -> str:
     return f"{start} to {end}"
 
 
-def _sources(console: Console, state: State) -> None:
-    if not state.sources:
+def _sources(console: Console, status: Status) -> None:
+    if not status.sources:
         return
     heading(console, "Sources")
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("source", "files", "rows", "rejected rows", "newest event (UTC)", "age"):
         table.add_column(name, overflow="fold")
-    for source in state.sources:
+    for source in status.sources:
         table.add_row(
             safe(source.name),
             f"{source.files:,}",
             f"{source.rows:,}",
             f"{source.rejected_rows:,}",
             short_time(source.newest),
-            clock.age(state.now - source.newest) if source.newest else "",
+            clock.age(status.now - source.newest) if source.newest else "",
         )
     console.print(table)
 
 
-def _acknowledged(console: Console, state: State) -> None:
+def _acknowledged(console: Console, status: Status) -> None:
     lines = []
-    for entry, covers in state.acknowledged:
+    for entry, covers in status.acknowledged:
         unit = {acknowledged.REJECTED: "file", acknowledged.DRIFT: "day"}.get(
             entry.kind, "interval"
         )
@@ -157,19 +157,19 @@ def _acknowledged(console: Console, state: State) -> None:
 # ---- JSON ----
 
 
-def as_json(state: State, out: IO[str]) -> None:
-    """Writes the state as one JSON object in ASCII; times are ISO 8601 in UTC, null if unknown."""
-    out.write(json.dumps(as_dict(state), ensure_ascii=True, indent=1) + "\n")
+def as_json(status: Status, out: IO[str]) -> None:
+    """Writes the status as one JSON object in ASCII; times are ISO 8601 in UTC, null if unknown."""
+    out.write(json.dumps(as_dict(status), ensure_ascii=True, indent=1) + "\n")
 
 
-def as_dict(state: State) -> dict[str, Any]:
-    """The state under the keys that docs/operations.md lists."""
+def as_dict(status: Status) -> dict[str, Any]:
+    """The status under the keys that docs/operations.md lists."""
     return {
-        "status": "PROBLEMS" if state.troubles else "OK",
-        "at": _time(state.now),
-        "nightly": state.nightly,
-        "problems": [_trouble(trouble) for trouble in state.troubles],
-        "notes": list(state.notes),
+        "status": "PROBLEMS" if status.troubles else "OK",
+        "at": _time(status.now),
+        "nightly": status.nightly,
+        "problems": [_trouble(trouble) for trouble in status.troubles],
+        "notes": list(status.notes),
         "detections": [
             {
                 "detection": coverage.detection,
@@ -180,7 +180,7 @@ def as_dict(state: State) -> dict[str, Any]:
                 "note": coverage.note or None,
                 "idle": coverage.idle or None,
             }
-            for coverage in state.coverage
+            for coverage in status.coverage
         ],
         "sources": [
             {
@@ -189,13 +189,13 @@ def as_dict(state: State) -> dict[str, Any]:
                 "rows": source.rows,
                 "rejected_rows": source.rejected_rows,
                 "newest_event": _time(source.newest),
-                "age_seconds": _seconds(state.now, source.newest),
+                "age_seconds": _seconds(status.now, source.newest),
                 "rows_ahead": source.rows_ahead,
                 "ahead_until": _time(source.ahead_until),
             }
-            for source in state.sources
+            for source in status.sources
         ],
-        "exceptions": list(state.exceptions),
+        "exceptions": list(status.exceptions),
         "acknowledged": [
             {
                 "kind": entry.kind,
@@ -206,7 +206,7 @@ def as_dict(state: State) -> dict[str, Any]:
                 "owner": entry.owner or None,
                 "covers": covers,
             }
-            for entry, covers in state.acknowledged
+            for entry, covers in status.acknowledged
         ],
         "remarks": [
             {
@@ -215,7 +215,7 @@ def as_dict(state: State) -> dict[str, Any]:
                 "example": remark.example,
                 "text": remark.text,
             }
-            for remark in state.remarks
+            for remark in status.remarks
         ],
         "unsent": [
             {
@@ -223,7 +223,7 @@ def as_dict(state: State) -> dict[str, Any]:
                 "messages": backlog.messages,
                 "error": backlog.error or None,
             }
-            for backlog in state.unsent
+            for backlog in status.unsent
         ],
     }
 

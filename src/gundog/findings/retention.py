@@ -131,7 +131,7 @@ def staged_tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _has_marks(con: duckdb.DuckDBPyConnection, table: str) -> bool:
-    """Whether copies are marked in a staged table; one of an old version has no marks."""
+    """Whether redelivered rows are marked in a staged table; one of an old version has no marks."""
     columns = con.execute(
         """select count(*) from duckdb_columns()
            where schema_name = 'staged' and table_name = ? and column_name = ?""",

@@ -143,17 +143,17 @@ def apply(
         detections: those that load.
         entries: of exceptions.yaml, in its order; the first that fits a finding hides it.
     """
-    judged, states = _judged(con), _states(con)
+    judged, fingerprints = _judged(con), _fingerprints(con)
     for detection in detections:
         mine = [entry for entry in entries if entry.names(detection.id, detection.stem)]
         rules = _rules(detection, mine)
-        if judged.get(detection.id) == (rules, states.get(detection.id, "")):
+        if judged.get(detection.id) == (rules, fingerprints.get(detection.id, "")):
             continue
         with database.transaction(con):
             _judge_stored(con, detection, mine)
             con.execute("delete from judged where detection_id = ?", [detection.id])
-            state = _states(con, detection.id).get(detection.id, "")
-            row = {"detection_id": detection.id, "rules": rules, "state": state}
+            fingerprint = _fingerprints(con, detection.id).get(detection.id, "")
+            row = {"detection_id": detection.id, "rules": rules, "fingerprint": fingerprint}
             database.insert(con, "judged", [row])
     _write_exceptions(con, entries, detections)
 
@@ -179,11 +179,13 @@ def _limit(detection: Detection) -> int | None:
 
 
 def _judged(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
-    rows = con.execute("select detection_id::varchar, rules, state from judged").fetchall()
-    return {key: (rules, state) for key, rules, state in rows}
+    rows = con.execute("select detection_id::varchar, rules, fingerprint from judged").fetchall()
+    return {key: (rules, fingerprint) for key, rules, fingerprint in rows}
 
 
-def _states(con: duckdb.DuckDBPyConnection, detection_id: str | None = None) -> dict[str, str]:
+def _fingerprints(
+    con: duckdb.DuckDBPyConnection, detection_id: str | None = None
+) -> dict[str, str]:
     """A fingerprint of each detection's rows; every change of one changes it, in any order."""
     rows = con.execute(
         """select detection_id::varchar, count(*) || '/' || bit_xor(hash(f)) from findings as f

@@ -1,7 +1,7 @@
 """What people say of findings: lines appended to triage.jsonl, read over what is published.
 
-Each line holds the whole state of its finding from then on, so the newest line of a finding is its
-state, whatever becomes of the finding itself. Saying something never waits for a run: the file has
+Each line holds status and verdict of its finding from then on, so the newest line of a finding
+holds, whatever becomes of the finding itself. Saying something never waits for a run: the file has
 a lock of its own, held for one line.
 """
 

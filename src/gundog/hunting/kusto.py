@@ -1,6 +1,6 @@
 """Series scored as Kusto scores them: hourly counts to flagged hours to the rows of a join.
 
-A published query draws its series from midnight to midnight, long before its `now`; here `now` is
+A Sentinel query draws its series from midnight to midnight, long before its `now`; here `now` is
 the interval's end. What Kusto would not see as missing is not a gap here either: an hour without a
 row counts 0.
 """

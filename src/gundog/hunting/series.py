@@ -35,7 +35,7 @@ class Scored:
     note: str
 
 
-def hunt(
+def score(
     con: duckdb.DuckDBPyConnection,
     hunt: Hunt,
     interval: Interval,

@@ -121,7 +121,7 @@ def _hunt(con: duckdb.DuckDBPyConnection, order: Order) -> dict[str, Any]:
     if order.hunt.detection.kind != "series":
         hits = match.match(con, order.hunt, order.interval, order.staged_from, order.left_out)
         return {"hits": hits}
-    scored = series.hunt(
+    scored = series.score(
         con, order.hunt, order.interval, order.staged_from,
         again=order.again, apart=child.unlimited, left_out=order.left_out,
     )  # fmt: skip

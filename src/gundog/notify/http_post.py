@@ -38,7 +38,7 @@ class Answer:
     remark: str = ""
 
 
-def within(timeout_s: float, work: Callable[[], Answer]) -> Answer:
+def in_time(timeout_s: float, work: Callable[[], Answer]) -> Answer:
     """What the work answers in at most `timeout_s`, names, connecting and slow answers included."""
     answers: queue.SimpleQueue[Answer] = queue.SimpleQueue()
     # A socket's own timeout starts again with every byte and does not cover the name's look-up.
@@ -67,7 +67,7 @@ def call(
         timeout_s: the longest it may take.
         refused: looks into an answer of 200 for an error, for services that answer so.
     """
-    return within(timeout_s, lambda: _request(url, body, headers, timeout_s, refused))
+    return in_time(timeout_s, lambda: _request(url, body, headers, timeout_s, refused))
 
 
 class _AnyStatus(HTTPErrorProcessor):

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from uuid import UUID
 
-from gundog.notify.http_post import Answer, failure, is_loopback, late, within
+from gundog.notify.http_post import Answer, failure, in_time, is_loopback, late
 
 _ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]\\]+@[^@\s<>,;:\"()\[\]\\]+")
 _MODES = {"insecure": 25, "starttls": 587, "ssl": 465}
@@ -59,12 +59,12 @@ def parse(url: str) -> Mailbox | None:
     sender = options.get("from") or _own_address(user, unquote(parts.hostname or ""))
     sender = (re.findall(r"<([^<>]*)>\s*$", sender) or [sender])[0]
     to = _addresses(options.get("to", "")) + _targets(parts) or (sender,)
-    copies = {name: _addresses(options.get(name, "")) for name in ("cc", "bcc")}
-    everyone = (sender, *to, *copies["cc"], *copies["bcc"])
+    copied_to = {name: _addresses(options.get(name, "")) for name in ("cc", "bcc")}
+    everyone = (sender, *to, *copied_to["cc"], *copied_to["bcc"])
     if not all(_ADDRESS.fullmatch(part) for part in everyone):
         return None
     password = options.get("pass") or unquote(parts.password or "")
-    return Mailbox(server, port or _MODES[mode], mode, user, password, sender, to, **copies)
+    return Mailbox(server, port or _MODES[mode], mode, user, password, sender, to, **copied_to)
 
 
 def _own_address(user: str, host: str) -> str:
@@ -79,7 +79,7 @@ def _targets(parts: SplitResult) -> tuple[str, ...]:
     return tuple(unquote(part) for part in parts.path.split("/") if part)
 
 
-def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, at: datetime) -> EmailMessage:
+def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, now: datetime) -> EmailMessage:
     """The mail of a message.
 
     Its Message-ID follows from the key, so that a mail server that is handed it twice can tell.
@@ -88,7 +88,7 @@ def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, at: datetime) -> E
         box: from whom and to whom.
         body: the generic body, neutralised as it is in the outbox.
         key: the Idempotency-Key.
-        at: the time of the run.
+        now: the run's time.
     """
     message = EmailMessage(policy=SMTP)
     severity = f" {body['severity']}:" if body.get("severity") else ""
@@ -97,7 +97,7 @@ def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, at: datetime) -> E
     message["To"] = ", ".join(box.to)
     if box.cc:
         message["Cc"] = ", ".join(box.cc)
-    message["Date"] = format_datetime(at)
+    message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{key}@gundog.invalid>"
     message["Idempotency-Key"] = str(key)
     message["Auto-Submitted"] = "auto-generated"
@@ -117,7 +117,7 @@ def as_html(body: Mapping[str, Any]) -> str:
 
 def send(box: Mailbox, message: EmailMessage, timeout_s: float) -> Answer:
     """Hands one mail to the server; a message that some recipients got counts as arrived."""
-    return within(timeout_s, lambda: _hand_over(box, message, timeout_s))
+    return in_time(timeout_s, lambda: _hand_over(box, message, timeout_s))
 
 
 def _hand_over(box: Mailbox, message: EmailMessage, timeout_s: float) -> Answer:

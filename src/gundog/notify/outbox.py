@@ -26,15 +26,15 @@ NEWS_AGE = timedelta(days=3)
 _NAMESPACE = uuid5(NAMESPACE_URL, "gundog:notification")
 
 
-def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], at: datetime) -> None:
+def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], now: datetime) -> None:
     """Writes down from when each channel is told of what it admits now; call it as a run begins.
 
     A new channel, a lower minSeverity, another tenant or a detection that became stable would
     otherwise be told of years of findings at once; they are told of what was stored up to
-    `NEWS_AGE` before `at`.
+    `NEWS_AGE` before `now`.
     """
     for channel in channels:
-        _start_tenants(con, channel, at)
+        _start_tenants(con, channel, now)
         con.execute(
             f"""
             insert into notification_starts
@@ -44,11 +44,11 @@ def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], at: datet
                 from notification_starts as n where n.channel = $channel
                 and n.detection_id = d.detection_id and n.severity = s.severity
             )""",
-            {**_admits(channel), "since": at - NEWS_AGE},
+            {**_admits(channel), "since": now - NEWS_AGE},
         )
 
 
-def _start_tenants(con: duckdb.DuckDBPyConnection, channel: Channel, at: datetime) -> None:
+def _start_tenants(con: duckdb.DuckDBPyConnection, channel: Channel, now: datetime) -> None:
     """The tenants that a channel admits; those it begins with are bounded by its detections."""
     con.execute(
         """
@@ -62,7 +62,7 @@ def _start_tenants(con: duckdb.DuckDBPyConnection, channel: Channel, at: datetim
         {
             "channel": channel.name,
             "tenants": _tenants(channel) or ["*"],
-            "since": at - NEWS_AGE,
+            "since": now - NEWS_AGE,
         },
     )
 
@@ -90,7 +90,7 @@ def queue_findings(
     con: duckdb.DuckDBPyConnection,
     channels: Iterable[Channel],
     run_id: UUID,
-    at: datetime,
+    now: datetime,
     override_mode: str | None = None,
     *,
     history: Interval | None = None,
@@ -108,7 +108,7 @@ def queue_findings(
         con: the warehouse, its `detections` as they stand.
         channels: where to.
         run_id: the run; a channel in mode digest gets one message per run.
-        at: the run's time.
+        now: the run's time.
         override_mode: each, digest or none instead of each channel's own mode. What none leaves
             out, the next run without it sends.
         history: for a backfill: tell what lies in these intervals, whenever stored, and say that
@@ -120,7 +120,7 @@ def queue_findings(
     """
     queued = 0
     for channel in channels:
-        start(con, [channel], at)
+        start(con, [channel], now)
         mode = override_mode or channel.mode
         if mode == "none":
             continue
@@ -128,9 +128,9 @@ def queue_findings(
         if mode == "digest":
             gone = [] if history else _withdrawn(con, channel)
             body = digest_body(untold, history, coverage, gone, () if channel.tenants else notes)
-            told = _queue_digest(con, channel, run_id, at, untold, gone, body, bool(coverage))
+            told = _queue_digest(con, channel, run_id, now, untold, gone, body, bool(coverage))
         else:
-            told = sum(_queue_one(con, channel, run_id, at, row) for row in untold)
+            told = sum(_queue_one(con, channel, run_id, now, row) for row in untold)
         queued += told
     return queued
 
@@ -209,19 +209,19 @@ def _queue_one(
     con: duckdb.DuckDBPyConnection,
     channel: Channel,
     run_id: UUID,
-    at: datetime,
+    now: datetime,
     row: Mapping[str, Any],
 ) -> int:
     key = f"finding/{row['finding_id']}/{row['severity']}"
     key += f"/{row['withdrawals']}" if row["withdrawals"] else ""
-    return _queue(con, channel, key, run_id, at, finding_body(row), [row])
+    return _queue(con, channel, key, run_id, now, finding_body(row), [row])
 
 
 def _queue_digest(
     con: duckdb.DuckDBPyConnection,
     channel: Channel,
     run_id: UUID,
-    at: datetime,
+    now: datetime,
     rows: Sequence[Mapping[str, Any]],
     gone: Sequence[Mapping[str, Any]],
     body: Mapping[str, Any],
@@ -234,7 +234,7 @@ def _queue_digest(
     if not rows and not gone and (earlier or not even_if_empty):
         return 0
     key = f"digest/{run_id}" + (f"/{earlier + 1}" if earlier else "")
-    return _queue(con, channel, key, run_id, at, body, rows, gone)
+    return _queue(con, channel, key, run_id, now, body, rows, gone)
 
 
 def _withdrawn(con: duckdb.DuckDBPyConnection, channel: Channel) -> list[dict[str, Any]]:
@@ -274,17 +274,17 @@ def queue_health(
     con: duckdb.DuckDBPyConnection,
     channels: Iterable[Channel],
     run_id: UUID | None,
-    at: datetime,
+    now: datetime,
     items: Iterable[tuple[str, str, str]],
 ) -> int:
-    """Queues messages about gundog's own state; returns how many.
+    """Queues messages about gundog's own health; returns how many.
 
     Args:
         con: the warehouse.
         channels: where to; other filters do not apply, but a channel of some tenants hears
             nothing: such messages may name others.
         run_id: the run.
-        at: the run's time.
+        now: the run's time.
         items: (key, title, text); a key is queued once per channel ever, so it names the day,
             interval or file that it is about.
     """
@@ -294,7 +294,7 @@ def queue_health(
         for channel in channels:
             if channel.tenants:
                 continue
-            queued += _queue(con, channel, f"health/{key}", run_id, at, body, [])
+            queued += _queue(con, channel, f"health/{key}", run_id, now, body, [])
     return queued
 
 
@@ -303,7 +303,7 @@ def _queue(
     channel: Channel,
     key: str,
     run_id: UUID | None,
-    at: datetime,
+    now: datetime,
     body: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     gone: Sequence[Mapping[str, Any]] = (),
@@ -316,7 +316,7 @@ def _queue(
                   $finding_ids::uuid[] as finding_ids, $severities::varchar[] as severities,
                   $withdrawn_ids::uuid[] as withdrawn_ids,
                   $severity as severity, $body as body, $run_id::uuid as run_id,
-                  $at as created_at, 0 as attempts, $at as next_attempt_at
+                  $now as created_at, 0 as attempts, $now as next_attempt_at
            on conflict do nothing""",
         {
             "id": notification_id(channel.name, key),
@@ -329,7 +329,7 @@ def _queue(
             "severity": max(severities, key=SEVERITIES.index, default=None),
             "body": for_json(body),
             "run_id": run_id,
-            "at": at,
+            "now": now,
         },
     ).fetchall()
     return int(counted[0][0])

@@ -78,7 +78,7 @@ class _Clock:
 def send(
     con: duckdb.DuckDBPyConnection,
     channels: Sequence[Channel],
-    at: datetime,
+    now: datetime,
     sleep: Callable[[float], None] = time.sleep,
     timeout_s: float = TIMEOUT_S,
     *,
@@ -94,12 +94,12 @@ def send(
     Args:
         con: the warehouse, outside a transaction.
         channels: those of gundog.yaml; messages to others stay.
-        at: the run's time.
+        now: the run's time.
         sleep: how to wait, in s.
         timeout_s: the longest that one try takes.
         doubted: the run's time is not believed, so that no message is given up for its age.
     """
-    clock = _Clock(at, sleep, doubted)
+    clock = _Clock(now, sleep, doubted)
     total, idle, given_up = Sent(), list[Channel](), list[Channel]()
     for channel in channels:
         sent = _send_due(con, channel, clock, timeout_s)
@@ -109,7 +109,7 @@ def send(
         if sent.dead:
             given_up.append(channel)
     if given_up:
-        _queue_given_up(con, channels, given_up, at)
+        _queue_given_up(con, channels, given_up, now)
         for channel in idle:
             total += _send_due(con, channel, clock, timeout_s)
     return total
@@ -119,15 +119,15 @@ def _queue_given_up(
     con: duckdb.DuckDBPyConnection,
     channels: Sequence[Channel],
     given_up: Sequence[Channel],
-    at: datetime,
+    now: datetime,
 ) -> None:
     for dead in given_up:
-        key = f"dead/{dead.name}/{at.astimezone(UTC):%Y-%m-%d}"
+        key = f"dead/{dead.name}/{now.astimezone(UTC):%Y-%m-%d}"
         title = f"Messages to channel {dead.name} were given up"
         limits = f"{MAX_TRIES} tries or {MAX_AGE.days} days"
         text = f"It did not take them in {limits}; the findings are stored, gundog status says why"
         others = [channel for channel in channels if channel.name != dead.name]
-        queue_health(con, others, None, at, [(key, title, text)])
+        queue_health(con, others, None, now, [(key, title, text)])
 
 
 def _send_due(
@@ -261,14 +261,14 @@ def _hold(con: duckdb.DuckDBPyConnection, channel: Channel, until: datetime) -> 
     )
 
 
-def send_test(channel: Channel, at: datetime, timeout_s: float = TIMEOUT_S) -> str | None:
+def send_test(channel: Channel, now: datetime, timeout_s: float = TIMEOUT_S) -> str | None:
     """Sends one message of kind test past the outbox; returns what went wrong, or None."""
     body = body_of(
         "test", "gundog can reach this channel", f"A test message to channel {channel.name}",
         command="gundog notify --test",
     )  # fmt: skip
-    key = notification_id(channel.name, f"test/{format_time(at)}")
-    answer = deliver(channel.url, for_json(body), key, at, timeout_s)
+    key = notification_id(channel.name, f"test/{format_time(now)}")
+    answer = deliver(channel.url, for_json(body), key, now, timeout_s)
     said = answer.error or answer.remark
     return _located(channel, said) if said else None
 

@@ -41,21 +41,21 @@ class _Hook:
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
-def deliver(url: str, body: str, key: UUID, at: datetime, timeout_s: float) -> Answer:
+def deliver(url: str, body: str, key: UUID, now: datetime, timeout_s: float) -> Answer:
     """Tries to hand one message to a channel, once.
 
     Args:
         url: the channel's address.
         body: the generic body, as JSON.
         key: the Idempotency-Key.
-        at: the time of the run.
+        now: the run's time.
         timeout_s: the longest that it may take.
     """
     kind = _kind(url)
     if kind == "mail" and (box := mail.parse(url)):
-        return mail.send(box, mail.compose(box, json.loads(body), key, at), timeout_s)
+        return mail.send(box, mail.compose(box, json.loads(body), key, now), timeout_s)
     if kind == "apprise":
-        return http_post.within(timeout_s, lambda: _by_apprise(url, json.loads(body)))
+        return http_post.in_time(timeout_s, lambda: _by_apprise(url, json.loads(body)))
     hook = _hook(url)
     if hook is None:
         return Answer("is not a kind of address that gundog can send to", reached=False)

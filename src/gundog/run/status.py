@@ -1,6 +1,6 @@
-"""The state of everything, read from findings.duckdb: what `gundog status` prints.
+"""How everything is, read from findings.duckdb: what `gundog status` prints.
 
-What is wrong is judged in `health`; how it looks is in `state_page`.
+What is wrong is judged in `health`; how it looks is in `cli/status_page`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from gundog.health.clock import Schedule, Source, Watched
 from gundog.health.watch import Fault
 from gundog.project.project import Project, without_lake
 from gundog.run import drift_faults
-from gundog.run.status_model import Coverage, Remark, State, Unsent
+from gundog.run.status_model import Coverage, Remark, Status, Unsent
 from gundog.warehouse import database
 
 # For so long a message that was given up is a problem, although later ones arrived.
@@ -30,7 +30,7 @@ _GIVEN_UP = timedelta(days=7)
 
 @dataclass(frozen=True)
 class Known:
-    """What the project's files say, as far as it bears on its state.
+    """What the project's files say, as far as it bears on its status.
 
     Attributes:
         detections: those that run; `newest` is not known here.
@@ -54,7 +54,7 @@ class Known:
 
 
 def known(project: Project) -> Known:
-    """What a project's files say of its state."""
+    """What a project's files say of its status."""
     content, options = project.content, project.settings
     idle = without_lake(project)
     running = [one for one in content.detections if one.runs]
@@ -83,10 +83,10 @@ def acknowledging(about: Known, entry: Entry) -> Known:
     return replace(about, entries=(*about.entries, entry))
 
 
-def never(about: Known, now: datetime) -> State:
-    """The state of a project that has no findings.duckdb yet."""
+def never(about: Known, now: datetime) -> Status:
+    """The status of a project that has no findings.duckdb yet."""
     first = Fault(watch.NEVER, "nothing has been hunted yet: run `gundog hunt`")
-    return State(
+    return Status(
         now,
         troubles=watch.together([first, *about.faults]),
         coverage=tuple(_unhunted(about, one.stem) for one in _by_stem(about)),
@@ -96,8 +96,8 @@ def never(about: Known, now: datetime) -> State:
 
 def read(
     con: duckdb.DuckDBPyConnection, about: Known, now: datetime, more: Iterable[Fault] = ()
-) -> State:
-    """The state of everything.
+) -> Status:
+    """How everything is.
 
     Args:
         con: findings.duckdb, of this version of gundog or an older one.
@@ -132,7 +132,7 @@ def read(
         if clock.ahead(one, now) and clock.many_ahead(one)
     ]
     left, covered = watch.unknown(faults, about.entries)
-    return State(
+    return Status(
         now,
         nightly=plan is not None,
         troubles=watch.together(left),

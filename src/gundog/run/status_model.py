@@ -45,8 +45,8 @@ class Unsent:
 
 
 @dataclass(frozen=True)
-class State:
-    """The state of everything at a moment; it is well when there are no troubles.
+class Status:
+    """How everything is at a moment; it is well when there are no troubles.
 
     Attributes:
         now: the moment.

@@ -111,8 +111,8 @@ def _delivered(table: str, day: datetime, rows: tuple[Row, ...]) -> Iterator[Eve
         ):
             continue
         first = at + timedelta(seconds=random.randrange(240))
-        copies = random.choices((0, 1, 2), (970, 27, 3))[0]
-        again = (first + random.randrange(7) * HOUR for _ in range(copies))
+        redelivered = random.choices((0, 1, 2), (970, 27, 3))[0]
+        again = (first + random.randrange(7) * HOUR for _ in range(redelivered))
         yield Event(table, row, tuple(_landing(moment) for moment in (first, *again)))
 
 

@@ -226,8 +226,8 @@ def _export_case(random: Random, case: Case) -> Iterator[Event]:
         for row in _line_rows(random, line, case.entity, account):
             at = _time(row)
             again = case.name == "delivered_again" and at.day == case.day.day
-            copies = (at + DAY,) if again and "New-" in line.text else (at,) if again else ()
-            yield Event(PROCESSES, _peculiar(case, line, row), (at, *copies), late=line.late)
+            redelivered = (at + DAY,) if again and "New-" in line.text else (at,) if again else ()
+            yield Event(PROCESSES, _peculiar(case, line, row), (at, *redelivered), late=line.late)
 
 
 def _line_rows(random: Random, line: Line, host: str, account: str) -> Iterator[Row]:

@@ -140,7 +140,7 @@ def run(
     sources: Mapping[str, Source],
     lake_paths: Mapping[str, Sequence[LakePath]],
     environ: Mapping[str, str],
-    at: datetime,
+    now: datetime,
     limits: Limits,
     reader: Reader = reading.read,
     patience: Patience | None = None,
@@ -156,7 +156,7 @@ def run(
         sources: source tables by name.
         lake_paths: the lake's paths by source, for stores and column aliases.
         environ: where stores' credentials come from.
-        at: the time that is written down as the time of reading.
+        now: the run's time, written down as the time of reading.
         limits: what reading may use; `limits.folder` is made where it is not.
         reader: reads a batch, here or elsewhere.
         patience: of the run with its stages; it ends for a stage that reads nothing for too long.
@@ -186,7 +186,7 @@ def run(
             for read in _read_safely(batch, source, place, opened, done):
                 for part in _without_timeless(read):
                     lacking = done.lacking(part, whole)
-                    staged_rows.store(con, replace(part, unread=lacking), source, at)
+                    staged_rows.store(con, replace(part, unread=lacking), source, now)
                     done.add(part)
     return done
 

@@ -17,7 +17,7 @@ from gundog.staging.reading import Read, Rows, Task
 from gundog.warehouse import database, quoting, redeliveries
 
 
-def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: datetime) -> None:
+def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datetime) -> None:
     """Replaces what the warehouse holds of these files by what was read, in one transaction."""
     with database.transaction(con):
         seq = database.next_seq(con)
@@ -30,7 +30,7 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, at: dateti
         for stage in read.unread:
             _forget_rows(con, stage, seq)
         _replace_hours(con, source, read.hours, seq)
-        _record_files(con, read, at, seq)
+        _record_files(con, read, now, seq)
 
 
 def _forget_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, seq: int) -> None:
@@ -174,7 +174,7 @@ def _replace_hours(
     _note_changes(con, source.name, seq)
 
 
-def _record_files(con: duckdb.DuckDBPyConnection, read: Read, at: datetime, seq: int) -> None:
+def _record_files(con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq: int) -> None:
     con.execute("delete from source_files where file_id in (from batch)")
     refused = dict(
         con.execute(
@@ -187,7 +187,7 @@ def _record_files(con: duckdb.DuckDBPyConnection, read: Read, at: datetime, seq:
     records = pa.Table.from_pylist(
         [
             _record(task, read, counted.get(task.file_id, nothing), refused.get(task.file_id, 0))
-            | {"created_at": at, "seen_seq": seq}
+            | {"created_at": now, "seen_seq": seq}
             for task in read.tasks
         ],
         _RECORD,

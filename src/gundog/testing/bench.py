@@ -56,7 +56,9 @@ def lay(trial: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> No
 def hunt(trial: Trial, interval: Interval, staged_from: datetime) -> tuple[Hit, ...]:
     """What one interval finds in the rows that were laid last."""
     if trial.detection.series:
-        return series.hunt(trial.con, trial.hunt, interval, staged_from, apart=child.unlimited).hits
+        return series.score(
+            trial.con, trial.hunt, interval, staged_from, apart=child.unlimited
+        ).hits
     return match.match(trial.con, trial.hunt, interval, staged_from)
 
 

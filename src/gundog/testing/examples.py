@@ -76,7 +76,7 @@ def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
         covers = Interval(min(first, example.interval.start), example.interval.end)
         fill(con, loaded, hunt, rows, covers)
         if hunt.detection.series:
-            return series.hunt(con, hunt, example.interval, first, apart=child.unlimited).hits
+            return series.score(con, hunt, example.interval, first, apart=child.unlimited).hits
         return match.match(con, hunt, example.interval, first)
 
 

@@ -13,7 +13,7 @@ its YAML says of itself, never from its name:
 - Names of hosts, accounts and files have no case. Where a finding is a whole row of the query
   (a detection bound to its interval), that holds for all rows at once only.
 
-A detection is bound when its identity names the interval, as the published hunts do.
+A detection is bound when its identity names the interval, as the Sentinel hunts do.
 """
 
 from __future__ import annotations

@@ -36,7 +36,7 @@ class Trials:
         self._project = project
         self._late: Counter[str] = Counter()
 
-    def example(self, hunt: Hunt, example: Example) -> list[str]:
+    def check(self, hunt: Hunt, example: Example) -> list[str]:
         """What is wrong with an example, as `examples.check` says it."""
         limit = min(EXAMPLE, self._project.settings.hunt_limit)
         problems, error = self._call(examples.check, hunt, example, limit)

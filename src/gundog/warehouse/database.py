@@ -30,7 +30,7 @@ _RELEASE_NAP_S = 0.1
 
 
 @contextmanager
-def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
+def lock(path: Path, wait: timedelta, now: datetime) -> Iterator[None]:
     """Holds the warehouse for one run; the operating system frees it when the process dies.
 
     Raises:
@@ -52,7 +52,7 @@ def lock(path: Path, wait: timedelta, started: datetime) -> Iterator[None]:
     except OSError as error:
         raise places.unusable(lock_file, error) from error
     with held:
-        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(started)}
+        who = {"pid": os.getpid(), "host": socket.gethostname(), "since": format_time(now)}
         with suppress(OSError):  # a full disk; only who waits for this run would have read it
             owner.write_text(json.dumps(who))
         yield

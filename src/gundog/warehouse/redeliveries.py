@@ -1,7 +1,7 @@
 """Events that the lake delivered more than once: which of their rows counts.
 
 A row's mark `is_copy` is brought up to date when rows come or go, so that a hunt, which may read
-weeks of rows every night, need not look for copies in them.
+weeks of rows every night, need not look for redelivered events in them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROWS_AT_A_TIME = 2_000_000
 def mark(
     con: duckdb.DuckDBPyConnection, table: str, hours: Iterable[tuple[datetime, int]] | None = None
 ) -> None:
-    """Marks the copies among the rows of hours that rows were added to or taken from.
+    """Marks the redelivered ones among the rows of hours that rows were added to or taken from.
 
     Of a tenant's good rows with the same event_time and event_id the one of the smallest file_id
     counts.
@@ -45,7 +45,7 @@ def mark(
 
 
 def promote(con: duckdb.DuckDBPyConnection, table: str, first: datetime, last: datetime) -> None:
-    """Lets a copy count where the row that counted is gone.
+    """Lets a redelivered row count where the row that counted is gone.
 
     Args:
         con: the warehouse, in the transaction that removed the rows.

@@ -208,7 +208,7 @@ JUDGED = schema.table(
     """
     detection_id UUID: the detection
     rules VARCHAR: exceptions, suppression and budget
-    state VARCHAR: fingerprint of its findings afterwards
+    fingerprint VARCHAR: hash of its findings afterwards
     """,
     published=False,
 )

@@ -31,6 +31,7 @@ class Renamed:
 RENAMED = (
     Renamed("finding_changes", "at", "changed_at"),
     Renamed("triage", "at", "said_at"),
+    Renamed("judged", "state", "fingerprint"),
 )
 
 
