@@ -32,7 +32,7 @@ def axis(settings: Series, now: datetime) -> Interval:
     The end is not part of it, as make-series has it.
 
     >>> from gundog.core.times import parse_time
-    >>> two_weeks = Series("n", (), timedelta(days=14), until=timedelta(days=1))
+    >>> two_weeks = Series("n", (), 14 * DAY, until=DAY)
     >>> str(axis(two_weeks, parse_time("2026-01-20T09:30:00Z")))
     '[2026-01-06T00:00:00Z, 2026-01-19T00:00:00Z)'
     """
