@@ -38,7 +38,7 @@ def test_it_takes_a_hole_off_the_list(root: Path, capsys: pytest.CaptureFixture[
 
     out = capsys.readouterr().out
     assert "+ - source: Things" in out
-    assert "covers 4 intervals; gundog status named 1 problem, and now 0" in out
+    assert "covers 4 intervals; gundog status reported 1 problem and now reports 0" in out
     (entry,), problems = acknowledged.load(root)
     assert problems == ()
     assert (entry.kind, entry.reason, entry.owner, entry.tenant) == ("hole", "down", "kim", None)
@@ -51,7 +51,7 @@ def test_what_covers_nothing_is_said(root: Path, capsys: pytest.CaptureFixture[s
     """A wrong kind or day is written, and seen."""
     assert gundog(root, "acknowledge", *HOLE, "--kind", "drift", "--reason", "x") == 0
 
-    assert "covers nothing that gundog status names today" in capsys.readouterr().out
+    assert "matches no problem that gundog status reports today" in capsys.readouterr().out
 
 
 def test_it_works_before_the_first_run(tmp_path: Path) -> None:
@@ -98,5 +98,5 @@ def test_what_has_not_happened_cannot_be_acknowledged(
 
     later = str(today + timedelta(days=2))
     assert gundog(root, "acknowledge", *days, later, "--reason", "x") == 2
-    assert "only what has happened" in capsys.readouterr().err
+    assert "only past times can be acknowledged" in capsys.readouterr().err
     assert gundog(root, "acknowledge", *days, str(today), "--reason", "x") == 0

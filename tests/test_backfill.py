@@ -267,7 +267,7 @@ def test_very_large_first_staging_wants_a_yes(
     """A backfill that must read a great deal does nothing until --yes; a night goes on."""
     monkeypatch.setattr(stage_step, "LARGE_BYTES", 1000)
 
-    with pytest.raises(InputError, match=r"would read 9 files, .* GB: say --yes"):
+    with pytest.raises(InputError, match=r"would read 9 files, .* GB: add --yes"):
         backfill(project)
     assert not (project / ".gundog/findings.duckdb").exists()
     said: list[str] = []

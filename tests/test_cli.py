@@ -281,7 +281,7 @@ def test_lake_path_that_matches_nothing_exits_1_and_names_what_is_there(
         (("hunt", "--from", "2026-03-09", "--to", "2026-03-07"), "empty range"),
         (("hunt", "--from", "2026-03-07T05:00", "--to", "2026-03-08"), "is not on the grid of 1d"),
         (("hunt", "--detection", "piar"), "did you mean pair?"),
-        (("hunt", "--from", "2099-01-01", "--to", "2099-01-02"), "has not happened yet"),
+        (("hunt", "--from", "2099-01-01", "--to", "2099-01-02"), "is in the future"),
         (("hunt", "--wait", "long"), "'long' is not a duration"),
         (("new", "match", "Bad-Name"), "lower case letters"),
     ],

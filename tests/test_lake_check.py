@@ -270,7 +270,7 @@ def test_newest_files_without_rows_are_passed_over(
     ]
 
     write(root, things().slice(0, 0), "2026-03-08")
-    assert checked(root, capsys)[1][-1].startswith("  nothing is known of its columns")
+    assert checked(root, capsys)[1][-1].startswith("  its columns are not known yet")
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 500])
@@ -538,7 +538,7 @@ def test_azure_key_that_is_no_key_is_an_error_of_ours() -> None:
     """Azure's own client would end the process over it."""
     path = LakePath("abfss://c@acc.dfs.core.windows.net/%Y/*", endpoint="http://127.0.0.1:9")
 
-    with pytest.raises(StoreError, match=r"no Base64 text: correct the credentials in the env"):
+    with pytest.raises(StoreError, match=r"not Base64 text: correct the credentials in the env"):
         latest.newest_files("Things", [path], Path(), {"AZURE_STORAGE_KEY": "no base64!"})
 
 

@@ -218,7 +218,7 @@ def test_a_log_of_another_warehouse_is_named(
     assert file_identity.renew(warehouse)
 
     assert main(["hunt", "--from", DAYS[0], "--to", DAYS[1], "--project", str(root)]) == 1
-    assert "warehouse.duckdb.wal is of another warehouse.duckdb" in capsys.readouterr().err
+    assert "warehouse.duckdb.wal belongs to another warehouse.duckdb" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

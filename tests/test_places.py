@@ -235,7 +235,7 @@ def test_a_question_mark_in_the_path_is_named(
 
     assert main(["hunt", "--project", str(root)]) == 2
     said = capsys.readouterr().err
-    assert "a path holds a ?: choose another name" in said
+    assert "a path contains a ?: choose another name" in said
     assert "1 problem; nothing was done" in said
     assert not (root / ".gundog").exists()
 

@@ -577,7 +577,7 @@ def test_file_that_vanished_since_it_was_listed_is_named(lab: Lab) -> None:
 
     done = lab.stage(files)
 
-    assert "gone since it was listed" in done.rejected[0][1]
+    assert "was removed after it was listed" in done.rejected[0][1]
     assert lab.rows("select id from mail") == [(2,)]
 
 
