@@ -428,8 +428,20 @@ def unreadable(root: Path, what: str) -> None:
 
 @pytest.mark.parametrize(
     "what",
-    ["folder", "dangling link", "- {a: [}\n", "- caf\xe9\n", "a: b\n", "&r [*r]\n", "\0", "[" * 99],
-)  # fmt: skip
+    draws.spread(
+        [
+            "folder",
+            "dangling link",
+            "- caf\xe9\n",
+            "a: b\n",
+            "- {a: [}\n",
+            "&r [*r]\n",
+            "\0",
+            "[" * 99,
+        ],
+        every=4,
+    ),
+)
 def test_file_that_cannot_be_read_keeps_the_entries_of_the_last_run(
     root: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:

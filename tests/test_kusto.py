@@ -558,10 +558,11 @@ def blocks(option: str) -> list[tuple[str, str]]:
 
 
 CLAIMS = [
-    pytest.param(kind, yaml.safe_load(text), side, id=f"{yaml.safe_load(text)['name']}: {side}")
-    for kind, text in blocks("claim")
+    pytest.param(kind, claim, side, id=f"{claim['name']}: {side}")
+    for kind, claim in ((kind, yaml.safe_load(text)) for kind, text in blocks("claim"))
     for side in ("sentinel", "ours")
 ]
+USUAL = {name: yaml.safe_load(text) for name, text in blocks("usual")}
 STEMS = {
     ("export", "sentinel"): EXPORTS, ("export", "ours"): "mailbox_export_removed",
     ("mail", "sentinel"): MAIL, ("mail", "ours"): "mail_items_accessed",
@@ -571,11 +572,10 @@ STEMS = {
 @pytest.mark.parametrize(("kind", "claim", "side"), CLAIMS)
 def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
     """What the page says that a Sentinel hunt and ours find is what they find."""
-    usual = {name: yaml.safe_load(text) for name, text in blocks("usual")}
     promised = claim[side] if kind == "mail" else {**claim, "findings": claim[side]}
     start, end = (parse_time(one) for one in promised["interval"])
     events = {
-        table: (*usual.get(kind, {}).get(table, ()), *rows)
+        table: (*USUAL.get(kind, {}).get(table, ()), *rows)
         for table, rows in claim["events"].items()
     }
     loaded = kit.shipped()
