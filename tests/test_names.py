@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LIMITS = {"one": 600, "found": 160, "what": 60, "known": 90}
+LIMITS = {"one": 270, "found": 80, "what": 20, "known": 50}
 """How often a word may name a variable: that it says nothing of the thing is the exception."""
 
 SHARED = {"HOUR", "DAY", "WEEK", "MICROSECOND", "HOUR_US", "DAY_US", "EPOCH"}

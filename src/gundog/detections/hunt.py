@@ -32,7 +32,7 @@ class Hunt:
 
         kept = [stage for stage in self.stages if stage.learned]
         named = statement.references(self.sql).tables if kept else frozenset()
-        return tuple(one for one in kept if context_columns.view_name(one.name) in named)
+        return tuple(stage for stage in kept if context_columns.view_name(stage.name) in named)
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -23,8 +23,8 @@ def check_home() -> dict[str, str]:
         SystemExit: with what to do, when `problem` has something to say; Prefect shows an error of
             any other kind as a traceback.
     """
-    if what := problem(os.environ):
-        raise SystemExit(what)
+    if reason := problem(os.environ):
+        raise SystemExit(reason)
     return {"directory": os.environ[VARIABLE]}
 
 
