@@ -210,6 +210,38 @@ def test_words_of_the_glossary_are_those_of_the_code() -> None:
     assert [word for word in words if word.rstrip("/:").split()[-1] not in code] == []
 
 
+def test_every_word_of_the_glossary_has_one_row() -> None:
+    """One word for one idea: none is explained twice."""
+    rows = re.findall(r"^\| ([^|]+) \|", (ROOT / "docs/glossary.md").read_text(), re.M)
+    words = [word for row in rows for word in row.split(", ") if not row.startswith("word")]
+
+    assert [word for word in words if words.count(word) > 1] == []
+
+
+# Phrases that give a word of the glossary another meaning, each with what it is called instead.
+DOUBLE = {
+    r"published (hunt|quer)": "Sentinel hunt",
+    r"(second|marked as|marks? the|look for) cop(y|ies)": "redelivered",
+    r"\bclass (State|Stage)\b": "Status, StagedTable",
+}
+
+
+@pytest.mark.parametrize("phrase", DOUBLE)
+def test_words_of_the_glossary_have_no_second_meaning(phrase: str) -> None:
+    """In code, SQL, YAML and pages; old decisions and changes keep their words."""
+    folders = ("src/gundog", "flows", "sql", "detections", "docs")
+    kinds = (".py", ".sql", ".yaml", ".md")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")]
+    said = [
+        str(path.relative_to(ROOT))
+        for path in (*files, ROOT / "README.md")
+        if path.suffix in kinds and path.name != "decisions.md"
+        if re.search(phrase, path.read_text(encoding="utf-8"))
+    ]
+
+    assert said == [], f"say: {DOUBLE[phrase]}"
+
+
 def test_conversion_of_json_lines_gives_what_a_source_takes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

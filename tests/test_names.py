@@ -71,6 +71,25 @@ def test_a_length_of_time_is_defined_once() -> None:
     assert copies == []
 
 
+def test_no_parameter_has_the_name_of_its_function() -> None:
+    """`score(con, hunt)`, not `hunt(con, hunt)`: a verb for the act, a noun for the thing."""
+    double = [
+        f"{path}: {node.name}"
+        for path, tree in trees().items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef)
+        and node.name.lstrip("_") in {argument.arg for argument in parameters(node)}
+    ]
+
+    assert double == []
+
+
+def parameters(function: ast.FunctionDef) -> list[ast.arg]:
+    """The parameters of a function that have a name."""
+    given = function.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs]
+
+
 def test_every_use_of_a_variable_counts() -> None:
     """In comprehensions, lambdas and texts too, and as a parameter."""
     source = 'def run(one: int) -> object:\n    return [f"{one}" for one in (lambda one: one)(one)]'

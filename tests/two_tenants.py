@@ -171,7 +171,7 @@ def _planted(world: World, gap: int) -> None:
             world.mail(beta, at, "box2", number=5, app=new, actor="helper")
             world.mail(beta, at, "box4", number=6, app=old)
     world.mail(alpha, last + 5 * HOUR, "box6", number=7, app=old)
-    # Bursts, more than the budget sends; exactly on an hour as the published hunt wants it.
+    # Bursts, more than the budget sends; exactly on an hour as the Sentinel hunt wants it.
     for tenant, boxes in ((alpha, (7, 8, 9)), (beta, (7, 8))):
         for box in boxes:
             at = second + 3 * HOUR

@@ -114,13 +114,13 @@ def _details(console: Console, row: Mapping[str, Any], lines: set[str | None]) -
     heading(console, "Details")
     for name, value in kept.items():
         if name == "hours" and row["kind"] == "series":
-            _hours(console, value)
+            _table_of_hours(console, value)
             continue
         shown = safe_text.cut(event_rows.in_words(value), event_rows.VALUE)
         console.print(Text.assemble((f"  {name}: ", "dim"), hanging(shown)))
 
 
-def _hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
+def _table_of_hours(console: Console, hours: Sequence[Mapping[str, Any]]) -> None:
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("  hour (UTC)", "observed", "expected", "flagged from", "score", "over"):
         table.add_column(name, justify="left" if "hour" in name else "right")

@@ -168,7 +168,7 @@ def as_dict(status: Status) -> dict[str, Any]:
         "status": "PROBLEMS" if status.troubles else "OK",
         "at": _time(status.now),
         "nightly": status.nightly,
-        "problems": [_trouble(trouble) for trouble in status.troubles],
+        "problems": [_as_problem(trouble) for trouble in status.troubles],
         "notes": list(status.notes),
         "detections": [
             {
@@ -228,7 +228,7 @@ def as_dict(status: Status) -> dict[str, Any]:
     }
 
 
-def _trouble(trouble: Trouble) -> dict[str, Any]:
+def _as_problem(trouble: Trouble) -> dict[str, Any]:
     return {
         "key": trouble.key,
         "kind": trouble.kind,

@@ -257,7 +257,7 @@ def matcher(entry: Entry) -> Test:
     (True, False)
     """
     tests = [
-        (column, [_pattern(pattern) for pattern in patterns]) for column, patterns in entry.match
+        (column, [_test_of(pattern) for pattern in patterns]) for column, patterns in entry.match
     ]
 
     def fits(row: Mapping[str, Any]) -> bool:
@@ -274,7 +274,7 @@ def _values(value: Any) -> list[str]:
     return [shown for item in values if item is not None and (shown := _spelled(item))]
 
 
-def _pattern(pattern: str) -> Callable[[str], bool]:
+def _test_of(pattern: str) -> Callable[[str], bool]:
     text = globs.matcher(pattern)
     network = _network(pattern)
 

@@ -114,7 +114,7 @@ def _opened(
     """What folders hold that fits the template: entry, place, depth and the time it names."""
     start, last = len(layout.base.rstrip("/")) + 1, len(layout.segments)
     list_folder = partial(object_store.shown_entries, store, layout, recursive=False)
-    listings = object_store.in_threads(
+    listings = object_store.list_folders(
         list_folder, [folder for folder, _ in folders], in_threads=not layout.is_local
     )
     for (_, above), entries in zip(folders, listings, strict=True):

@@ -109,7 +109,7 @@ def _listed(store: Any, layout: Layout, span: Interval | None) -> Iterator[tuple
     list_folder = partial(
         object_store.shown_entries, store, layout, recursive=len(layout.segments) - depth > 1
     )
-    for entries in object_store.in_threads(list_folder, folders, in_threads=not layout.is_local):
+    for entries in object_store.list_folders(list_folder, folders, in_threads=not layout.is_local):
         yield from entries
 
 

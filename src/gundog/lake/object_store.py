@@ -150,7 +150,7 @@ def lists_folders(store: Any) -> bool:
     return bool(store.type_name != "gcs")
 
 
-def in_threads(
+def list_folders(
     listing: Callable[[str], list[tuple[str, Any]]], folders: Sequence[str], in_threads: bool
 ) -> Iterator[list[tuple[str, Any]]]:
     if not in_threads or len(folders) < 2:

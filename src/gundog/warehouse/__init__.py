@@ -2,6 +2,7 @@
 
 - `database`: connections, transactions, and the lock that keeps runs apart.
 - `tables`, `run_tables`: every table, with the sentence that explains each column.
+- `upgrading`: tables of an older gundog brought up to date, those of a newer one refused.
 - `statement`, `functions`: SQL of others, read before it runs.
 - `query`, `locks`: SQL of others, run where it reaches nothing else.
 - `quoting`: names and texts written into SQL.

@@ -157,7 +157,7 @@ def score(
     _check(counts, start, scored, budget, threshold)
     history = counts.shape[1] - scored
     when = baseline.calendar(start, history, scored, time_zone)
-    n_train, age_h = _history(counts[:, :history])
+    n_train, age_h = _observed_hours(counts[:, :history])
     learning = age_h < LEARNING_DAYS * DAY_H
     fit = _fit(counts[:, :history], when, learning)
     nights = fit.nights.sum(axis=1)
@@ -168,7 +168,7 @@ def score(
     scorer, clean = _scorer(windows, group) if pooled else (Scorer(calibration.alone(), ()), None)
     if budget is None and threshold is None:
         budget = min(1.0, len(counts) / 1000)
-    at, expected_false = _threshold(clean, budget, threshold, int((~learning).sum()))
+    at, expected_false = _threshold_of(clean, budget, threshold, int((~learning).sum()))
     hours = _score_hours(windows, spread, scorer, group, at)
     unobserved = np.isnan(counts[:, history:])
     scores = np.where(unobserved, np.nan, hours.score)
@@ -207,7 +207,7 @@ def _check(
         raise ValueError("counts hold a negative or infinite number: use NaN for not observed")
 
 
-def _history(history: Floats) -> tuple[Ints, Ints]:
+def _observed_hours(history: Floats) -> tuple[Ints, Ints]:
     """Observed hours of each series, and hours since the first of them."""
     seen = ~np.isnan(history)
     padded = np.concatenate([seen, np.ones((len(seen), 1), dtype=bool)], axis=1)
@@ -323,7 +323,7 @@ def _scorer(windows: _Windows, group: Ints) -> tuple[Scorer, Clean]:
     return scorer, calibration.clean(scores)
 
 
-def _threshold(
+def _threshold_of(
     clean: Clean | None, budget: float | None, threshold: float | None, n_series: int
 ) -> tuple[float, float]:
     """The threshold, and how many clean series reach it in a night."""

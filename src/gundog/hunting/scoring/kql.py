@@ -238,7 +238,7 @@ def _decompose(
     learned = _learned(rows, test_points)
     periods = _periods(learned, seasonality, seasonality_threshold)
     seasonal = _seasonal(learned, periods, rows.shape[1])
-    level = _trend(learned - seasonal[:, : learned.shape[1]], trend, rows.shape[1])
+    level = _level(learned - seasonal[:, : learned.shape[1]], trend, rows.shape[1])
     baseline = seasonal + level
     return Decomposition(baseline, seasonal, level, rows - baseline)
 
@@ -272,7 +272,7 @@ def _phase_medians(learned: Array, period: int) -> Array:
     return np.where(np.isnan(medians), _quantile(learned, 0.5)[:, None], medians)
 
 
-def _trend(learned: Array, trend: str, length: int) -> Array:
+def _level(learned: Array, trend: str, length: int) -> Array:
     if trend == "none":
         return np.zeros((len(learned), length))
     if trend == "avg":
