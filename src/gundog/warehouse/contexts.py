@@ -13,10 +13,10 @@ from datetime import datetime
 
 import duckdb
 
+from gundog.core.times import DAY_US
 from gundog.warehouse import database, quoting
 from gundog.warehouse.context_columns import ITSELF, Learned
 
-_DAY_US = 86_400_000_000
 # Days that are learned in one statement.
 _DAYS_AT_A_TIME = 4
 
@@ -50,7 +50,7 @@ def learn(con: duckdb.DuckDBPyConnection, learned: Learned) -> int:
 
 
 def _day_of(column: str) -> str:
-    return f"make_timestamptz((epoch_us({column}) // {_DAY_US}) * {_DAY_US})"
+    return f"make_timestamptz((epoch_us({column}) // {DAY_US}) * {DAY_US})"
 
 
 def take(
