@@ -102,14 +102,14 @@ STEPS: tuple[tuple[Callable[[Path], None], str, int], ...] = (
 
 def hunt(root: Path, command: str, days_later: int) -> int:
     """What one step runs; the same time however often it is run."""
-    within = parse_range(f"{FIRST:%Y-%m-%d}", f"{FIRST + (DAYS - 1) * DAY:%Y-%m-%d}")
+    days = parse_range(f"{FIRST:%Y-%m-%d}", f"{FIRST + (DAYS - 1) * DAY:%Y-%m-%d}")
     now = FIRST + (DAYS + days_later) * DAY + timedelta(hours=4)
-    request = run.Request(command, within if command == "backfill" else None, origin=command)
+    request = run.Request(command, days if command == "backfill" else None, origin=command)
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
         with (root / STEPS_BEGUN).open("a") as begun:
-            begun.write(f"{name}\n")
-        return part()
+            begun.write(f"{part.label}\n")
+        return work()
 
     (root / STEPS_BEGUN).write_text("")
     with Child() as helper:

@@ -35,7 +35,7 @@ from gundog.detections import content, source_ddl, stage_sql
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.staged import StagedTable
 from gundog.lake.file_version import FileVersion
-from gundog.staging import reading
+from gundog.staging import batch, reading
 from gundog.testing import examples
 from gundog.warehouse import locks, query, statement
 from tests import fuzz_text, kit
@@ -429,10 +429,10 @@ def locked_stage(made: World, sql: str) -> None:
     file = FileVersion("Things", str(path), path.stat().st_size, "1", _START, None, "")
     spool = made.folder / "spool"
     spool.mkdir(exist_ok=True)
-    limits = reading.Limits(300_000_000, 1, spool)
+    limits = batch.Limits(300_000_000, 1, spool)
     try:
         read = reading.read_batch(
-            [(reading.Task(file, 1, (evil,)), path)], loaded.sources["Things"], {}, limits
+            [(batch.Task(file, 1, (evil,)), path)], loaded.sources["Things"], {}, limits
         )
         said = str([rows.open().read_all().to_pylist() for rows in read.rows.values()])
     except (*reading.FAILURES, KeyError, TypeError, AttributeError) as error:

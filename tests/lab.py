@@ -17,8 +17,9 @@ from gundog.lake import listing
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
 from gundog.staging import reading, stage
-from gundog.staging.reading import Limits, Reader
+from gundog.staging.batch import Limits, Reader
 from gundog.staging.rescue import Patience
+from gundog.staging.results import Staged
 from gundog.warehouse import database
 from tests.kit import write_text
 
@@ -91,7 +92,7 @@ class Lab:
         files: Sequence[FileVersion] | None = None,
         reader: Reader = reading.read,
         patience: Patience | None = None,
-    ) -> stage.Staged:
+    ) -> Staged:
         """Lists the lake unless given files, and stages what is pending."""
         found = self.listed() if files is None else files
         return stage.run(

@@ -18,7 +18,7 @@ from gundog.core.child import Child
 from gundog.core.times import parse_range
 from gundog.run import run
 from gundog.staging import apart, reading
-from gundog.staging.reading import LACKING, LATE, Batch, Failed, Limits, Read, Task
+from gundog.staging.batch import LACKING, LATE, Batch, Failed, Limits, Read, Task
 from tests import kit
 from tests.kit import NOW, hunt, table
 from tests.lab import STAGE, Lab, good
@@ -193,10 +193,10 @@ def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
     """A small night pays for one process."""
     project, seen = make(tmp_path), set[int]()
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        found = part()
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        result = work()
         seen.update(children())
-        return found
+        return result
 
     loaded = run.load_project(project, {})
     outcome = run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
@@ -221,9 +221,9 @@ def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
             os.kill(killed[-1], signal.SIGKILL)
         return wait(self, seconds)
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        steps.append(name)
-        return part()
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        steps.append(part.label)
+        return work()
 
     monkeypatch.setattr(Connection, "poll", kill_and_wait)
     loaded = run.load_project(project, {})

@@ -77,8 +77,8 @@ def test_days_are_staged_together_as_far_as_a_batch_goes(
     monkeypatch.setattr(stage, "BATCH_BYTES", room)
     taken: list[str] = []
 
-    def step(name: str, work: Callable[[], Any]) -> Any:
-        taken.append(name)
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        taken.append(part.label)
         return work()
 
     outcome = backfill(project, step=step)
@@ -108,6 +108,42 @@ def test_day_is_looked_at_again_only_when_files_came_after_it(
     assert outcome.hunted == 9 + (passes - 1)
     found = table(project, "select interval_start::date::varchar from findings")
     assert found == [("2026-03-01",)]
+
+
+def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Files of later days touch days that are hunted already: those are hunted once more.
+
+    Pairs of five days lie in files of later days, and each file is staged only when a day needs
+    it. The run leaves what one leaves that stages everything first, and nothing to hunt.
+    """
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}lateArrival: 1d\n")
+    for day, later in ((1, 5), (2, 9), (3, 5), (6, 9), (8, 9)):
+        rows = [kit.event(f"2026-03-0{day}T10:0{n}", kind, number=10 * day + n)
+                for n, kind in enumerate(("open", "close"))]  # fmt: skip
+        kit.write_file(project, f"2026-03-0{later}", rows, f"late{day}")
+    whole = kit.make_project(tmp_path_factory.mktemp("whole"))
+    kit.write_text(whole / "gundog.yaml", f"{kit.CONFIG}lateArrival: 1d\n")
+    (whole / "lake").symlink_to(project / "lake")
+    backfill(whole)
+
+    monkeypatch.setattr(stage, "BATCH_BYTES", 1)
+    stage_parts: list[str] = []
+
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        if part.kind == run.Kind.STAGE:
+            stage_parts.append(part.label)
+        return work()
+
+    outcome = backfill(project, step=step)
+
+    assert len(stage_parts) > 5
+    assert content(project) == content(whole)
+    assert table(project, "select count(*) from findings") == [(5,)]
+    assert outcome.hunted > 9
+    request = run.Request("backfill", parse_range(*WEEK))
+    assert "pair: 0 of 9 intervals to hunt" in run.plan(run.load_project(project, {}), request, NOW)
 
 
 def test_night_after_done_ones_stages_before_it_looks(project: Path) -> None:
@@ -255,7 +291,7 @@ def test_plan_expects_what_past_runs_took(project: Path) -> None:
 
 def test_minutes_add_staging_and_hunting() -> None:
     """Bytes at the known speed, and each detection at its own usual time."""
-    known = estimate.Pace(1e6, {"a": 2.0, "b": 4.0}, is_known=True)
+    known = estimate.Speed(1e6, {"a": 2.0, "b": 4.0}, is_known=True)
 
     assert known.seconds(60_000_000, {"a": 10, "b": 5, "new": 1}) == 60 + 20 + 20 + 4
     assert known.words(600_000_000, {}) == "about 10 minutes (from past runs)"

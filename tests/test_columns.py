@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from gundog.lake import columns
 from gundog.lake.columns import DoubledColumnError
+from gundog.staging.batch import FileOutcome
 from tests.lab import NOON, STAGE, Lab, good
 
 
@@ -194,6 +195,6 @@ def test_damaged_files_stop_nothing(lab: Lab, tmp_path: Path, seed: int) -> None
     done = lab.stage()
 
     assert done.files == 41
-    assert done.unread == []
+    assert done.of(FileOutcome.STORE_GONE) == []
     assert 0 < len(done.rejected) < 41
     assert lab.rows("select count(*) from mail where id = 1000000") == [(1,)]

@@ -16,7 +16,7 @@ from gundog.health.drift import Drift
 from gundog.health.watch import Trouble
 from gundog.project.project import load_project
 from gundog.run import drift_faults, status
-from gundog.run.context import Outcome
+from gundog.run.outcome import Outcome
 from gundog.warehouse import database
 from tests import kit
 from tests.kit import DAY, event, write_file, write_text

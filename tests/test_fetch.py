@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import pickle
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,8 @@ from gundog.lake import fetch, partial
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
 from gundog.run import run
-from gundog.staging import stage
+from gundog.staging import reading, stage
+from gundog.staging.batch import Batch, Failed, FileOutcome, Read
 from tests import kit
 from tests.faults import Faults, Proxy, Server, start_s3
 from tests.lab import Lab, good
@@ -103,6 +105,23 @@ def needed_bytes(content: bytes, columns: set[str]) -> int:
         for leaf in range(metadata.num_columns)
         if metadata.row_group(group).column(leaf).path_in_schema in columns
     )
+
+
+def test_batch_for_a_reader_holds_no_credential(lab: Lab, s3: Server) -> None:
+    """A file is near when it is read, so that whoever reads it needs no key of its store."""
+    put(s3, lab, good(1, 2))
+    secrets = {"AWS_ACCESS_KEY_ID": "AKMADEUPFORATEST", "AWS_SECRET_ACCESS_KEY": "quite-a-secret"}
+    lab.environ = {**s3.environ, **secrets}  # the server takes any
+    batches: list[bytes] = []
+
+    def spy(batch: Batch) -> Read | Failed:
+        batches.append(pickle.dumps(batch))
+        return reading.read(batch)
+
+    lab.stage(reader=spy)
+
+    assert len(batches) == 1
+    assert [name for name, value in secrets.items() if value.encode() in batches[0]] == []
 
 
 @pytest.mark.parametrize("row_group_size", [3_000, 40_000])
@@ -232,7 +251,7 @@ def test_broken_file_on_a_store_is_set_aside_alone(lab: Lab, s3: Server, name: s
     done = lab.stage()
 
     assert lab.states() == {"bad": "rejected", "fine": "staged"}
-    assert done.unread == []
+    assert done.of(FileOutcome.STORE_GONE) == []
     assert lab.rows("select count(*) from narrow") == [(5_000,)]
 
 
@@ -263,7 +282,7 @@ def test_object_that_went_since_it_was_listed_stops_nothing(lab: Lab, s3: Server
         "big.parquet", "small.parquet",
     ]  # fmt: skip
     assert all("was removed after it was listed" in reason for _, reason in done.rejected)
-    assert done.unread == []
+    assert done.of(FileOutcome.STORE_GONE) == []
     assert lab.rows("select id from narrow") == [(2,)]
     assert lab.stage().rejected == []
 
@@ -303,7 +322,7 @@ def test_one_request_in_ten_may_fail(
         done = lab.stage()
 
     assert proxy.spoiled.total() > 1
-    assert (done.files, done.rejected, done.unread) == (20, [], [])
+    assert (done.files, done.rejected, done.of(FileOutcome.STORE_GONE)) == (20, [], [])
     table = lab.stages[0].table
     assert lab.rows(f"select count(*), sum(id) from {table}") == [
         (15 + 5 * 400, 190 - 40 + 5 * 400 * 399 // 2)
@@ -325,7 +344,8 @@ def test_store_that_dies_leaves_its_files_for_the_next_run(
     second = lab.stage()
 
     assert done.rejected == []
-    assert list(done.dead) == ["Cloud"]
+    assert list(done.gone) == ["Cloud"]
+    assert len({result.task.file_id for result in done.results}) == len(done.results) == 20
     assert 0 < done.files < 20
     assert done.files + second.files == 20
     assert lab.rows("select count(*) from narrow") == [(20,)]

@@ -25,6 +25,7 @@ import yaml
 from gundog.core.errors import StoreError
 from gundog.core.times import last_complete, parse_time
 from gundog.project import scaffold
+from gundog.run.parts import LIST_LAKE, Kind, Part, PartResult
 from gundog.warehouse import database
 from tests import kit
 from tests.hostile import HOSTILE, plain_markdown
@@ -43,14 +44,20 @@ OTHER_ID = "33333333-3333-4333-8333-333333333333"
 # ---- without a server ----
 
 
-@pytest.mark.parametrize("name", FLOWS)
-def test_flows_import_neither_each_other_nor_more_than_wiring(name: str) -> None:
-    """A flow file stands alone, so that a worker can load it by its path."""
+@pytest.mark.parametrize("name", [*FLOWS, "parts"])
+def test_flows_share_parts_and_nothing_else(name: str) -> None:
+    """A worker loads a flow by its path: beside it lies parts.py, which imports no flow."""
     tree = ast.parse((ROOT / f"flows/{name}.py").read_text(encoding="utf-8"))
-    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    nodes = list(ast.walk(tree))
+    modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+    modules |= {
+        alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names
+    }
+    files = {path.stem for path in (ROOT / "flows").glob("*.py")}
 
-    assert not modules & {*FLOWS, *(f"flows.{one}" for one in FLOWS), None}
-    assert not list((ROOT / "flows").glob("__init__.py"))
+    assert files == {*FLOWS, "parts"}
+    assert modules & files == (set() if name == "parts" else {"parts"})
+    assert not [module for module in modules if not module or module.startswith("flows")]
 
 
 def test_deployments_run_at_night_in_utc_one_at_a_time_and_without_git() -> None:
@@ -343,45 +350,61 @@ def test_run_that_finds_the_warehouse_held_says_by_whom(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", FLOWS)
-def test_only_what_crosses_the_network_is_tried_again(prefect_api: None, name: str) -> None:
+def test_only_what_crosses_the_network_is_tried_again(prefect_api: None) -> None:
     """Listing and staging have three more tries, each later than the last; a hunt has none."""
     from prefect import flow
 
-    loaded = module(name)
-    delays = loaded.over_network.retry_delay_seconds
+    shared = module("nightly").parts
+    assert module("backfill").parts is shared
+    delays = shared.over_network.retry_delay_seconds
     assert delays == sorted(set(delays))
-    assert loaded.over_network.retry_jitter_factor
-    assert loaded.over_network.timeout_seconds
-    assert loaded.on_disk.timeout_seconds
+    assert shared.over_network.retry_jitter_factor
+    assert shared.over_network.timeout_seconds
+    assert shared.on_disk.timeout_seconds
     tried: Counter[str] = Counter()
 
-    def failing(what: str, times: int) -> Callable[[], str]:
-        def part() -> str:
-            tried[what] += 1
-            if tried[what] <= times:
-                raise StoreError(f"{what}: no answer")
-            return what
+    def failing(label: str, times: int) -> Callable[[], PartResult[str]]:
+        def work() -> PartResult[str]:
+            tried[label] += 1
+            if tried[label] <= times:
+                raise StoreError(f"{label}: no answer")
+            return PartResult(label)
 
-        return part
+        return work
 
     @flow
     def parts_of_a_run() -> None:
-        assert loaded.step("list lake", failing("list lake", 2)) == "list lake"
-        assert loaded.step("stage 2026-03-08", failing("stage", 3)) == "stage"
-        for what in ("hunt pair", "publish", "notify"):
-            with pytest.raises(StoreError, match=what):
-                loaded.step(what, failing(what, 9))
+        # What a part is called decides nothing.
+        for part, times in ((Part(Kind.LIST, "notify"), 2), (Part(Kind.STAGE, "publish"), 3)):
+            assert shared.step(part, failing(f"{part.kind}", times)).value == part.kind
+        for kind in (Kind.HUNT, Kind.PUBLISH, Kind.NOTIFY):
+            with pytest.raises(StoreError, match=kind):
+                shared.step(Part(kind, "list lake"), failing(f"{kind}", 9))
         with pytest.raises(StoreError, match="no answer"):
-            loaded.step("list lake", failing("for good", 9))
+            shared.step(LIST_LAKE, failing("for good", 9))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loaded.over_network, "retry_delay_seconds", 0)
+        patch.setattr(shared.over_network, "retry_delay_seconds", 0)
         parts_of_a_run()
 
-    assert tried == {
-        "list lake": 3, "stage": 4, "hunt pair": 1, "publish": 1, "notify": 1, "for good": 4
-    }  # fmt: skip
+    assert tried == {"list": 3, "stage": 4, "hunt": 1, "publish": 1, "notify": 1, "for good": 4}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FLOWS)
+def test_flow_is_loaded_from_any_working_directory(tmp_path: Path, name: str) -> None:
+    """By its path, in a process of its own that knows nothing of the folder, as a worker does."""
+    code = (
+        "import sys; from prefect.flows import load_flow_from_entrypoint as load;"
+        "flow = load(sys.argv[1]); print(flow.name, flow.fn.__globals__['parts'].__file__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code, f"{ROOT}/flows/{name}.py:{name}"],
+        cwd=tmp_path, env=os.environ | QUIET | {"PREFECT_HOME": str(tmp_path / "prefect")},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert done.stdout.split() == [f"gundog-{name}", str(ROOT / "flows/parts.py")]
 
 
 # ---- with scripts/serve: a server, both deployments and a worker ----

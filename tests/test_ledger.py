@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import duckdb
 import pytest
@@ -15,8 +16,8 @@ from hypothesis import strategies as st
 from gundog.core.times import Interval, parse_time, split
 from gundog.detections import content
 from gundog.detections.hunt import Content, Hunt
+from gundog.findings.model import RunStamp
 from gundog.run import ledger
-from gundog.run.ledger import Clock
 from gundog.warehouse import database, tables
 from tests import draws, kit
 
@@ -33,9 +34,9 @@ def day(text: str) -> Interval:
     return Interval(start, start + DAY)
 
 
-def clock(now: datetime = NOW, late: timedelta = WEEK) -> Clock:
+def stamp(now: datetime = NOW, late: timedelta = WEEK) -> RunStamp:
     """A run's time."""
-    return Clock(now, late)
+    return RunStamp(UUID(int=1), now, "nightly", late)
 
 
 @pytest.fixture(scope="module")
@@ -124,10 +125,10 @@ def rows_in(con: duckdb.DuckDBPyConnection, hour: str, source: str = "Things") -
 
 
 def state(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, at: Clock | None = None
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, at: RunStamp | None = None
 ) -> str:
     """The state of one interval."""
-    return ledger.states(con, hunt, [interval], at or clock())[interval]
+    return ledger.states(con, hunt, [interval], at or stamp())[interval]
 
 
 def days(intervals: list[Interval]) -> list[str]:
@@ -142,10 +143,10 @@ def test_first_run_looks_at_the_last_complete_interval(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
     """A new detection starts where time is now, not years ago."""
-    assert days(ledger.candidates(con, pair, clock(), None)) == ["09"]
-    midnight = clock(parse_time("2026-03-10"))
+    assert days(ledger.candidates(con, pair, stamp(), None)) == ["09"]
+    midnight = stamp(parse_time("2026-03-10"))
     assert days(ledger.candidates(con, pair, midnight, None)) == ["09"]
-    before = clock(parse_time("2026-03-10") - timedelta(microseconds=1))
+    before = stamp(parse_time("2026-03-10") - timedelta(microseconds=1))
     assert days(ledger.candidates(con, pair, before, None)) == ["08"]
 
 
@@ -159,14 +160,14 @@ def test_later_runs_go_back_to_their_first_or_late_arrival(
     """Whichever is nearer; the oldest comes first."""
     hunted(con, pair, day(first))
 
-    assert days(ledger.candidates(con, pair, clock(), None)) == looked_at
+    assert days(ledger.candidates(con, pair, stamp(), None)) == looked_at
 
 
 def test_changed_detection_starts_anew(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
     """What was hunted under another hash says nothing."""
     hunted(con, replace(pair, hash="old"), day("05"))
 
-    assert days(ledger.candidates(con, pair, clock(), None)) == ["09"]
+    assert days(ledger.candidates(con, pair, stamp(), None)) == ["09"]
 
 
 def test_range_is_looked_at_as_far_as_it_is_over(
@@ -175,14 +176,14 @@ def test_range_is_looked_at_as_far_as_it_is_over(
     """A day that has not ended is left for its time."""
     within = Interval(parse_time("2026-03-08"), parse_time("2026-03-20"))
 
-    assert days(ledger.candidates(con, pair, clock(), within)) == ["08", "09"]
+    assert days(ledger.candidates(con, pair, stamp(), within)) == ["08", "09"]
 
 
 def test_short_intervals_have_their_own_grid(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
     """Every hour of an hourly detection."""
     hourly = replace(pair, detection=replace(pair.detection, frequency=HOUR))
 
-    [last] = ledger.candidates(con, hourly, clock(), None)
+    [last] = ledger.candidates(con, hourly, stamp(), None)
 
     assert (last.start, last.end) == (NOW - HOUR, NOW)
 
@@ -195,10 +196,10 @@ def test_interval_never_hunted_is_missing(con: duckdb.DuckDBPyConnection, pair: 
     hunted(con, pair, day("08"))
     hunted(con, replace(pair, hash="old"), day("09"))
 
-    found = ledger.states(con, pair, [day("07"), day("08"), day("09")], clock())
+    found = ledger.states(con, pair, [day("07"), day("08"), day("09")], stamp())
 
     assert list(found.values()) == ["missing", "done", "missing"]
-    assert ledger.states(con, pair, [], clock()) == {}
+    assert ledger.states(con, pair, [], stamp()) == {}
 
 
 @pytest.mark.parametrize("known", ["failed", "no_data"])
@@ -256,7 +257,7 @@ def test_final_match_is_stale_by_its_lookback_too(
     hunted(con, pair, day("08"))
     changed(con, "07T10:00")
 
-    assert state(con, pair, day("08"), clock(NOW + 300 * DAY)) == "stale"
+    assert state(con, pair, day("08"), stamp(NOW + 300 * DAY)) == "stale"
 
 
 def test_training_of_a_series_counts_while_it_is_provisional(
@@ -267,11 +268,11 @@ def test_training_of_a_series_counts_while_it_is_provisional(
     changed(con, "01T10:00")
     final = day("08").end + WEEK
 
-    assert state(con, count, day("08"), clock(NOW)) == "stale"
-    assert state(con, count, day("08"), clock(final - timedelta(microseconds=1))) == "stale"
-    assert state(con, count, day("08"), clock(final)) == "done"
+    assert state(con, count, day("08"), stamp(NOW)) == "stale"
+    assert state(con, count, day("08"), stamp(final - timedelta(microseconds=1))) == "stale"
+    assert state(con, count, day("08"), stamp(final)) == "done"
     changed(con, "08T10:00", seq=3)
-    assert state(con, count, day("08"), clock(day("08").end + WEEK)) == "stale"
+    assert state(con, count, day("08"), stamp(day("08").end + WEEK)) == "stale"
 
 
 def test_hours_of_the_source_count_for_a_series(
@@ -314,7 +315,7 @@ def test_states_are_those_of_the_rule_in_words(
         hunted(con, pair, day(f"{number:02}"), was, seq)
     intervals = list(split(Interval(first + DAY, first + 9 * DAY), DAY))
 
-    found = ledger.states(con, pair, intervals, clock())
+    found = ledger.states(con, pair, intervals, stamp())
 
     for one in intervals:
         was, seq = known.get(one.start.day, ("missing", 0))
@@ -351,7 +352,7 @@ def test_gaps_are_the_missing_and_stale_of_all_states(
         row = {"stage": "happenings", "hour": start, "min_time": start,
                "max_time": start + length * HOUR, "seq": seq}  # fmt: skip
         database.insert(con, "stage_changes", [row])
-    at = clock(parse_time("2026-03-14"), late * DAY)
+    at = stamp(parse_time("2026-03-14"), late * DAY)
     expected = []
     for hunt in (pair, count):
         for number, (was, seq) in known.items():
@@ -504,7 +505,7 @@ def test_gaps_lie_between_what_was_hunted_with_this_hash(
     con: duckdb.DuckDBPyConnection, pair: Hunt
 ) -> None:
     """Holes and what became stale, oldest first; what failed or has no data is said elsewhere."""
-    assert list(ledger.gaps(con, [pair], clock())) == []
+    assert list(ledger.gaps(con, [pair], stamp())) == []
     hunted(con, pair, day("03"))
     hunted(con, pair, day("04"), "failed")
     hunted(con, pair, day("07"), seq=9)
@@ -512,7 +513,7 @@ def test_gaps_lie_between_what_was_hunted_with_this_hash(
     changed(con, "03T10:00", seq=8)
     changed(con, "07T10:00", seq=9)
 
-    found = list(ledger.gaps(con, [pair], clock()))
+    found = list(ledger.gaps(con, [pair], stamp()))
 
     assert found == [
         (pair, day("03"), "stale"), (pair, day("05"), "missing"), (pair, day("06"), "missing"),

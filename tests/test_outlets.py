@@ -167,8 +167,9 @@ def test_hostile_file_name_is_shown_as_text(
     assert "\\x1b[31mred" in out
 
 
-def flow_of(name: str) -> ModuleType:
-    """A flow's module, from its file."""
+def flow_of(name: str, patch: pytest.MonkeyPatch) -> ModuleType:
+    """A flow's module, from its file, which finds parts.py in its own folder."""
+    patch.syspath_prepend("flows")
     spec = importlib.util.spec_from_file_location(name, Path("flows") / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
@@ -178,10 +179,12 @@ def flow_of(name: str) -> ModuleType:
     return module
 
 
-def test_prefects_artifact_is_a_table_of_plain_text(root: Path) -> None:
+def test_prefects_artifact_is_a_table_of_plain_text(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Markdown makes one table of it, and nothing but text of any cell."""
     rows = rows_of(root)
-    source = flow_of("nightly").findings(rows)
+    source = flow_of("nightly", monkeypatch).findings(rows)
 
     tokens = MARKDOWN.parse(source)
     kinds = {token.type.removesuffix("_open").removesuffix("_close") for token in tokens}

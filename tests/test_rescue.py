@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.staging import reading, rescue
-from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader
+from gundog.staging.batch import BROKEN, LACKING, LATE, Batch, Failed, FileOutcome, Read, Reader
 from gundog.staging.rescue import Patience
+from gundog.staging.results import Staged
 from tests import draws
 from tests.lab import NOON, STAGE, Lab, good
 
@@ -78,6 +79,15 @@ def read_pairs(lab: Lab) -> set[tuple[str, str]]:
     )  # fmt: skip
 
 
+def judged(done: Staged) -> list[tuple[str, str]]:
+    """Which stage has an outcome for which file, as often as it has one."""
+    return sorted(
+        (stage.name, Path(result.task.file.path).stem)
+        for result in done.results
+        for stage in result.task.stages
+    )
+
+
 ALL = {(stage, file) for stage in STAGES for file in FILES}
 # The third has the SQL of the first: names keep them apart.
 bads = st.dictionaries(st.sampled_from(sorted(ALL)), st.sampled_from([LACKING, LATE]))
@@ -100,7 +110,10 @@ def test_what_can_be_read_is_stored_and_the_rest_by_the_next_run(
         kept = {(s, f) for s in STAGES for f in lost} if is_change else set()
 
         assert read_pairs(lab) == ALL - set(bad) | kept
-        assert {Path(one).stem for one, _ in done.log.unread} == {file for _, file in bad}
+        assert judged(done) == sorted(ALL)
+        assert {Path(one).stem for one, _ in done.of(FileOutcome.UNREAD)} == {
+            file for _, file in bad
+        }
         assert not done.rejected
         assert set(done.blind) == {s for s in STAGES if all((s, f) in bad for f in FILES)}
         shifted = 1 if is_change else 0
@@ -126,7 +139,8 @@ def test_stage_that_fails_on_a_file_that_others_read_is_named_and_the_file_is_no
         done = lab.stage(reader=failing(bad))
 
         assert lab.states() == {"a": "staged", "b": "staged", "c": "rejected"}
-        ((path, error),) = done.log.unread
+        assert judged(done) == sorted(ALL)
+        ((path, error),) = done.of(FileOutcome.UNREAD)
         assert path.endswith("b.parquet")
         assert error.endswith("sql/stage/birch.sql: broken on purpose")
         assert [Path(path).stem for path, _ in done.rejected] == ["c"]
@@ -139,19 +153,22 @@ def test_stage_that_is_late_twice_running_is_left_out(good_file: str, tried: lis
     """Of twenty files two cost the limit; one that it reads gives it new patience."""
     files = tuple("abcdef")
     bad = {("birch", file): LATE for file in files if file != good_file}
-    patience = Patience(limit=60)
     with lab_of(files) as lab:
-        done = lab.stage(reader=failing(bad), patience=patience)
-        again = lab.stage(reader=failing(bad), patience=patience)
+        done = lab.stage(reader=failing(bad), patience=Patience(limit=60))
+        again = lab.stage(reader=failing(bad), patience=done.patience)
 
         late = [one for one in tried if one != good_file]
-        assert [Path(path).stem for path, _ in done.log.unread] == late
-        assert list(patience.left_out) == ["birch"]
-        assert "late on purpose" in patience.left_out["birch"]
+        assert [Path(path).stem for path, _ in done.of(FileOutcome.UNREAD)] == late
+        assert list(done.patience.left_out) == ["birch"]
+        assert judged(done) == sorted((stage, file) for stage in STAGES for file in files)
+        assert {Path(path).stem for path, _ in done.of(FileOutcome.LEFT_OUT)} == {
+            file for file in files if file not in tried
+        }
+        assert "late on purpose" in done.patience.left_out["birch"]
         assert {pair for pair in read_pairs(lab) if pair[0] != "birch"} == {
             (stage, file) for stage in ("ash", "cedar") for file in files
         }
-        assert again.log.unread == []
+        assert again.of(FileOutcome.UNREAD) == []
         lab.stage()
         assert len(read_pairs(lab)) == 3 * len(files)
 
@@ -163,9 +180,9 @@ def test_memory_that_lacks_does_not_leave_a_stage_out_at_once() -> None:
     with lab_of() as lab:
         done = lab.stage(reader=failing(bad), patience=patience)
 
-        assert not patience.left_out
+        assert not done.patience.left_out
         assert lab.states() == {"c": "staged"}
-        assert {Path(path).stem for path, _ in done.log.unread} == {"a", "b"}
+        assert {Path(path).stem for path, _ in done.of(FileOutcome.UNREAD)} == {"a", "b"}
 
 
 FAILING = {
@@ -189,8 +206,8 @@ def test_stage_that_comes_later_and_fails_leaves_what_others_read(tmp_path: Path
     done = lab.stage()
 
     assert done.rejected == []
-    assert len(done.log.unread) == 2
-    assert all("sql/stage/evil.sql: " in error for _, error in done.log.unread)
+    assert len(done.of(FileOutcome.UNREAD)) == 2
+    assert all("sql/stage/evil.sql: " in error for _, error in done.of(FileOutcome.UNREAD))
     assert lab.rows("select id from mail order by id") == [(1,), (2,)]
     assert lab.rows("select * exclude (seen_seq) from source_files order by path") == before
     lab.opened.close()
@@ -204,7 +221,7 @@ def test_file_that_no_stage_can_use_is_no_bad_file(tmp_path: Path) -> None:
     done = lab.stage()
 
     assert done.rejected == []
-    assert ["INT32" in error for _, error in done.log.unread] == [True, False]
+    assert ["INT32" in error for _, error in done.of(FileOutcome.UNREAD)] == [True, False]
     lab.write_stages({"evil0": STAGE, "evil1": STAGE})
     lab.stage()
     assert lab.rows("select id from evil0 union all select id from evil1") == [(1,), (1,)]

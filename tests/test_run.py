@@ -103,7 +103,7 @@ def test_a_late_run_hunts_the_night_it_was_due(project: Path) -> None:
     assert list(states(project)) == ["07"]
     started = table(project, "select epoch(started_at) from runs")
     assert started == [(NOW.timestamp(),)]
-    assert outcome.started == NOW
+    assert outcome.stamp.at == NOW
 
 
 def test_catch_up_goes_back_no_further_than_late_arrival(project: Path) -> None:
@@ -465,16 +465,16 @@ import os, signal, sys
 from importlib import import_module
 from pathlib import Path
 from uuid import UUID
-from gundog.run import run
 from gundog.core.times import parse_range
+from gundog.run import run
 from tests.kit import NOW
 
 root, wanted, module, function = sys.argv[1:]
 inside = []
 
-def step(name, part):
-    inside.append(name)
-    done = part()
+def step(part, work):
+    inside.append(part.label)
+    done = work()
     inside.pop()
     return done
 

@@ -111,10 +111,10 @@ def watch(root: Path, **options: Any) -> tuple[run.Outcome, set[int]]:
     seen: set[int] = set()
     project = run.load_project(root, {})
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        found = part()
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        result = work()
         seen.update(children())
-        return found
+        return result
 
     outcome = run.run(
         project, run.Request("hunt", parse_range(*DAYS), **options), NOW, uuid4(), step=step
@@ -214,9 +214,9 @@ def test_a_child_that_is_killed_fails_its_hunt_alone(
             os.kill(killed[-1], signal.SIGKILL)
         return wait(self, seconds)
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        steps.append(name)
-        return part()
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        steps.append(part.label)
+        return work()
 
     monkeypatch.setattr(Connection, "poll", kill_and_wait)
 
@@ -237,14 +237,14 @@ def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> No
     """Another one takes over."""
     loaded = run.load_project(project, {})
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        found = part()
-        if name.startswith("hunt pair"):
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        result = work()
+        if part.label.startswith("hunt pair"):
             pid = next(children())
             os.kill(pid, signal.SIGKILL)
             while alive(pid):
                 time.sleep(0.01)
-        return found
+        return result
 
     request = run.Request("hunt", parse_range(*DAYS))
     outcome = run.run(loaded, request, NOW, uuid4(), step=step)
@@ -258,12 +258,12 @@ def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
     loaded = run.load_project(project, {})
     seen: list[int] = []
 
-    def step(name: str, part: Callable[[], Any]) -> Any:
-        found = part()
-        if name == "hunt pair 2026-03-07":
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        result = work()
+        if part.label == "hunt pair 2026-03-07":
             seen.extend(children())
             raise KeyboardInterrupt
-        return found
+        return result
 
     with pytest.raises(KeyboardInterrupt):
         run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)

@@ -21,7 +21,7 @@ from pyarrow.parquet import encryption
 from gundog.lake import columns
 from gundog.lake.path import LakePath
 from gundog.staging import binding, reading, stage
-from gundog.staging.reading import Limits
+from gundog.staging.batch import Batch, Failed, FileOutcome, Limits, Read
 from tests.lab import NOON, SOURCE, STAGE, Lab, good
 
 
@@ -541,7 +541,9 @@ def test_file_that_grew_since_it_was_listed_waits_for_the_next_run(lab: Lab) -> 
     after = lab.states(), lab.rows("select count(*) from mail")
     lab.stage()
 
-    assert "changed since it was listed" in done.rejected[0][1]
+    ((_, error),) = done.of(FileOutcome.CHANGED)
+    assert "changed since it was listed" in error
+    assert done.of(FileOutcome.REJECTED) == []
     assert after == ({"a": "rejected"}, [(0,)])
     assert lab.rows("select count(*) from mail") == [(2,)]
 
@@ -554,7 +556,7 @@ def test_file_that_changes_while_it_is_read_waits_for_the_next_run(
     lab.put(good(5), "b")
     read_batch = reading.read_batch
 
-    def grow(*args: Any) -> reading.Read:
+    def grow(*args: Any) -> Read:
         read = read_batch(*args)
         pq.write_table(good(1, 2, 3), path)
         return read
@@ -577,8 +579,32 @@ def test_file_that_vanished_since_it_was_listed_is_named(lab: Lab) -> None:
 
     done = lab.stage(files)
 
-    assert "was removed after it was listed" in done.rejected[0][1]
+    assert "was removed after it was listed" in done.of(FileOutcome.CHANGED)[0][1]
     assert lab.rows("select id from mail") == [(2,)]
+
+
+def test_files_are_stored_in_the_order_in_which_they_are_read(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Batch after batch, bad files in their place, so that a reader elsewhere changes no table."""
+    names = ["c", "a", "e", "b", "d"]
+    for number, name in enumerate(names):
+        lab.put(b"no parquet" if name == "b" else good(number), name)
+    monkeypatch.setattr(stage, "BATCH_FILES", 2)
+    read: list[str] = []
+
+    def spy(batch: Batch) -> Read | Failed:
+        read.extend(Path(task.file.path).stem for task, _ in batch.files)
+        return reading.read(batch)
+
+    done = lab.stage(reader=spy)
+
+    stored = lab.rows("select parse_filename(path, true) from source_files order by seen_seq, path")
+    assert [name for (name,) in stored] == sorted(names)
+    outcomes = {Path(result.task.file.path).stem: result.outcome for result in done.results}
+    assert outcomes == dict.fromkeys("acde", FileOutcome.READ) | {"b": FileOutcome.REJECTED}
+    assert lab.states() == {name: outcomes[name].ledger_state for name in names}
+    assert read == ["a", "c", "d", "e"]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
@@ -590,7 +616,7 @@ def test_file_that_may_not_be_read_is_tried_again(lab: Lab) -> None:
     path.chmod(0o600)
     second = lab.stage()
 
-    assert (len(first.unread), first.files, second.files) == (1, 0, 1)
+    assert (len(first.of(FileOutcome.STORE_GONE)), first.files, second.files) == (1, 0, 1)
 
 
 def test_file_that_needs_more_memory_than_there_is_is_tried_again(
@@ -599,7 +625,7 @@ def test_file_that_needs_more_memory_than_there_is_is_tried_again(
     """Too little memory is not the file's fault: it is named, and read once there is more."""
     lab.put(good(1))
 
-    def hungry(*args: Any) -> reading.Read:
+    def hungry(*args: Any) -> Read:
         raise duckdb.OutOfMemoryException("Out of Memory Error: failed to allocate")
 
     monkeypatch.setattr(reading, "read_batch", hungry)
@@ -607,7 +633,7 @@ def test_file_that_needs_more_memory_than_there_is_is_tried_again(
     monkeypatch.undo()
     second = lab.stage()
 
-    assert "memoryLimit" in first.log.unread[0][1]
+    assert "memoryLimit" in first.of(FileOutcome.UNREAD)[0][1]
     assert (first.files, second.files) == (0, 1)
 
 

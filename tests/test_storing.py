@@ -28,7 +28,7 @@ from gundog.detections import content
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings import model, storing, words
-from gundog.findings.model import Author, Changes, Event, Hit, Hunted
+from gundog.findings.model import Changes, Event, Hit, Hunted, RunStamp
 from gundog.testing import examples
 from gundog.warehouse import database, tables
 from tests import kit
@@ -55,9 +55,9 @@ order by start_time, open_id
 """
 
 
-def author(day: int = 1, origin: str = "nightly") -> Author:
+def stamp(day: int = 1, origin: str = "nightly") -> RunStamp:
     """A run of its own on a day of its own."""
-    return Author(UUID(int=day), datetime(2026, 4, day, tzinfo=UTC), origin)
+    return RunStamp(UUID(int=day), datetime(2026, 4, day, tzinfo=UTC), origin)
 
 
 @pytest.fixture(scope="module")
@@ -111,7 +111,7 @@ def hits_of(found: tuple[Content, Hunt], *rows: Mapping[str, Any]) -> tuple[Hit,
 
 def stored(found: tuple[Content, Hunt], hit: Hit) -> dict[str, Any]:
     """The row of findings that a hit becomes."""
-    return storing.record(Hunted(found[1], FIRST, 1, "done", (hit,)), hit, author())
+    return storing.record(Hunted(found[1], FIRST, 1, "done", (hit,)), hit, stamp())
 
 
 # Values and identity.
@@ -415,7 +415,7 @@ def store(
 ) -> Changes:
     """Stores an interval's hits as the run of a day."""
     hunted = Hunted(hunt, interval, seq, state, tuple(hits), error=error)
-    return storing.store(con, hunted, author(day))
+    return storing.store(con, hunted, stamp(day))
 
 
 def changes(**counts: int) -> Changes:
@@ -457,7 +457,7 @@ def test_storing_again_changes_nothing_but_the_ledger(
     assert store(con, pair, [hit("b"), hit("a")], day=2) == changes(unchanged=2)
 
     assert [rows(con, name) for name in ("findings", "evidence", "finding_changes")] == before
-    assert [one["run_id"] for one in rows(con, "run_intervals")] == [author(2).run_id]
+    assert [one["run_id"] for one in rows(con, "run_intervals")] == [stamp(2).id]
 
 
 def test_sentence_of_a_series_may_be_worded_differently(
@@ -500,8 +500,8 @@ def test_changed_row_or_evidence_is_told_and_keeps_id_and_birth(
     assert store(con, pair, [after], day=2) == changes(changed=1)
 
     [row] = rows(con, "findings")
-    assert (row["finding_id"], row["created_at"]) == (hit("a").finding_id, author(1).at)
-    assert (row["updated_at"], row["run_id"]) == (author(2).at, author(2).run_id)
+    assert (row["finding_id"], row["created_at"]) == (hit("a").finding_id, stamp(1).at)
+    assert (row["updated_at"], row["run_id"]) == (stamp(2).at, stamp(2).id)
     assert history(con)[-1] == ("changed", reason)
     before = json.loads(rows(con, "finding_changes", "changed_at")[-1]["before"])
     assert json.loads(before["row"])["n"] == 1
@@ -696,7 +696,7 @@ def test_series_counts_and_points_are_replaced_where_they_were_hunted(
             con,
             Hunted(series, day, run, "done", counts=counts(day, n), counted={day: "d"},
                    points=points(day, n)),
-            author(run),
+            stamp(run),
         )  # fmt: skip
 
     kept = con.execute("select hour, observed from series_counts order by hour").fetchall()

@@ -17,7 +17,7 @@ from gundog.cli import main
 from gundog.core.times import parse_range
 from gundog.hunting import hour_states
 from gundog.run import run
-from gundog.run.context import Outcome
+from gundog.run.outcome import Outcome
 from tests import kit, old_project
 from tests.kit import DAY, NOW, table, write_file
 from tests.sinks import Sink
@@ -33,10 +33,10 @@ class Night:
 
     log: list[str] = field(default_factory=list)
 
-    def step(self, name: str, part: Callable[[], Any]) -> Any:
+    def step(self, part: run.Part, work: Callable[[], Any]) -> Any:
         """Runs a part, and writes down that it began."""
-        self.log.append(f"step {name}")
-        return part()
+        self.log.append(f"step {part.label}")
+        return work()
 
     def before_reading(self) -> list[str]:
         """What was said until the first file was opened."""

@@ -24,7 +24,7 @@ from gundog.hunting.scoring import hour_scores
 from gundog.lake import listing
 from gundog.run import run, stage_step
 from gundog.staging import stage
-from gundog.staging.reading import Limits
+from gundog.staging.batch import Limits
 from gundog.warehouse import database, query
 
 # Nights begin two hours after the day that they hunt.
@@ -41,10 +41,10 @@ class Meter:
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
 
-    def step(self, name: str, part: Callable[[], Any]) -> Any:
-        """What `run.run` takes as its step: counts by the first word of a part's name."""
-        with self.measured(name.split()[0]):
-            return part()
+    def step(self, part: run.Part, work: Callable[[], Any]) -> Any:
+        """What `run.run` takes as its step: counts by the kind of the part."""
+        with self.measured(part.kind):
+            return work()
 
     @contextmanager
     def measured(self, name: str) -> Iterator[None]:

@@ -27,7 +27,7 @@ from gundog.lake.listing import list_files
 from gundog.lake.path import LakePath
 from gundog.run import run
 from gundog.staging import binding, stage
-from gundog.staging.reading import Limits
+from gundog.staging.batch import Limits
 from gundog.warehouse import database, query
 
 _AT = datetime(2026, 12, 1, tzinfo=UTC)

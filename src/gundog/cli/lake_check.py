@@ -23,7 +23,7 @@ from gundog.lake.file_version import FileVersion
 from gundog.lake.listing import LakePath
 from gundog.run.run import Project
 from gundog.staging import binding, reading
-from gundog.staging.reading import Limits, Read, Task
+from gundog.staging.batch import Limits, Read, Task
 
 _SHOWN = 10
 # Of files without a row, which exporters write in quiet hours, so many are passed over.

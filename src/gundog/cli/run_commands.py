@@ -31,7 +31,7 @@ def backfill(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
     from gundog.core.child import Child
 
-    within = parse_range(arguments.start, arguments.end) if arguments.start else None
+    asked = parse_range(arguments.start, arguments.end) if arguments.start else None
     wait = waiting_time(arguments.wait)
     with Child("gundog.detections.content") as helper:
         is_plan = getattr(arguments, "plan", False)
@@ -42,7 +42,7 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
 
         request = run.Request(
             command=command,
-            within=within,
+            range=asked,
             detections=tuple(arguments.detection),
             again=getattr(arguments, "again", False),
             wait=wait,

@@ -38,11 +38,11 @@ def main(root: Path = Path()) -> int:
     console = finding_list.console()
     try:
         project = run.load_project(root, os.environ)
-        within = last_days(project, DAYS)
-        console.print(f"hunting {DAYS} days of samples, {format_time(within.start)[:10]} to "
-                      f"{format_time(within.end - DAY)[:10]}")  # fmt: skip
+        days = last_days(project, DAYS)
+        console.print(f"hunting {DAYS} days of samples, {format_time(days.start)[:10]} to "
+                      f"{format_time(days.end - DAY)[:10]}")  # fmt: skip
         began = time.perf_counter()
-        request = run.Request("hunt", within, notify="none")
+        request = run.Request("hunt", days, notify="none")
         outcome = run.run(project, request, datetime.now(UTC), uuid4())
     except GundogError as error:
         sys.stderr.write(f"{error}\n")
@@ -75,11 +75,11 @@ def last_days(project: run.Project, days: int) -> Interval:
 
 def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds: float) -> None:
     with reader.published(project.settings.findings) as con:
-        within = outcome.within
-        assert within is not None  # noqa: S101 - it was given
-        rows = reader.select_findings(con, since=within.start)
+        hunted = outcome.range
+        assert hunted is not None  # noqa: S101 - it was given
+        rows = reader.select_findings(con, since=hunted.start)
         stems = dict(con.execute("select detection_id::varchar, stem from detections").fetchall())
-        quiet = con.execute(_QUIET, [within.start]).fetchall()
+        quiet = con.execute(_QUIET, [hunted.start]).fetchall()
     stories = {str(row["finding_id"]): _story(stems, row) for row in rows}
     console.print()
     finding_list.findings_table(console, rows, stories)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -89,12 +89,22 @@ class Changes:
 
 
 @dataclass(frozen=True)
-class Author:
-    """Who stores: the run, its time, and whether it is nightly or a backfill."""
+class RunStamp:
+    """A run, as it marks what it writes, with the only time that its steps know.
 
-    run_id: UUID
+    Attributes:
+        id: names the run in every row that it writes.
+        at: the run's time, in UTC; nothing below asks a clock.
+        origin: nightly or backfill.
+        late_arrival: how long intervals stay provisional after their end.
+        due: when a nightly run was scheduled, if that is not `at`.
+    """
+
+    id: UUID
     at: datetime
-    origin: str
+    origin: str = "nightly"
+    late_arrival: timedelta = timedelta(days=7)
+    due: datetime | None = None
 
 
 def identify(detection: Detection, values: Sequence[Any], tenant: str = "") -> UUID:

@@ -12,11 +12,11 @@ import pyarrow as pa
 
 from gundog.core import plain_values
 from gundog.findings import model, words
-from gundog.findings.model import Author, Changes, Hit, Hunted
+from gundog.findings.model import Changes, Hit, Hunted, RunStamp
 from gundog.warehouse import database
 
 
-def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:
+def record(hunted: Hunted, hit: Hit, stamp: RunStamp) -> dict[str, Any]:
     """The row of `findings` for a hit that was not stored before."""
     detection = hunted.hunt.detection
     filled = {name: hit.row.get(name) for name in model.FILLED}
@@ -35,11 +35,11 @@ def record(hunted: Hunted, hit: Hit, author: Author) -> dict[str, Any]:
         "evidence_count": hit.evidence_count,
         "suppressed_count": 0,
         "is_late": False,
-        "origin": author.origin,
+        "origin": stamp.origin,
         "triage_status": "new",
-        "run_id": str(author.run_id),
-        "created_at": author.at,
-        "updated_at": author.at,
+        "run_id": str(stamp.id),
+        "created_at": stamp.at,
+        "updated_at": stamp.at,
         "row": plain_values.canonical(hit.row),
         "evidence_digest": _evidence_digest(hit),
         "words_digest": words.words_digest(detection),
@@ -57,7 +57,7 @@ def _evidence_digest(hit: Hit) -> str:
     return digest.hexdigest()[:16]
 
 
-def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Changes:
+def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, stamp: RunStamp) -> Changes:
     """Replaces an interval's findings, points and ledger row in one transaction.
 
     A hunt that failed or had no data leaves the earlier findings and says so in the ledger.
@@ -66,9 +66,9 @@ def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author) -> Cha
     with database.transaction(con):
         prior_seq = _prior_seq(con, hunted)
         if hunted.state == "done":
-            _store_hits(con, hunted, author, prior_seq, changes)
+            _store_hits(con, hunted, stamp, prior_seq, changes)
             _store_series(con, hunted)
-        _store_ledger(con, hunted, author, prior_seq)
+        _store_ledger(con, hunted, stamp, prior_seq)
     return changes
 
 
@@ -85,7 +85,7 @@ def _prior_seq(con: duckdb.DuckDBPyConnection, hunted: Hunted) -> int | None:
 def _store_hits(
     con: duckdb.DuckDBPyConnection,
     hunted: Hunted,
-    author: Author,
+    stamp: RunStamp,
     prior_seq: int | None,
     changes: Changes,
 ) -> None:
@@ -102,7 +102,7 @@ def _store_hits(
     for hit in hunted.hits:
         key = str(hit.finding_id)
         gone.pop(key, None)
-        new = record(hunted, hit, author)
+        new = record(hunted, hit, stamp)
         new["is_late"] = prior_seq is not None and any(e.seen_seq > prior_seq for e in hit.events)
         before = old.get(key)
         if before:
@@ -114,11 +114,11 @@ def _store_hits(
         change = "changed" if before else "returned" if key in withdrawn else "new"
         setattr(changes, change, getattr(changes, change) + 1)
         kept.append((hit, new))
-        notes.append(_note(key, hunted, author, change, _what_changed(before, new), before))
+        notes.append(_note(key, hunted, stamp, change, _what_changed(before, new), before))
     for key, before in gone.items():
         changes.withdrawn += 1
         reason = "no longer found in its interval"
-        notes.append(_note(key, hunted, author, "withdrawn", reason, before))
+        notes.append(_note(key, hunted, stamp, "withdrawn", reason, before))
     _delete(con, [*(new["finding_id"] for _, new in kept), *gone])
     _insert_rows(con, "findings", [new for _, new in kept])
     _insert_rows(con, "evidence", [row for hit, _ in kept for row in _evidence(hit)])
@@ -212,7 +212,7 @@ def _evidence(hit: Hit) -> list[dict[str, Any]]:
 def _note(
     key: str,
     hunted: Hunted,
-    author: Author,
+    stamp: RunStamp,
     change: str,
     reason: str,
     before: Mapping[str, Any] | None,
@@ -222,11 +222,11 @@ def _note(
     return {
         "finding_id": key,
         "detection_id": hunted.hunt.detection.id,
-        "run_id": str(author.run_id),
+        "run_id": str(stamp.id),
         "change": change,
         "reason": reason,
         "before": json.dumps(plain_values.plain(kept)) if before else None,
-        "changed_at": author.at,
+        "changed_at": stamp.at,
     }
 
 
@@ -285,7 +285,7 @@ def _insert_arrow(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | N
 
 
 def _store_ledger(
-    con: duckdb.DuckDBPyConnection, hunted: Hunted, author: Author, prior_seq: int | None
+    con: duckdb.DuckDBPyConnection, hunted: Hunted, stamp: RunStamp, prior_seq: int | None
 ) -> None:
     detection = hunted.hunt.detection
     key = [detection.id, hunted.interval.start, hunted.interval.end]
@@ -314,8 +314,8 @@ def _store_ledger(
                 "note": hunted.note or None,
                 "seconds": hunted.seconds,
                 "error": hunted.error or None,
-                "run_id": str(author.run_id),
-                "updated_at": author.at,
+                "run_id": str(stamp.id),
+                "updated_at": stamp.at,
                 "seq": hunted.seq if hunted.state == "done" else prior_seq,
                 "basis": hunted.basis or None,
             }

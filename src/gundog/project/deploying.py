@@ -9,7 +9,7 @@ from pathlib import Path
 from gundog.project import settings
 
 VARIABLE = "GUNDOG_HOME"
-_NEEDED = (settings.FILE, "flows/nightly.py", "flows/backfill.py")
+_NEEDED = (settings.FILE, "flows/nightly.py", "flows/backfill.py", "flows/parts.py")
 _CURE = f"export {VARIABLE}=$PWD in the folder that holds {settings.FILE}, then deploy again"
 
 

@@ -13,7 +13,7 @@ _SECONDS_PER_HUNT = 0.5
 
 
 @dataclass(frozen=True)
-class Pace:
+class Speed:
     """Bytes staged per second, and seconds per hunt by detection id; of past runs if `is_known`."""
 
     bytes_per_second: float = _BYTES_PER_SECOND
@@ -32,7 +32,7 @@ class Pace:
     def words(self, size: int, hunts: Mapping[str, int]) -> str:
         """The same for people.
 
-        >>> Pace().words(12_000_000_000, {"x": 10})
+        >>> Speed().words(12_000_000_000, {"x": 10})
         'about 10 minutes (a guess: no run was timed yet)'
         """
         minutes = self.seconds(size, hunts) / 60
@@ -41,8 +41,8 @@ class Pace:
         return f"{much} ({'from past runs' if self.is_known else 'a guess: no run was timed yet'})"
 
 
-def known(con: duckdb.DuckDBPyConnection) -> Pace:
-    """The pace of the runs that the warehouse remembers."""
+def measured(con: duckdb.DuckDBPyConnection) -> Speed:
+    """The speed of the runs that the warehouse remembers."""
     size, seconds = con.execute(
         """select coalesce(sum((summary ->> '$.bytes')::double), 0),
                   coalesce(sum((summary ->> '$.stage_seconds')::double), 0)
@@ -53,5 +53,5 @@ def known(con: duckdb.DuckDBPyConnection) -> Pace:
            where state = 'done' and seconds is not null group by all"""
     ).fetchall()
     if not seconds:
-        return Pace(hunt_seconds=dict(hunts))
-    return Pace(size / seconds, dict(hunts), is_known=True)
+        return Speed(hunt_seconds=dict(hunts))
+    return Speed(size / seconds, dict(hunts), is_known=True)

@@ -26,6 +26,7 @@ from gundog.core.times import (
 from gundog.detections import seen
 from gundog.detections.hunt import Hunt
 from gundog.detections.staged import StagedTable
+from gundog.findings.model import RunStamp
 
 MISSING, STALE, FAILED, NO_DATA, DONE = "missing", "stale", "failed", "no_data", "done"
 DUE = (MISSING, STALE, FAILED, NO_DATA)
@@ -35,44 +36,35 @@ _EVER = timedelta(days=100 * 365)
 _Ints = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class Clock:
-    """The run's time, when it was due, and how long intervals stay provisional."""
-
-    now: datetime
-    late_arrival: timedelta
-    due: datetime | None = None
-
-
 def candidates(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, clock: Clock, within: Interval | None
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, stamp: RunStamp, asked: Interval | None
 ) -> list[Interval]:
     """The intervals a run looks at, oldest first.
 
-    Those inside `within` that have ended; without it the last complete one, and those that end
-    up to `late_arrival` before it, but none older than the first that was ever hunted: a new or
-    changed detection starts with the last complete interval only.
+    Those inside the asked range that have ended; without a range the last complete one, and those
+    that end up to `late_arrival` before it, but none older than the first that was ever hunted: a
+    new or changed detection starts with the last complete interval only.
     """
     frequency = hunt.detection.frequency
-    last = last_complete(clock.due or clock.now, frequency)
-    if within:
-        return [one for one in split(within, frequency) if one.end <= clock.now]
-    oldest = max(floor(last.end - clock.late_arrival, frequency), _first(con, hunt) or last.start)
+    last = last_complete(stamp.due or stamp.at, frequency)
+    if asked:
+        return [interval for interval in split(asked, frequency) if interval.end <= stamp.at]
+    oldest = max(floor(last.end - stamp.late_arrival, frequency), _first(con, hunt) or last.start)
     return list(split(Interval(min(oldest, last.start), last.end), frequency))
 
 
 def _first(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> datetime | None:
-    found = con.execute(
+    rows = con.execute(
         """select min(interval_start) from run_intervals
            where detection_id = ? and detection_hash = ?""",
         [hunt.detection.id, hunt.hash],
     ).fetchall()
-    first: datetime | None = found[0][0]
+    first: datetime | None = rows[0][0]
     return first
 
 
 def states(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, intervals: Sequence[Interval], clock: Clock
+    con: duckdb.DuckDBPyConnection, hunt: Hunt, intervals: Sequence[Interval], stamp: RunStamp
 ) -> dict[Interval, str]:
     """The state of each interval: missing, stale, failed, no_data or done."""
     if not intervals:
@@ -84,25 +76,27 @@ def states(
            and interval_end > ? and interval_start < ?""",
         [hunt.detection.id, hunt.hash, intervals[0].start, intervals[-1].end],
     ).fetchall()
-    known = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
-    done = [one for one, (state, _) in known.items() if state == DONE and one in wanted]
-    start = _array(epoch_us(one.start) for one in done)
-    end = _array(epoch_us(one.end) for one in done)
-    seq = _array(known[one][1] for one in done)
+    hunted = {Interval(start, end): (state, seq) for start, end, state, seq in rows}
+    done = [
+        interval for interval, (state, _) in hunted.items() if state == DONE and interval in wanted
+    ]
+    start = _array(epoch_us(interval.start) for interval in done)
+    end = _array(epoch_us(interval.end) for interval in done)
+    seq = _array(hunted[interval][1] for interval in done)
     stale = set[Interval]()
     if done:
         first = start.min() - _open_reach(hunt) // MICROSECOND
         changes = _changes(con, _read_by(hunt), int(seq.min()), int(first), int(end.max()))
-        reached = _reached(hunt, changes, start, end, seq, clock)
-        stale = {one for one, is_stale in zip(done, reached, strict=True) if is_stale}
+        reached = _reached(hunt, changes, start, end, seq, stamp)
+        stale = {interval for interval, is_stale in zip(done, reached, strict=True) if is_stale}
     return {
-        interval: STALE if interval in stale else known.get(interval, (MISSING, 0))[0]
+        interval: STALE if interval in stale else hunted.get(interval, (MISSING, 0))[0]
         for interval in intervals
     }
 
 
 def gaps(
-    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], clock: Clock
+    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], stamp: RunStamp
 ) -> Iterator[tuple[Hunt, Interval, str]]:
     """The intervals from the first to the last hunted that are missing or stale, oldest first.
 
@@ -126,27 +120,43 @@ def gaps(
         mine = {name: column[rows["hunt"] == number] for name, column in rows.items()}
         if len(mine["first"]):
             read = [names.index(name) for name in _read_by(hunt)]
-            yield from _gaps(hunt, mine, changes.of(read), clock)
+            yield from _gaps(hunt, mine, changes.of(read), stamp)
+
+
+def coverage_gaps(
+    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], stamp: RunStamp
+) -> list[dict[str, Any]]:
+    """Ledger rows of intervals that are missing between hunted ones, or stale."""
+    return [
+        {
+            "detection_id": hunt.detection.id,
+            "detection_hash": hunt.hash,
+            "interval_start": interval.start,
+            "interval_end": interval.end,
+            "state": state,
+        }
+        for hunt, interval, state in gaps(con, hunts, stamp)
+    ]
 
 
 def _gaps(
-    hunt: Hunt, rows: Mapping[str, npt.NDArray[Any]], changes: _Changes, clock: Clock
+    hunt: Hunt, rows: Mapping[str, npt.NDArray[Any]], changes: _Changes, stamp: RunStamp
 ) -> Iterator[tuple[Hunt, Interval, str]]:
     start, end = rows["first"], rows["last"]
     length = hunt.detection.frequency // MICROSECOND
     grid = np.arange(start[0], end.max(), length)
     fits = (end - start == length) & np.isin(start, grid)
     done = fits & rows["done"]
-    reached = _reached(hunt, changes, start[done], end[done], rows["seq"][done], clock)
-    found = dict.fromkeys(np.setdiff1d(grid, start[fits]).tolist(), MISSING)
-    found |= dict.fromkeys(start[done][reached].tolist(), STALE)
-    for at, known in sorted(found.items()):
+    reached = _reached(hunt, changes, start[done], end[done], rows["seq"][done], stamp)
+    states = dict.fromkeys(np.setdiff1d(grid, start[fits]).tolist(), MISSING)
+    states |= dict.fromkeys(start[done][reached].tolist(), STALE)
+    for at, state in sorted(states.items()):
         first = EPOCH + at * MICROSECOND
-        yield hunt, Interval(first, first + hunt.detection.frequency), known
+        yield hunt, Interval(first, first + hunt.detection.frequency), state
 
 
 def _reached(
-    hunt: Hunt, changes: _Changes, start: _Ints, end: _Ints, seq: _Ints, clock: Clock
+    hunt: Hunt, changes: _Changes, start: _Ints, end: _Ints, seq: _Ints, stamp: RunStamp
 ) -> npt.NDArray[np.bool_]:
     """Whether intervals, each hunted at a step, read what changed after it; times in us.
 
@@ -154,7 +164,7 @@ def _reached(
     interval is provisional.
     """
     detection = hunt.detection
-    is_open = end + clock.late_arrival // MICROSECOND > epoch_us(clock.now)
+    is_open = end + stamp.late_arrival // MICROSECOND > epoch_us(stamp.at)
     reach = _open_reach(hunt) // MICROSECOND
     back = np.where(is_open, reach, detection.lookback // MICROSECOND)
     return changes.reach(start - back, end, seq)
@@ -197,11 +207,11 @@ class _Changes:
         low = np.searchsorted(self.first, start - longest)
         high = np.searchsorted(self.first, end)
         newest = np.maximum.reduceat(np.append(self.seq, 0), np.ravel((low, high), order="F"))
-        found: npt.NDArray[np.bool_] = (low < high) & (newest[::2] > seqs)
-        for at in np.flatnonzero(found):
+        is_reached: npt.NDArray[np.bool_] = (low < high) & (newest[::2] > seqs)
+        for at in np.flatnonzero(is_reached):
             near = slice(low[at], high[at])
-            found[at] = ((self.seq[near] > seqs[at]) & (self.last[near] >= start[at])).any()
-        return found
+            is_reached[at] = ((self.seq[near] > seqs[at]) & (self.last[near] >= start[at])).any()
+        return is_reached
 
 
 def _changes(
@@ -212,7 +222,7 @@ def _changes(
     last: int | None = None,
 ) -> _Changes:
     """The changes after a step of rows in [first, last), in us, of these stages and sources."""
-    found = con.execute(
+    columns = con.execute(
         """select epoch_us(min_time) as first, epoch_us(max_time) as last, seq,
                   list_position($names::varchar[], stage) - 1 as place
            from stage_changes
@@ -222,7 +232,7 @@ def _changes(
            order by first""",
         {"seq": seq, "names": list(names), "first": first, "last": last},
     ).fetchnumpy()
-    return _Changes(found["first"], found["last"], found["seq"], found["place"])
+    return _Changes(columns["first"], columns["last"], columns["seq"], columns["place"])
 
 
 def _array(numbers: Iterable[int]) -> _Ints:
@@ -266,12 +276,12 @@ def no_data(
 
 def was_hunted(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> bool:
     """True when the interval was hunted by the detection as it was before, and never since."""
-    found = con.execute(
+    rows = con.execute(
         """select bool_and(detection_hash <> ?) from run_intervals
            where detection_id = ? and interval_start = ? and interval_end = ? and state = ?""",
         [hunt.hash, hunt.detection.id, interval.start, interval.end, DONE],
     ).fetchall()
-    return bool(found[0][0])
+    return bool(rows[0][0])
 
 
 def expired(con: duckdb.DuckDBPyConnection, sources: Sequence[str], span: Interval) -> str:
@@ -296,13 +306,13 @@ def staged_from(con: duckdb.DuckDBPyConnection, stages: Sequence[StagedTable]) -
     """The time from which all of these staged tables hold what the lake holds."""
     starts = []
     for stage in stages:
-        found = con.execute(
+        rows = con.execute(
             """select min(covers_start) from source_files as f
                inner join file_stages as s using (file_id)
                where s.stage = ? and s.stage_hash = ? and f.state = 'staged'""",
             [stage.name, stage.hash],
         ).fetchall()
-        starts.append(found[0][0] or _FAR)
+        starts.append(rows[0][0] or _FAR)
     return max(starts, default=_FAR)
 
 

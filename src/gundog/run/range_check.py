@@ -7,45 +7,48 @@ from datetime import timedelta
 from gundog.core.errors import InputError
 from gundog.core.times import Interval, check_on_grid
 from gundog.detections.hunt import Hunt
-from gundog.run.context import (
-    Course,
-    Outcome,
-)
+from gundog.run.context import Context
+from gundog.run.outcome import Outcome
 
 
-def on_grid(hunts: tuple[Hunt, ...], within: Interval | None, outcome: Outcome) -> tuple[Hunt, ...]:
+def on_grid(hunts: tuple[Hunt, ...], asked: Interval | None, outcome: Outcome) -> tuple[Hunt, ...]:
     """The hunts on whose grid the range lies; the others are named and left out of the run.
 
     Raises:
         InputError: when it lies on the grid of none.
     """
     wrong = {
-        hunt.detection.stem: what
+        hunt.detection.stem: error
         for hunt in hunts
-        if within and (what := _off_grid(within, hunt.detection.frequency))
+        if asked and (error := _off_grid(asked, hunt.detection.frequency))
     }
     if wrong and len(wrong) == len(hunts):
-        stem, what = next(iter(wrong.items()))
-        raise InputError(f"{stem}: {what}")
-    for stem, what in wrong.items():
-        outcome.trouble(f"grid:{stem}", stem, f"left out of this run: {what}")
+        stem, error = next(iter(wrong.items()))
+        raise InputError(f"{stem}: {error}")
+    for stem, error in wrong.items():
+        outcome.trouble(f"grid:{stem}", stem, f"left out of this run: {error}")
     return tuple(hunt for hunt in hunts if hunt.detection.stem not in wrong)
 
 
-def _off_grid(within: Interval, frequency: timedelta) -> str:
+def _off_grid(asked: Interval, frequency: timedelta) -> str:
     """What is wrong with a range for a grid; empty when its ends lie on it."""
     try:
-        check_on_grid(within.start, frequency, "--from")
-        check_on_grid(within.end, frequency, "--to")
+        check_on_grid(asked.start, frequency, "--from")
+        check_on_grid(asked.end, frequency, "--to")
     except InputError as error:
         return str(error)
     return ""
 
 
-def check_range(state: Course) -> None:
-    within = state.request.within
-    if not within:
+def check_range(context: Context) -> None:
+    """Says which range the run is about.
+
+    Raises:
+        InputError: when the range is still to come.
+    """
+    asked = context.request.range
+    if not asked:
         return
-    if within.start >= state.clock.now:
-        raise InputError(f"{within} is in the future: give past days")
-    state.say(f"{state.request.command} {within}")
+    if asked.start >= context.stamp.at:
+        raise InputError(f"{asked} is in the future: give past days")
+    context.say(f"{context.request.command} {asked}")

@@ -6,9 +6,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from functools import partial
-from pathlib import Path
-from typing import Any
 from uuid import UUID
 
 import duckdb
@@ -19,47 +16,36 @@ from gundog.core.times import Interval, hull
 from gundog.core.wording import count
 from gundog.detections import stage_sql
 from gundog.detections.hunt import Content, Hunt
-from gundog.findings import exceptions, publish, purging, retention, suppression, triage, words
-from gundog.findings.model import Author
+from gundog.findings import publish, purging, triage
+from gundog.findings.model import RunStamp
 from gundog.findings.purging import Purged, Whom
-from gundog.health import watch
-from gundog.notify import outbox, sending
-from gundog.notify.sending import Sent
+from gundog.notify import outbox
 from gundog.project.project import Project, load_project, without_lake
 from gundog.run import (
-    drift_faults,
-    drifts,
     estimate,
+    finish_step,
     hunt_step,
     ledger,
+    parts,
     range_check,
     run_rows,
     stage_step,
     timekeeping,
     upgrade,
 )
-from gundog.run.context import (
-    Course,
-    Outcome,
-    Request,
-    Say,
-    Step,
-    directly,
-    hold,
-    never,
-    silent,
-    unseen,
-)
-from gundog.run.ledger import Clock
-from gundog.staging import apart
+from gundog.run.context import Context, Request, Say, never, silent, unseen
+from gundog.run.outcome import Outcome
+from gundog.run.parts import Kind, Part, PartResult, Step, directly
 from gundog.warehouse import database, opening
 
 __all__ = [
+    "Kind",
     "Outcome",
+    "Part",
+    "PartResult",
     "Project",
     "Request",
     "Step",
-    "coverage_gaps",
     "load_project",
     "plan",
     "purge",
@@ -87,7 +73,7 @@ def run(
         now: the time of the run, in UTC; nothing below asks a clock.
         run_id: names the run in every row that it writes.
         say: gets one line of progress at a time.
-        step: runs each named part: list, stage, one hunt per detection and day, publish, notify.
+        step: runs each part: list, stage, one hunt per detection and interval, publish, notify.
         went: is told how many days are done, and of how many.
         stop: asked before each day; True ends the run there, with all it did stored and published.
         helper: the process for SQL that others wrote, if there is one; it ends with the run.
@@ -97,20 +83,21 @@ def run(
         LockError: when another run holds the warehouse.
         StoreError: when the lake cannot be listed; nothing was stored.
     """
-    outcome = Outcome(run_id, now, acknowledged=project.acknowledged)
-    hunts = _with_lake(project, _selected(project.content, request), outcome)
-    hunts = range_check.on_grid(hunts, request.within, outcome)
+    stamp = _stamp(project, request, now, run_id)
+    outcome = Outcome(stamp, project.acknowledged)
+    hunts = _hunts(project, request, outcome)
     for problem in (*project.content.problems, *project.problems):
         outcome.trouble(f"content:{problem}", "content", str(problem))
-    author = Author(run_id, now, request.origin)
-    clock = Clock(now, project.settings.late_arrival, request.due)
-    state = Course(project, request, clock, author, hunts, outcome, say, step, went, stop)
-    state.patience.limit = apart.limit_of(project.settings.hunt_limit).total_seconds()
-    state.child = helper or state.child
-    range_check.check_range(state)
+    child = helper or Child()
+    context = Context(project, request, stamp, hunts, say, step, went, stop, child)
+    range_check.check_range(context)
     with places.private(), _held(project, request.wait, now):
-        _steps(state)
+        _steps(context, outcome)
     return outcome
+
+
+def _stamp(project: Project, request: Request, now: datetime, run_id: UUID) -> RunStamp:
+    return RunStamp(run_id, now, request.origin, project.settings.late_arrival, request.due)
 
 
 @contextmanager
@@ -123,6 +110,12 @@ def _held(project: Project, wait: timedelta, now: datetime) -> Iterator[None]:
         if not options.findings.exists():
             database.drop_stub(options.warehouse)
         yield
+
+
+def _hunts(project: Project, request: Request, outcome: Outcome) -> tuple[Hunt, ...]:
+    """The hunts that the request is about and that can run; the others are named."""
+    hunts = _with_lake(project, _selected(project.content, request), outcome)
+    return range_check.on_grid(hunts, request.range, outcome)
 
 
 def _selected(loaded: Content, request: Request) -> tuple[Hunt, ...]:
@@ -138,176 +131,51 @@ def _with_lake(project: Project, hunts: Sequence[Hunt], outcome: Outcome) -> tup
     return tuple(hunt for hunt in hunts if hunt.detection.stem not in idle)
 
 
-def _steps(state: Course) -> None:
+def _steps(context: Context, outcome: Outcome) -> None:
+    """The run: each step returns its result, which the next one takes."""
     # What a killed run was reading; no other run is at work.
-    shutil.rmtree(state.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
-    with state.child, hold(state) as held:
-        if _is_behind(held.con(), state):
+    shutil.rmtree(context.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
+    trusted = context.request.trust_clock
+    with context.child, context.hold() as held:
+        judged = timekeeping.judge(held.con(), context.stamp.at, trusted=trusted)
+        if judged.behind:
+            finish_step.report_clock(held.con(), context, judged, outcome)
             return
-        wanted = _begin(held.con(), state)
-        within = state.request.within or hull(i for one in wanted.values() for i in one)
-        state.outcome.within = within
-        state.step("list lake", partial(stage_step.list_lake, state, wanted))
-        stage_step.find_waiting(held.con(), state)
-        stage_step.announce(held.con(), state, wanted)
-        for _ in range(3):  # files of a later day may touch an earlier one: hunt that again
-            if not hunt_step.hunt_days(held, state, wanted) or state.outcome.stopped:
-                break
-        _finish(held.con(), state)
+        wanted = _begin(held.con(), context)
+        outcome.range = _range(context, wanted)
+        listing = context.run_part(
+            parts.LIST_LAKE, lambda: stage_step.list_lake(context, wanted, outcome)
+        )
+        staging = stage_step.find_waiting(held.con(), context, listing)
+        stage_step.announce(held.con(), context, staging, wanted, outcome)
+        hunted = hunt_step.hunt_days(held, context, staging, wanted, outcome)
+        finish_step.finish(held.con(), context, hunted, outcome)
 
 
-def _judge(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    state.judged = timekeeping.judge(con, state.clock.now, trusted=state.request.trust_clock)
+def _range(context: Context, wanted: dict[str, list[Interval]]) -> Interval | None:
+    """The time that the run is about."""
+    if context.request.range:
+        return context.request.range
+    return hull(interval for intervals in wanted.values() for interval in intervals)
 
 
-def _is_behind(con: duckdb.DuckDBPyConnection, state: Course) -> bool:
-    """Says that the clock is long before what was seen; then nothing else is done."""
-    _judge(con, state)
-    if state.judged.behind:
-        state.outcome.trouble(state.judged.key, "clock", state.judged.doubt)
-        _queue_health(con, state)
-        _send(con, state)
-    return state.judged.behind
-
-
-def _begin(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Interval]]:
+def _begin(con: duckdb.DuckDBPyConnection, context: Context) -> dict[str, list[Interval]]:
     """Writes down that the run began; returns the intervals to look at, by detection id."""
-    for one in {item.name: item for hunt in state.hunts for item in hunt.stages}.values():
-        stage_sql.create_stage(con, one)  # hunts find their tables there, also where no file is
-    publish.write_detections(con, state.project.content.hunts)
-    outbox.start(con, state.project.settings.notify, state.author.at)
-    run_rows.begin(con, state)
-    return _wanted(con, state)
+    stages = {item.name: item for hunt in context.hunts for item in hunt.stages}
+    for stage in stages.values():
+        stage_sql.create_stage(con, stage)  # hunts find their tables there, also where no file is
+    publish.write_detections(con, context.project.content.hunts)
+    outbox.start(con, context.project.settings.notify, context.stamp.at)
+    run_rows.begin(con, context)
+    return _wanted(con, context)
 
 
-def _wanted(con: duckdb.DuckDBPyConnection, state: Course) -> dict[str, list[Interval]]:
+def _wanted(con: duckdb.DuckDBPyConnection, context: Context) -> dict[str, list[Interval]]:
     """The intervals to look at, by detection id."""
     return {
-        hunt.detection.id: ledger.candidates(con, hunt, state.clock, state.request.within)
-        for hunt in state.hunts
+        hunt.detection.id: ledger.candidates(con, hunt, context.stamp, context.request.range)
+        for hunt in context.hunts
     }
-
-
-def _finish(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Re-states prose, closes the run, publishes, and sends what is unsent."""
-    options = state.project.settings
-    _keep_time(con, state)
-    words.restate(con, state.project.content.detections)
-    entries = state.project.exceptions.in_force(suppression.last_entries(con))
-    suppression.apply(con, state.project.content.detections, entries)
-    if not state.judged.doubt:
-        _watch(con, state)
-    _queue(con, state)
-    triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
-    if not state.judged.doubt:
-        retention.apply(
-            con, state.project.content, options.retention, options.late_arrival, state.clock.now
-        )
-    gaps = coverage_gaps(con, state.project.content.hunts, state.clock)
-    if state.judged.doubt:  # the time up to a clock that is ahead is not a gap
-        gaps = [one for one in gaps if one["interval_start"] < state.judged.seen]
-    run_rows.close(con, state)
-    state.step("publish", partial(_publish, con, state, gaps))
-    if options.notify and _send(con, state) != Sent():
-        run_rows.close(con, state)
-        _say_left(state, publish.publish_sent(con, options.findings))
-    if options.heartbeat and not state.outcome.problems:
-        error = sending.heartbeat(options.heartbeat)
-        if error:
-            state.outcome.problems.append(error)
-
-
-def _send(con: duckdb.DuckDBPyConnection, state: Course) -> Sent:
-    channels, doubted = state.project.settings.notify, bool(state.judged.doubt)
-    send = partial(sending.send, con, channels, state.author.at, doubted=doubted)
-    sent: Sent = state.step("notify", send)
-    state.outcome.problems += sent.errors
-    return sent
-
-
-def _keep_time(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Judges the clock by all that was read, and mends what a wrong one left."""
-    _judge(con, state)
-    judged, options, now = state.judged, state.project.settings, state.clock.now
-    if not judged.doubt:
-        timekeeping.mend(con, now, outbox.NEWS_AGE)
-    elif state.request.within is None:
-        state.outcome.trouble(judged.key, "clock", judged.doubt)
-    elif retention.is_due(con, options.retention, now):  # a range needs no clock
-        state.outcome.notes.append(f"clock: {judged.doubt}")
-
-
-def _watch(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Names the records that changed; what is acknowledged of them is a note."""
-    within, outcome = state.outcome.within, state.outcome
-    if not within:
-        return
-    options = state.project.settings
-    for one in drifts.watch(
-        con, state.project.content, options.lake, within, options.freshness,
-        state.author.at, state.author.run_id,
-    ):  # fmt: skip
-        left, covered = watch.unknown(drift_faults.faults(one.drift), outcome.acknowledged)
-        outcome.note_known(entry for entry, count in covered.items() if count)
-        for trouble in watch.together(left)[:1]:
-            outcome.trouble(one.message, "records", trouble.text)
-
-
-def _queue(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    told, author, outcome = state.project.settings.notify, state.author, state.outcome
-    known = database.rows(con, "select * from exceptions order by expires, exception_id")
-    backfill = state.request.command == "backfill"
-    outbox.queue_findings(
-        con, told, author.run_id, author.at, state.request.notify,
-        history=outcome.within if backfill else None, coverage=run_rows.coverage(state),
-        notes=[] if state.judged.doubt else exceptions.attention(known, author.at, news=True),
-    )  # fmt: skip
-    _queue_health(con, state)
-
-
-def _queue_health(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Under a clock that is not believed only that is told: what it says of days may be wrong."""
-    author, told = state.author, state.outcome.health
-    if state.judged.doubt:
-        told = [one for one in told if one.key == state.judged.key]
-    items = [(one.key, one.title, one.text) for one in told]
-    outbox.queue_health(con, state.project.settings.notify, author.run_id, author.at, items)
-
-
-def _publish(con: duckdb.DuckDBPyConnection, state: Course, gaps: Sequence[dict[str, Any]]) -> None:
-    options = state.project.settings
-    left = publish.publish(
-        con,
-        options.findings,
-        now=state.clock.now,
-        late_arrival=options.late_arrival,
-        due=gaps,
-    )
-    _say_left(state, left)
-
-
-def _say_left(state: Course, logs: Sequence[Path]) -> None:
-    state.outcome.notes += [
-        f"{log.name} was removed: another program had opened {log.stem} for writing and left it;"
-        " what it wrote is in no later file: open it read only"
-        for log in logs
-    ]
-
-
-def coverage_gaps(
-    con: duckdb.DuckDBPyConnection, hunts: Sequence[Hunt], clock: Clock
-) -> list[dict[str, Any]]:
-    """Ledger rows of intervals that are missing between hunted ones, or stale."""
-    return [
-        {
-            "detection_id": hunt.detection.id,
-            "detection_hash": hunt.hash,
-            "interval_start": interval.start,
-            "interval_end": interval.end,
-            "state": known,
-        }
-        for hunt, interval, known in ledger.gaps(con, hunts, clock)
-    ]
 
 
 def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purged:
@@ -317,16 +185,19 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
         LockError: when a run holds the warehouse.
     """
     options = project.settings
-    clock = Clock(now, options.late_arrival)
+    stamp = RunStamp(UUID(int=0), now, late_arrival=options.late_arrival)
     with places.private(), _held(project, wait, now):
         with database.writable(
             options.warehouse, memory_limit=options.memory_limit, threads=options.threads
         ) as con:
             done = purging.purge(con, whom, triage.beside(options.findings))
             publish.publish(
-                con, options.findings, now=now, late_arrival=options.late_arrival,
-                due=coverage_gaps(con, project.content.hunts, clock),
-            )  # fmt: skip
+                con,
+                options.findings,
+                now=now,
+                late_arrival=options.late_arrival,
+                due=ledger.coverage_gaps(con, project.content.hunts, stamp),
+            )
         purging.compact(options.warehouse)
     return done
 
@@ -338,33 +209,25 @@ def plan(project: Project, request: Request, now: datetime) -> list[str]:
         InputError: when the request is wrong.
         StoreError: when the lake cannot be listed.
     """
-    outcome = Outcome(UUID(int=0), now)
-    hunts = _with_lake(project, _selected(project.content, request), outcome)
-    hunts = range_check.on_grid(hunts, request.within, outcome)
-    clock = Clock(now, project.settings.late_arrival, request.due)
-    state = Course(
-        project, request, clock, Author(UUID(int=0), now, request.origin), hunts,
-        outcome, silent,
-    )  # fmt: skip
-    range_check.check_range(state)
-    with places.private(), _held(project, request.wait, now), hold(state) as held:
+    stamp = _stamp(project, request, now, UUID(int=0))
+    outcome = Outcome(stamp)
+    context = Context(project, request, stamp, _hunts(project, request, outcome))
+    range_check.check_range(context)
+    with places.private(), _held(project, request.wait, now), context.hold() as held:
         con = held.con()
-        wanted = _wanted(con, state)
-        stage_step.list_lake(state, wanted)
-        stage_step.find_waiting(con, state)
-        waiting = [task for some in state.waiting.values() for task in some]
-        lines = upgrade.announced(con, hunts, waiting, wanted)
-        total, days = 0, dict[str, int]()
-        for hunt in hunts:
-            known = ledger.states(con, hunt, wanted[hunt.detection.id], clock)
-            due = [one for one, found in known.items() if request.again or found in ledger.DUE]
-            days[hunt.detection.id] = len(due)
-            lines.append(
-                f"{hunt.detection.stem}: {len(due)} of {count(len(known), 'interval')} to hunt"
-            )
-        for source, tasks in sorted(state.waiting.items()):
+        wanted = _wanted(con, context)
+        listing = stage_step.list_lake(context, wanted, outcome)
+        staging = stage_step.find_waiting(con, context, listing)
+        lines = upgrade.announced(con, context.hunts, staging.tasks, wanted)
+        due = dict[str, int]()
+        for hunt in context.hunts:
+            states = ledger.states(con, hunt, wanted[hunt.detection.id], stamp).values()
+            due[hunt.detection.id] = sum(request.again or state in ledger.DUE for state in states)
+            intervals = count(len(states), "interval")
+            lines.append(f"{hunt.detection.stem}: {due[hunt.detection.id]} of {intervals} to hunt")
+        for source, tasks in sorted(staging.waiting.items()):
             size = sum(task.file.size for task in tasks)
-            total += size
             lines.append(f"{source}: {count(len(tasks), 'file')} to stage, {size / 1e6:,.1f} MB")
-        lines.append(f"expected: {estimate.known(con).words(total, days)}")
-    return lines + state.outcome.problems
+        total = sum(task.file.size for task in staging.tasks)
+        lines.append(f"expected: {estimate.measured(con).words(total, due)}")
+    return lines + outcome.problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 import duckdb
@@ -11,36 +12,41 @@ import gundog
 from gundog.core import plain_values
 from gundog.core.times import DAY
 from gundog.core.wording import count
-from gundog.run.context import Course
+from gundog.detections.hunt import Hunt
+from gundog.run.context import Context
+from gundog.run.due import Key
+from gundog.run.outcome import Outcome
+from gundog.run.timekeeping import Judged
 from gundog.warehouse import database
 
 
-def begin(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+def begin(con: duckdb.DuckDBPyConnection, context: Context) -> None:
     """Writes down what the run was asked for, in the place of an earlier try of the same run."""
-    within = state.request.within
+    request, stamp = context.request, context.stamp
     # A run that a scheduler tries again keeps its id.
-    con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
+    con.execute("delete from runs where run_id = ?", [str(stamp.id)])
     database.insert(
         con,
         "runs",
         [
             {
-                "run_id": str(state.author.run_id),
-                "command": state.request.command,
-                "origin": state.request.origin,
+                "run_id": str(stamp.id),
+                "command": request.command,
+                "origin": request.origin,
                 "version": gundog.__version__,
-                "started_at": state.author.at,
-                "range_start": within.start if within else None,
-                "range_end": within.end if within else None,
-                "asked_range": within is not None,
+                "started_at": stamp.at,
+                "range_start": request.range.start if request.range else None,
+                "range_end": request.range.end if request.range else None,
+                "asked_range": request.range is not None,
             }
         ],
     )
 
 
-def close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
+def close(
+    con: duckdb.DuckDBPyConnection, context: Context, judged: Judged, outcome: Outcome
+) -> None:
     """Writes down how the run went so far."""
-    outcome = state.outcome
     summary = {
         "files": outcome.files,
         "bytes": outcome.bytes,
@@ -53,27 +59,27 @@ def close(con: duckdb.DuckDBPyConnection, state: Course) -> None:
            range_start = ?, range_end = ?, clock_doubt = nullif(?, ''), clock_proven = ?
            where run_id = ?""",
         [
-            state.author.at + timedelta(seconds=time.perf_counter() - state.began),
+            context.stamp.at + timedelta(seconds=time.perf_counter() - context.began),
             outcome.exit_status,
             outcome.problems,
             plain_values.canonical(summary),
-            outcome.within.start if outcome.within else None,
-            outcome.within.end if outcome.within else None,
-            state.judged.doubt,
-            state.judged.proven,
-            str(state.author.run_id),
+            outcome.range.start if outcome.range else None,
+            outcome.range.end if outcome.range else None,
+            judged.doubt,
+            judged.proven,
+            str(context.stamp.id),
         ],
     )
 
 
-def coverage(state: Course) -> str:
+def coverage(hunts: Sequence[Hunt], hunted: Collection[Key], outcome: Outcome) -> str:
     """What was hunted and whether all was well, in a few words; empty when nothing was hunted."""
-    hunted = len({key for key, _ in state.attempted})
-    if not hunted:
+    detections = len({detection for detection, _ in hunted})
+    if not detections:
         return ""
-    times = len({interval.end for _, interval in state.attempted})
-    daily = all(hunt.detection.frequency == DAY for hunt in state.hunts)
+    times = len({interval.end for _, interval in hunted})
+    daily = all(hunt.detection.frequency == DAY for hunt in hunts)
     spans = count(times, "day" if daily else "interval")
-    bad = len(state.outcome.problems)
-    state_of_things = count(bad, "problem") if bad else "sources fresh"
-    return f"{count(hunted, 'detection')} x {spans} hunted; {state_of_things}"
+    bad = len(outcome.problems)
+    summary = count(bad, "problem") if bad else "sources fresh"
+    return f"{count(detections, 'detection')} x {spans} hunted; {summary}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -20,31 +21,81 @@ from gundog.lake import latest, listing
 from gundog.lake.file_version import FileVersion
 from gundog.project.settings import Settings
 from gundog.run import estimate, upgrade
-from gundog.run.context import About, Course
+from gundog.run.context import Context
+from gundog.run.outcome import About, Outcome
+from gundog.run.parts import stage_part
+from gundog.run.upgrade import Lost
 from gundog.staging import apart, stage
-from gundog.staging.reading import Limits, Task
+from gundog.staging.batch import FileOutcome, Limits, Task
+from gundog.staging.rescue import Patience
+from gundog.staging.results import Staged
 
 LARGE_BYTES = 50_000_000_000
 ANNOUNCED_BYTES = 1_000_000_000
 _SLACK = timedelta(hours=1)
 
 
-def find_waiting(con: duckdb.DuckDBPyConnection, state: Course) -> None:
-    """Finds out which of the listed files wait to be staged, and which left before they were."""
-    state.waiting = {
-        source: stage.pending(con, files, stages_of(state.hunts, source))
-        for source, files in state.files.items()
+@dataclass(frozen=True)
+class Listing:
+    """What the lake holds of what a run may need.
+
+    Attributes:
+        files: of each source that could be listed.
+        unlisted: why the others could not, by source.
+    """
+
+    files: Mapping[str, Sequence[FileVersion]] = field(default_factory=dict)
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Staging:
+    """How far staging is, and what hunts will miss.
+
+    Attributes:
+        waiting: the files that are still to stage, by source.
+        unlisted: why a source could not be listed, or read any more, by source.
+        blind: what stages could not read, by stage: the time of the files (None for all) and why.
+        lost: files that only an earlier version of a stage's SQL has read, and the lake no longer
+            has.
+        patience: how much more time each stage has for files that it cannot read.
+    """
+
+    waiting: Mapping[str, Sequence[Task]]
+    unlisted: Mapping[str, str] = field(default_factory=dict)
+    blind: Mapping[str, Sequence[tuple[Interval | None, str]]] = field(default_factory=dict)
+    lost: tuple[Lost, ...] = ()
+    patience: Patience = field(default_factory=Patience)
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All files that wait, source by source."""
+        return [task for tasks in self.waiting.values() for task in tasks]
+
+
+def find_waiting(con: duckdb.DuckDBPyConnection, context: Context, listing: Listing) -> Staging:
+    """Which of the listed files wait to be staged, and which left the lake before they were."""
+    hunts = context.hunts
+    waiting = {
+        source: stage.pending(con, files, stages_of(hunts, source))
+        for source, files in listing.files.items()
     }
-    listed = {
+    ids = {
         source: {stage.file_id(source, file.path) for file in files}
-        for source, files in state.files.items()
+        for source, files in listing.files.items()
     }
-    stages = [one for hunt in state.hunts for one in hunt.stages]
-    state.lost = upgrade.lost(con, stages, listed)
+    lost = upgrade.lost(con, [item for hunt in hunts for item in hunt.stages], ids)
+    limit = apart.limit_of(context.project.settings.hunt_limit)
+    patience = Patience(limit.total_seconds())
+    return Staging(waiting, listing.unlisted, lost=lost, patience=patience)
 
 
 def announce(
-    con: duckdb.DuckDBPyConnection, state: Course, wanted: Mapping[str, Sequence[Interval]]
+    con: duckdb.DuckDBPyConnection,
+    context: Context,
+    staging: Staging,
+    wanted: Mapping[str, Sequence[Interval]],
+    outcome: Outcome,
 ) -> None:
     """Says what a large staging will read, and what is read or hunted again because it changed.
 
@@ -53,104 +104,119 @@ def announce(
     Raises:
         InputError: when it was not given; nothing was done.
     """
-    tasks = [task for some in state.waiting.values() for task in some]
-    for line in upgrade.announced(con, state.hunts, tasks, wanted):
-        state.say(line)
+    tasks = staging.tasks
+    for line in upgrade.announced(con, context.hunts, tasks, wanted):
+        context.say(line)
     gone = {
-        one
-        for hunt in state.hunts
+        file
+        for hunt in context.hunts
         if (span := hull(wanted[hunt.detection.id]))
-        for one in upgrade.reached(state.lost, hunt.stages, span.widen(hunt.detection.reach))
+        for file in upgrade.reached(staging.lost, hunt.stages, span.widen(hunt.detection.reach))
     }
-    state.outcome.notes += upgrade.notes(gone)
+    outcome.notes += upgrade.notes(gone)
     size = _size(tasks)
-    much = f"{count(len(tasks), 'file')}, {size / 1e9:,.1f} GB"
-    if size > LARGE_BYTES and state.request.command == "backfill" and not state.request.yes:
-        con.execute("delete from runs where run_id = ?", [str(state.author.run_id)])
-        raise InputError(f"this would read {much}: add --yes to start, or --plan to see more")
+    volume = f"{count(len(tasks), 'file')}, {size / 1e9:,.1f} GB"
+    if size > LARGE_BYTES and context.request.command == "backfill" and not context.request.yes:
+        con.execute("delete from runs where run_id = ?", [str(context.stamp.id)])
+        raise InputError(f"this would read {volume}: add --yes to start, or --plan to see more")
     if size > ANNOUNCED_BYTES:
-        state.say(f"to stage in all: {much}, {estimate.known(con).words(size, {})}")
+        time_needed = estimate.measured(con).words(size, {})
+        context.say(f"to stage in all: {volume}, {time_needed}")
 
 
-def reading(hunt: Hunt, span: Interval, late: timedelta, partition_by: str) -> Interval:
+def partitions(hunt: Hunt, span: Interval, late: timedelta, partition_by: str) -> Interval:
     """The partitions whose files can hold rows that the hunt reads for `span`."""
     if partition_by == "event":
         return span.widen(hunt.detection.reach + DAY, DAY)
     return span.widen(hunt.detection.reach + _SLACK, late)
 
 
-def list_lake(state: Course, wanted: Mapping[str, Sequence[Interval]]) -> None:
+def list_lake(
+    context: Context, wanted: Mapping[str, Sequence[Interval]], outcome: Outcome
+) -> Listing:
     """Lists every source that a hunt reads, once, over all that the run may need of it."""
-    spans = defaultdict[str, list[tuple[Hunt, Interval]]](list)
-    for hunt in state.hunts:
-        span = hull(wanted[hunt.detection.id])
-        for source in hunt.sources if span else ():
-            assert span is not None  # noqa: S101 - the loop is empty otherwise
-            spans[source].append((hunt, span))
-    late = state.clock.late_arrival
-    for source, needs in sorted(spans.items()):
-        parts = {
-            kind: hull(reading(hunt, one, late, kind) for hunt, one in needs)
-            for kind in ("ingest", "event")
-        }
+    files, unlisted = dict[str, list[FileVersion]](), dict[str, str]()
+    for source, needs in sorted(_needs(context.hunts, wanted).items()):
         try:
-            asked = hull(one for _, one in needs)
-            state.files[source] = _list_source(state, source, _known(parts), asked)
+            files[source] = _list_source(context, source, needs, outcome)
         except StoreError as error:  # its hunts fail, the others go on
-            state.unlisted[source] = str(error)
-            day = f"{state.author.at:%Y-%m-%d}"
-            state.outcome.trouble(f"lake:{source}:{day}", source, str(error))
+            unlisted[source] = str(error)
+            day = f"{context.stamp.at:%Y-%m-%d}"
+            outcome.trouble(f"lake:{source}:{day}", source, str(error))
+    return Listing(files, unlisted)
+
+
+def _needs(
+    hunts: Sequence[Hunt], wanted: Mapping[str, Sequence[Interval]]
+) -> dict[str, list[tuple[Hunt, Interval]]]:
+    """By source, the hunts that read it, with the span of the intervals that each looks at."""
+    needs = defaultdict[str, list[tuple[Hunt, Interval]]](list)
+    for hunt in hunts:
+        if span := hull(wanted[hunt.detection.id]):
+            for source in hunt.sources:
+                needs[source].append((hunt, span))
+    return needs
 
 
 def _list_source(
-    state: Course, source: str, spans: Mapping[str, Interval], asked: Interval | None
+    context: Context, source: str, needs: Sequence[tuple[Hunt, Interval]], outcome: Outcome
 ) -> list[FileVersion]:
-    options = state.project.settings
-    paths, environ = options.lake[source], state.project.environ
+    options, environ = context.project.settings, context.project.environ
+    paths, late = options.lake[source], context.stamp.late_arrival
+    spans = {
+        kind: span
+        for kind in ("ingest", "event")
+        if (span := hull(partitions(hunt, span, late, kind) for hunt, span in needs))
+    }
     files = listing.list_files(source, paths, spans, options.root, environ)
     if not files:
         text = latest.explain_no_match(source, paths, options.root, environ)
-        about = About(acknowledged.HOLE, source, asked)
-        state.outcome.trouble(f"lake:{source}:{state.author.at:%Y-%m-%d}", source, text, about)
+        about = About(acknowledged.HOLE, source, hull(span for _, span in needs))
+        outcome.trouble(f"lake:{source}:{context.stamp.at:%Y-%m-%d}", source, text, about)
     return files
-
-
-def _known(spans: Mapping[str, Interval | None]) -> dict[str, Interval]:
-    return {kind: span for kind, span in spans.items() if span}
 
 
 _Days = Sequence[tuple[datetime, Sequence[tuple[Hunt, Interval]]]]
 
 
-def stage_day(con: duckdb.DuckDBPyConnection, state: Course, days: _Days, *, ahead: bool) -> bool:
-    """Stages what waits of the files that the first day's hunts can read; False where nothing does.
+def stage_day(
+    con: duckdb.DuckDBPyConnection,
+    context: Context,
+    staging: Staging,
+    days: _Days,
+    outcome: Outcome,
+    *,
+    ahead: bool,
+) -> Staging | None:
+    """Stages what waits of the files that the first day's hunts can read; None where nothing does.
 
     What the days after it need is staged with it, up to a batch: small steps cost more than they
     read. With `ahead` also where the first day needs nothing.
     """
-    tasks = _waiting_for(state, days[0][1])
+    late = context.stamp.late_arrival
+    tasks = _waiting_for(staging, days[0][1], late)
     if not tasks and not ahead:
-        return False
+        return None
     for _, intervals in days[1:]:
-        more = tasks | _waiting_for(state, intervals)
+        more = tasks | _waiting_for(staging, intervals, late)
         if _size(more.values()) > stage.BATCH_BYTES:
             break
         tasks = more
     if not tasks:
-        return False
-    work = partial(_stage_tasks, con, state, list(tasks.values()))
-    state.step(f"stage {days[0][0]:%Y-%m-%d}", work)
-    return True
+        return None
+    work = partial(_stage_tasks, con, context, staging, list(tasks.values()), outcome)
+    return context.run_part(stage_part(days[0][0]), work)
 
 
-def _waiting_for(state: Course, intervals: Sequence[tuple[Hunt, Interval]]) -> dict[int, Task]:
+def _waiting_for(
+    staging: Staging, intervals: Sequence[tuple[Hunt, Interval]], late: timedelta
+) -> dict[int, Task]:
     """The waiting files that hunts of these intervals can read, by file_id."""
-    late = state.clock.late_arrival
     tasks = dict[int, Task]()
-    for source, waiting in state.waiting.items():
+    for source, waiting in staging.waiting.items():
         spans = _hulls(intervals, source)
         read = {
-            kind: {reading(hunt, span, late, kind) for hunt, span in spans}
+            kind: {partitions(hunt, span, late, kind) for hunt, span in spans}
             for kind in ("ingest", "event")
         }
         tasks |= {
@@ -165,66 +231,94 @@ def _size(tasks: Iterable[Task]) -> int:
     return sum(task.file.size for task in tasks)
 
 
-def _stage_tasks(con: duckdb.DuckDBPyConnection, state: Course, tasks: Sequence[Task]) -> None:
-    options = state.project.settings
-    size = _size(tasks)
-    state.say(f"staging {count(len(tasks), 'file')}, {size / 1e6:,.1f} MB")
+def _stage_tasks(
+    con: duckdb.DuckDBPyConnection,
+    context: Context,
+    staging: Staging,
+    tasks: Sequence[Task],
+    outcome: Outcome,
+) -> Staging:
+    """Stages the files, and names what went wrong with them."""
+    options, content = context.project.settings, context.project.content
+    context.say(f"staging {count(len(tasks), 'file')}, {_size(tasks) / 1e6:,.1f} MB")
     began = time.perf_counter()
-    done = stage.run(
-        con, tasks, state.project.content.sources, options.lake, state.project.environ,
-        state.author.at, reading_limits(options),
-        apart.reader(state.child, apart.limit_of(options.hunt_limit)), state.patience,
-    )  # fmt: skip
-    _tell_blind(state, done)
-    outcome, today = state.outcome, floor(state.author.at, DAY)
+    reader = apart.reader(context.child, apart.limit_of(options.hunt_limit))
+    staged = stage.run(
+        con,
+        tasks,
+        content.sources,
+        options.lake,
+        context.project.environ,
+        context.stamp.at,
+        reading_limits(options),
+        reader,
+        staging.patience,
+    )
+    after = _after(staging, tasks, staged)
+    _name_blind(context, staging, after, outcome)
     outcome.stage_seconds += time.perf_counter() - began
-    outcome.files += done.files
-    outcome.bytes += done.bytes
-    of = {task.file.path: task.file for task in tasks}
-    for path, error in done.rejected:
-        about = None
-        if path in of:
-            span = of[path].covers or Interval(today, today + DAY)
-            about = About(acknowledged.REJECTED, of[path].source, span)
-        outcome.trouble(f"file:{path}:{error}", path, f"rejected: {error}", about)
-    day = f"{today:%Y-%m-%d}"
-    for source, error in done.dead.items():  # its hunts fail, the others go on
-        state.unlisted[source] = error
-        outcome.trouble(f"lake:{source}:{day}", source, error)
-    for path, error in done.unread:
-        if error not in done.dead.values():
-            outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
-    for path, error in done.log.unread:
-        outcome.trouble(f"unread:{path}:{error}", path, f"not read: {error}")
-    unread = {path for path, _ in done.unread}
-    tried = {task.file_id for task in tasks if task.file.path not in unread}
-    state.waiting = {
-        source: [task for task in waiting if task.file_id not in tried]
-        for source, waiting in state.waiting.items()
-        if source not in done.dead
+    outcome.files += staged.files
+    outcome.bytes += staged.bytes
+    _name_failures(context, staged, outcome)
+    return after
+
+
+def _after(staging: Staging, tasks: Sequence[Task], staged: Staged) -> Staging:
+    """How far staging is now; files that their store did not give wait on, if it gives others."""
+    not_given = {path for path, _ in staged.of(FileOutcome.STORE_GONE)}
+    tried = {task.file_id for task in tasks if task.file.path not in not_given}
+    blind = {name: list(spans) for name, spans in staging.blind.items()}
+    for name, spans in staged.blind.items():
+        blind.setdefault(name, []).extend(spans)
+    for name, why in staged.patience.left_out.items():
+        if (None, why) not in blind.setdefault(name, []):
+            blind[name].append((None, why))
+    waiting = {
+        source: [task for task in files if task.file_id not in tried]
+        for source, files in staging.waiting.items()
+        if source not in staged.gone
     }
+    unlisted = {**staging.unlisted, **staged.gone}
+    return replace(
+        staging, waiting=waiting, unlisted=unlisted, blind=blind, patience=staged.patience
+    )
 
 
-def _tell_blind(state: Course, done: stage.Staged) -> None:
+def _name_blind(context: Context, before: Staging, after: Staging, outcome: Outcome) -> None:
     """Names the stages that are left out from now on; hunts that read what is missing fail."""
-    stages = {one.name: one for hunt in state.hunts for one in hunt.stages}
-    for name, spans in done.blind.items():
-        state.blind.setdefault(name, []).extend(spans)
-    for name, why in state.patience.left_out.items():
-        known = state.blind.setdefault(name, [])
-        if (None, why) not in known:
-            known.append((None, why))
-            day = f"{state.author.at:%Y-%m-%d}"
-            state.outcome.trouble(f"stage:{name}:{day}", stages[name].path, why)
+    stages = {item.name: item for hunt in context.hunts for item in hunt.stages}
+    for name, why in after.patience.left_out.items():
+        if name not in before.patience.left_out:
+            day = f"{context.stamp.at:%Y-%m-%d}"
+            outcome.trouble(f"stage:{name}:{day}", stages[name].path, why)
 
 
-def blind(state: Course, hunt: Hunt, interval: Interval) -> str:
+def _name_failures(context: Context, staged: Staged, outcome: Outcome) -> None:
+    """Names the files that were not stored, or stored as rejected."""
+    today = floor(context.stamp.at, DAY)
+    for result in staged.results:
+        if result.outcome in (FileOutcome.REJECTED, FileOutcome.CHANGED):
+            file, error = result.task.file, result.error
+            span = file.covers or Interval(today, today + DAY)
+            about = About(acknowledged.REJECTED, file.source, span)
+            outcome.trouble(f"file:{file.path}:{error}", file.path, f"rejected: {error}", about)
+    day = f"{today:%Y-%m-%d}"
+    for source, error in staged.gone.items():  # its hunts fail, the others go on
+        outcome.trouble(f"lake:{source}:{day}", source, error)
+    for path, error in staged.of(FileOutcome.STORE_GONE):
+        if error not in staged.gone.values():
+            outcome.trouble(f"unread:{path}:{day}", path, f"not read: {error}")
+    for path, error in staged.of(FileOutcome.UNREAD):
+        outcome.trouble(f"unread:{path}:{error}", path, f"not read: {error}")
+
+
+def blind(staging: Staging, hunt: Hunt, interval: Interval) -> str:
     """Why a hunt's staged tables lack what this run should have read for the interval."""
     return "; ".join(
         dict.fromkeys(
-            f"{one.path}: {why}"
-            for one in hunt.stages
-            for span, why in state.blind.get(one.name, ())
+            f"{item.path}: {why}"
+            for item in hunt.stages
+            for span, why in staging.blind.get(item.name, ())
             if span is None or span.overlaps(interval)
         )
     )
@@ -242,21 +336,20 @@ def _hulls(intervals: Iterable[tuple[Hunt, Interval]], source: str) -> list[tupl
     for hunt, interval in intervals:
         if source in hunt.sources:
             by_hunt[hunt.detection.id].append((hunt, interval))
-    found = []
-    for pairs in by_hunt.values():
-        span = hull(interval for _, interval in pairs)
-        if span:
-            found.append((pairs[0][0], span))
-    return found
+    return [
+        (pairs[0][0], span)
+        for pairs in by_hunt.values()
+        if (span := hull(interval for _, interval in pairs))
+    ]
 
 
 def _needed(file: FileVersion, read: Collection[Interval]) -> bool:
     if file.covers is None:
         return bool(read)
-    return any(file.covers.overlaps(one) for one in read)
+    return any(file.covers.overlaps(span) for span in read)
 
 
 def stages_of(hunts: Sequence[Hunt], source: str) -> list[StagedTable]:
     """The stages of a source that these hunts read, each once."""
-    stages = {one.name: one for hunt in hunts for one in hunt.stages if one.source == source}
+    stages = {item.name: item for hunt in hunts for item in hunt.stages if item.source == source}
     return list(stages.values())

@@ -16,7 +16,7 @@ from gundog.core.times import DAY, MICROSECOND, Interval, format_time, hull
 from gundog.detections.hunt import Hunt
 from gundog.detections.staged import StagedTable
 from gundog.run import estimate
-from gundog.staging.reading import Task
+from gundog.staging.batch import Task
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,8 @@ def lost(
         stages: as they are now.
         listed: the ids of the files that the lake lists, by source.
     """
-    found = []
-    for stage in {one.name: one for one in stages}.values():
+    files = []
+    for stage in {item.name: item for item in stages}.values():
         if stage.source not in listed:
             continue
         there = set(listed[stage.source])
@@ -59,12 +59,12 @@ def lost(
                group by s.file_id order by min(h.min_time)""",
             [stage.name, stage.hash],
         ).fetchall()
-        found += [
+        files += [
             Lost(stage.name, stage.source, key, many, _span(first, last))
             for key, many, first, last in rows
             if key not in there
         ]
-    return tuple(found)
+    return tuple(files)
 
 
 def _span(first: datetime, last: datetime) -> Interval:
@@ -76,33 +76,33 @@ def reached(
 ) -> tuple[Lost, ...]:
     """Those of the lost files whose rows these stages would have in the span."""
     names = {stage.name for stage in stages}
-    return tuple(one for one in gone if one.stage in names and one.span.overlaps(span))
+    return tuple(file for file in gone if file.stage in names and file.span.overlaps(span))
 
 
 def told(gone: Sequence[Lost]) -> str:
     """What hunts miss of lost files, in one sentence; empty when there are none."""
     if not gone:
         return ""
-    sources = ", ".join(sorted({one.source for one in gone}))
+    sources = ", ".join(sorted({file.source for file in gone}))
     return (
-        f"{sources}: {sum(one.rows for one in gone):,} rows of"
-        f" {_files(len({one.file_id for one in gone}))} are not seen:"
+        f"{sources}: {sum(file.rows for file in gone):,} rows of"
+        f" {_files(len({file.file_id for file in gone}))} are not seen:"
         " they were read by an earlier SQL and left the lake"
     )
 
 
 def notes(gone: Iterable[Lost]) -> list[str]:
     """What the lake has no more, one line per staged table."""
-    found = list(gone)
+    files = list(gone)
     lines = []
-    for name in sorted({one.stage for one in found}):
-        mine = [one for one in found if one.stage == name]
-        whole = hull(one.span for one in mine)
+    for name in sorted({file.stage for file in files}):
+        mine = [file for file in files if file.stage == name]
+        whole = hull(file.span for file in mine)
         assert whole is not None  # noqa: S101 - there is one at least
         lines.append(
             f"{name}: its SQL changed, and {_files(len(mine))} that it was read from left the lake"
-            f" ({_days(whole)}): their {sum(one.rows for one in mine):,} rows are kept as they were"
-            " staged, and hunts do not see them"
+            f" ({_days(whole)}): their {sum(file.rows for file in mine):,} rows are kept as they"
+            " were staged, and hunts do not see them"
         )
     return lines
 
@@ -148,7 +148,7 @@ def _reading(con: duckdb.DuckDBPyConnection, tasks: Iterable[Task]) -> list[str]
             size += task.file.size
     if not files:
         return []
-    much = f"{size / 1e6:,.1f} MB, {estimate.known(con).words(size, {})}"
+    much = f"{size / 1e6:,.1f} MB, {estimate.measured(con).words(size, {})}"
     said = f"{_files(files)} that {'was' if files == 1 else 'were'} read before"
     return [f"the SQL of {', '.join(sorted(names))} changed: to read again: {said}, {much}"]
 
@@ -163,12 +163,16 @@ def _hunting(con: duckdb.DuckDBPyConnection, hunt: Hunt, wanted: Sequence[Interv
     if not rows or any(is_now for _, _, is_now in rows):
         return []
     again, stem = set(wanted), hunt.detection.stem
-    others = [one for one in (Interval(start, end) for start, end, _ in rows) if one not in again]
+    others = [
+        interval
+        for interval in (Interval(start, end) for start, end, _ in rows)
+        if interval not in again
+    ]
     whole = hull(others)
     said = f"{stem} changed: {_many(len(again), 'interval')} hunted with the new version"
     if not whole:
         return [said]
-    much = estimate.known(con).words(0, {hunt.detection.id: len(others)})
+    much = estimate.measured(con).words(0, {hunt.detection.id: len(others)})
     last = max(whole.start, whole.end - DAY)
     command = (
         f"gundog backfill --from {whole.start:%Y-%m-%d} --to {last:%Y-%m-%d} --detection {stem}"

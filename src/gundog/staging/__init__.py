@@ -1,6 +1,7 @@
 """Lake files become rows of staged tables.
 
 - `stage`: each file version read once per stage SQL.
+- `batch`: what goes to a reader and comes back; what became of each file.
 - `reading`: files to rows, a pure function of the files.
 - `apart`, `rescue`: bad files and bad SQL, kept away from the good ones.
 - `binding`: a file's columns, bound to its source.

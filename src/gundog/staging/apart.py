@@ -7,7 +7,7 @@ from datetime import timedelta
 from gundog.core.child import Child, EndedError, LateError
 from gundog.core.times import format_duration
 from gundog.staging import reading
-from gundog.staging.reading import LACKING, LATE, Batch, Failed, Read, Reader
+from gundog.staging.batch import LACKING, LATE, Batch, Failed, Read, Reader
 
 # What the limit of time is meant for; a larger file may take longer in proportion.
 BATCH_BYTES = 256 * 2**20

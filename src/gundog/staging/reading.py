@@ -8,10 +8,8 @@ another process finds them too: what goes in and comes out can be pickled.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -20,10 +18,10 @@ import pyarrow.compute as pc
 from gundog.core.times import HOUR_US, epoch_us
 from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
-from gundog.detections.staged import Source, StagedTable
+from gundog.detections.staged import Source
 from gundog.lake import columns, footers
-from gundog.lake.file_version import FileVersion
 from gundog.staging import binding, day_counts
+from gundog.staging.batch import BROKEN, LACKING, Batch, Failed, Limits, Read, Rows, Task
 from gundog.staging.binding import Remarks
 from gundog.warehouse import database, locks, quoting
 
@@ -41,86 +39,8 @@ FAILURES = (duckdb.Error, pa.ArrowException, columns.DoubledColumnError, ValueEr
 _LARGE = 4 * 2**20
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What reading may use: bytes of memory, threads, and a folder for what must wait on disk."""
-
-    memory: int
-    threads: int
-    folder: Path
-
-
-@dataclass(frozen=True)
-class Task:
-    """One file to read, into which staged tables."""
-
-    file: FileVersion
-    file_id: int
-    stages: tuple[StagedTable, ...]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """What one stage made of a batch; `counted` has its rows per file, hour, tenant and code.
-
-    Codes are those of `day_counts.codes`.
-    """
-
-    schema: pa.Schema
-    batches: tuple[pa.RecordBatch, ...]
-    on_disk: Path | None
-    counted: pa.Table
-
-    def open(self) -> Any:
-        """The rows from the first one on, as a RecordBatchReader."""
-        if self.on_disk:
-            return pa.ipc.open_stream(pa.OSFile(str(self.on_disk)))
-        return pa.RecordBatchReader.from_batches(self.schema, self.batches)
-
-
-@dataclass(frozen=True)
-class Read:
-    """What reading a batch gave: rows by staged table, rows of any kind per file and hour.
-
-    `unread` are stages that could not read the files this time.
-    """
-
-    tasks: tuple[Task, ...]
-    remarks: Remarks
-    rows: Mapping[str, Rows] = field(default_factory=dict)
-    hours: pa.Table | None = None
-    error: str = ""
-    unread: tuple[StagedTable, ...] = ()
-
-
 class TooMuchError(ValueError):
     """A stage makes more of a batch than it may."""
-
-
-# Why a batch was not read: what its bytes or the SQL are, want of memory or disk, or of time.
-BROKEN, LACKING, LATE = "broken", "lacking", "late"
-
-
-@dataclass(frozen=True)
-class Failed:
-    """Why a batch was not read: BROKEN, LACKING or LATE, in words, and the seconds it took."""
-
-    error: str
-    kind: str = BROKEN
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Files of one schema, for the stages that the first one's task names; see `read_batch`."""
-
-    files: tuple[tuple[Task, Path], ...]
-    source: Source
-    aliases: Mapping[str, str]
-    limits: Limits
-
-
-Reader = Callable[[Batch], Read | Failed]
 
 
 def read(batch: Batch) -> Read | Failed:

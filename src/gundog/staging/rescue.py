@@ -13,10 +13,20 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gundog.core.errors import StoreError
-from gundog.core.times import Interval
 from gundog.detections.staged import StagedTable
+from gundog.staging.batch import (
+    BROKEN,
+    LACKING,
+    LATE,
+    Batch,
+    Failed,
+    FileOutcome,
+    FileResult,
+    Read,
+    Reader,
+    Task,
+)
 from gundog.staging.binding import Remarks
-from gundog.staging.reading import BROKEN, LACKING, LATE, Batch, Failed, Read, Reader, Task
 from gundog.warehouse import quoting
 
 Near = tuple[Task, Path]
@@ -40,6 +50,10 @@ class Patience:
     lost: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
 
+    def copy(self) -> Patience:
+        """The same, to go on with while the first stays as it is."""
+        return Patience(self.limit, dict(self.lost), dict(self.left_out))
+
     def went(self, stages: Sequence[StagedTable]) -> None:
         """These read a file."""
         for stage in stages:
@@ -55,19 +69,6 @@ class Patience:
             self.left_out.setdefault(stage.name, _LEFT_OUT.format(why=failure.error))
 
 
-@dataclass
-class Log:
-    """What could not be read: files with the reason, and by stage the time of each such file."""
-
-    unread: list[tuple[str, str]] = field(default_factory=list)
-    missing: dict[str, list[tuple[Interval | None, str]]] = field(default_factory=dict)
-
-    def note(self, task: Task, stage: StagedTable, error: str) -> None:
-        """A file that a stage could not read."""
-        self.unread.append((task.file.path, error))
-        self.missing.setdefault(stage.name, []).append((task.file.covers, error))
-
-
 @dataclass(frozen=True)
 class Way:
     """How files are read: `batch` of none of them has all that they share.
@@ -79,15 +80,17 @@ class Way:
     batch: Batch
     reader: Reader
     patience: Patience
-    log: Log
     whole: Callable[[Task], Path]
     is_partial: Callable[[Task], bool]
 
 
-def read(group: Sequence[Near], way: Way) -> Iterator[Read]:
-    """What files of one schema give; files and stages that cannot be read are in `way.log`."""
+def read(group: Sequence[Near], way: Way) -> Iterator[Read | FileResult]:
+    """What files of one schema give, and of each file that a stage did not read, why."""
     stages = group[0][0].stages
     wanted = tuple(stage for stage in stages if stage.name not in way.patience.left_out)
+    for stage in stages:
+        if stage not in wanted:
+            yield from _left_out(group, stage, way)
     if stages and not wanted:
         return
     outcome = _attempt(group, wanted, way)
@@ -97,9 +100,15 @@ def read(group: Sequence[Near], way: Way) -> Iterator[Read]:
         yield from _by_stage(group, wanted, way)
     elif len(group) > 1:
         for near in group:
-            yield from read([near], way)
+            yield from read([(replace(near[0], stages=wanted), near[1])], way)
     else:
         yield from _again(group[0], wanted, outcome, way)
+
+
+def _left_out(group: Sequence[Near], stage: StagedTable, way: Way) -> Iterator[FileResult]:
+    why = way.patience.left_out[stage.name]
+    for task, _ in group:
+        yield FileResult(replace(task, stages=(stage,)), FileOutcome.LEFT_OUT, why)
 
 
 def _attempt(
@@ -115,7 +124,9 @@ def _attempt(
     return replace(outcome, seconds=time.perf_counter() - began)
 
 
-def _by_stage(group: Sequence[Near], stages: tuple[StagedTable, ...], way: Way) -> Iterator[Read]:
+def _by_stage(
+    group: Sequence[Near], stages: tuple[StagedTable, ...], way: Way
+) -> Iterator[Read | FileResult]:
     """Each stage alone: those that read the files are stored, and cost by the others nothing."""
     good, bad = list[Read](), list[tuple[StagedTable, Failed]]()
     for stage in stages:
@@ -147,7 +158,7 @@ def _joined(parts: Sequence[Read]) -> Read:
 
 def _again(
     near: Near, stages: tuple[StagedTable, ...], failure: Failed, way: Way, *, only: bool = False
-) -> Iterator[Read]:
+) -> Iterator[Read | FileResult]:
     """One file that could not be read: once more whole, and with one thread if memory lacked.
 
     With `only` other stages read it, so that it is not the file that is bad.
@@ -163,14 +174,14 @@ def _again(
             path = way.whole(task)
             last = _attempt([(task, path)], stages, way, 1 if lacking else None)
         except StoreError as error:
-            way.log.unread.append((task.file.path, str(error)))
+            yield FileResult(task, FileOutcome.STORE_GONE, str(error))
             return
     if isinstance(last, Read):
         yield last
     elif last.kind == BROKEN and not only and _is_bad(task, path, way):
-        yield Read((task,), Remarks(), error=last.error)
+        yield Read((task,), Remarks(), outcome=FileOutcome.REJECTED, error=last.error)
     else:
-        _give_up(task, stages, last, way)
+        yield from _give_up(task, stages, last, way)
 
 
 def _are_broken(bad: Sequence[tuple[StagedTable, Failed]]) -> bool:
@@ -188,8 +199,11 @@ def _is_bad(task: Task, near: Path, way: Way) -> bool:
     return isinstance(outcome, Failed) and outcome.kind == BROKEN
 
 
-def _give_up(task: Task, stages: tuple[StagedTable, ...], failure: Failed, way: Way) -> None:
-    more = f": {_MORE}" if failure.kind == LACKING else ""
+def _give_up(
+    task: Task, stages: tuple[StagedTable, ...], failure: Failed, way: Way
+) -> Iterator[FileResult]:
+    cure = f": {_MORE}" if failure.kind == LACKING else ""
     for stage in stages:
         way.patience.failed(stage, failure)
-        way.log.note(task, stage, f"{stage.path}: {failure.error}{more}")
+        error = f"{stage.path}: {failure.error}{cure}"
+        yield FileResult(replace(task, stages=(stage,)), FileOutcome.UNREAD, error)

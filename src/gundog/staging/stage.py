@@ -11,7 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -19,7 +19,6 @@ import duckdb
 import pyarrow as pa
 
 from gundog.core.errors import StoreError
-from gundog.core.times import Interval
 from gundog.detections import stage_sql
 from gundog.detections.staged import Source, StagedTable
 from gundog.lake import columns, fetch
@@ -27,15 +26,25 @@ from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
 from gundog.staging import binding, reading, rescue, staged_rows
+from gundog.staging.batch import (
+    Batch,
+    Failed,
+    FileOutcome,
+    FileResult,
+    Limits,
+    Read,
+    Reader,
+    Task,
+)
 from gundog.staging.binding import Remarks
-from gundog.staging.reading import Batch, Failed, Limits, Read, Reader, Task
 from gundog.staging.rescue import Patience, Way
+from gundog.staging.results import Staged
 
 BATCH_FILES = 50
 BATCH_BYTES = 256 * 2**20
 _PARALLEL_COPIES = 8
 # So many files in a row that their store does not give are a store that is gone.
-_DEAD_AFTER = 3
+_GONE_AFTER = 3
 # What the warehouse keeps in memory while a batch is read, and reading alone has the limit.
 _IDLE_BYTES = 64 * 2**20
 
@@ -51,52 +60,11 @@ class _Place:
     patience: Patience
 
 
-@dataclass
-class Staged:
-    """What a staging step did.
+@dataclass(frozen=True)
+class _Gone:
+    """The store of a source gives nothing any more, and why."""
 
-    `unread` are files whose store did not give them; `log` has those that a stage could not read.
-    """
-
-    files: int = 0
-    bytes: int = 0
-    rejected: list[tuple[str, str]] = field(default_factory=list)
-    unread: list[tuple[str, str]] = field(default_factory=list)
-    dead: dict[str, str] = field(default_factory=dict)
-    log: rescue.Log = field(default_factory=rescue.Log)
-    _stored: dict[int, set[str]] = field(default_factory=dict)
-    _stages: set[str] = field(default_factory=set)
-
-    def lacking(
-        self, read: Read, whole: Mapping[int, tuple[StagedTable, ...]]
-    ) -> tuple[StagedTable, ...]:
-        """The stages that have not read these files so far, but should.
-
-        What they hold of an older version goes with the first rows of the new one. Files that are
-        read in several parts are read one by one, those of one read have the same stages.
-        """
-        first = read.tasks[0]
-        known = self._stored.get(first.file_id, set()) | {one.name for one in first.stages}
-        return tuple(one for one in whole[first.file_id] if one.name not in known)
-
-    def add(self, read: Read) -> None:
-        """Counts what was stored, a file once however many parts it is stored in."""
-        new = [task for task in read.tasks if task.file_id not in self._stored]
-        names = {stage.name for stage in read.tasks[0].stages}
-        for task in read.tasks:
-            self._stored.setdefault(task.file_id, set()).update(names)
-        self.files += len(new)
-        self.bytes += sum(task.file.size for task in new)
-        if read.error:
-            self.rejected += [(task.file.path, read.error) for task in read.tasks]
-        else:
-            self._stages |= names
-
-    @property
-    def blind(self) -> dict[str, list[tuple[Interval | None, str]]]:
-        """Of stages that could read no file: the times of those that they could not, and why."""
-        return {name: spans for name, spans in self.log.missing.items()
-                if name not in self._stages}  # fmt: skip
+    error: str
 
 
 def file_id(source: str, path: str) -> int:
@@ -113,7 +81,7 @@ def pending(
     A changed file is read again by every stage that had read it, so that no staged table keeps
     rows of the version that is gone.
     """
-    known = {
+    versions = {
         row[0]: row[1:]
         for row in con.execute("select file_id, size_bytes, mtime_ns from source_files").fetchall()
     }
@@ -125,7 +93,7 @@ def pending(
     tasks = []
     for file in files:
         key = file_id(file.source, file.path)
-        unchanged = known.get(key) == (file.size, file.mtime_ns)
+        unchanged = versions.get(key) == (file.size, file.mtime_ns)
         done = read[key] if unchanged else set()
         mine = [stage for stage in stages if stage.source == file.source]
         wanted = tuple(stage for stage in mine if (stage.name, stage.hash) not in done)
@@ -147,8 +115,9 @@ def run(
 ) -> Staged:
     """Reads and stores the tasks, batch by batch; a file that cannot be read is set aside.
 
-    A file whose store does not give it is left for the next run; after a few of them in a row the
-    source's other files are left as well, and `dead` says why.
+    What a batch gave is stored before the next is read, so that files are stored in the order of
+    the batches, whatever reads them. A file whose store does not give it is left for the next run;
+    after a few of them in a row the source's other files are left as well, and `gone` says why.
 
     Args:
         con: the warehouse, writable.
@@ -161,8 +130,7 @@ def run(
         reader: reads a batch, here or elsewhere.
         patience: of the run with its stages; it ends for a stage that reads nothing for too long.
     """
-    done = Staged()
-    patience = patience or Patience()
+    patience = patience.copy() if patience else Patience()
 
     def read_idly(batch: Batch) -> Read | Failed:
         with _idle(con, limits):
@@ -171,10 +139,11 @@ def run(
     limits.folder.mkdir(parents=True, exist_ok=True)
     for stage in {stage.name: stage for task in tasks for stage in task.stages}.values():
         stage_sql.create_stage(con, stage)
+    results, gone = list[FileResult](), dict[str, str]()
     for batch in _batches(tasks):
         source = sources[batch[0].file.source]
-        if source.name in done.dead:
-            done.unread += [(task.file.path, done.dead[source.name]) for task in batch]
+        if source.name in gone:
+            results += _not_given(batch, gone[source.name])
             continue
         with (
             tempfile.TemporaryDirectory(prefix="stage-", dir=limits.folder) as scratch,
@@ -182,20 +151,74 @@ def run(
         ):
             here = replace(limits, folder=Path(scratch))
             place = _Place(lake_paths[source.name], environ, here, read_idly, patience)
-            whole = {task.file_id: task.stages for task in batch}
-            for read in _read_safely(batch, source, place, opened, done):
-                for part in _without_timeless(read):
-                    lacking = done.lacking(part, whole)
+            stored = _store_batch(con, batch, source, place, opened, now)
+        results += stored.results
+        if stored.gone:
+            gone[source.name] = stored.gone
+    return Staged(tuple(results), gone, patience)
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """What became of the files of a batch; why their store gives no more, else empty."""
+
+    results: tuple[FileResult, ...]
+    gone: str = ""
+
+
+def _store_batch(
+    con: duckdb.DuckDBPyConnection,
+    batch: Sequence[Task],
+    source: Source,
+    place: _Place,
+    opened: ExitStack,
+    now: datetime,
+) -> _Stored:
+    """Reads a batch and stores what it gave."""
+    wanted = {task.file_id: task.stages for task in batch}
+    results = list[FileResult]()
+    for item in _read_batch(batch, source, place, opened):
+        match item:
+            case Read():
+                for part in _without_timeless(item):
+                    lacking = _lacking(part, wanted, results)
                     staged_rows.store(con, replace(part, unread=lacking), source, now)
-                    done.add(part)
-    return done
+                    results += [FileResult(t, part.outcome, part.error) for t in part.tasks]
+            case FileResult():
+                results.append(item)
+            case _Gone():
+                reached = {result.task.file_id for result in results}
+                rest = [task for task in batch if task.file_id not in reached]
+                return _Stored((*results, *_not_given(rest, item.error)), item.error)
+    return _Stored(tuple(results))
+
+
+def _not_given(tasks: Iterable[Task], error: str) -> list[FileResult]:
+    return [FileResult(task, FileOutcome.STORE_GONE, error) for task in tasks]
+
+
+def _lacking(
+    read: Read, wanted: Mapping[int, tuple[StagedTable, ...]], results: Iterable[FileResult]
+) -> tuple[StagedTable, ...]:
+    """The stages that have not read these files so far, but should.
+
+    What they hold of an older version goes with the first rows of the new one. Files that are
+    read in several parts are read one by one, those of one read have the same stages.
+    """
+    first = read.tasks[0]
+    have_read = {stage.name for stage in first.stages}
+    for result in results:
+        if result.task.file_id == first.file_id and result.outcome.ledger_state:
+            have_read |= {stage.name for stage in result.task.stages}
+    return tuple(stage for stage in wanted[first.file_id] if stage.name not in have_read)
 
 
 def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
     """Tasks of one source and the same stages, oldest path first, in batches of bounded size."""
     groups = defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[Task]](list)
     for task in sorted(tasks, key=lambda task: task.file.path):
-        groups[task.file.source, tuple((one.name, one.hash) for one in task.stages)].append(task)
+        key = tuple((stage.name, stage.hash) for stage in task.stages)
+        groups[task.file.source, key].append(task)
     for group in groups.values():
         batch: list[Task] = []
         size = 0
@@ -249,33 +272,45 @@ def _aliases(place: _Place, task: Task) -> dict[str, str]:
     return dict(place.paths[task.file.lake_path].columns)
 
 
-def _read_safely(
-    batch: Sequence[Task], source: Source, place: _Place, opened: ExitStack, done: Staged
-) -> Iterator[Read]:
+def _read_batch(
+    batch: Sequence[Task], source: Source, place: _Place, opened: ExitStack
+) -> Iterator[Read | FileResult | _Gone]:
     """Reads a batch, schema by schema; when a group fails, in parts to find the bad one."""
     groups = defaultdict[tuple[str, int], list[rescue.Near]](list)
     in_a_row = 0
     for task, near, schema in _bring(batch, source, place, opened):
-        if isinstance(near, Path):
-            groups[schema, task.file.lake_path].append((task, near))
-            in_a_row = 0
-        elif isinstance(near, StoreError) and not isinstance(near, FileChangedError):
-            done.unread.append((task.file.path, str(near)))
-            in_a_row += 1
-            if in_a_row == _DEAD_AFTER:
-                done.dead[source.name] = str(near)
-                return
-        else:
-            yield Read((task,), Remarks(), error=_reason(near))
+        match near:
+            case Path():
+                groups[schema, task.file.lake_path].append((task, near))
+                in_a_row = 0
+            case FileChangedError():
+                yield _refused(task, FileOutcome.CHANGED, near)
+            case StoreError():
+                yield FileResult(task, FileOutcome.STORE_GONE, str(near))
+                in_a_row += 1
+                if in_a_row == _GONE_AFTER:
+                    yield _Gone(str(near))
+                    return
+            case _:
+                yield _refused(task, FileOutcome.REJECTED, near)
     for group in groups.values():
         way = Way(
             Batch((), source, _aliases(place, group[0][0]), place.limits),
-            place.reader, place.patience, done.log,
+            place.reader,
+            place.patience,
             whole=lambda task: _copy(task, place, opened),
             is_partial=lambda task: fetch.is_partial(task.file, place.paths),
-        )  # fmt: skip
-        for read in rescue.read(group, way):
-            yield from _without(read, dict(_changed(read.tasks, place)))
+        )
+        for item in rescue.read(group, way):
+            if isinstance(item, Read):
+                changed = dict(_changed(item.tasks, place))
+                yield from _without(item, FileOutcome.CHANGED, changed)
+            else:
+                yield item
+
+
+def _refused(task: Task, outcome: FileOutcome, error: Exception) -> Read:
+    return Read((task,), Remarks(), outcome=outcome, error=_reason(error))
 
 
 def _reason(error: BaseException) -> str:
@@ -305,12 +340,13 @@ def _changed(tasks: Iterable[Task], place: _Place) -> Iterator[tuple[int, str]]:
 def _without_timeless(read: Read) -> Iterator[Read]:
     """What was read without the files that have rows but not one usable time; those rejected."""
     counts = staged_rows.count(read.hours)
-    what = "no row has a usable Timestamp: correct the column or name its alias under lake"
-    yield from _without(read, {key: what for key, one in counts.items() if one.first is None})
+    why = "no row has a usable Timestamp: correct the column or name its alias under lake"
+    timeless = {key: why for key, counted in counts.items() if counted.first is None}
+    yield from _without(read, FileOutcome.REJECTED, timeless)
 
 
-def _without(read: Read, bad: Mapping[int, str]) -> Iterator[Read]:
-    """A read cut into its good files and one rejected read for each bad one."""
+def _without(read: Read, outcome: FileOutcome, bad: Mapping[int, str]) -> Iterator[Read]:
+    """A read cut into its good files and, for each bad one, a read with that outcome."""
     if read.error:
         yield read
         return
@@ -318,5 +354,5 @@ def _without(read: Read, bad: Mapping[int, str]) -> Iterator[Read]:
     if good:
         yield replace(read, tasks=good)
     for task in read.tasks:
-        if task.file_id in bad:
-            yield replace(read, tasks=(task,), rows={}, hours=None, error=bad[task.file_id])
+        if why := bad.get(task.file_id):
+            yield replace(read, tasks=(task,), rows={}, hours=None, outcome=outcome, error=why)

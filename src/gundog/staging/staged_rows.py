@@ -13,7 +13,7 @@ import pyarrow as pa
 from gundog.core.times import MICROSECOND
 from gundog.detections.staged import Source, StagedTable
 from gundog.staging import day_counts, reading
-from gundog.staging.reading import Read, Rows, Task
+from gundog.staging.batch import Read, Rows, Task
 from gundog.warehouse import database, quoting, redeliveries
 
 
@@ -222,7 +222,7 @@ def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str,
         "mtime_ns": task.file.mtime_ns,
         "covers_start": covers.start if covers else counted.first,
         "covers_end": covers.end if covers else end,
-        "state": "rejected" if read.error else "staged",
+        "state": read.outcome.ledger_state,
         "rows": counted.rows,
         "rejected_rows": max(refused, counted.timeless),
         "min_time": counted.first,

@@ -1,0 +1,165 @@
+"""The last steps of a run: words brought up to date, findings published, messages sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from gundog.findings import exceptions, publish, retention, suppression, triage, words
+from gundog.health import watch
+from gundog.notify import outbox, sending
+from gundog.notify.sending import Sent
+from gundog.run import drift_faults, drifts, ledger, parts, run_rows, timekeeping
+from gundog.run.context import Context
+from gundog.run.due import Key
+from gundog.run.outcome import Outcome
+from gundog.run.timekeeping import Judged
+from gundog.warehouse import database
+
+
+def finish(
+    con: duckdb.DuckDBPyConnection, context: Context, hunted: frozenset[Key], outcome: Outcome
+) -> None:
+    """Re-states prose, closes the run, publishes, and sends what is unsent.
+
+    Args:
+        con: the warehouse, writable.
+        context: what was asked.
+        hunted: the intervals that were due.
+        outcome: how the run went so far.
+    """
+    options, content, stamp = context.project.settings, context.project.content, context.stamp
+    judged = _keep_time(con, context, outcome)
+    words.restate(con, content.detections)
+    entries = context.project.exceptions.in_force(suppression.last_entries(con))
+    suppression.apply(con, content.detections, entries)
+    if not judged.doubt:
+        _watch(con, context, outcome)
+    _queue(con, context, judged, run_rows.coverage(context.hunts, hunted, outcome), outcome)
+    triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
+    if not judged.doubt:
+        retention.apply(con, content, options.retention, stamp.late_arrival, stamp.at)
+    gaps = ledger.coverage_gaps(con, content.hunts, stamp)
+    if judged.doubt and judged.seen:  # the time up to a clock that is ahead is not a gap
+        gaps = [row for row in gaps if row["interval_start"] < judged.seen]
+    run_rows.close(con, context, judged, outcome)
+    context.run_part(parts.PUBLISH, partial(_publish, con, context, gaps, outcome))
+    if options.notify and send(con, context, judged, outcome) != Sent():
+        run_rows.close(con, context, judged, outcome)
+        _name_logs(publish.publish_sent(con, options.findings), outcome)
+    if options.heartbeat and not outcome.problems:
+        error = sending.heartbeat(options.heartbeat)
+        if error:
+            outcome.problems.append(error)
+
+
+def report_clock(
+    con: duckdb.DuckDBPyConnection, context: Context, judged: Judged, outcome: Outcome
+) -> None:
+    """Says that the clock is long before what was seen; then nothing else is done."""
+    outcome.trouble(judged.key, "clock", judged.doubt)
+    _queue_health(con, context, judged, outcome)
+    send(con, context, judged, outcome)
+
+
+def send(
+    con: duckdb.DuckDBPyConnection, context: Context, judged: Judged, outcome: Outcome
+) -> Sent:
+    """Sends what is unsent to every channel."""
+    channels, doubted = context.project.settings.notify, bool(judged.doubt)
+    work = partial(sending.send, con, channels, context.stamp.at, doubted=doubted)
+    sent = context.run_part(parts.NOTIFY, work)
+    outcome.problems += sent.errors
+    return sent
+
+
+def _keep_time(con: duckdb.DuckDBPyConnection, context: Context, outcome: Outcome) -> Judged:
+    """What the clock is worth by all that was read; mends what a wrong one left."""
+    options, now = context.project.settings, context.stamp.at
+    judged = timekeeping.judge(con, now, trusted=context.request.trust_clock)
+    if not judged.doubt:
+        timekeeping.mend(con, now, outbox.NEWS_AGE)
+    elif context.request.range is None:
+        outcome.trouble(judged.key, "clock", judged.doubt)
+    elif retention.is_due(con, options.retention, now):  # a range needs no clock
+        outcome.notes.append(f"clock: {judged.doubt}")
+    return judged
+
+
+def _watch(con: duckdb.DuckDBPyConnection, context: Context, outcome: Outcome) -> None:
+    """Names the records that changed; what is acknowledged of them is a note."""
+    if not outcome.range:
+        return
+    options, stamp = context.project.settings, context.stamp
+    for noticed in drifts.watch(
+        con,
+        context.project.content,
+        options.lake,
+        outcome.range,
+        options.freshness,
+        stamp.at,
+        stamp.id,
+    ):
+        faults, covered = watch.unknown(drift_faults.faults(noticed.drift), outcome.acknowledged)
+        outcome.note_known(entry for entry, count in covered.items() if count)
+        for trouble in watch.together(faults)[:1]:
+            outcome.trouble(noticed.message, "records", trouble.text)
+
+
+def _queue(
+    con: duckdb.DuckDBPyConnection,
+    context: Context,
+    judged: Judged,
+    coverage: str,
+    outcome: Outcome,
+) -> None:
+    """Queues messages about findings and about health."""
+    request, stamp = context.request, context.stamp
+    rows = database.rows(con, "select * from exceptions order by expires, exception_id")
+    outbox.queue_findings(
+        con,
+        context.project.settings.notify,
+        stamp.id,
+        stamp.at,
+        request.notify,
+        history=outcome.range if request.command == "backfill" else None,
+        coverage=coverage,
+        notes=[] if judged.doubt else exceptions.attention(rows, stamp.at, news=True),
+    )
+    _queue_health(con, context, judged, outcome)
+
+
+def _queue_health(
+    con: duckdb.DuckDBPyConnection, context: Context, judged: Judged, outcome: Outcome
+) -> None:
+    """Under a clock that is not believed only that is told: what it says of days may be wrong."""
+    stamp, channels = context.stamp, context.project.settings.notify
+    items = [
+        (health.key, health.title, health.text)
+        for health in outcome.health
+        if not judged.doubt or health.key == judged.key
+    ]
+    outbox.queue_health(con, channels, stamp.id, stamp.at, items)
+
+
+def _publish(
+    con: duckdb.DuckDBPyConnection,
+    context: Context,
+    gaps: Sequence[dict[str, Any]],
+    outcome: Outcome,
+) -> None:
+    target, stamp = context.project.settings.findings, context.stamp
+    logs = publish.publish(con, target, now=stamp.at, late_arrival=stamp.late_arrival, due=gaps)
+    _name_logs(logs, outcome)
+
+
+def _name_logs(logs: Iterable[Path], outcome: Outcome) -> None:
+    outcome.notes += [
+        f"{log.name} was removed: another program had opened {log.stem} for writing and left it;"
+        " what it wrote is in no later file: open it read only"
+        for log in logs
+    ]
