@@ -35,32 +35,32 @@ def published(con: duckdb.DuckDBPyConnection) -> list[Fault]:
     ]
 
 
-def faults(one: Drift) -> list[Fault]:
+def faults(drifted: Drift) -> list[Fault]:
     """A drift as one fault for each of its days."""
-    span = Interval(moment(one.since), moment(one.last + 1))
-    table, tenant = one.stage or one.source, one.tenant or None
-    return [Fault(watch.DRIFT, sentence(one), table, day, tenant) for day in split(span, DAY)]
+    span = Interval(moment(drifted.since), moment(drifted.last + 1))
+    table, tenant = drifted.stage or drifted.source, drifted.tenant or None
+    return [Fault(watch.DRIFT, sentence(drifted), table, day, tenant) for day in split(span, DAY)]
 
 
-def sentence(one: Drift) -> str:
+def sentence(drifted: Drift) -> str:
     """What happened, and what to do; the days stand behind it.
 
     >>> sentence(Drift("lacking", "Events", "mail", "mailbox", "", 1, 1, 1, 90, 100, 0.012))
     '90 of 100 rows have no mailbox, usually 1% (fix the exporter or sql/stage/mail.sql)'
     """
-    cure = f"(fix the exporter or sql/stage/{one.stage}.sql)"
-    of, usual = f"{one.bad:,} of {one.seen:,} rows", f"usually {_percent(one.usual)}"
-    match one.kind:
+    cure = f"(fix the exporter or sql/stage/{drifted.stage}.sql)"
+    of, usual = f"{drifted.bad:,} of {drifted.seen:,} rows", f"usually {_percent(drifted.usual)}"
+    match drifted.kind:
         case drift.REJECTED:
             return f"{of} could not be read, {usual} {cure}"
         case drift.LACKING:
-            return f"{of} have no {one.key}, {usual} {cure}"
+            return f"{of} have no {drifted.key}, {usual} {cure}"
         case drift.GONE:
-            others = f"while {one.source} has other rows of the same days"
-            return f"no rows, usually {one.usual:,.0f} a day, {others} {cure}"
+            others = f"while {drifted.source} has other rows of the same days"
+            return f"no rows, usually {drifted.usual:,.0f} a day, {others} {cure}"
         case _:
             others = "while other tenants have some"
-            return f"no rows, usually {one.usual:,.0f} a day, {others} (fix the exporter)"
+            return f"no rows, usually {drifted.usual:,.0f} a day, {others} (fix the exporter)"
 
 
 def _percent(share: float) -> str:

@@ -63,22 +63,26 @@ def watch(
     lag = max(0, -(-(freshness - _A_NIGHT) // DAY))
     with database.transaction(con):
         day_counts.follow_keys(con, loaded.stages.values())
-        known = _known(con)
-        found = [
-            one
+        remembered = _known(con)
+        judged_now = [
+            entry
             for source in sorted({*sources} & {*loaded.sources})
-            for one in _judge(con, loaded, source, first, last, known, lag)
+            for entry in _judge(con, loaded, source, first, last, remembered, lag)
         ]
-        kept = _named(found, known, run_id)
-        judged = {(one.source, one.stage) for one in found} | _tables(loaded, sources)
+        kept = _named(judged_now, remembered, run_id)
+        judged = {(entry.source, entry.stage) for entry in judged_now} | _tables(loaded, sources)
         if loaded.problems:
-            kept += [one for one in known if (one.drift.source, one.drift.stage) not in judged]
+            kept += [
+                entry
+                for entry in remembered
+                if (entry.drift.source, entry.drift.stage) not in judged
+            ]
         _remember(con, kept)
     start = number(hunted.start)
     return [
-        one
-        for one in kept
-        if one.drift.since <= last and (one.drift.last >= start or not one.drift.is_over)
+        entry
+        for entry in kept
+        if entry.drift.since <= last and (entry.drift.last >= start or not entry.drift.is_over)
     ]
 
 
@@ -93,7 +97,7 @@ def _judge(
     source: str,
     first: int,
     last: int,
-    known: Sequence[Known],
+    remembered: Sequence[Known],
     lag: int,
 ) -> Iterator[Drift]:
     """The drifts of a source and its stages: those of the days judged, and all others known."""
@@ -101,14 +105,14 @@ def _judge(
     for table in day_counts.tables(con, source, stages, first - drift.REACH, last):
         keys = {"", *table.lacking}
         mine = [
-            one.drift
-            for one in known
-            if (one.drift.source, one.drift.stage) == (table.source, table.stage)
-            and one.drift.key in keys
+            entry.drift
+            for entry in remembered
+            if (entry.drift.source, entry.drift.stage) == (table.source, table.stage)
+            and entry.drift.key in keys
         ]
         whole = replace(table, whole_until=last - lag)
-        yield from drift.judge(whole, first, last, [one for one in mine if one.since < first])
-        yield from (one for one in mine if one.since > last)
+        yield from drift.judge(whole, first, last, [entry for entry in mine if entry.since < first])
+        yield from (entry for entry in mine if entry.since > last)
 
 
 # ---- remembering them ----
@@ -119,44 +123,46 @@ def _known(con: duckdb.DuckDBPyConnection) -> list[Known]:
     return [Known(drift_faults.stored(row), row["message"], row["run_id"]) for row in rows]
 
 
-def _named(found: Iterable[Drift], known: Sequence[Known], run_id: UUID) -> list[Known]:
+def _named(drifts: Iterable[Drift], remembered: Sequence[Known], run_id: UUID) -> list[Known]:
     """Each drift with its message: that of the one known before which it goes on from."""
     named = []
-    for one in found:
-        before = next((old for old in known if _is_same(old.drift, one)), None)
-        message = before.message if before else _message(one)
-        named.append(Known(one, message, before.run_id if before else run_id))
+    for drifted in drifts:
+        before = next((old for old in remembered if _is_same(old.drift, drifted)), None)
+        message = before.message if before else _message(drifted)
+        named.append(Known(drifted, message, before.run_id if before else run_id))
     return named
 
 
-def _is_same(one: Drift, other: Drift) -> bool:
-    return one.series == other.series and one.since <= other.last and other.since <= one.last
+def _is_same(first: Drift, second: Drift) -> bool:
+    return (
+        first.series == second.series and first.since <= second.last and second.since <= first.last
+    )
 
 
-def _message(one: Drift) -> str:
-    what = ":".join(part for part in (*one.series, str(moment(one.since).date())) if part)
-    return f"drift:{what}"
+def _message(drifted: Drift) -> str:
+    name = ":".join(part for part in (*drifted.series, str(moment(drifted.since).date())) if part)
+    return f"drift:{name}"
 
 
 def _remember(con: duckdb.DuckDBPyConnection, kept: Iterable[Known]) -> None:
     con.execute("delete from drifts")
     rows = [
         {
-            "kind": one.drift.kind,
-            "source_table": one.drift.source,
-            "stage": one.drift.stage,
-            "key": one.drift.key,
-            "tenant": one.drift.tenant,
-            "since": moment(one.drift.since),
-            "until": moment(one.drift.last + 1),
-            "is_over": one.drift.is_over,
-            "noticed": moment(one.drift.noticed),
-            "bad": one.drift.bad,
-            "seen": one.drift.seen,
-            "usual": one.drift.usual,
-            "message": one.message,
-            "run_id": str(one.run_id),
+            "kind": entry.drift.kind,
+            "source_table": entry.drift.source,
+            "stage": entry.drift.stage,
+            "key": entry.drift.key,
+            "tenant": entry.drift.tenant,
+            "since": moment(entry.drift.since),
+            "until": moment(entry.drift.last + 1),
+            "is_over": entry.drift.is_over,
+            "noticed": moment(entry.drift.noticed),
+            "bad": entry.drift.bad,
+            "seen": entry.drift.seen,
+            "usual": entry.drift.usual,
+            "message": entry.message,
+            "run_id": str(entry.run_id),
         }
-        for one in kept
+        for entry in kept
     ]
     database.insert(con, "drifts", sorted(rows, key=lambda row: (row["since"], row["message"])))

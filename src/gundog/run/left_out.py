@@ -80,4 +80,4 @@ def joined(note: str, remark: str) -> str:
     >>> joined("learning", "no data of x"), joined("a; no data of x", "no data of x")
     ('learning; no data of x', 'a; no data of x')
     """
-    return note if remark in note else "; ".join(one for one in (note, remark) if one)
+    return note if remark in note else "; ".join(text for text in (note, remark) if text)

@@ -57,17 +57,20 @@ def known(project: Project) -> Known:
     """What a project's files say of its status."""
     content, options = project.content, project.settings
     idle = without_lake(project)
-    running = [one for one in content.detections if one.runs]
+    running = [detection for detection in content.detections if detection.runs]
     hunts = {hunt.detection.stem: hunt for hunt in content.hunts}
-    broken = [Fault(watch.CONTENT, str(one)) for one in (*content.problems, *project.problems)]
+    problems = (*content.problems, *project.problems)
+    broken = [Fault(watch.CONTENT, str(problem)) for problem in problems]
     return Known(
         detections=tuple(
             Watched(
-                one.stem, one.frequency, tuple(hunts[one.stem].sources) if one.stem in hunts else ()
+                detection.stem,
+                detection.frequency,
+                tuple(hunts[detection.stem].sources) if detection.stem in hunts else (),
             )
-            for one in running
+            for detection in running
         ),
-        ids={one.stem: one.id for one in running},
+        ids={detection.stem: detection.id for detection in running},
         hashes={stem: hunt.hash for stem, hunt in hunts.items()},
         idle=idle,
         entries=project.acknowledged,
@@ -89,8 +92,8 @@ def never(about: Known, now: datetime) -> Status:
     return Status(
         now,
         troubles=watch.together([first, *about.faults]),
-        coverage=tuple(_unhunted(about, one.stem) for one in _by_stem(about)),
-        acknowledged=tuple((one, 0) for one in about.entries),
+        coverage=tuple(_unhunted(about, detection.stem) for detection in _by_stem(about)),
+        acknowledged=tuple((entry, 0) for entry in about.entries),
     )
 
 
@@ -119,17 +122,17 @@ def read(
         *_channels(con, now),
     ]
     if plan:
-        holes = [one for one in ledger if one.kind == watch.HOLE]
+        holes = [fault for fault in ledger if fault.kind == watch.HOLE]
         watched = _watched(about, intervals)
         faults += clock.judged_by_clock(
-            plan, watched, {one.name: one for one in sources},
+            plan, watched, {source.name: source for source in sources},
             (about.freshness, about.late_arrival), now, holes,
         )  # fmt: skip
     notes = _notes(con, plan, sources, now)
     faults += [
-        Fault(watch.AHEAD, clock.ahead(one, now), one.name)
-        for one in sources
-        if clock.ahead(one, now) and clock.many_ahead(one)
+        Fault(watch.AHEAD, clock.ahead(source, now), source.name)
+        for source in sources
+        if clock.ahead(source, now) and clock.many_ahead(source)
     ]
     left, covered = watch.unknown(faults, about.entries)
     return Status(
@@ -152,11 +155,11 @@ def read(
 
 def _has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
     """Whether the file knows a column: one that an older gundog wrote may not."""
-    found = con.execute(
+    columns = con.execute(
         "select count(*) from duckdb_columns() where table_name = ? and column_name = ?",
         [table, column],
     ).fetchall()
-    return bool(found[0][0])
+    return bool(columns[0][0])
 
 
 def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | None]]:
@@ -180,10 +183,10 @@ def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
     """What the last run said of its clock; one of a range needs none."""
     if not (_has(con, "runs", "clock_doubt") and _has(con, "runs", "asked_range")):
         return []
-    found = con.execute(
+    last = con.execute(
         "select clock_doubt, asked_range from runs order by rowid desc limit 1"
     ).fetchall()
-    return [Fault(watch.CLOCK, f"clock: {said}") for said, ranged in found if said and not ranged]
+    return [Fault(watch.CLOCK, f"clock: {said}") for said, ranged in last if said and not ranged]
 
 
 # ---- the ledger ----
@@ -200,7 +203,7 @@ def _ledger(
         ).fetchall()
     }
     running = set(about.ids.values())
-    found = []
+    faults = []
     for row in rows:
         key = str(row["detection_id"])
         stem, digest = published.get(key, (key, row["detection_hash"]))
@@ -209,32 +212,32 @@ def _ledger(
         if row["detection_hash"] != digest or (about.whole and key not in running):
             continue
         span = Interval(row["interval_start"], row["interval_end"])
-        found.append(watch.of_interval(stem, span, row["state"], row["error"] or ""))
-    return found
+        faults.append(watch.of_interval(stem, span, row["state"], row["error"] or ""))
+    return faults
 
 
 def _newest(about: Known, rows: Sequence[Mapping[str, Any]]) -> dict[str, datetime]:
     """The end of the newest interval of each detection as it is now, by stem."""
     stems = {key: stem for stem, key in about.ids.items()}
-    found = dict[str, datetime]()
+    ends = dict[str, datetime]()
     for row in rows:
         stem = stems.get(str(row["detection_id"]), "")
         if stem and about.hashes.get(stem, row["detection_hash"]) == row["detection_hash"]:
-            found[stem] = max(found.get(stem, row["interval_end"]), row["interval_end"])
-    return found
+            ends[stem] = max(ends.get(stem, row["interval_end"]), row["interval_end"])
+    return ends
 
 
 def _watched(about: Known, rows: Sequence[Mapping[str, Any]]) -> list[Watched]:
     newest = _newest(about, rows)
     return [
-        Watched(one.stem, one.frequency, one.sources, newest.get(one.stem))
-        for one in about.detections
-        if one.stem not in about.idle
+        Watched(detection.stem, detection.frequency, detection.sources, newest.get(detection.stem))
+        for detection in about.detections
+        if detection.stem not in about.idle
     ]
 
 
 def _by_stem(about: Known) -> list[Watched]:
-    return sorted(about.detections, key=lambda one: one.stem)
+    return sorted(about.detections, key=lambda detection: detection.stem)
 
 
 def _unhunted(about: Known, stem: str) -> Coverage:
@@ -245,19 +248,19 @@ def _coverage(about: Known, rows: Sequence[Mapping[str, Any]]) -> Iterable[Cover
     ledger = defaultdict[str, list[Mapping[str, Any]]](list)
     for row in rows:
         ledger[str(row["detection_id"])].append(row)
-    for one in _by_stem(about):
-        mine = ledger[about.ids[one.stem]]
+    for detection in _by_stem(about):
+        mine = ledger[about.ids[detection.stem]]
         if not mine:
-            yield _unhunted(about, one.stem)
+            yield _unhunted(about, detection.stem)
             continue
         yield Coverage(
-            one.stem,
-            about.ids[one.stem],
+            detection.stem,
+            about.ids[detection.stem],
             Interval(mine[0]["interval_start"], max(row["interval_end"] for row in mine)),
             dict(sorted(Counter(row["state"] for row in mine).items())),
             sum(row["findings"] or 0 for row in mine),
             mine[-1]["note"] or "",
-            about.idle.get(one.stem, ""),
+            about.idle.get(detection.stem, ""),
         )
 
 
@@ -266,7 +269,7 @@ def _coverage(about: Known, rows: Sequence[Mapping[str, Any]]) -> Iterable[Cover
 
 def _sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:
     newest = {row["source_table"]: row for row in _newest_events(con, now)}
-    found = []
+    sources = []
     for row in database.rows(
         con,
         """select source_table, count(*) as files, coalesce(sum(rows), 0) as rows,
@@ -274,13 +277,13 @@ def _sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...
            from source_files group by source_table order by source_table""",
     ):
         told = newest.get(row["source_table"], {})
-        found.append(
+        sources.append(
             Source(
                 row["source_table"], row["files"], int(row["rows"]), int(row["rejected_rows"]),
                 told.get("newest_event"), told.get("rows_ahead") or 0, told.get("ahead_until"),
             )
         )  # fmt: skip
-    return tuple(found)
+    return tuple(sources)
 
 
 def _newest_events(con: duckdb.DuckDBPyConnection, now: datetime) -> list[dict[str, Any]]:
@@ -304,7 +307,7 @@ def _drifts(con: duckdb.DuckDBPyConnection) -> list[Fault]:
 
 def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
     """Rejected files; one whose path names no time is placed on the day when it was read."""
-    found = []
+    faults = []
     for row in database.rows(
         con,
         """select source_table, path, error, covers_start, covers_end, created_at
@@ -318,8 +321,8 @@ def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
             end = start + DAY
         span = Interval(start, end) if start else None
         error = row["error"] or ""
-        found.append(Fault(watch.FILE, error, row["source_table"], span, path=row["path"]))
-    return found
+        faults.append(Fault(watch.FILE, error, row["source_table"], span, path=row["path"]))
+    return faults
 
 
 def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
@@ -338,13 +341,13 @@ def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
         if row["cast_columns"]:
             said.append(f"cast {', '.join(row['cast_columns'])}")
         groups.setdefault((row["source_table"], "; ".join(said)), []).append(row)
-    found = []
+    remarks = []
     for (source, said_of), rows in groups.items():
         rejected = sum(row["rejected_rows"] or 0 for row in rows)
         counted = f"{rejected:,} row{'s' if rejected > 1 else ''} rejected" if rejected else ""
         words = "; ".join(part for part in (counted, said_of) if part)
-        found.append(Remark(source, words, len(rows), rows[-1]["path"]))
-    return tuple(found)
+        remarks.append(Remark(source, words, len(rows), rows[-1]["path"]))
+    return tuple(remarks)
 
 
 # ---- messages, and what is worth knowing ----
@@ -356,7 +359,7 @@ def _channels(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Fault]:
 
 def _given_up(con: duckdb.DuckDBPyConnection, now: datetime) -> list[tuple[str, bool]]:
     """Messages that were given up; no trouble any more once it is long ago and later ones came."""
-    found = []
+    given_up = []
     for row in database.rows(
         con,
         """select channel, count(dead_at) as n, max(dead_at) as dead, max(sent_at) as sent,
@@ -366,8 +369,8 @@ def _given_up(con: duckdb.DuckDBPyConnection, now: datetime) -> list[tuple[str, 
         messages = f"{row['n']} message{'s were' if row['n'] > 1 else ' was'}"
         text = f"channel {row['channel']}: {messages} given up: {row['error']}"
         over = row["sent"] and row["sent"] > row["dead"] and row["dead"] < now - _GIVEN_UP
-        found.append((text + ("; later ones arrived" if over else ""), not over))
-    return found
+        given_up.append((text + ("; later ones arrived" if over else ""), not over))
+    return given_up
 
 
 def _unsent(con: duckdb.DuckDBPyConnection) -> tuple[Unsent, ...]:
@@ -389,8 +392,8 @@ def _notes(
             " told from the first gundog hunt without --from and --to on"
         )
     notes += [
-        clock.ahead(one, now)
-        for one in sources
-        if clock.ahead(one, now) and not clock.many_ahead(one)
+        clock.ahead(source, now)
+        for source in sources
+        if clock.ahead(source, now) and not clock.many_ahead(source)
     ]
     return notes + [text for text, is_trouble in _given_up(con, now) if not is_trouble]
