@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     pass
-from gundog.cli import finding_commands, project_commands, run_commands
+from gundog.cli import finding_commands, project_commands, report_command, run_commands
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 
@@ -149,12 +149,43 @@ def _add_readers(add: _Add) -> None:
         "show one finding: its history, evidence, why it fired, and what to do",
     )
     show.add_argument("finding", metavar="FINDING")
+    _add_report(add)
     sql = add("sql", finding_commands.run_sql, "query the published findings with SQL, read-only")
     sql.add_argument(
         "sql", nargs="?", metavar="SQL", help="one SELECT, or - to read standard input"
     )
     sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
     sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+
+
+def _add_report(add: _Add) -> None:
+    report = add(
+        "report",
+        report_command.report,
+        "write one HTML page: what is new, who comes first, and whether the night is complete",
+    )
+    report.add_argument(
+        "--since",
+        metavar="D",
+        help="what is new is counted from here (default: the nightly run before the last)",
+    )
+    report.add_argument("--detection", metavar="X", help="only this detection")
+    report.add_argument(
+        "--entity",
+        metavar="KIND:NAME",
+        help="only this account, host, mailbox, app or address, such as account:x",
+    )
+    report.add_argument("--tenant", metavar="X", help="only this tenant")
+    report.add_argument(
+        "--month", metavar="YYYY-MM", help="a summary of this month, for a customer or a manager"
+    )
+    report.add_argument(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="where to write the page, a file or an address such as s3://bucket/report.html"
+        " (default: report: of gundog.yaml, or a file beside the findings)",
+    )
 
 
 def _add_writers(add: _Add) -> None:

@@ -19,16 +19,18 @@ from gundog.lake import path
 from gundog.lake.path import LakePath
 from gundog.notify.channel import Channel
 from gundog.project import variables
+from gundog.report import target
+from gundog.report.target import Target
 
 FILE = "gundog.yaml"
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _STATUSES = ("experimental", "test", "stable", "deprecated")
 _KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
-    " memoryLimit workers huntLimit".split()
+    " memoryLimit workers huntLimit report".split()
 )
 # Only hunts and their messages use these; people who read need none of their secrets.
-MAY_BE_UNSET = frozenset("lake notify heartbeat workers".split())
+MAY_BE_UNSET = frozenset("lake notify heartbeat workers report".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
 _CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".split())
@@ -63,6 +65,7 @@ class Settings:
     threads: int
     workers: str | None
     hunt_limit: timedelta = HUNT_LIMIT
+    report: Target | None = None
     # The variables that a key names and the environment lacks, of keys that may be without.
     unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -176,6 +179,7 @@ def _read(fields: Fields, root: Path) -> Settings:
         threads=threads_for(memory_limit, _cores()),
         workers=_workers(fields),
         hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
+        report=target.read(fields, root),
     )
 
 
