@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-LIMITS = {"one": 270, "found": 80, "what": 20, "known": 50}
+LIMITS = {"one": 30, "found": 20, "what": 10, "known": 10}
 """How often a word may name a variable: that it says nothing of the thing is the exception."""
 
 SHARED = {"HOUR", "DAY", "WEEK", "MICROSECOND", "HOUR_US", "DAY_US", "EPOCH"}
