@@ -413,3 +413,25 @@ def test_the_page_shows_the_message_of_the_burst(first: Hunted) -> None:
         f"When: {row['start_time']:%Y-%m-%dT%H:%M:%SZ} to {row['end_time']:%Y-%m-%dT%H:%M:%SZ}"
         in page
     )
+
+
+def test_a_stolen_session_is_told_by_what_is_new(first: Hunted) -> None:
+    """Network, provider and country were never there before; client and application were."""
+    (row,) = (row for row in first.rows if row["mailbox"] == "karl@example.com")
+    contexts = ask(
+        first.published,
+        "from finding_contexts where finding_id = ? order by kind",
+        [row["finding_id"]],
+    )
+    is_known = {context["kind"]: context["first_for_mailbox"] is not None for context in contexts}
+
+    assert {context["records"] for context in contexts} == {6}
+    assert {context["items"] for context in contexts} == {6}
+    del is_known["session_id"]  # one of the day
+    assert is_known == {
+        "app_id": True,
+        "client_family": True,
+        "country": False,
+        "isp": False,
+        "network": False,
+    }

@@ -29,7 +29,8 @@ OLD = (
 )
 LATE = "late/DeviceProcessEvents/date=2026-10-30/part-1.parquet"
 DOCUMENTATION = [
-    ipaddress.ip_network(net) for net in ("192.0.2.0/24", "198.51.100.0/24", "2001:db8::/32")
+    ipaddress.ip_network(net)
+    for net in ("192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32")
 ]
 
 

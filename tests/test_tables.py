@@ -39,6 +39,9 @@ PUBLISHED = {
     "evidence": """
         finding_id ordinal role source_table event_time event_id source_file event
     """,
+    "finding_contexts": """
+        finding_id kind value records items first_for_mailbox first_for_tenant
+    """,
     "finding_changes": """
         finding_id detection_id run_id change reason before changed_at
     """,

@@ -14,7 +14,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gundog.cli import chart
+from gundog.cli import chart, context_table
 from gundog.cli.printing import STYLES, hanging, heading, listing, safe, short_time
 from gundog.core import safe_text
 from gundog.core.times import parse_time
@@ -48,6 +48,7 @@ def show(
     head.append_text(hanging(row["title"]))
     console.print(head)
     console.print(hanging(f"{row['reason']}."))
+    context_table.show(console, con, row)
     console.print()
     _facts(console, row, detection)
     _night(console, con, row)

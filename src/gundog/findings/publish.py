@@ -23,7 +23,7 @@ from gundog.core.errors import StoreError
 from gundog.core.plain_values import plain
 from gundog.core.times import format_duration
 from gundog.detections.hunt import Hunt
-from gundog.findings import triage, views
+from gundog.findings import finding_contexts, triage, views
 from gundog.warehouse import database, file_identity, opening, quoting, tables
 from gundog.warehouse.schema import Table
 
@@ -87,6 +87,7 @@ def publish(
     """
     triage.copy_in(con, triage.read(triage.beside(target))[0])
     _write_sources(con, now)
+    finding_contexts.recall(con)
     aside, blank = _aside(target), _blank(target)
     is_old = blank.exists()
     try:

@@ -16,7 +16,7 @@ from gundog.core.times import DAY
 from gundog.detections import seen, staged
 from gundog.detections.hunt import Content
 from gundog.detections.staged import StagedTable
-from gundog.findings import triage
+from gundog.findings import finding_contexts, triage
 from gundog.findings.retention_times import Retention
 from gundog.warehouse import contexts, database, quoting, redeliveries, schema
 
@@ -205,6 +205,7 @@ def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
     if gone:
         con.execute("delete from evidence where finding_id in (select unnest(?::uuid[]))", [gone])
         con.execute("delete from findings where finding_id in (select unnest(?::uuid[]))", [gone])
+        finding_contexts.delete(con, gone)
     return len(gone)
 
 

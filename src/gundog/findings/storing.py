@@ -11,7 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from gundog.core import plain_values
-from gundog.findings import model, words
+from gundog.findings import finding_contexts, model, words
 from gundog.findings.model import Changes, Hit, Hunted, RunStamp
 from gundog.warehouse import database
 
@@ -122,6 +122,7 @@ def _store_hits(
     _delete(con, [*(new["finding_id"] for _, new in kept), *gone])
     _insert_rows(con, "findings", [new for _, new in kept])
     _insert_rows(con, "evidence", [row for hit, _ in kept for row in _evidence(hit)])
+    finding_contexts.store(con, hunted.hunt.stages, [new["finding_id"] for _, new in kept])
     _insert_rows(con, "finding_changes", notes)
 
 
@@ -188,7 +189,7 @@ def _withdrawn(con: duckdb.DuckDBPyConnection, hits: Iterable[Hit]) -> set[str]:
 
 
 def _delete(con: duckdb.DuckDBPyConnection, keys: Sequence[str]) -> None:
-    for table in ("findings", "evidence") if keys else ():
+    for table in ("findings", "evidence", "finding_contexts") if keys else ():
         con.execute(f"delete from {table} where finding_id in (select unnest(?::uuid[]))", [keys])
 
 

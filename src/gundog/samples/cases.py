@@ -175,7 +175,7 @@ CASES = (
     ),
     _mail(
         "sync_without_count", "sven", 27, False,
-        "sven's new phone fetches every folder at night; such records carry no OperationCount.",
+        "sven's new laptop fetches every folder at night; such records carry no OperationCount.",
     ),
     _mail(
         "malformed_json", "max", 26, False,
@@ -201,6 +201,21 @@ CASES = (
         "new_client_app", "nina", 30, True,
         "An application that the tenant has never seen reads nina's mailbox.",
         "new_client_app",
+    ),
+    _mail(
+        "stolen_session", "karl", 28, True,
+        "Somebody abroad reads six items of karl's mailbox by day, with karl's own web session.",
+        "mail_read_from_new_context",
+    ),
+    _mail(
+        "moved_house", "paul", 28, False,
+        "paul reads his mail from a network that is new, of the usual provider and country.",
+        "mail_read_from_new_context",
+    ),
+    _mail(
+        "burst_from_abroad", "mia", 29, True,
+        "The 600 items of mia's mailbox are read from abroad, in a session that is hers.",
+        "mail_read_from_new_context",
     ),
 )  # fmt: skip
 

@@ -167,7 +167,7 @@ a real lake does, this one does too:
 - `{old_day}` and `{old_hour}`
   have an older schema: columns are missing, and one has another type.
 
-The first 28 days are history: 40 mailboxes with office hours, weekends and phones that
+The first 28 days are history: 40 mailboxes with office hours, weekends and desktops that
 synchronise at night, a dozen hosts, the servers of Exchange and their administrators. Everything
 planted belongs to the last eight days. Each case has a host, an account or a mailbox of its own.
 

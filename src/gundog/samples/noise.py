@@ -38,8 +38,8 @@ DENSE = "anna bert cara dora hanna nina noel rita theo".split()
 STEADY = ("orders",)
 MEDIUM = "bruno emil fritz gerd ilse jan karl lena max mia olga paul pia rolf".split()
 SPARSE = "nolan quinn silke tom ulla vera wanda xaver yves zoe".split()
-PHONES = "sven ines dirk eva falk greta".split()
-MAILBOXES = (*DENSE, *STEADY, *MEDIUM, *SPARSE, *PHONES)
+SYNCED = "sven ines dirk eva falk greta".split()
+MAILBOXES = (*DENSE, *STEADY, *MEDIUM, *SPARSE, *SYNCED)
 
 # Assistants who have always read their manager's mail.
 DELEGATES = (("lena", "bruno"), ("pia", "bruno"))
@@ -163,7 +163,7 @@ def _mail(day: datetime) -> Iterator[Row]:
         STEADY: _steady,
         tuple(MEDIUM): _medium,
         tuple(SPARSE): _sparse,
-        tuple(PHONES): _phone,
+        tuple(SYNCED): _synced,
     }
     for mailboxes, habit in habits.items():
         for mailbox in mailboxes:
@@ -221,11 +221,11 @@ def _glances(random: Random, day: datetime, mailbox: str, client: Client) -> Ite
         yield mail(random, at, mailbox, random.randrange(1, 3), client)
 
 
-def _phone(random: Random, day: datetime, mailbox: str) -> Iterator[Row]:
-    """A phone that synchronises at night, and its owner's few looks by day."""
+def _synced(random: Random, day: datetime, mailbox: str) -> Iterator[Row]:
+    """A desktop Outlook that synchronises at night, and its owner's few looks at the phone."""
     for hour in (0, 2, 4, 23):
         at = _within(random, day + hour * HOUR)
-        yield mail(random, at, mailbox, None, PHONE, address=f"2001:db8::{len(mailbox)}:{hour:x}")
+        yield mail(random, at, mailbox, None, DESKTOP, address=f"2001:db8::{len(mailbox)}:{hour:x}")
     yield from _glances(random, day, mailbox, PHONE)
 
 

@@ -12,9 +12,10 @@ from random import Random
 from gundog.core.times import DAY, HOUR
 from gundog.samples.cases import CASES, Case
 from gundog.samples.rows import (
+    ABROAD,
     CLOUD,
+    DESKTOP,
     LEGACY,
-    PHONE,
     PROCESSES,
     WEB,
     Client,
@@ -33,7 +34,6 @@ DELIVERED_OFTEN = datetime(2026, 10, 28, 14, tzinfo=UTC)
 _UNC = r"\\mail01\c$\temp\b.pst"
 _LOCAL = r"D:\exports\case-2217.pst"
 _SHARE = r"\\fs01\leavers\k.holm.pst"
-_ABROAD = "198.51.100.77"
 NEW_APP = Client(
     "3e0c9f2a-6b1d-4c57-8f4e-5a7712d09b36", "Client=REST;;", "00000003-0000-0000-c000-000000000000"
 )
@@ -263,7 +263,7 @@ def _moments(start: str, hours: float, count: int) -> Iterator[datetime]:
 
 def _burst(random: Random) -> Iterator[Row]:
     for at in _moments("29 02:00", 2, 50):
-        yield mail(random, at, "mia", 12, WEB, address=_ABROAD)
+        yield mail(random, at, "mia", 12, WEB, address=ABROAD)
 
 
 def _night_read(random: Random) -> Iterator[Row]:
@@ -285,7 +285,7 @@ def _throttled(random: Random) -> Iterator[Row]:
 
 def _sync(random: Random) -> Iterator[Row]:
     for at in _moments("27 01:00", 1, 36):
-        yield mail(random, at, "sven", None, PHONE, address="2001:db8::77")
+        yield mail(random, at, "sven", None, DESKTOP, address="2001:db8::77")
 
 
 def _malformed(random: Random) -> Iterator[Row]:
@@ -320,6 +320,16 @@ def _new_app(random: Random) -> Iterator[Row]:
         yield mail(random, at, "nina", 1, NEW_APP, address="198.51.100.201")
 
 
+def _stolen_session(random: Random) -> Iterator[Row]:
+    for at in _moments("28 10:00", 3, 6):
+        yield mail(random, at, "karl", 1, WEB, address="203.0.113.66")
+
+
+def _moved_house(random: Random) -> Iterator[Row]:
+    for at in _moments("28 10:00", 3, 6):
+        yield mail(random, at, "paul", 1, WEB, address="198.51.100.150")
+
+
 _READS: dict[str, Callable[[Random], Iterator[Row]]] = {
     "burst_at_night": _burst,
     "night_read_at_daytime_volume": _night_read,
@@ -330,4 +340,6 @@ _READS: dict[str, Callable[[Random], Iterator[Row]]] = {
     "malformed_json": _malformed,
     "other_users_mailboxes": _other_users,
     "new_client_app": _new_app,
+    "stolen_session": _stolen_session,
+    "moved_house": _moved_house,
 }

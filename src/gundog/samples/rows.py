@@ -22,6 +22,7 @@ HOURLY_FROM = START + timedelta(days=28)
 END = START + timedelta(days=36)
 
 DOMAIN = "example.com"
+ABROAD = "198.51.100.77"
 ORGANIZATION = "7f3b0c52-0d6e-4b5c-9a53-3f1c1a2b4d60"
 _SID = "S-1-5-21-1004336348-1177238915-682003330"
 _SYSTEM_SIDS = {"system": "S-1-5-18", "network service": "S-1-5-20"}
@@ -274,6 +275,13 @@ def home_address(mailbox: str) -> str:
     return f"192.0.2.{zlib.crc32(mailbox.encode()) % 200 + 20}"
 
 
+def place(address: str) -> Row:
+    """The country and the provider of an address: abroad is Brazil, all else the Netherlands."""
+    if address == ABROAD or address.startswith("203.0.113."):
+        return {"CountryCode": "BR", "Isp": "Example Hosting"}
+    return {"CountryCode": "NL", "Isp": "Example Mobile" if ":" in address else "Example Fiber"}
+
+
 def activity(
     random: Random, at: datetime, action: str, actor: str, *, admin: bool = False, subject: str = ""
 ) -> Row:
@@ -326,6 +334,7 @@ def _cloud(at: datetime, raw: dict[str, object], address: str, user_agent: str) 
         "OSPlatform": "Unknown",
         "IPAddress": address,
         "IsAnonymousProxy": False,
+        **place(address),
         "UserAgent": user_agent,
         "ActivityType": "Basic",
         "ActivityObjects": "[]",

@@ -155,6 +155,20 @@ EVIDENCE = schema.table(
     """,
 )
 
+FINDING_CONTEXTS = schema.table(
+    "finding_contexts",
+    "From where and with what the events of a finding were made, and whether it was seen before.",
+    """
+    finding_id UUID: the finding
+    kind VARCHAR: network, isp, country, app_id, client_family or session_id
+    value VARCHAR: the value
+    records BIGINT: how many of its evidence have it
+    items BIGINT: how many items these read; 0 where records name no number
+    first_for_mailbox TIMESTAMPTZ: when the mailbox had it first; null when never before
+    first_for_tenant TIMESTAMPTZ: when anybody of the tenant had it first; null when never before
+    """,
+)
+
 FINDING_CHANGES = schema.table(
     "finding_changes",
     "What happened to findings, append only.",
@@ -314,6 +328,7 @@ TABLES = (
     run_tables.SERIES_POINTS,
     FINDINGS,
     EVIDENCE,
+    FINDING_CONTEXTS,
     FINDING_CHANGES,
     TRIAGE,
     EXCEPTIONS,

@@ -1,0 +1,100 @@
+"""From where and with what the events of a finding were made, and whether that was seen before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import duckdb
+
+from gundog.detections.staged import StagedTable
+from gundog.warehouse import quoting
+
+
+def store(
+    con: duckdb.DuckDBPyConnection, stages: Iterable[StagedTable], ids: Sequence[str]
+) -> None:
+    """Counts the contexts in the stored evidence of findings.
+
+    Args:
+        con: the warehouse, in the transaction that stored the evidence.
+        stages: the staged tables that the hunt reads.
+        ids: the findings, of which nothing is counted so far.
+    """
+    for stage in stages:
+        if stage.learned and ids:
+            con.execute(_counts_sql(stage), [list(ids), stage.source, stage.name])
+
+
+def _counts_sql(stage: StagedTable) -> str:
+    kinds = stage.contexts[1:]
+    columns = [f"{_value_of(kind)} as kind_{place}" for place, kind in enumerate(kinds)]
+    names = ", ".join(quoting.text(kind[0]) for kind in kinds)
+    values = ", ".join(f"kind_{place}" for place in range(len(kinds)))
+    return f"""
+        insert into finding_contexts by name
+        with events as (
+            select finding_id, coalesce(try_cast(event ->> '$.items' as bigint), 0) as items,
+                   {", ".join(columns)}
+            from evidence
+            where finding_id in (select unnest(?::uuid[])) and source_table in (?, ?)
+        ),
+        told as (
+            select finding_id, items, unnest([{names}]) as kind, unnest([{values}]) as value
+            from events
+        )
+        select finding_id, kind, value, count(*) as records, sum(items)::bigint as items
+        from told where value is not null group by all"""
+
+
+def _value_of(columns: tuple[str, ...]) -> str:
+    texts = [f"nullif(event ->> {quoting.text(f'$.{column}')}, '')" for column in columns]
+    return f"coalesce({', '.join(texts)}, null)"
+
+
+def delete(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> None:
+    """Removes what was counted of findings."""
+    con.execute(
+        "delete from finding_contexts where finding_id in (select unnest(?::uuid[]))", [list(ids)]
+    )
+
+
+def recall(con: duckdb.DuckDBPyConnection) -> None:
+    """Writes beside each context when its mailbox, and anybody in the tenant, had it first.
+
+    Only what came before the finding counts. What is forgotten since stays as it was written.
+    """
+    con.execute(
+        """create or replace temp table asked as
+           select c.finding_id, c.kind, c.value, coalesce(f.tenant, '') as tenant, f.mailbox,
+                  f.start_time
+           from finding_contexts as c inner join findings as f using (finding_id)"""
+    )
+    con.execute(
+        """create or replace temp table recalled as
+           with own as (
+               select tenant, entity, kind, value, min(first_time) as first_time from contexts
+               where entity in (select mailbox from asked) group by all
+           ),
+           anybodys as (
+               select tenant, kind, value, min(first_time) as first_time from contexts
+               where (tenant, kind, value) in (select (tenant, kind, value) from asked)
+               group by all
+           )
+           select a.finding_id, a.kind, a.value,
+                  case when o.first_time < a.start_time then o.first_time end as own,
+                  case when n.first_time < a.start_time then n.first_time end as anybodys
+           from asked as a
+           left join own as o on o.tenant = a.tenant and o.entity = a.mailbox
+               and o.kind = a.kind and o.value = a.value
+           left join anybodys as n on n.tenant = a.tenant
+               and n.kind = a.kind and n.value = a.value"""
+    )
+    con.execute(
+        """update finding_contexts as c
+           set first_for_mailbox = coalesce(r.own, c.first_for_mailbox),
+               first_for_tenant = coalesce(r.anybodys, c.first_for_tenant)
+           from recalled as r
+           where r.finding_id = c.finding_id and r.kind = c.kind and r.value = c.value
+           and (coalesce(r.own, c.first_for_mailbox) is distinct from c.first_for_mailbox
+                or coalesce(r.anybodys, c.first_for_tenant) is distinct from c.first_for_tenant)"""
+    )
