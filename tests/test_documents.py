@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -120,3 +121,34 @@ def test_no_text_ends_in_another_error(text: str) -> None:
         return
     repr(found).encode()
     json.dumps(found, default=str, skipkeys=True)
+
+
+SIGNS = list("ab1:- ,[]{}?#&*!|>'\"%@`\n\t\\~.<=0e+_/")
+PHRASES = [
+    "a: ", "- ", ": ", "? ", "\n", "\n  ", "\n- ", "|\n  ", ">-\n  ", "---\n", "...\n", "&a ", "*a",
+    "<<: ", "null", "yes", "2026-01-01", "2026-01-01T10:00:00Z", "0x1f", "1e3", "1:30", "=", "\r\n",
+    "\u2028", "\x85", "\ufeff", "\x07", "\\u0041", "\\ud83d\\ude00", "\U0001f600", "!!str ",
+    "%YAML 1.1\n",
+    "- {a: 1, b: [x, 'y']}\n", "key: \"a\\tb\"\n",
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(SIGNS + PHRASES), max_size=12).map("".join))
+def test_both_parsers_make_the_same_values(text: str) -> None:
+    """What PyYAML's own parser reads means the same with libyaml's, which is used first."""
+    try:
+        expected = documents._Loader(text).get_single_data()
+    except yaml.YAMLError:
+        return
+
+    assert repr(documents.load(text)) == repr(expected)
+
+
+def test_text_is_read_without_libyaml_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML can be built without it."""
+    monkeypatch.setattr(yaml, "__with_libyaml__", False)
+
+    assert documents.load("a: [1, {b: 2026-01-01T00:00:00Z}]\nc: !!str 1") == {
+        "a": [1, {"b": datetime(2026, 1, 1, tzinfo=UTC)}],
+        "c": "1",
+    }

@@ -1,16 +1,24 @@
 """YAML that people write, read into plain values: what nests, repeats or grows too far is refused.
 
 PyYAML's own reader recurses for every level and makes cyclic values of an anchor that stands within
-itself, which end a process. Its C code is not used: there the same ends without an exception.
+itself, which end a process; in its C code the same ends without an exception. So only the parser is
+C code, which is far faster and does not recurse: values are made here, within bounds.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Hashable
+from contextlib import suppress
 from typing import Any, ClassVar
 
 import yaml
+from yaml.composer import Composer
+from yaml.constructor import SafeConstructor
+from yaml.parser import Parser
+from yaml.reader import Reader
+from yaml.resolver import Resolver
+from yaml.scanner import Scanner
 
 # Far above what people write; what is below them is read in seconds.
 MOST_LEVELS = 40
@@ -31,7 +39,9 @@ _WORDS = {
     }.items()
 }
 
-
+# libyaml makes other values of a `!` that stands alone and of a byte order mark within a text.
+_READ_OTHERWISE = re.compile("[!\ufeff]")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\.){2,}'|"(?:[^"\\]|\\.){2,}\"""", re.DOTALL)
 
 
@@ -61,8 +71,11 @@ def load(text: str) -> Any:
     >>> load("a: [1, x]")
     {'a': [1, 'x']}
     """
+    if yaml.__with_libyaml__ and not _READ_OTHERWISE.search(text):
+        with suppress(yaml.YAMLError, UnicodeEncodeError):  # PyYAML may read it, or says why not
+            return _FastLoader(text).get_single_data()
     try:
-        return yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+        return _Loader(text).get_single_data()
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         reason = f"holds the control character U+{_code(error):04X}: remove it"
@@ -80,16 +93,18 @@ def _code(error: yaml.reader.ReaderError) -> int:
     return character if isinstance(character, int) else ord(str(character)[0])
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader with bounds, which refuses a key written twice instead of keeping the last one."""
+class _Bounded(Composer, SafeConstructor, Resolver):
+    """Makes values of what a parser reads, in bounds; a key that is written twice is refused."""
 
     # The key None has what is called for an unknown tag.
     yaml_constructors: ClassVar = {
         tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (None, *sorted(_PLAIN))
     }
 
-    def __init__(self, stream: str) -> None:
-        super().__init__(stream)
+    def __init__(self) -> None:
+        Composer.__init__(self)
+        SafeConstructor.__init__(self)
+        Resolver.__init__(self)
         self.levels = 0
         # As if every alias were written out: they are, wherever a value is shown or stored.
         self.values = 0
@@ -98,7 +113,7 @@ class _Loader(yaml.SafeLoader):
         self.held: dict[int, tuple[int, int]] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        event: Any = self.peek_event()  # type: ignore[attr-defined]  # of either parser
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
@@ -147,13 +162,34 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+class _Loader(Reader, Scanner, Parser, _Bounded):
+    """Reads with PyYAML's own parser, which knows where and why a text is not YAML."""
+
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        _Bounded.__init__(self)
+
+
+if yaml.__with_libyaml__:
+    from yaml._yaml import CParser
+
+    class _FastLoader(_Bounded, CParser):
+        """Reads with libyaml's parser, whose events become the same values."""
+
+        def __init__(self, text: str) -> None:
+            CParser.__init__(self, text)
+            _Bounded.__init__(self)
+
+
 def _whole(node: yaml.ScalarNode) -> str:
     """The text of a value, with the surrogates of each pair joined, as in JSON."""
     if node.tag != f"{_PREFIX}str" and len(node.value) > _LONGEST_NUMBER:
         reason = f"is a number or date of {len(node.value)} characters: put it in quotes"
         raise _wrong(reason, node.start_mark)
     value = str(node.value)
-    if not any("\ud800" <= char <= "\udfff" for char in value):
+    if not _SURROGATE.search(value):
         return value
     try:
         return value.encode("utf-16", "surrogatepass").decode("utf-16")
