@@ -206,9 +206,9 @@ def test_status_before_the_first_hunt_says_what_to_do(
 ) -> None:
     """Nothing hunted yet is a problem, not a quiet night."""
     assert gundog(root, "status") == 1
-    assert "run gundog hunt" in capsys.readouterr().out
+    assert "run `gundog hunt`" in capsys.readouterr().out
     assert gundog(root, "findings") == 2
-    assert "run gundog hunt" in capsys.readouterr().err
+    assert "run `gundog hunt`" in capsys.readouterr().err
 
 
 def test_check_and_test_pass_on_good_content(

@@ -200,7 +200,7 @@ def test_a_channel_that_is_down_leaves_the_night_complete(tmp_path: Path) -> Non
 
 
 def test_what_is_new_is_counted_from_the_nightly_run_before_the_last(tmp_path: Path) -> None:
-    """A run over a range, a killed one and one of a wrong clock are no night to count from."""
+    """A run over a range, a killed one and one of a wrong clock are not nights to count from."""
     path = published(
         tmp_path / "f.duckdb",
         findings=[finding(n, severity="high" if n < 3 else "low") for n in (1, 2, 3, 4)],

@@ -116,7 +116,7 @@ def test_report_is_a_place_or_keys(
 
 
 def test_messages_link_to_where_people_open_it() -> None:
-    """The URL that is given, else the address in the store; a file on a disk is no link."""
+    """The URL that is given, else the address in the store; a file on a disk is not a link."""
     assert Target("s3://soc/r.html").link == "s3://soc/r.html"
     assert Target("/srv/r.html", "https://soc.example/r").link == "https://soc.example/r"
     assert Target("/srv/r.html").link == ""

@@ -24,7 +24,7 @@ class Request:
         command: hunt or backfill.
         range: the time to hunt; None for a nightly run.
         detections: ids or file stems; all when empty.
-        again: hunt also what is done already.
+        again: hunt again what is done already.
         wait: how long to wait for another run to end.
         origin: nightly or backfill, as findings say it.
         notify: each, digest or none instead of each channel's own mode.
