@@ -13,7 +13,7 @@ from typing import Any
 from gundog.core import documents, text_files
 from gundog.core.documents import DocumentError
 from gundog.core.errors import InputError, Problem
-from gundog.core.times import format_duration, parse_duration
+from gundog.core.times import DAY, format_duration, parse_duration
 
 # Longer ones are not texts that people read.
 LONGEST = 10_000
@@ -250,10 +250,10 @@ class Fields:
         except InputError as error:
             shown, wrong, rest = str(error).rpartition("is not a duration")
             self.problem(key, f"{'' if self.secret else shown}{wrong}{rest}")
-            return default or timedelta(days=1)
+            return default or DAY
         if not least <= span <= most:
             self.problem(key, f"is {brief_name(value)}: {bounds(least, most)}")
-            return default or timedelta(days=1)
+            return default or DAY
         return span
 
     def mapping(self, key: str) -> dict[str, Any]:

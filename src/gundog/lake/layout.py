@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gundog.core.times import Interval
+from gundog.core.times import DAY, HOUR, Interval
 from gundog.lake.path import LakePath, split_uri, template_tokens
 
 # A range of more folders than this is listed whole, from the folder above them.
 _MOST_FOLDERS = 1500
 _DIGITS = {"%Y": 4, "%y": 2, "%m": 2, "%d": 2, "%j": 3, "%H": 2, "%M": 2}
 _DATE_FIELDS = frozenset({"%Y", "%y", "%m", "%d", "%j"})
-_LENGTHS = {"%d": timedelta(days=1), "%H": timedelta(hours=1), "%M": timedelta(minutes=1)}
+_LENGTHS = {"%d": DAY, "%H": HOUR, "%M": timedelta(minutes=1)}
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def _whole(
             chart=picture,
             chart_words=words,
             tables=(*_tables(row, details), *([contexts[key]] if key in contexts else [])),
-            details=tuple(_details(row, details, events.get(key, ()))) if shows else (),
+            details=tuple(_returned(row, details, events.get(key, ()))) if shows else (),
             evidence=evidence.shown(row, events.get(key, ())) if shows else None,
             steps=tuple(detection.get("triage") or ()),
             harmless=tuple(detection.get("false_positives") or ()),
@@ -193,7 +193,7 @@ def _points(
     con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], details: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The hours of a series' interval and of the day before."""
-    told = {_hour(hour) for hour in details.get("hours") or () if isinstance(hour, dict)}
+    told = {_hour_of(hour) for hour in details.get("hours") or () if isinstance(hour, dict)}
     points = rows(
         con,
         """select "hour", observed, expected, upper, flagged from series_points
@@ -210,7 +210,7 @@ def _points(
     ]
 
 
-def _hour(hour: Mapping[str, Any]) -> datetime | None:
+def _hour_of(hour: Mapping[str, Any]) -> datetime | None:
     return parse_time(hour["hour"]) if isinstance(hour.get("hour"), str) else None
 
 
@@ -262,7 +262,7 @@ def _round(value: Any, digits: int = 0) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, int | float) else ""
 
 
-def _details(
+def _returned(
     row: Mapping[str, Any], details: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     """What else the hunt returned, without what a picture, a table or the evidence shows."""

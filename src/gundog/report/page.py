@@ -79,7 +79,7 @@ def gather(con: duckdb.DuckDBPyConnection, asked: Asked, night: Night) -> Page:
         lines=lines,
         changes=changes.of(con, about, night, listed),
         loudness=loudness.of(con, about),
-        about=_about(con, about),
+        about=_colophon(con, about),
         month=numbers,
         evidence=asked.evidence,
     )
@@ -95,7 +95,7 @@ def _said(asked: Asked) -> tuple[str, ...]:
     return tuple(f"{name} {value}" for name, value in parts.items() if value is not None)
 
 
-def _about(con: duckdb.DuckDBPyConnection, about: Scope) -> About:
+def _colophon(con: duckdb.DuckDBPyConnection, about: Scope) -> About:
     newest = rows(con, "select * from runs order by started_at desc limit 1")
     hashes = tuple((row["stem"], row["status"], row["detection_hash"]) for row in about.detections)
     if not newest:
