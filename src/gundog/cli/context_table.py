@@ -36,8 +36,8 @@ def show(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any
         con: findings.duckdb, of this version or an older one.
         row: of `findings`.
     """
-    found = _contexts(con, row)
-    if not found:
+    contexts = _contexts(con, row)
+    if not contexts:
         return
     heading(console, "Who read it")
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
@@ -53,7 +53,7 @@ def show(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any
         is_number = name in ("records", "items", "share")
         table.add_column(name, justify="right" if is_number else "left", overflow="fold")
     most = max(row["evidence_count"] or 0, 1)
-    for context in found:
+    for context in contexts:
         table.add_row(
             f"  {_LABELS.get(context['kind'], context['kind'])}",
             safe(_value(context)),
@@ -64,7 +64,7 @@ def show(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any
             _since(context["first_for_tenant"]),
         )
     console.print(table)
-    rest = sum(context["others"] for context in found if context["place"] == SHOWN_VALUES)
+    rest = sum(context["others"] for context in contexts if context["place"] == SHOWN_VALUES)
     if rest:
         sql = f"from finding_contexts where finding_id = '{row['finding_id']}'"
         console.print(Text(f'  … and {rest} more: gundog sql "{sql}"', style="dim"))
@@ -72,10 +72,10 @@ def show(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any
 
 def _contexts(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The contexts of each kind that are new or most used, new ones first."""
-    known = con.execute(
+    tables = con.execute(
         "select count(*) from duckdb_tables() where table_name = 'finding_contexts'"
     ).fetchall()
-    if not known[0][0]:
+    if not tables[0][0]:
         return []
     return database.rows(
         con,

@@ -31,5 +31,5 @@ def named(app_id: str) -> str:
     >>> named("another")
     'another'
     """
-    known = NAMES.get(app_id.lower())
-    return f"{known} ({app_id.lower()})" if known else app_id
+    name = NAMES.get(app_id.lower())
+    return f"{name} ({app_id.lower()})" if name else app_id
