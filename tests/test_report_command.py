@@ -129,7 +129,7 @@ def test_a_file_of_an_older_gundog_is_named(hunted: Path, call: Call) -> None:
 
     assert status == 2
     assert "runs has no clock_doubt" in err
-    assert "run gundog hunt" in err
+    assert "run `gundog hunt`" in err
 
 
 def test_what_is_said_of_a_finding_is_on_the_page_at_once(hunted: Path, call: Call) -> None:

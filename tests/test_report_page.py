@@ -569,7 +569,7 @@ def test_loudness_has_verdicts_by_detection_and_names_the_silent(tmp_path: Path)
     assert mute.false_share is None
     [(name, why)] = loudness.silent
     assert name == "mute"
-    assert why == "no finding ever, hunted since 2025-12-01"
+    assert why == "never a finding, hunted since 2025-12-01"
 
 
 # ---- a month ----

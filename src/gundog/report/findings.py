@@ -143,7 +143,7 @@ def _names(row: Mapping[str, Any], anchors: Collection[str]) -> Iterator[Named]:
         if not name:
             continue
         place = risk.anchor(Entity(kind, name, row["tenant"] or ""))
-        shown = "all of the tenant" if name == "*" else safe_text.cut(name, _TITLE)
+        shown = "the whole tenant" if name == "*" else safe_text.cut(name, _TITLE)
         yield Named(kind, shown, place if place in anchors else "")
 
 
@@ -152,7 +152,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "When (UTC)", start if start == end else f"{start} to {end}"
     yield "Detection", f"{row['detection_name']} ({row['stem'] or 'no longer there'})"
     if row["observed"] is not None and row["expected"] is not None:
-        yield "Counted", f"{row['observed']:,.0f} where {row['expected']:,.1f} was expected"
+        yield "Counted", f"{row['observed']:,.0f}; {row['expected']:,.1f} expected"
     attack = [*(row["tactics"] or ()), *(row["techniques"] or ())]
     if attack:
         yield "ATT&CK", ", ".join(attack)
@@ -161,7 +161,7 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if row["is_late"]:
         yield "Late", "some of its evidence arrived after the interval was first hunted"
     if row["suppressed_count"]:
-        yield "Stands for", f"{row['suppressed_count']} more like it that were not sent"
+        yield "Repeats", f"{row['suppressed_count']} more like it that were not sent"
     yield "Triage", ", ".join(filter(None, [row["triage_status"], row["verdict"]])) or "new"
 
 

@@ -101,5 +101,5 @@ def _silent(con: duckdb.DuckDBPyConnection, scope: Scope) -> Iterator[tuple[str,
         if row["status"] == "deprecated" or (key in newest and newest[key] > edge):
             continue
         hunted = f"hunted since {began[key]:%Y-%m-%d}" if key in began else "never hunted"
-        last = f"newest finding {newest[key]:%Y-%m-%d}" if key in newest else "no finding ever"
+        last = f"newest finding {newest[key]:%Y-%m-%d}" if key in newest else "never a finding"
         yield row["stem"], f"{last}, {hunted}"

@@ -73,7 +73,7 @@ def check_version(con: duckdb.DuckDBPyConnection, name: str) -> None:
         if lacking := sorted(needed - held[table]):
             raise InputError(
                 f"{name}: {table} has no {', '.join(lacking)}, so an older gundog or another"
-                " program wrote it: run gundog hunt, which writes the file again"
+                " program wrote it: run `gundog hunt`, which writes the file again"
             )
 
 
