@@ -180,7 +180,7 @@ def test_stage_sql_may_not_return_the_mark(tmp_path: Path) -> None:
     told = content.load([root]).problems[0]
 
     assert (told.path, told.key) == (str(path), "is_copy")
-    assert "gundog's own" in told.what
+    assert "reserved by gundog" in told.reason
 
 
 def _place(root: Path, name: str) -> int:

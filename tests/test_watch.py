@@ -247,7 +247,7 @@ def silent(newest: datetime | None, now: datetime, *faults: Fault, count: int = 
     watched = [Watched("pair", DAY, ("Things",), floor(now, DAY))]
     sources = {"Things": Source("Things", newest=newest)}
     found = clock.judged_by_clock(plan, watched, sources, (FRESH, LATE), now, faults)
-    return [one.what for one in found if one.kind == watch.SILENT]
+    return [one.cause for one in found if one.kind == watch.SILENT]
 
 
 def test_a_source_ages_as_the_ledger_would_judge_it() -> None:

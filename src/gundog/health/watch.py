@@ -44,7 +44,7 @@ class Fault:
 
     Attributes:
         kind: one of `KINDS`.
-        what: why, in words that are equal where the cause is.
+        cause: why, in words that are equal where the cause is.
         source: the source table, for a drift the staged table.
         span: the time it is about, in UTC; None where there is none.
         tenant: whose it is; None when it is everybody's.
@@ -53,7 +53,7 @@ class Fault:
     """
 
     kind: str
-    what: str
+    cause: str
     source: str = ""
     span: Interval | None = None
     tenant: str | None = None
@@ -111,7 +111,7 @@ def together(faults: Iterable[Fault]) -> tuple[Trouble, ...]:
     """The faults with neighbours of the same cause put together, in the order of `KINDS`."""
     groups: dict[tuple[str, str, str, str | None], list[Fault]] = {}
     for fault in faults:
-        about = fault.kind, fault.what, fault.source, fault.tenant
+        about = fault.kind, fault.cause, fault.source, fault.tenant
         groups.setdefault(about, []).append(fault)
     troubles = [_trouble(some) for group in groups.values() for some in _neighbours(group)]
     return tuple(sorted(troubles, key=_place))
@@ -165,24 +165,24 @@ def _sentence(faults: Sequence[Fault], spans: Sequence[Interval], files: Sequenc
         case "hole":
             who = f"{names} could not hunt" if len(stems) < 2 else (
                 f"{len(stems)} detections could not hunt: {names}")  # fmt: skip
-            return f"{first.source}{tenant}: {first.what} {span}{_length(whole)}: {who}"
+            return f"{first.source}{tenant}: {first.cause} {span}{_length(whole)}: {who}"
         case "night":
-            return f"no run hunted {span}{_nights(spans)}: {names}: {first.what}"
+            return f"no run hunted {span}{_nights(spans)}: {names}: {first.cause}"
         case "failed":
-            return f"{names}: failed {span}{_many(spans)}: {first.what}"
+            return f"{names}: failed {span}{_many(spans)}: {first.cause}"
         case "missing":
             return f"{names}: never hunted {span}{_many(spans)}: {again}"
         case "stale":
             return f"{names}: events changed since the hunt {span}{_many(spans)}: {again}"
         case "file" if len(files) > 1:
             more = f"{files[0]} and {len(files) - 1} more"
-            return f"{first.source}: {len(files)} files rejected {span}: {first.what}: {more}"
+            return f"{first.source}: {len(files)} files rejected {span}: {first.cause}: {more}"
         case "file":
-            return f"{first.path}: rejected: {first.what}"
+            return f"{first.path}: rejected: {first.cause}"
         case "drift" | "silent":
-            return f"{first.source}{tenant}: {first.what}{' ' + span if span else ''}"
+            return f"{first.source}{tenant}: {first.cause}{' ' + span if span else ''}"
         case _:
-            return first.what
+            return first.cause
 
 
 def when(span: Interval) -> str:
