@@ -140,7 +140,9 @@ def _facts(hunt: Hunt) -> Iterator[tuple[str, str]]:
         yield "one finding per", ", ".join(one.identity)
     if one.suppression:
         length = format_duration(one.suppression.duration)
-        yield "suppression", f"{length} per {', '.join(one.suppression.group_by)}"
+        most = one.suppression.most
+        limit = f"; at most {most} a night and tenant are sent" if most else ""
+        yield "suppression", f"{length} per {', '.join(one.suppression.group_by)}{limit}"
 
 
 def _pairs(values: Any) -> str:

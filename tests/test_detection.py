@@ -86,6 +86,8 @@ def test_series_reaches_back_over_its_training(tmp_path: Path) -> None:
         ("triage: [look at it]", "triage: ['']", "pair.yaml: triage: is empty"),
         ("lookback: 1d", "lookback: 1d\nsuppression: {groupBy: [], duration: 1d}",
          "suppression.groupBy: is empty"),
+        ("lookback: 1d", "lookback: 1d\nsuppression: {groupBy: [who], duration: 1d, most: 1.5}",
+         "suppression.most: is 1.5"),
     ],
 )  # fmt: skip
 def test_mistake_is_named_and_nothing_is_loaded(

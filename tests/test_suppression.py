@@ -347,6 +347,21 @@ def test_tenants_keep_nothing_of_each_other_quiet(con: duckdb.DuckDBPyConnection
     assert hidden == {str(uuid5(SPACE, one)) for one in (" 3", "t1 4")}
 
 
+@pytest.mark.parametrize(("most", "sent"), [(None, 5), (2, 2), (9, 5)])
+def test_a_match_sends_the_highest_scores(
+    con: duckdb.DuckDBPyConnection, most: int | None, sent: int
+) -> None:
+    """No more than its suppression says of an interval; the others are kept and say why."""
+    store(con, [One(f"f{n}", n, 1, f"account {n}") for n in range(5)])
+    con.execute("update findings set score = date_part('hour', start_time)")
+    detection = replace(a_detection(), suppression=Suppression(("account_name",), HOUR, most))
+
+    suppression.apply(con, [detection], [])
+
+    rows = con.execute("select suppressed_by from findings order by score desc").fetchall()
+    assert [by for (by,) in rows] == [None] * sent + ["alertBudget"] * (5 - sent)
+
+
 def test_budget_is_each_tenants_own(con: duckdb.DuckDBPyConnection) -> None:
     """The ten highest of a night are sent of every tenant, however high another's are."""
     rule = a_series()

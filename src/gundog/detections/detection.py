@@ -45,10 +45,14 @@ OVERRIDES = frozenset("enabled status severity params series suppression".split(
 
 @dataclass(frozen=True)
 class Suppression:
-    """Findings with equal `group_by` columns soon after one that was sent are not sent."""
+    """Findings with equal `group_by` columns soon after one that was sent are not sent.
+
+    Of an interval and tenant `most` are sent, those of the highest score; None for all.
+    """
 
     group_by: tuple[str, ...]
     duration: timedelta
+    most: int | None = None
 
 
 @dataclass(frozen=True)

@@ -202,9 +202,14 @@ def _entities(fields: Fields) -> tuple[EntityMapping, ...]:
 def _suppression(fields: Fields) -> Suppression | None:
     if fields.data.get("suppression") is None:
         return None
-    inner = fields.inner("suppression", ("groupBy", "duration"))
+    inner = fields.inner("suppression", ("groupBy", "duration", "most"))
     group_by = inner.texts("groupBy", ...)
-    return Suppression(group_by, inner.duration("duration")) if group_by else None
+    most = inner.number("most")
+    if most is not None and (most < 1 or most % 1):
+        inner.problem("most", f"is {most:g}: write how many findings are sent, 1 or more")
+        return None
+    duration = inner.duration("duration")
+    return Suppression(group_by, duration, int(most) if most else None) if group_by else None
 
 
 def _series(fields: Fields) -> Series:

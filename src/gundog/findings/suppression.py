@@ -170,10 +170,12 @@ def _limit(detection: Detection) -> int | None:
     """How many findings of one interval are sent at most; None for all of them.
 
     A clean night has about `alertBudget` of them; ten times that is more than chance, and more
-    than anybody reads.
+    than anybody reads. A match says itself how many that is.
     """
     series = detection.series
-    if series is None or series.method != "forecast" or series.threshold is not None:
+    if series is None:
+        return detection.suppression.most if detection.suppression else None
+    if series.method != "forecast" or series.threshold is not None:
         return None
     return max(math.ceil(SENT_PER_BUDGET * (series.alert_budget or DEFAULT_BUDGET)), 1)
 
