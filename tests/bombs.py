@@ -29,7 +29,7 @@ from tests.test_single_hunt import children, put_bomb
 
 DAYS = ("2026-03-08", "2026-03-09")
 LIMIT_S = 8
-MEMORY = 1_000_000_000  # as kit.CONFIG has it
+MEMORY = 1_000_000_000  # 1GB in the project below
 # What the process maps beside its data: libraries, and pages that are shared with nobody yet.
 _BESIDE = 300_000_000
 # {i} is a column, a small integer: nothing here is a constant but where it is loaded.
@@ -92,7 +92,8 @@ def watched() -> Iterator[Peak]:
 def make(root: Path) -> Path:
     """Two days with a finding on each."""
     kit.make_project(root)
-    kit.write_text(root / "gundog.yaml", f"{kit.CONFIG}huntLimit: {LIMIT_S}s\n")
+    small = kit.CONFIG.replace("memoryLimit: 2GB", "memoryLimit: 1GB")
+    kit.write_text(root / "gundog.yaml", f"{small}huntLimit: {LIMIT_S}s\n")
     kit.fill_days(root, "2026-03-06", 4)
     for day in DAYS:
         pair = [event(f"{day}T10:00", "open", number=1), event(f"{day}T11:00", "close", number=2)]

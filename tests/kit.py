@@ -148,12 +148,13 @@ examples:
         - {Timestamp: 2026-02-07T00:05:00Z, Id: 1, Kind: count, Who: a, N: 5, repeat: {every: 1h, times: 552}}
     findings: []
 """
+# Two gigabytes: with one, a process that has scored a series lacks room and is replaced.
 CONFIG = """\
 content: [.]
 lake: {Things: lake/date=%Y-%m-%d/*.parquet}
 warehouse: .gundog/warehouse.duckdb
 findings: .gundog/findings.duckdb
-memoryLimit: 1GB
+memoryLimit: 2GB
 """
 _SCHEMA = pa.schema(
     [

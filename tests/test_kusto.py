@@ -288,7 +288,7 @@ lake:
   DeviceProcessEvents: lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
 warehouse: .gundog/warehouse.duckdb
 findings: .gundog/findings.duckdb
-memoryLimit: 1GB
+memoryLimit: 2GB
 """
 LATER = NOW + 4 * HOUR
 

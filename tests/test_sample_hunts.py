@@ -33,7 +33,7 @@ lake:
     - parquet_samples/CloudAppEvents/date=%Y-%m-%d/h=%H/*.parquet
 warehouse: .gundog/warehouse.duckdb
 findings: .gundog/findings.duckdb
-memoryLimit: 1GB
+memoryLimit: 2GB
 """
 
 

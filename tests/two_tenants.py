@@ -38,7 +38,7 @@ lake:
   CloudAppEvents: lake/CloudAppEvents/{folder}date=%Y-%m-%d/*.parquet
   DeviceProcessEvents: lake/DeviceProcessEvents/{folder}date=%Y-%m-%d/*.parquet
 lateArrival: 3d
-memoryLimit: 1GB
+memoryLimit: 2GB
 overrides:
   mail_items_accessed: {{series: {{alertBudget: 0.1}}}}
 """
