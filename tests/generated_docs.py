@@ -249,8 +249,10 @@ def draw(target: Path) -> None:
 
 def _shortened(lines: list[str]) -> list[str]:
     """The head, a few findings with different stories, how many were left out, and the end."""
+    from gundog.cli import tour
+
     first = next(n for n, line in enumerate(lines) if _is_finding(line))
-    end = next(n for n, line in enumerate(lines) if " findings (" in line) - 1
+    end = next(n for n, line in enumerate(lines) if tour.COUNTED in line) - 1
     blocks: list[list[str]] = []
     for line in lines[first:end]:
         blocks += [[]] if _is_finding(line) else []

@@ -24,6 +24,7 @@ from gundog.run import run
 from gundog.samples import cases
 
 DAYS = 8
+COUNTED = " open findings in "  # of the line below the findings
 _QUIET = """
     select case when f.suppressed_by is not null then 'suppressed'
                 else 'of detections in status ' || d.status end as why, count(*)
@@ -86,7 +87,7 @@ def _tell(console: Console, project: run.Project, outcome: run.Outcome, seconds:
     console.print()
     changes = outcome.changes
     console.print(
-        f"{len(rows)} open findings in {outcome.hunted + outcome.done} intervals;"
+        f"{len(rows)}{COUNTED}{outcome.hunted + outcome.done} intervals;"
         f" this run: {outcome.hunted} hunted, {changes.new} findings new,"
         f" {changes.changed} changed, {outcome.files} files read, {seconds:.1f} s"
     )
@@ -115,7 +116,7 @@ def _next(console: Console, project: run.Project, rows: list[dict[str, Any]]) ->
     for command, about in (
         (f"gundog show {example}", "one finding in full: evidence, why, what to do"),
         ("gundog findings --severity high", "the list, filtered"),
-        ('gundog sql "from risk_by_entity"', "ask with SQL"),
+        ('gundog sql "from risk_by_entity"', "query with SQL"),
         ("gundog status", "what was hunted, and what each source last sent"),
         ("cat parquet_samples/README.md", "every planted case, the silent ones too"),
     ):

@@ -388,8 +388,8 @@ def _notes(
     notes = []
     if plan is None:
         notes.append(
-            "no run without dates yet: nights that are missing and sources that fall silent are"
-            " told from the first gundog hunt without --from and --to on"
+            "no run without dates yet: missing nights and silent sources are reported after the"
+            " first `gundog hunt` without --from and --to"
         )
     notes += [
         clock.ahead(source, now)

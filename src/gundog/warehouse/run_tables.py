@@ -6,21 +6,21 @@ from gundog.warehouse import schema
 
 RUNS = schema.table(
     "runs",
-    "One row per run: what it was asked for and how it ended.",
+    "One row per run: what it had to do and how it ended.",
     """
     run_id UUID: the run
     command VARCHAR: hunt or backfill
     origin VARCHAR: nightly or backfill; findings carry it too
     version VARCHAR: gundog's version
     started_at TIMESTAMPTZ: when the run began
-    finished_at TIMESTAMPTZ: when it ended; null while it runs or when it was killed
+    finished_at TIMESTAMPTZ: when it ended; null while it runs or if it was killed
     range_start TIMESTAMPTZ: start of the range it was asked for
     range_end TIMESTAMPTZ: end of the range it was asked for, exclusive
-    asked_range BOOLEAN: false for a run without dates, a night; null for one of an older version
+    asked_range BOOLEAN: false for a run without dates (a night); null for runs of older versions
     exit_status INTEGER: 0 done, 1 done but something failed or had no data
     summary JSON: counts of files, intervals and findings
     problems VARCHAR[]: what failed or had no data, one sentence each
-    clock_doubt VARCHAR: why its clock was not believed; null when it was
+    clock_doubt VARCHAR: why its clock was not trusted; null if it was
     clock_proven BOOLEAN: events or a proven run were near its clock
     """,
     private=("clock_proven",),
@@ -29,22 +29,22 @@ RUNS = schema.table(
 
 SOURCE_FILES = schema.table(
     "source_files",
-    "One row per lake file seen, with what became of it.",
+    "One row per lake file, with its state.",
     """
     file_id BIGINT: identifies the file; a hash of its source table and path
     source_table VARCHAR: the source table it holds rows of
     path VARCHAR: the path in its store
     size_bytes BIGINT: size when it was read
-    mtime_ns BIGINT: time of its last change in ns since 1970, as the store tells it
-    covers_start TIMESTAMPTZ: start of the time its path stands for; null when it names none
-    covers_end TIMESTAMPTZ: end of the time its path stands for
-    state VARCHAR: staged or rejected; in the warehouse also expired, when retention took its rows
+    mtime_ns BIGINT: time of its last change in ns since 1970, from the store
+    covers_start TIMESTAMPTZ: start of the time that its path covers; null if the path has no time
+    covers_end TIMESTAMPTZ: end of the time that its path covers
+    state VARCHAR: staged or rejected; in the warehouse also expired (rows removed)
     rows BIGINT: rows in the file
     rejected_rows BIGINT: rows that could not be used: no time, or malformed JSON
     min_time TIMESTAMPTZ: time of its earliest row
     max_time TIMESTAMPTZ: time of its latest row
     missing_columns VARCHAR[]: columns of the source table that it lacks; read as null
-    cast_columns VARCHAR[]: columns it holds with another type, as name (type)
+    cast_columns VARCHAR[]: columns that have another type in it, as name (type)
     error VARCHAR: why it was rejected
     created_at TIMESTAMPTZ: when this version of it was read
     seen_seq BIGINT: the staging step that read it
@@ -60,7 +60,7 @@ SOURCES = schema.table(
     source_table VARCHAR: the source table
     newest_event TIMESTAMPTZ: its newest event that was not ahead of the run's clock
     rows_ahead BIGINT: rows whose time lay ahead of it: a sender's clock or time zone is wrong
-    ahead_until TIMESTAMPTZ: the latest of them; null when there are none
+    ahead_until TIMESTAMPTZ: the latest of them; null if there are none
     """,
 )
 
@@ -81,13 +81,13 @@ FILE_STAGES = schema.table(
 
 SOURCE_HOURS = schema.table(
     "source_hours",
-    "Rows of any kind per source file, tenant and hour: tells a quiet hour from a missing one.",
+    "Rows per source file, tenant and hour: shows whether an hour was quiet or is missing.",
     """
     source_table VARCHAR: the source table
     file_id BIGINT: the file
     hour TIMESTAMPTZ: start of the hour
     rows BIGINT: rows whose time lies in it
-    tenant VARCHAR: whose rows they are; null of a file that was read before they were counted so
+    tenant VARCHAR: whose rows they are; null for a file that an older version read
     """,
     published=False,
 )
@@ -132,7 +132,7 @@ RUN_INTERVALS = schema.table(
     interval_end TIMESTAMPTZ: end of the interval, exclusive
     state VARCHAR: done, failed or no_data; published as provisional or final when done
     fingerprint VARCHAR: hash of the files whose rows the hunt could read
-    findings BIGINT: findings the interval holds
+    findings BIGINT: findings of the interval
     note VARCHAR: what a reader should know, such as learning until a date
     seconds DOUBLE: time the hunt took
     error VARCHAR: why it failed or had no data
@@ -147,7 +147,7 @@ RUN_INTERVALS = schema.table(
 
 SERIES_COUNTS = schema.table(
     "series_counts",
-    "Hourly counts of each series, only hours that have any: what baselines are made of.",
+    "Hourly counts of each series, only hours that have any; baselines are made from them.",
     """
     detection_id UUID: the detection
     detection_hash VARCHAR: hash of the detection
@@ -182,9 +182,9 @@ SERIES_POINTS = schema.table(
     detection_id UUID: the detection
     series_key VARCHAR: tenant/mailbox; tenant/* is the tenant's own series
     hour TIMESTAMPTZ: start of the hour
-    observed DOUBLE: the count; null when nothing was observed
-    expected DOUBLE: what history says of this hour
-    upper DOUBLE: the count at which this hour alone would have been flagged
+    observed DOUBLE: the count; null if nothing was observed
+    expected DOUBLE: what was expected from history
+    upper DOUBLE: the count from which this hour alone would be flagged
     score DOUBLE: how far above expected
     flagged BOOLEAN: part of a finding
     data_state VARCHAR: observed, no_data, outage or throttled

@@ -31,7 +31,7 @@ DAY_COUNTS = schema.table(
     """
     stage VARCHAR: the staged table
     file_id BIGINT: the file
-    tenant VARCHAR: the tenant; empty where there is none
+    tenant VARCHAR: the tenant; empty if there is none
     day TIMESTAMPTZ: start of the day; null for rows without a usable time
     code INTEGER: -1 for rows that were set aside, else a sum of 1, 2, 4 … for the keys they lack
     rows BIGINT: how many
@@ -44,11 +44,11 @@ CONTEXTS = schema.table(
     "First and last time of each value of a context, per day, and of the days before in one row.",
     """
     stage VARCHAR: the staged table
-    tenant VARCHAR: the tenant; empty where there is none
+    tenant VARCHAR: the tenant; empty if there is none
     entity VARCHAR: whose context it is, such as a mailbox
     kind VARCHAR: the column that holds it; * for the entity itself
     value VARCHAR: the value; * for the entity itself
-    day TIMESTAMPTZ: start of the day; null for the days whose staged rows retention took
+    day TIMESTAMPTZ: start of the day; null for the days whose staged rows retention removed
     first_time TIMESTAMPTZ: its first row
     last_time TIMESTAMPTZ: its last row
     """,
@@ -75,15 +75,15 @@ DRIFTS = schema.table(
     source_table VARCHAR: the source table
     stage VARCHAR: the staged table; empty for a tenant that fell silent
     key VARCHAR: the key that rows lack, as the stage's Keys have it; empty for other kinds
-    tenant VARCHAR: the tenant; empty where there is none
+    tenant VARCHAR: the tenant; empty if there is none
     since TIMESTAMPTZ: start of its first day
     until TIMESTAMPTZ: end of the newest day that it was seen on
     is_over BOOLEAN: good data came again
-    noticed TIMESTAMPTZ: start of the day whose rows were enough to tell it
-    bad BIGINT: rows that could not be used on its days up to then; of missing rows, those that came
-    seen BIGINT: all rows of the same days; of missing rows, how many were to come
+    noticed TIMESTAMPTZ: start of the day whose rows were enough to notice it
+    bad BIGINT: unusable rows on its days up to then; for missing rows, those that came
+    seen BIGINT: all rows of the same days; for missing rows, how many were expected
     usual DOUBLE: the share of such rows in the four weeks before, or rows a day of what is missing
-    message VARCHAR: names the health message that told of it
+    message VARCHAR: key of the health message about it
     run_id UUID: the run that noticed it
     """,
     private=("message",),
@@ -94,7 +94,7 @@ FINDINGS = schema.table(
     "findings",
     "What is true now: one row per finding.",
     """
-    finding_id UUID: the same for the same finding however often it is hunted
+    finding_id UUID: the same for the same finding, however often it is hunted
     detection_id UUID: the detection that fired
     detection_name VARCHAR: its name
     detection_hash VARCHAR: hash of everything in the detection that can change rows
@@ -105,7 +105,7 @@ FINDINGS = schema.table(
     risk_score INTEGER: 0 to 100
     tactics VARCHAR[]: ATT&CK tactics
     techniques VARCHAR[]: ATT&CK techniques
-    tenant VARCHAR: empty where there is one
+    tenant VARCHAR: the tenant; empty if there is only one
     host_name VARCHAR: first label, lower case
     dns_domain VARCHAR: the rest of the host's name
     account_name VARCHAR: lower case, without domain
@@ -124,25 +124,25 @@ FINDINGS = schema.table(
     expected DOUBLE: expected in the finding's hours; null for a match
     details JSON: every other column the hunt returned
     evidence_count BIGINT: events that prove it
-    suppressed_by VARCHAR: null when it is sent; else exception ID …, finding ID or alertBudget
-    suppressed_count BIGINT: findings that were kept quiet because of this one
+    suppressed_by VARCHAR: null if it is sent; otherwise exception ID …, finding ID or alertBudget
+    suppressed_count BIGINT: findings that were not sent because of this one
     is_late BOOLEAN: some of its evidence arrived after the interval was first hunted
     origin VARCHAR: nightly or backfill
     triage_status VARCHAR: new, in_progress, resolved or archived
-    verdict VARCHAR: what a person said of it
+    verdict VARCHAR: the verdict of a person
     run_id UUID: the run that stored this version of it
     created_at TIMESTAMPTZ: when it was first stored
     updated_at TIMESTAMPTZ: when this version was stored
     row JSON: every column the hunt returned, for comparing and for writing prose again
     evidence_digest VARCHAR: hash of the evidence
-    words_digest VARCHAR: hash of the detection's words that it is stated in
+    words_digest VARCHAR: hash of the detection's text that its title and prose come from
     """,
     private=("row", "evidence_digest", "words_digest"),
 )
 
 EVIDENCE = schema.table(
     "evidence",
-    "The events that prove a finding, whole.",
+    "The events that prove a finding, complete.",
     """
     finding_id UUID: the finding
     ordinal INTEGER: order within the finding
@@ -163,9 +163,9 @@ FINDING_CONTEXTS = schema.table(
     kind VARCHAR: network, isp, country, app_id, client_family or session_id
     value VARCHAR: the value
     records BIGINT: how many of its evidence have it
-    items BIGINT: how many items these read; 0 where records name no number
-    first_for_mailbox TIMESTAMPTZ: when the mailbox had it first; null when never before
-    first_for_tenant TIMESTAMPTZ: when anybody of the tenant had it first; null when never before
+    items BIGINT: how many items these read; 0 if the records have no number
+    first_for_mailbox TIMESTAMPTZ: when the mailbox had it first; null if never before
+    first_for_tenant TIMESTAMPTZ: when anyone of the tenant had it first; null if never before
     """,
 )
 
@@ -177,21 +177,21 @@ FINDING_CHANGES = schema.table(
     detection_id UUID: its detection
     run_id UUID: the run
     change VARCHAR: new, changed, withdrawn or returned
-    reason VARCHAR: which columns changed, or why it went
+    reason VARCHAR: which columns changed, or why it was withdrawn
     before JSON: the row as it was
-    changed_at TIMESTAMPTZ: when the run stored that
+    changed_at TIMESTAMPTZ: when the run stored the change
     """,
 )
 
 TRIAGE = schema.table(
     "triage",
-    "What people said of findings, newest last.",
+    "What people said about findings, newest last.",
     """
     finding_id UUID: the finding
     said_at TIMESTAMPTZ: when it was said
     actor VARCHAR: who, as the operating system knows the account
     host VARCHAR: on which machine
-    status VARCHAR: what it is from then on: new, in_progress, resolved or archived
+    status VARCHAR: the status from then on: new, in_progress, resolved or archived
     status_id INTEGER: OCSF's status_id: 1 new, 2 in progress, 4 resolved, 5 archived
     verdict VARCHAR: true_positive, false_positive, benign, suspicious and so on
     verdict_id INTEGER: OCSF's verdict_id, such as 1 false positive, 2 true positive, 5 benign
@@ -203,13 +203,13 @@ EXCEPTIONS = schema.table(
     "exceptions",
     "The entries of exceptions.yaml at the last run, each with what it hides.",
     """
-    exception_id VARCHAR: names it in findings.suppressed_by
+    exception_id VARCHAR: its id in findings.suppressed_by
     detection VARCHAR: the detection it is about, * for every one
     match JSON: patterns by column
-    from_time TIMESTAMPTZ: findings that start before are not hidden; null when all are
+    from_time TIMESTAMPTZ: findings that start before are not hidden; null if there is no such limit
     expires TIMESTAMPTZ: findings that start then or later are not hidden
-    reason VARCHAR: why it is harmless
-    owner VARCHAR: who says so
+    reason VARCHAR: why this is known to be good
+    owner VARCHAR: who is responsible for the entry
     hidden BIGINT: findings that it hides
     newest_hidden TIMESTAMPTZ: start of the newest of them
     unknown_columns VARCHAR[]: columns it names that no finding has; it can hide nothing
@@ -229,7 +229,7 @@ JUDGED = schema.table(
 
 DETECTIONS = schema.table(
     "detections",
-    "The detections as they stood at the last run.",
+    "The detections at the last run.",
     """
     detection_id UUID: the detection
     stem VARCHAR: its name on the command line
@@ -262,7 +262,7 @@ NOTIFICATIONS = Table(
         Column("channel", "VARCHAR", "name of the channel in gundog.yaml"),
         Column("kind", "VARCHAR", "finding, digest or health"),
         Column("key", "VARCHAR", "what the message is about; queued once per channel"),
-        Column("finding_ids", "UUID[]", "the findings it tells of; empty for health"),
+        Column("finding_ids", "UUID[]", "the findings it is about; empty for health"),
         Column("severities", "VARCHAR[]", "their severities when it was queued, in that order"),
         Column("withdrawn_ids", "UUID[]", "findings it says are withdrawn; only of digests"),
         Column("severity", "VARCHAR", "the highest of them; null when there are none"),
@@ -279,7 +279,7 @@ NOTIFICATIONS = Table(
 )
 NOTIFICATION_STARTS = Table(
     "notification_starts",
-    "Since when a channel is told of a detection's findings of a severity: older ones are history.",
+    "Since when a channel gets a detection's findings of a severity; older ones are history.",
     (
         Column("channel", "VARCHAR", "name of the channel"),
         Column("detection_id", "UUID", "the detection"),
@@ -290,7 +290,7 @@ NOTIFICATION_STARTS = Table(
 )
 NOTIFICATION_TENANTS = Table(
     "notification_tenants",
-    "Since when a channel is told of a tenant's findings: older ones are history.",
+    "Since when a channel gets a tenant's findings; older ones are history.",
     (
         Column("channel", "VARCHAR", "name of the channel"),
         Column("tenant", "VARCHAR", "the tenant in lower case; * for every one"),
