@@ -13,7 +13,7 @@ RISK = """coalesce(f.risk_score, case f.severity
 HARMLESS = "'false_positive', 'benign', 'test', 'duplicate', 'disregard'"
 VIEWS = {
     "open_findings": (
-        "Findings that wait for a person: new or in progress, not suppressed, of stable detections.",
+        "Findings that wait for a person: new or in progress, not hidden, of stable detections.",
         """select f.* from findings as f
            inner join detections as d using (detection_id)
            where f.triage_status in ('new', 'in_progress') and f.suppressed_by is null
