@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-SENDING = ("notify", "heartbeat", "workers")
+SENDING = ("notify", "heartbeat", "workers", "report")
 
 
 def stopped() -> int:

@@ -201,7 +201,10 @@ def purge(arguments: argparse.Namespace) -> int:
     if not whom.name:
         raise InputError("the name is empty: give a mailbox or an account")
     done = run.purge(
-        common.load(arguments), whom, run_commands.waiting_time(arguments.wait), datetime.now(UTC)
+        common.load(arguments, "report"),
+        whom,
+        run_commands.waiting_time(arguments.wait),
+        datetime.now(UTC),
     )
     sys.stdout.write(
         f"removed {count(done.staged, 'staged row')}, {count(done.findings, 'finding')},"

@@ -17,11 +17,13 @@ from gundog.health import acknowledged
 from gundog.health.acknowledged import Entry, covering
 
 NEVER, CLOCK, NIGHT, SILENT, AHEAD = "never", "clock", "night", "silent", "ahead"
+# Only of the run that ends: what it leaves in findings.duckdb does not tell of it.
+RUN = "run"
 HOLE, FAILED, MISSING, STALE = "hole", "failed", "missing", "stale"
 DRIFT, FILE, CHANNEL, CONTENT, TRIAGE = "drift", "file", "channel", "content", "triage"
 # In the order in which they are told.
 KINDS = (
-    NEVER, CLOCK, CONTENT, NIGHT, SILENT, HOLE, DRIFT, FAILED, MISSING, STALE, FILE, AHEAD,
+    NEVER, RUN, CLOCK, CONTENT, NIGHT, SILENT, HOLE, DRIFT, FAILED, MISSING, STALE, FILE, AHEAD,
     CHANNEL, TRIAGE,
 )  # fmt: skip
 # As what each can be acknowledged.

@@ -14,7 +14,7 @@ from gundog.health.watch import Trouble
 # These say nothing of what was hunted.
 ASIDE = frozenset({watch.CHANNEL, watch.TRIAGE})
 # Their sentences may hold names of any tenant.
-_OF_ALL = ASIDE | {watch.FILE, watch.CONTENT}
+_OF_ALL = ASIDE | {watch.FILE, watch.CONTENT, watch.RUN}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ from gundog.core.fields import Fields, unknown
 from gundog.lake.path import SCHEMES, split_uri
 
 _KEYS = frozenset("path url evidence".split())
+# Pages that `gundog report` writes beside the findings where nobody says where.
+BESIDE = re.compile(r"report(-\d{4}-\d{2})?(-part)?\.html")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@
 - `stage_step`, `hunt_step`, `finish_step`: the steps, each of which returns what it found.
 - `due`: which intervals of a day are hunted.
 - `ledger`: what was hunted and what is due.
+- `report_step`: the page of `gundog report`, made by the command and at the end of a run.
 - `status`: what `gundog status` shows.
 - `upgrade`: what changed SQL costs, told before anything is read.
 """

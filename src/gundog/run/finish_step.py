@@ -13,7 +13,7 @@ from gundog.findings import exceptions, publish, retention, suppression, triage,
 from gundog.health import watch
 from gundog.notify import outbox, sending
 from gundog.notify.sending import Sent
-from gundog.run import drift_faults, drifts, ledger, parts, run_rows, timekeeping
+from gundog.run import drift_faults, drifts, ledger, parts, report_step, run_rows, timekeeping
 from gundog.run.context import Context
 from gundog.run.due import Key
 from gundog.run.outcome import Outcome
@@ -51,6 +51,9 @@ def finish(
     if options.notify and send(con, context, judged, outcome) != Sent():
         run_rows.close(con, context, judged, outcome)
         _name_logs(publish.publish_sent(con, options.findings), outcome)
+    if not report_step.after_run(context, outcome):
+        run_rows.close(con, context, judged, outcome)
+        _name_logs(publish.publish_sent(con, options.findings), outcome)
     if options.heartbeat and not outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:
@@ -64,6 +67,7 @@ def report_clock(
     outcome.trouble(judged.key, "clock", judged.doubt)
     _queue_health(con, context, judged, outcome)
     send(con, context, judged, outcome)
+    report_step.after_failure(context.project, context.stamp.at, judged.doubt)
 
 
 def send(

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     HUNT = "hunt"
     PUBLISH = "publish"
     NOTIFY = "notify"
+    REPORT = "report"
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Part:
 LIST_LAKE = Part(Kind.LIST, "list lake")
 PUBLISH = Part(Kind.PUBLISH, "publish")
 NOTIFY = Part(Kind.NOTIFY, "notify")
+REPORT = Part(Kind.REPORT, "report")
 
 
 def stage_part(day: datetime) -> Part:

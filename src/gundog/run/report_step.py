@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from functools import partial
 
+from gundog.core.errors import GundogError, StoreError
 from gundog.findings import reader, triage
 from gundog.health import watch
 from gundog.health.watch import Fault
 from gundog.project.project import Project
-from gundog.report import page, scope, writing
+from gundog.report import page, scope, target, writing
 from gundog.report.asked import Asked
 from gundog.report.night import Night
-from gundog.run import status
+from gundog.run import parts, status
+from gundog.run.context import Context
+from gundog.run.outcome import Outcome
 from gundog.run.status_model import Status
 
 
@@ -44,10 +48,58 @@ def write(project: Project, now: datetime, more: Iterable[Fault] = ()) -> None:
     Raises:
         GundogError: as `made`, or when it cannot be written.
     """
-    target = project.settings.report
-    if target:
-        html = made(project, Asked(evidence=target.evidence), now, more)
-        writing.write(target.place, html, project.environ)
+    wanted = project.settings.report
+    if wanted:
+        html = made(project, Asked(evidence=wanted.evidence), now, more)
+        writing.write(wanted.place, html, project.environ)
+
+
+def after_run(context: Context, outcome: Outcome) -> bool:
+    """Writes the page as a part of the run; a page that fails is a problem of the run.
+
+    Returns:
+        False when it failed.
+    """
+    if not context.project.settings.report:
+        return True
+    work = partial(_failure, context.project, context.stamp.at)
+    failure = context.run_part(parts.REPORT, work, str)
+    if failure:
+        outcome.problems.append(f"report: {failure}")
+    return not failure
+
+
+def after_failure(project: Project, now: datetime, reason: str) -> None:
+    """Writes the page of a run that published nothing: it shows the last one's, and says why.
+
+    A page that fails too says nothing more than the run itself does.
+    """
+    if project.settings.report and project.settings.findings.exists():
+        _failure(project, now, [Fault(watch.RUN, f"the newest run failed: {reason}")])
+
+
+def after_purge(project: Project, now: datetime) -> None:
+    """Takes what was purged off the page, and removes pages that lie beside the findings.
+
+    Raises:
+        StoreError: when the page cannot be written.
+    """
+    for path in project.settings.findings.parent.glob("report*.html"):
+        if target.BESIDE.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    if failure := _failure(project, now):
+        raise StoreError(f"everything is purged but the report: {failure}: then run gundog report")
+
+
+def _failure(project: Project, now: datetime, more: Iterable[Fault] = ()) -> str:
+    """Writes the page; why that failed, or nothing."""
+    try:
+        write(project, now, more)
+    except GundogError as error:
+        return str(error)
+    except Exception as error:  # whatever is wrong with a page, the night's results are stored
+        return f"cannot be made ({type(error).__name__}: {error}): please report this"
+    return ""
 
 
 def _night(state: Status) -> Night:

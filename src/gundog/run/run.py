@@ -28,6 +28,7 @@ from gundog.run import (
     ledger,
     parts,
     range_check,
+    report_step,
     run_rows,
     stage_step,
     timekeeping,
@@ -92,7 +93,11 @@ def run(
     context = Context(project, request, stamp, hunts, say, step, went, stop, child)
     range_check.check_range(context)
     with places.private(), _held(project, request.wait, now):
-        _steps(context, outcome)
+        try:
+            _steps(context, outcome)
+        except Exception as error:
+            report_step.after_failure(project, now, str(error))
+            raise
     return outcome
 
 
@@ -183,6 +188,7 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
 
     Raises:
         LockError: when a run holds the warehouse.
+        StoreError: when all is removed and only the report still shows it.
     """
     options = project.settings
     stamp = RunStamp(UUID(int=0), now, late_arrival=options.late_arrival)
@@ -199,6 +205,7 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
                 due=ledger.coverage_gaps(con, project.content.hunts, stamp),
             )
         purging.compact(options.warehouse)
+        report_step.after_purge(project, now)
     return done
 
 

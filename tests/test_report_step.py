@@ -1,0 +1,79 @@
+"""Tests of the page that every run writes, whatever became of the run."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from gundog.cli import main
+from gundog.core.errors import StoreError
+from tests import kit
+from tests.kit import NOW, hunt
+from tests.test_report_command import project, shown
+
+__all__ = ["project"]
+
+
+def test_every_run_writes_the_page_where_report_says(project: Path) -> None:
+    """With what it found, and with no word where `report:` is not there."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: www/r.html\n")
+
+    outcome = hunt(project)
+
+    assert outcome.problems == []
+    assert "1 new finding: 1 medium." in shown(project / "www/r.html")
+
+
+def test_a_night_without_findings_and_one_without_data_have_a_page(project: Path) -> None:
+    """The second says that it saw nothing."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
+    hunt(project)
+    outcome = hunt(project, now=NOW + timedelta(days=2))
+
+    assert outcome.exit_status == 1
+    text = shown(project / "r.html")
+    assert "Nothing new" in text
+    assert "No: " in text
+    assert "no file" in text
+
+
+def test_a_run_that_ends_in_an_error_says_so_on_the_page(project: Path) -> None:
+    """What was found before stays on it."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
+    hunt(project)
+    (project / ".gundog/warehouse.duckdb").write_bytes(b"not a database" * 2000)
+
+    with pytest.raises(StoreError, match="warehouse"):
+        hunt(project, now=NOW + timedelta(days=1))
+
+    text = shown(project / "r.html")
+    assert "the newest run failed: " in text
+    assert "a opened and closed after 1h" in text
+
+
+def test_a_page_that_cannot_be_written_is_a_problem_and_loses_nothing(project: Path) -> None:
+    """Exit status 1, in the run's own row too; findings are published."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: gundog.yaml/r.html\n")
+
+    outcome = hunt(project)
+
+    assert outcome.exit_status == 1
+    assert [problem for problem in outcome.problems if problem.startswith("report: ")]
+    assert kit.table(project, "select count(*) from findings") == [(1,)]
+    [(status, problems)] = kit.table(project, "select exit_status, problems from runs")
+    assert status == 1
+    assert problems == outcome.problems
+
+
+def test_purge_takes_the_purged_off_the_page(project: Path) -> None:
+    """Before it reports that it is done."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
+    hunt(project)
+    assert "a opened and closed" in shown(project / "r.html")
+
+    status = main.main(["purge", "--account", "a", "--project", str(project)])
+
+    assert status == 0
+    assert "a opened and closed" not in shown(project / "r.html")
