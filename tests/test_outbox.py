@@ -120,6 +120,21 @@ def test_finding_is_queued_once_however_often_runs_look(con: Con) -> None:
     assert row["sent_at"] is row["dead_at"] is row["last_error"] is None
 
 
+def test_a_channel_that_asks_for_it_is_told_where_the_finding_is(con: Con) -> None:
+    """Its anchor in the report, as a link that stays one; a digest links to the page."""
+    page = "https://soc.example/report.html"
+    finding = add(con)
+    asks = replace(SOC, name="b", report=True)
+    digest = replace(asks, name="c", mode="digest")
+
+    notify.queue_findings(con, [SOC, asks, digest], RUN, AT, report=page)
+
+    texts = {row["channel"]: json.loads(row["body"])["text"] for row in outbox(con)}
+    assert page not in texts["soc"]
+    assert texts["b"].splitlines()[-1] == f"Report: {page}#finding-{finding}"
+    assert texts["c"].splitlines()[-1] == f"Report: {page}"
+
+
 def test_each_channel_is_told_under_its_own_key(con: Con) -> None:
     """Two channels get the same body, each with an id that follows from channel and key."""
     add(con)

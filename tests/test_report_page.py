@@ -183,7 +183,8 @@ def test_nothing_found_is_said_with_whether_the_night_was_complete(tmp_path: Pat
 
     assert quiet.sentence == "Nothing new since the nightly run of 2026-03-09 04:00 UTC."
     assert quiet.complete.startswith("Yes: every night was hunted")
-    assert blind.complete == "No: 1 problem. Things: no file on 2026-03-09"
+    assert blind.complete == "No: 1 problem."
+    assert blind.complete_why == "Things: no file on 2026-03-09"
     assert "this is not yet good news" in page.html(blind)
     assert "this is not yet good news" not in page.html(quiet)
 

@@ -145,6 +145,18 @@ def test_a_wrong_report_key_is_refused(tmp_path: Path, value: str, problem: str)
         load(tmp_path, {})
 
 
+def test_a_channel_can_link_only_to_an_address(tmp_path: Path) -> None:
+    """A file on the disk of the machine that hunts opens for nobody."""
+    channel = "notify: [{name: soc, url: 'https://hook.example/x', report: true}]\n"
+    kit.write_text(tmp_path / "gundog.yaml", f"{kit.CONFIG}{channel}report: r.html\n")
+
+    with pytest.raises(ContentError, match=r"notify\.0\.report: there is no address to link to"):
+        load(tmp_path, {})
+
+    kit.write_text(tmp_path / "gundog.yaml", f"{kit.CONFIG}{channel}report: s3://soc/r.html\n")
+    assert load(tmp_path, {}).notify[0].report
+
+
 def test_only_who_makes_a_page_needs_its_variables(tmp_path: Path) -> None:
     """A reader of findings has no secret of the bucket's address."""
     kit.write_text(tmp_path / "gundog.yaml", kit.CONFIG + 'report: "s3://${BUCKET}/r.html"\n')

@@ -16,3 +16,5 @@ class Channel:
     detections: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     tenants: tuple[str, ...] = ()
+    # Messages say where the report is.
+    report: bool = False

@@ -72,10 +72,15 @@ def _command(row: Mapping[str, Any]) -> str:
     return f"gundog show {row['finding_id']}"
 
 
-def finding_body(row: Mapping[str, Any]) -> dict[str, Any]:
-    """The generic body of one finding, ready for `for_json`."""
+def finding_body(row: Mapping[str, Any], report: str = "") -> dict[str, Any]:
+    """The generic body of one finding, ready for `for_json`.
+
+    Args:
+        row: as `message` takes it.
+        report: the address of the report, for a line that links to the finding; empty for none.
+    """
     title, text = message(row)
-    return body_of(
+    body = body_of(
         "finding",
         title,
         text,
@@ -91,6 +96,12 @@ def finding_body(row: Mapping[str, Any]) -> dict[str, Any]:
         end_time=_time(row["end_time"]),
         command=_command(row),
     )
+    return _with_link(body, report and f"{report}#finding-{row['finding_id']}")
+
+
+def _with_link(body: dict[str, Any], link: str) -> dict[str, Any]:
+    """The body with a line of our own: the link is of gundog.yaml and an id, and stays a link."""
+    return {**body, "text": f"{body['text']}\nReport: {link}"} if link else body
 
 
 def digest_body(
@@ -99,6 +110,7 @@ def digest_body(
     coverage: str = "",
     withdrawn: Sequence[Mapping[str, Any]] = (),
     notes: Sequence[str] = (),
+    report: str = "",
 ) -> dict[str, Any]:
     """The generic body of a digest: all findings, and a text of the first `DIGEST_LINES`.
 
@@ -108,8 +120,9 @@ def digest_body(
         coverage: what was hunted.
         withdrawn: findings told before that are no longer found.
         notes: what else to say, a sentence each.
+        report: the address of the report, for a last line; empty for none.
     """
-    findings = [finding_body(row) for row in rows]
+    findings = [finding_body(row, report) for row in rows]
     counts = Counter(row["severity"] for row in rows)
     split = ", ".join(
         f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity]
@@ -135,7 +148,7 @@ def digest_body(
     text = "\n".join(for_message(line) for line in lines or [title])
     worst = max(counts, key=SEVERITIES.index, default=None)
     body = body_of("digest", title, text, severity=worst, command="gundog findings")
-    return {**body, "findings": findings, "withdrawn": gone}
+    return {**_with_link(body, report), "findings": findings, "withdrawn": gone}
 
 
 def _by_tenant(findings: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -96,6 +96,7 @@ def queue_findings(
     history: Interval | None = None,
     coverage: str = "",
     notes: Sequence[str] = (),
+    report: str = "",
 ) -> int:
     """Queues what each channel has not been told yet; returns the number of messages.
 
@@ -117,6 +118,7 @@ def queue_findings(
             without findings is queued only when this says something.
         notes: what else a digest says, a sentence each, such as exceptions that expire. They are
             about all tenants, so a channel of some hears none of them.
+        report: the address of the report, for channels that ask for it; empty for none.
     """
     queued = 0
     for channel in channels:
@@ -125,12 +127,14 @@ def queue_findings(
         if mode == "none":
             continue
         untold = _untold(con, channel, history)
+        link = report if channel.report else ""
         if mode == "digest":
             gone = [] if history else _withdrawn(con, channel)
-            body = digest_body(untold, history, coverage, gone, () if channel.tenants else notes)
+            said = () if channel.tenants else notes
+            body = digest_body(untold, history, coverage, gone, said, link)
             told = _queue_digest(con, channel, run_id, now, untold, gone, body, bool(coverage))
         else:
-            told = sum(_queue_one(con, channel, run_id, now, row) for row in untold)
+            told = sum(_queue_one(con, channel, run_id, now, row, link) for row in untold)
         queued += told
     return queued
 
@@ -211,10 +215,11 @@ def _queue_one(
     run_id: UUID,
     now: datetime,
     row: Mapping[str, Any],
+    link: str,
 ) -> int:
     key = f"finding/{row['finding_id']}/{row['severity']}"
     key += f"/{row['withdrawals']}" if row["withdrawals"] else ""
-    return _queue(con, channel, key, run_id, now, finding_body(row), [row])
+    return _queue(con, channel, key, run_id, now, finding_body(row, link), [row])
 
 
 def _queue_digest(

@@ -33,7 +33,7 @@ _KEYS = frozenset(
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
-_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants".split())
+_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants report".split())
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
@@ -163,6 +163,8 @@ def _read(fields: Fields, root: Path) -> Settings:
     findings = _file(fields, "findings", ".gundog/findings.duckdb", root)
     if warehouse == findings:
         fields.problem("findings", "is the warehouse itself: name another file")
+    report, channels = target.read(fields, root), _channels(fields)
+    _check_links(fields, channels, report)
     return Settings(
         root=root,
         content=_content(fields, root),
@@ -173,13 +175,13 @@ def _read(fields: Fields, root: Path) -> Settings:
         warehouse=warehouse,
         findings=findings,
         retention=_retention(fields),
-        notify=_channels(fields),
+        notify=channels,
         heartbeat=_url(fields, "heartbeat"),
         memory_limit=memory_limit,
         threads=threads_for(memory_limit, _cores()),
         workers=_workers(fields),
         hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
-        report=target.read(fields, root),
+        report=report,
     )
 
 
@@ -300,6 +302,7 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             detections=inner.texts("detections"),
             tags=inner.texts("tags"),
             tenants=inner.texts("tenants"),
+            report=inner.flag("report", False),
         )
         if channel.name and channel.name in [channel.name for channel in channels]:
             inner.problem("name", "is used twice: give each channel its own name")
@@ -311,6 +314,15 @@ def _channels(fields: Fields) -> tuple[Channel, ...]:
             " add a channel without tenants",
         )
     return tuple(channels)
+
+
+def _check_links(fields: Fields, channels: Sequence[Channel], report: Target | None) -> None:
+    for place, channel in enumerate(channels):
+        if channel.report and not (report and report.link):
+            fields.problem(
+                f"notify.{place}.report",
+                "there is no address to link to: write report: {path: FILE, url: https://…}",
+            )
 
 
 def _channel_url(fields: Fields) -> str:

@@ -53,7 +53,10 @@ def hours(points: Sequence[Mapping[str, Any]], words: str) -> Markup:
     def level(value: Any) -> float:
         return floor - high * float(value) / (top or 1)
 
-    parts = [_line("axis", _LEFT, floor, _WIDTH, floor), _line("grid", _LEFT, _TOP, _WIDTH, _TOP)]
+    parts = [
+        _line("axis", _LEFT, floor, _WIDTH, floor),
+        _line("gridline", _LEFT, _TOP, _WIDTH, _TOP),
+    ]
     for n, point in enumerate(points):
         x = _LEFT + n * step
         if point["observed"] is None:

@@ -156,7 +156,7 @@ def shown(row: Mapping[str, Any], events: Sequence[Mapping[str, Any]]) -> Eviden
         shown=len(events),
         commands=tuple(_command(event) for event in lines),
         shared=shared,
-        records=_event_table(records, names) if records else None,
+        records=_record_table(records, names) if records else None,
         files=tuple(files)[:3],
         sql=f'gundog sql "{sql}"' if total > len(events) else "",
     )
@@ -173,7 +173,7 @@ def _command(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
     )
 
 
-def _event_table(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
+def _record_table(records: Sequence[Mapping[str, Any]], names: Sequence[str]) -> Table:
     cells = tuple(
         (
             shown_time(row["event_time"]),

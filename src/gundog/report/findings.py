@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 import duckdb
@@ -12,9 +11,8 @@ from markupsafe import Markup
 
 from gundog.core import safe_text
 from gundog.core.severity import SEVERITIES
-from gundog.core.times import DAY, parse_time
 from gundog.findings import event_rows
-from gundog.report import charts, evidence, risk
+from gundog.report import charts, evidence, risk, series
 from gundog.report.asked import ENTITY_COLUMNS, Entity
 from gundog.report.evidence import shown_time
 from gundog.report.model import Finding, Findings, Named, Table
@@ -26,9 +24,6 @@ WHOLE, LINES = 200, 1800
 MANY = 50
 EVENTS, FEW_EVENTS = 20, 5
 _TITLE, _DETAILS = 400, 12
-# Days of a series before its interval that its picture shows as well.
-_BEFORE = 1 * DAY
-_MOST_HOURS = 24 * 9
 
 
 def anchor(finding_id: Any) -> str:
@@ -113,10 +108,11 @@ def _whole(
     events = evidence.first_events(con, ids, most) if shows else {}
     contexts = evidence.contexts(con, ids) if shows else {}
     times = evidence.times(con, ids)
+    points = series.points(con, some)
     for row in some:
         key = str(row["finding_id"])
         details = json.loads(row["details"] or "{}")
-        picture, words = _picture(con, row, details, times.get(key, ()))
+        picture, words = _picture(row, points.get(key, ()), times.get(key, ()))
         detection = about.get(str(row["detection_id"]), {})
         yield _with(
             _line(row),
@@ -125,7 +121,7 @@ def _whole(
             chart=picture,
             chart_words=words,
             tables=(*_tables(row, details), *([contexts[key]] if key in contexts else [])),
-            details=tuple(_returned(row, details, events.get(key, ()))) if shows else (),
+            details=tuple(_other_details(row, details, events.get(key, ()))) if shows else (),
             evidence=evidence.shown(row, events.get(key, ())) if shows else None,
             steps=tuple(detection.get("triage") or ()),
             harmless=tuple(detection.get("false_positives") or ()),
@@ -169,15 +165,13 @@ def _facts(row: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _picture(
-    con: duckdb.DuckDBPyConnection,
     row: Mapping[str, Any],
-    details: Mapping[str, Any],
+    points: Sequence[Mapping[str, Any]],
     times: Sequence[Mapping[str, Any]],
 ) -> tuple[Markup | None, str]:
     """The finding's picture and what it shows in words; both empty where there is none."""
-    if row["kind"] != "series" or not details.get("series_key"):
+    if row["kind"] != "series":
         return evidence.axis(times, row["end_time"])
-    points = _points(con, row, details)
     if not points:
         return None, ""
     flagged = [point for point in points if point["flagged"]]
@@ -187,31 +181,6 @@ def _picture(
         f" {len(flagged)} of {len(points)} hours are part of the finding"
     )
     return charts.hours(points, words), words
-
-
-def _points(
-    con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], details: Mapping[str, Any]
-) -> list[dict[str, Any]]:
-    """The hours of a series' interval and of the day before."""
-    told = {_hour_of(hour) for hour in details.get("hours") or () if isinstance(hour, dict)}
-    points = rows(
-        con,
-        """select "hour", observed, expected, upper, flagged from series_points
-           where detection_id = $detection and series_key = $key
-           and "hour" >= $start and "hour" < $end order by "hour" """,
-        {
-            "detection": row["detection_id"], "key": details["series_key"],
-            "start": row["interval_start"] - _BEFORE, "end": row["interval_end"],
-        },
-    )  # fmt: skip
-    return [
-        {**point, "flagged": point["flagged"] or point["hour"] in told}
-        for point in points[-_MOST_HOURS:]
-    ]
-
-
-def _hour_of(hour: Mapping[str, Any]) -> datetime | None:
-    return parse_time(hour["hour"]) if isinstance(hour.get("hour"), str) else None
 
 
 def _tables(row: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[Table]:
@@ -262,7 +231,7 @@ def _round(value: Any, digits: int = 0) -> str:
     return f"{value:,.{digits}f}" if isinstance(value, int | float) else ""
 
 
-def _returned(
+def _other_details(
     row: Mapping[str, Any], details: Mapping[str, Any], events: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, str]]:
     """What else the hunt returned, without what a picture, a table or the evidence shows."""

@@ -7,12 +7,15 @@ from collections.abc import Sequence
 
 import duckdb
 
+from gundog.core import safe_text
 from gundog.core.severity import SEVERITIES
 from gundog.core.wording import count
 from gundog.report import findings
 from gundog.report.model import Cell, Month, Problem, Trust
 from gundog.report.night import ASIDE, Night
 from gundog.report.scope import Scope, rows
+
+_WORDS = 150
 
 
 def sentence(con: duckdb.DuckDBPyConnection, scope: Scope, month: Month | None) -> str:
@@ -51,27 +54,27 @@ def _new(con: duckdb.DuckDBPyConnection, scope: Scope) -> Counter[str]:
     return Counter({row["severity"]: row["n"] for row in counted})
 
 
-def complete(trust: Trust, night: Night) -> str:
-    """Whether everything was looked at, in a sentence or two."""
+def complete(trust: Trust, night: Night) -> tuple[str, str]:
+    """Whether everything was looked at, and why not; the second is empty where all is well."""
     doubts = [problem for problem in trust.problems if problem.kind not in ASIDE]
     if doubts:
-        return f"No: {count(len(doubts), 'problem')}. {_first(doubts)}"
+        return f"No: {count(len(doubts), 'problem')}.", _first(doubts)
     learning = [row.detection for row in trust.grid if _is_learning(row.cells)]
-    said = f" {', '.join(learning)} still learning." if learning else ""
+    said = f"Still learning: {', '.join(learning)}." if learning else ""
     if not night.nightly:
         days = [cell.day for row in trust.grid for cell in row.cells if cell.state != "none"]
         span = f" up to {max(days):%Y-%m-%d}" if days else ""
-        return f"What was asked for{span} was hunted. No nightly run yet, so no night is due.{said}"
-    return f"Yes: every night was hunted, on data that looked as it should.{said}"
+        return f"What was asked for{span} was hunted. No nightly run yet, so no night is due.", said
+    return "Yes: every night was hunted, on data that looked as it should.", said
 
 
-def of_month(month: Month) -> str:
-    """Whether every night of a month was hunted, in a sentence."""
+def of_month(month: Month) -> tuple[str, str]:
+    """Whether every night of a month was hunted, and the first gap."""
     lacking = month.nights - month.hunted
     if not lacking:
-        return f"Yes: {count(month.nights, 'night')}, all hunted without a gap."
+        return f"Yes: {count(month.nights, 'night')}, all hunted without a gap.", ""
     verb = "has" if lacking == 1 else "have"
-    return f"No: {lacking} of {count(month.nights, 'night')} {verb} a gap."
+    return f"No: {lacking} of {count(month.nights, 'night')} {verb} a gap.", month.gaps[0]
 
 
 def _is_learning(cells: Sequence[Cell]) -> bool:
@@ -81,4 +84,4 @@ def _is_learning(cells: Sequence[Cell]) -> bool:
 
 def _first(problems: list[Problem]) -> str:
     more = len(problems) - 1
-    return problems[0].text + (f" (and {more} more below)" if more else "")
+    return safe_text.cut(problems[0].text, _WORDS) + (f" (and {more} more below)" if more else "")

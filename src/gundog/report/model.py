@@ -248,6 +248,7 @@ class Page:
     is_complete: bool
     since: str
     complete: str
+    complete_why: str
     who: tuple[Risky, ...]
     worst: Finding | None
     trust: Trust

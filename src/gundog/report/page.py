@@ -60,6 +60,7 @@ def gather(con: duckdb.DuckDBPyConnection, asked: Asked, night: Night) -> Page:
     numbers = month.of(con, about, trusted.grid, asked.month) if asked.month else None
     risky, more_risky = risk.of(con, about)
     lines = timeline.of(con, about, risky)
+    answer, why = headline.of_month(numbers) if numbers else headline.complete(trusted, night)
     shown = findings.of(con, about, frozenset(item.anchor for item in lines))
     listed = frozenset(item.finding_id for item in (*shown.whole, *shown.lines))
     return Page(
@@ -69,7 +70,8 @@ def gather(con: duckdb.DuckDBPyConnection, asked: Asked, night: Night) -> Page:
         sentence=headline.sentence(con, about, numbers),
         since="" if asked.month else about.since_what,
         is_complete=not (numbers.gaps if numbers else night.doubts),
-        complete=headline.of_month(numbers) if numbers else headline.complete(trusted, night),
+        complete=answer,
+        complete_why=why,
         who=risky[:_WHO],
         worst=findings.worst(shown),
         trust=trusted,
@@ -79,7 +81,7 @@ def gather(con: duckdb.DuckDBPyConnection, asked: Asked, night: Night) -> Page:
         lines=lines,
         changes=changes.of(con, about, night, listed),
         loudness=loudness.of(con, about),
-        about=_colophon(con, about),
+        about=_newest_run(con, about),
         month=numbers,
         evidence=asked.evidence,
     )
@@ -95,7 +97,7 @@ def _said(asked: Asked) -> tuple[str, ...]:
     return tuple(f"{name} {value}" for name, value in parts.items() if value is not None)
 
 
-def _colophon(con: duckdb.DuckDBPyConnection, about: Scope) -> About:
+def _newest_run(con: duckdb.DuckDBPyConnection, about: Scope) -> About:
     newest = rows(con, "select * from runs order by started_at desc limit 1")
     hashes = tuple((row["stem"], row["status"], row["detection_hash"]) for row in about.detections)
     if not newest:

@@ -123,6 +123,7 @@ def _queue(
 ) -> None:
     """Queues messages about findings and about health."""
     request, stamp = context.request, context.stamp
+    report = context.project.settings.report
     rows = database.rows(con, "select * from exceptions order by expires, exception_id")
     outbox.queue_findings(
         con,
@@ -133,6 +134,7 @@ def _queue(
         history=outcome.range if request.command == "backfill" else None,
         coverage=coverage,
         notes=[] if judged.doubt else exceptions.attention(rows, stamp.at, news=True),
+        report=report.link if report else "",
     )
     _queue_health(con, context, judged, outcome)
 
