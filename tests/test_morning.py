@@ -16,7 +16,7 @@ import pytest
 
 from gundog.cli import main
 from gundog.core.times import floor
-from tests import kit
+from tests import draws, kit
 from tests.kit import DAY, hunt, table
 from tests.sinks import Sink
 
@@ -105,7 +105,7 @@ def finding(root: Path, who: str) -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("point", ["stored", "queued", "notify", "answered"])
+@pytest.mark.parametrize("point", draws.spread(["stored", "queued", "answered", "notify"], 2))
 def test_the_morning_after(
     tmp_path: Path, sink: Sink, capsys: pytest.CaptureFixture[str], point: str
 ) -> None:

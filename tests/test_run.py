@@ -518,19 +518,16 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
 @pytest.mark.parametrize(
     ("step", "module", "function"),
     [
-        ("list lake", "gundog.lake.listing", "list_files"),
-        (
-            "stage",
-            "gundog.staging.staged_rows",
-            "_record_files",
-        ),  # rows are there, nothing is committed
-        ("hunt pair 2026-03-06", "gundog.core.child", "Child.call"),
-        (
-            "",
-            "gundog.findings.storing",
-            "_store_ledger",
-        ),  # between two steps: findings, not the ledger
-        ("publish", "gundog.findings.publish", "_rename"),  # built aside
+        # Rows are there, nothing is committed.
+        ("stage", "gundog.staging.staged_rows", "_record_files"),
+        # Between two steps: findings are stored, the ledger is not.
+        ("", "gundog.findings.storing", "_store_ledger"),
+        # Built aside.
+        ("publish", "gundog.findings.publish", "_rename"),
+        pytest.param("list lake", "gundog.lake.listing", "list_files", marks=pytest.mark.slow),
+        pytest.param(
+            "hunt pair 2026-03-06", "gundog.core.child", "Child.call", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_killed_run_leaves_what_the_next_one_needs(
