@@ -1,4 +1,4 @@
-"""`make hunt`: hunts the last eight days of the samples and tells what was planted there."""
+"""`make hunt`: hunts the last eight days of the samples and shows what was planted there."""
 
 from __future__ import annotations
 

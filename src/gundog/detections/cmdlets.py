@@ -6,7 +6,7 @@ command or in a string it is a word, except where the line also runs its own wor
 Invoke-Expression, a call of a variable, an alias, a script block made from text, a pipe into a
 shell. Then its words count too, but for those that a command looks up or searches for.
 
-What cannot be told is taken for running. Nothing is executed, and the work grows with the text.
+When it is not clear, it counts as running. Nothing is executed, and the work grows with the text.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Evidence and details as people read them: what events share, and what tells them apart."""
+"""Evidence and details as people read them: what events share, and how they differ."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def apart(files: Sequence[str]) -> tuple[str, list[str]]:
 
 
 def split(events: Sequence[Mapping[str, Any]]) -> tuple[str, list[str]]:
-    """What all events share, in words, and the columns that tell them apart.
+    """What all events share, in words, and the columns in which they differ.
 
-    A column that is different in every event, such as an id, tells nothing and is left out.
+    A column that is different in every event, such as an id, is not useful and is left out.
     """
     rows = [{"role": event["role"], **event["event"]} for event in events]
     names = [name for name in dict.fromkeys(name for row in rows for name in row)

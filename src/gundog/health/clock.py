@@ -199,7 +199,7 @@ def judged_by_clock(
     now: datetime,
     holes: Sequence[Fault] = (),
 ) -> list[Fault]:
-    """Every fault that only the clock tells.
+    """Every fault that only the clock shows.
 
     Args:
         plan: when runs come.

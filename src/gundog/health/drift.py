@@ -1,4 +1,4 @@
-"""Whether records still look as they did: told from rows by tenant and day, without a database.
+"""Whether records still look as they did: judged from rows by tenant and day, without a database.
 
 Four things are looked for. Of a staged table, rows of a tenant that were set aside (`rejected`) or
 that lack a key (`lacking`) become many; or none come, while the source's other rows of the tenant

@@ -72,7 +72,7 @@ class Drift:
         key: the key that rows lack; empty for other kinds.
         since: the first day.
         last: the newest day that it was seen on.
-        noticed: the day whose counts were enough to tell it.
+        noticed: the day whose counts were enough to notice it.
         bad: bad rows of the days up to then; for gone and silent, rows that still came.
         seen: all rows of these days; for gone and silent, how many were expected.
         usual: the share of bad rows before; for gone and silent, rows a day.
@@ -134,7 +134,7 @@ class Series:
         return day in self.table.unknown
 
     def notice(self, day: int, may: May) -> Drift | None:
-        """The drift that the counts up to a day are enough to tell."""
+        """The drift that the counts up to a day are enough to notice."""
         raise NotImplementedError
 
     def is_bad(self, drift: Drift, day: int) -> bool:

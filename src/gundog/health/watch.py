@@ -1,4 +1,4 @@
-"""What needs a person: told from rows and a moment, without a database and without a clock.
+"""What needs a person: judged from rows and a moment, without a database and without a clock.
 
 A *fault* is about one interval, file or day. Faults that somebody acknowledged are set aside, equal
 ones of neighbouring intervals are put together, and what is left is *troubles*, one line each.

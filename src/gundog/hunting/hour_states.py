@@ -80,7 +80,7 @@ _Folder = str | None
 
 @dataclass(frozen=True)
 class _Told:
-    """What a source's files tell of a span, both (n_hours,).
+    """What a source's files say about a span, both (n_hours,).
 
     `rows` by tenant and by the tenant that the files' path names, None where nobody is named;
     `covers`, the hours that the path of a file stands for, by what it names.

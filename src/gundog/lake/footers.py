@@ -1,4 +1,4 @@
-"""What the footer of a parquet file tells of its rows, without reading one of them."""
+"""What the footer of a parquet file says about its rows, without reading one of them."""
 
 from __future__ import annotations
 

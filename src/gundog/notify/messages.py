@@ -22,7 +22,7 @@ _BODY_KEYS = (
 
 
 def message(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Title and text that tell one finding to a person; text from events cannot become markup.
+    """Title and text of the message about one finding; text from events cannot become markup.
 
     The text has a line each for: what was found, the tenant if there is one, who, when, why, the
     first triage step, and the command that shows all of it. Long values are cut.
@@ -115,10 +115,10 @@ def digest_body(
     """The generic body of a digest: all findings, and a text of the first `DIGEST_LINES`.
 
     Args:
-        rows: findings to tell.
+        rows: findings to send.
         history: the days it is about, when these are past ones.
         coverage: what was hunted.
-        withdrawn: findings told before that are no longer found.
+        withdrawn: findings that were sent before and are no longer found.
         notes: what else to say, a sentence each.
         report: the address of the report, for a last line; empty for none.
     """

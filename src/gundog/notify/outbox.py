@@ -1,4 +1,4 @@
-"""The outbox: what is stored and not yet told, queued once per channel.
+"""The outbox: findings that are stored and not yet sent, queued once per channel.
 
 Messages are rows of `notifications`, written before anything is sent, so a run that dies in
 between loses none.
@@ -27,7 +27,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "gundog:notification")
 
 
 def start(con: duckdb.DuckDBPyConnection, channels: Iterable[Channel], now: datetime) -> None:
-    """Writes down from when each channel is told of what it admits now; call it as a run begins.
+    """Writes down from when on each channel gets what it admits now; call it as a run begins.
 
     A new channel, a lower minSeverity, another tenant or a detection that became stable would
     otherwise be told of years of findings at once; they are told of what was stored up to
@@ -98,7 +98,7 @@ def queue_findings(
     notes: Sequence[str] = (),
     report: str = "",
 ) -> int:
-    """Queues what each channel has not been told yet; returns the number of messages.
+    """Queues what each channel has not received yet; returns the number of messages.
 
     Told are findings of stable detections, not suppressed, of a severity, detection, tag and
     tenant that the channel admits, when first stored, and again when their severity rose. A digest
@@ -193,7 +193,7 @@ _UNTOLD = f"""
 def _untold(
     con: duckdb.DuckDBPyConnection, channel: Channel, history: Interval | None
 ) -> list[dict[str, Any]]:
-    """Findings to tell the channel, worst first, each with its detection's first triage step."""
+    """Findings to send to the channel, worst first, each with its detection's first triage step."""
     params = {
         **_admits(channel),
         "ranked": list(SEVERITIES),

@@ -1,4 +1,4 @@
-"""A month in numbers: what a customer is told."""
+"""A month in numbers, for a customer."""
 
 from __future__ import annotations
 

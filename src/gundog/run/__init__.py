@@ -8,5 +8,5 @@
 - `ledger`: what was hunted and what is due.
 - `report_step`: the page of `gundog report`, made by the command and at the end of a run.
 - `status`: what `gundog status` shows.
-- `upgrade`: what changed SQL costs, told before anything is read.
+- `upgrade`: what changed SQL costs, reported before anything is read.
 """

@@ -1,6 +1,6 @@
 """The drifts of a lake's records: judged after staging, and remembered.
 
-What a drift is, `drift` tells from counts; `drift_faults` says it in words.
+`drift` decides from counts what a drift is; `drift_faults` writes it in words.
 """
 
 from __future__ import annotations

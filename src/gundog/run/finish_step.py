@@ -142,7 +142,7 @@ def _queue(
 def _queue_health(
     con: duckdb.DuckDBPyConnection, context: Context, judged: Judged, outcome: Outcome
 ) -> None:
-    """Under a clock that is not believed only that is told: what it says of days may be wrong."""
+    """Under a clock that is not trusted only that is reported: its days may be wrong."""
     stamp, channels = context.stamp, context.project.settings.notify
     items = [
         (health.key, health.title, health.text)

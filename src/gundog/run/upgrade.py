@@ -1,4 +1,4 @@
-"""What changed stage SQL and changed detections cost: told before anything is read.
+"""What changed stage SQL and changed detections cost: reported before anything is read.
 
 When stage SQL changes, its files are read again. Rows of files that have left the lake since are
 kept as the earlier SQL staged them, and what hunts cannot see of them is named.

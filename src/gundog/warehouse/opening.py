@@ -1,4 +1,4 @@
-"""What DuckDB says of a file that it cannot open or read, told so that people know what to do."""
+"""DuckDB's errors about a file that it cannot open or read, in words that say what to do."""
 
 from __future__ import annotations
 

@@ -151,7 +151,7 @@ def _rows(relation: duckdb.DuckDBPyRelation, limit: float) -> pa.Table:
 
 
 def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
-    """The connection's memory limit in bytes; DuckDB tells it as `3.7 GiB`."""
+    """The connection's memory limit in bytes; DuckDB writes it as `3.7 GiB`."""
     (text,) = con.execute("select current_setting('memory_limit')").fetchall()[0]
     number, unit = text.split()
     return float(number) * (1 << 10 * ("bytes", "KiB", "MiB", "GiB", "TiB").index(unit))

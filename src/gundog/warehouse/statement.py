@@ -301,7 +301,7 @@ def is_file(path: Path) -> bool:
 
 
 def is_system(path: Path) -> bool:
-    """True for a table that tells about the database."""
+    """True for a table that describes the database."""
     *above, name = _folded(path)
     return bool(_SYSTEM_TABLE.match(name) or _SYSTEM_SCHEMAS.intersection(above))
 
