@@ -321,7 +321,7 @@ def _check_links(fields: Fields, channels: Sequence[Channel], report: Target | N
         if channel.report and not (report and report.link):
             fields.problem(
                 f"notify.{place}.report",
-                "there is no address to link to: write report: {path: FILE, url: https://…}",
+                "the report has no address to link to: write report: {path: FILE, url: https://…}",
             )
 
 
