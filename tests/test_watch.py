@@ -236,8 +236,8 @@ def test_a_detection_that_was_left_out_is_told_alone() -> None:
     assert {one.detection for one in found} == {"old"}
     assert [one.text for one in watch.together(found)] == [
         (
-            "no run hunted from 2026-03-05 to 2026-03-09 (5 nights): old: is the schedule at work?"
-            " gundog hunt catches up 7d, gundog backfill hunts what is older"
+            "no run hunted from 2026-03-05 to 2026-03-09 (5 nights): old: is the scheduler running?"
+            " gundog hunt catches up 7d, for older ones use gundog backfill"
         )
     ]
 

@@ -118,8 +118,8 @@ def nights(
         now: the present.
     """
     why = (
-        f"is the schedule at work? gundog hunt catches up {format_duration(late)},"
-        " gundog backfill hunts what is older"
+        f"is the scheduler running? gundog hunt catches up {format_duration(late)},"
+        " for older ones use gundog backfill"
     )
     for detection in detections:
         newest = detection.newest or last_complete(plan.starts[-1], detection.frequency).end

@@ -125,7 +125,9 @@ def _queue_given_up(
         key = f"dead/{dead.name}/{now.astimezone(UTC):%Y-%m-%d}"
         title = f"Messages to channel {dead.name} were given up"
         limits = f"{MAX_TRIES} tries or {MAX_AGE.days} days"
-        text = f"It did not take them in {limits}; the findings are stored, gundog status says why"
+        text = (
+            f"It did not accept them in {limits}; the findings are stored, gundog status shows why"
+        )
         others = [channel for channel in channels if channel.name != dead.name]
         queue_health(con, others, None, now, [(key, title, text)])
 

@@ -107,7 +107,7 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
         if opening.damage(error):
             problem = f"is damaged ({sql.message(error)}): {opening.CURE}"
         elif lacking := _lacking(error):
-            problem = f"{lacking}: nothing is half done, run again"
+            problem = f"{lacking}: nothing is left half done, run again"
         else:
             raise
         raise StoreError(f"{path}: {problem}") from error
