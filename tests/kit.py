@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -188,6 +189,12 @@ def make_project(root: Path, *, series: bool = False) -> Path:
         files |= {"sql/count.sql": COUNT, "detections/count.yaml": COUNT_YAML + HEAD}
     for name, text in files.items():
         write_text(root / name, text)
+    return root
+
+
+def copy_project(source: Path, root: Path) -> Path:
+    """Makes a folder a copy of a project; what was hunted there was hunted here."""
+    shutil.copytree(source, root, symlinks=True, dirs_exist_ok=True)
     return root
 
 

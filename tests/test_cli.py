@@ -21,12 +21,16 @@ RANGE = ("--from", "2026-03-07", "--to", "2026-03-09")
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A project with nine days and one pair."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 9)
+    return make(tmp_path)
+
+
+def make(root: Path) -> Path:
+    kit.make_project(root)
+    kit.fill_days(root, "2026-03-01", 9)
     rows = [kit.event("2026-03-08T10:00", "open", number=1)]
     rows.append(kit.event("2026-03-08T11:00", "close", number=2))
-    kit.write_file(tmp_path, "2026-03-08", rows)
-    return tmp_path
+    kit.write_file(root, "2026-03-08", rows)
+    return root
 
 
 def gundog(root: Path, *arguments: str) -> int:
@@ -34,12 +38,18 @@ def gundog(root: Path, *arguments: str) -> int:
     return main.main([*arguments, "--project", str(root)])
 
 
-@pytest.fixture
-def hunted(root: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """The project after a hunt."""
+@pytest.fixture(scope="module")
+def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project after a hunt; not to be changed."""
+    root = make(tmp_path_factory.mktemp("hunted"))
     assert gundog(root, "hunt", *RANGE) == 0
-    capsys.readouterr()
     return root
+
+
+@pytest.fixture
+def hunted(hunted_once: Path, tmp_path: Path) -> Path:
+    """The project after a hunt."""
+    return kit.copy_project(hunted_once, tmp_path)
 
 
 def test_hunt_prints_its_findings_and_where_they_are(

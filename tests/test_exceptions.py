@@ -304,17 +304,23 @@ def test_attention_is_drawn_at_the_edges(changes: dict[str, Any], said: str, new
 # ---- with a project ----
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hunted project: one finding of `a` on the 7th and 8th, one of `b` on the 9th."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 9)
+    root = kit.make_project(tmp_path_factory.mktemp("hunted"))
+    kit.fill_days(root, "2026-03-01", 9)
     for number, (day, who) in enumerate((("07", "a"), ("08", "a"), ("09", "b"))):
         rows = [kit.event(f"2026-03-{day}T10:00", "open", who, 2 * number)]
         rows.append(kit.event(f"2026-03-{day}T11:00", "close", who, 2 * number + 1))
-        kit.write_file(tmp_path, f"2026-03-{day}", rows, who)
-    assert hunt(tmp_path, RANGE).exit_status == 0
-    return tmp_path
+        kit.write_file(root, f"2026-03-{day}", rows, who)
+    assert hunt(root, RANGE).exit_status == 0
+    return root
+
+
+@pytest.fixture
+def root(hunted: Path, tmp_path: Path) -> Path:
+    """The hunted project, to be changed."""
+    return kit.copy_project(hunted, tmp_path)
 
 
 def gundog(root: Path, *arguments: str) -> int:

@@ -586,6 +586,7 @@ def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
     assert examples.compare(one, example, hits) == []
 
 
+@pytest.mark.slow
 def test_the_page_makes_two_detections_that_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

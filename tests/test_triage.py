@@ -18,7 +18,7 @@ from gundog.cli import main
 from gundog.core.errors import InputError, StoreError
 from gundog.findings import triage
 from gundog.findings.triage import Said
-from tests import kit
+from tests import draws, kit
 from tests.kit import DAY, NOW, hunt, table
 
 ID = "0d7f5b1f-2a11-4d0e-9a59-7c0d1f5e3c1b"
@@ -33,15 +33,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep/.gundog/triage.jsonl"
 
 
+@pytest.fixture(scope="module")
+def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A hunted project with two findings, of `a` and of `b`; not to be changed."""
+    root = kit.make_project(tmp_path_factory.mktemp("hunted"))
+    kit.fill_days(root, "2026-03-01", 9)
+    write_pair(root, "a")
+    write_pair(root, "b", day="2026-03-09", number=5)
+    assert hunt(root, RANGE).exit_status == 0
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A hunted project with two findings, of `a` and of `b`."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 9)
-    write_pair(tmp_path, "a")
-    write_pair(tmp_path, "b", day="2026-03-09", number=5)
-    assert hunt(tmp_path, RANGE).exit_status == 0
-    return tmp_path
+def root(hunted: Path, tmp_path: Path) -> Path:
+    """The hunted project, to be changed."""
+    return kit.copy_project(hunted, tmp_path)
 
 
 def write_pair(root: Path, who: str, day: str = "2026-03-08", number: int = 1) -> Path:
@@ -505,7 +511,8 @@ def test_note_that_could_not_be_read_back_is_refused(path: Path, note: str) -> N
 
 
 @pytest.mark.parametrize(
-    "name", ["latin-1", "id a number", "id a surrogate", "nested deeper", "at too late"]
+    "name",
+    draws.spread(["latin-1", "id a number", "id a surrogate", "nested deeper", "at too late"], 4),
 )
 def test_bad_line_stops_no_command_and_no_night(
     root: Path, name: str, capsys: pytest.CaptureFixture[str]
