@@ -312,8 +312,8 @@ def _copy_file(source: Path, aside: Path) -> None:
         shutil.copyfile(source, aside)
     except OSError as error:
         raise StoreError(
-            f"{aside}: cannot be written ({error.strerror}): free disk space: nothing is left half done,"
-            " run again"
+            f"{aside}: cannot be written ({error.strerror}): free disk space: nothing is left half"
+            " done, run again"
         ) from error
 
 
