@@ -573,6 +573,13 @@ def test_loudness_has_verdicts_by_detection_and_names_the_silent(tmp_path: Path)
     assert why == "never a finding, hunted since 2025-12-01"
 
 
+def test_a_detection_that_has_just_begun_is_not_called_silent(tmp_path: Path) -> None:
+    """It had no 90 days to find anything in."""
+    path = published(tmp_path / "f.duckdb", run_intervals=[interval(1), interval(80)])
+
+    assert gathered(path).loudness.silent == ()
+
+
 # ---- a month ----
 
 

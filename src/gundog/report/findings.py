@@ -41,22 +41,24 @@ def of(con: duckdb.DuckDBPyConnection, scope: Scope, anchors: Collection[str]) -
     """
     chosen = rows(
         con,
-        f"""select f.*, d.stem, n.finding_id is not null as is_new
+        f"""select f.*, d.stem, n.finding_id is not null as is_new, count(*) over () as total
             from findings as f
             left join detections as d using (detection_id)
             left join ({NEW}) as n using (finding_id)
             where f.finding_id in (from chosen) and {_which(scope)}
             order by list_position($worst, f.severity), is_new desc, f.risk_score desc nulls last,
-                f.start_time desc, f.finding_id""",
+                f.start_time desc, f.finding_id
+            limit {WHOLE + LINES}""",
         {"worst": list(reversed(SEVERITIES)), "since": scope.since},
     )
-    whole, lines = chosen[:WHOLE], chosen[WHOLE : WHOLE + LINES]
+    total = chosen[0]["total"] if chosen else 0
+    whole, lines = chosen[:WHOLE], chosen[WHOLE:]
     most = EVENTS if len(whole) <= MANY else FEW_EVENTS
     return Findings(
-        total=len(chosen),
+        total=total,
         whole=tuple(_whole(con, scope, whole, anchors, most)),
         lines=tuple(_line(row) for row in lines),
-        uncounted=max(len(chosen) - WHOLE - LINES, 0),
+        uncounted=total - len(chosen),
         evidence_rows=most,
     )
 

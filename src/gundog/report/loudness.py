@@ -79,7 +79,7 @@ def _loud(row: Mapping[str, Any], weeks: list[int], verdicts: Mapping[str, Count
 
 
 def _silent(con: duckdb.DuckDBPyConnection, scope: Scope) -> Iterator[tuple[str, str]]:
-    """Detections without a finding in 90 days, and since when they are hunted."""
+    """Detections that were hunted for 90 days without a finding, and since when."""
     began = {
         str(row["detection_id"]): row["began"]
         for row in rows(
@@ -98,8 +98,9 @@ def _silent(con: duckdb.DuckDBPyConnection, scope: Scope) -> Iterator[tuple[str,
     }
     for row in scope.detections:
         key, edge = str(row["detection_id"]), scope.newest - SILENT
-        if row["status"] == "deprecated" or (key in newest and newest[key] > edge):
+        is_young = key not in began or began[key] > edge
+        if row["status"] == "deprecated" or is_young or (key in newest and newest[key] > edge):
             continue
-        hunted = f"hunted since {began[key]:%Y-%m-%d}" if key in began else "never hunted"
+        hunted = f"hunted since {began[key]:%Y-%m-%d}"
         last = f"newest finding {newest[key]:%Y-%m-%d}" if key in newest else "never a finding"
         yield row["stem"], f"{last}, {hunted}"

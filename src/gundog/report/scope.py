@@ -193,7 +193,7 @@ def _since(con: duckdb.DuckDBPyConnection, asked: Asked) -> tuple[datetime | Non
     nights = [at for at, is_night in runs if is_night]
     if len(nights) > 1:
         return nights[-2], f"since the nightly run of {_day_or_minute(nights[-2])}"
-    return None, "no earlier nightly run to compare with: all is new"
+    return None, "no earlier nightly run to compare with, so everything is new"
 
 
 def _day_or_minute(moment: datetime) -> str:
