@@ -8,7 +8,8 @@
 --           mail_access_contexts(tenant, entity, kind, value, first_time)
 -- Params:   $start, $end    timestamptz; the interval [start, end)
 --           $staged_from    timestamptz; from here on all records are staged
---           $established    interval; how long tenant and mailbox must be known
+--           $history        interval; how long the tenant must be staged
+--           $established    interval; how long the mailbox must be known
 --           $minDays        number; on how many days the mailbox must have been read
 --           $within         interval; how long before $start a session may have been
 --                           used from another network
@@ -26,7 +27,7 @@ with records as (
         and event_time < $end
         and mailbox <> ''
         and network is not null
-        and $staged_from <= $start - $established
+        and $staged_from <= $start - $history
 ),
 
 places as (

@@ -233,6 +233,7 @@ def world(drawn: list[Read]) -> list[Read]:
 def shrunk() -> Hunt:
     """The hunt with parameters that small lakes can meet."""
     params = {
+        "history": ESTABLISHED,
         "established": ESTABLISHED,
         "minDays": MIN_DAYS,
         "within": WITHIN,
@@ -293,7 +294,12 @@ def test_neither_order_nor_later_days_nor_copies_change_anything(
         ("known.first_time < $start\n            and known.tenant", "known.tenant",
          "a stolen web session reads eight mails from a new country"),
         ("            and known.tenant = places.tenant\n", "", "known in another tenant only"),
-        ("where habits.learned_at <= new_places.first_time", "",
+                (
+            "and $staged_from <= $start - $history",
+            "and $staged_from is not null and $history is not null",
+            "with less than thirty days staged it is still learning",
+        ),
+("where habits.learned_at <= new_places.first_time", "",
          "a mailbox that was audited for less than fourteen days"),
         ("habits.learned_at <= new", "habits.learned_at < new",
          "and one that was for exactly fourteen"),
