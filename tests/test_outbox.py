@@ -120,6 +120,16 @@ def test_finding_is_queued_once_however_often_runs_look(con: Con) -> None:
     assert row["sent_at"] is row["dead_at"] is row["last_error"] is None
 
 
+def test_finding_in_other_words_is_not_queued_again(con: Con) -> None:
+    """An upgrade that words titles and names differently sends nothing a second time."""
+    add(con)
+    assert told(con) == 1
+
+    con.execute("update findings set title = 'in other words', detection_name = 'Other words'")
+
+    assert told(con, run_id=UUID(int=2), at=AT + DAY) == 0
+
+
 def test_a_channel_that_asks_for_it_is_told_where_the_finding_is(con: Con) -> None:
     """Its anchor in the report, as a link that stays one; a digest links to the page."""
     page = "https://soc.example/report.html"
