@@ -11,6 +11,7 @@ from gundog.cli import main
 from gundog.core.errors import StoreError
 from tests import kit
 from tests.kit import NOW, hunt
+from tests.sinks import http_sink
 from tests.test_report_command import project, shown
 
 __all__ = ["project"]
@@ -77,3 +78,28 @@ def test_purge_takes_the_purged_off_the_page(project: Path) -> None:
 
     assert status == 0
     assert "a opened and closed" not in shown(project / "r.html")
+
+
+def test_the_page_is_there_before_a_message_that_links_to_it(project: Path) -> None:
+    """Whoever takes the message at once finds what it is about."""
+    page = project / "r.html"
+    seen: list[str] = []
+
+    def answer() -> int:
+        seen.append(page.read_text(encoding="utf-8") if page.exists() else "")
+        return 200
+
+    with http_sink() as sink:
+        sink.script = [answer] * 9
+        kit.write_text(
+            project / "gundog.yaml",
+            f"{kit.CONFIG}report: {{path: r.html, url: 'https://soc.example/r.html'}}\n"
+            f"notify: [{{name: soc, url: '{sink.url()}', report: true}}]\n",
+        )
+        hunt(project)
+        texts = [str(request.body) for request in sink.requests]
+
+    assert seen
+    [(finding_id,)] = kit.table(project, "select finding_id::varchar from findings")
+    assert any(f"https://soc.example/r.html#finding-{finding_id}" in text for text in texts)
+    assert all(f'id="finding-{finding_id}"' in html for html in seen)

@@ -48,10 +48,9 @@ def finish(
         gaps = [row for row in gaps if row["interval_start"] < judged.seen]
     run_rows.close(con, context, judged, outcome)
     context.run_part(parts.PUBLISH, partial(_publish, con, context, gaps, outcome))
-    if options.notify and send(con, context, judged, outcome) != Sent():
-        run_rows.close(con, context, judged, outcome)
-        _name_logs(publish.publish_sent(con, options.findings), outcome)
-    if not report_step.after_run(context, outcome):
+    is_written = report_step.after_run(context, outcome)  # before messages that link to it
+    is_sent = options.notify and send(con, context, judged, outcome) != Sent()
+    if is_sent or not is_written:
         run_rows.close(con, context, judged, outcome)
         _name_logs(publish.publish_sent(con, options.findings), outcome)
     if options.heartbeat and not outcome.problems:
