@@ -83,8 +83,11 @@ def test_shell_command_exists(line: str) -> None:
     if program == "gundog":
         assert _taken(words[1:])
     elif program == "make":
-        rules = re.findall(r"^(\w[\w-]*):", (ROOT / "Makefile").read_text(), re.MULTILINE)
-        assert set(words[1:]) <= set(rules)
+        text = (ROOT / "Makefile").read_text()
+        rules = re.findall(r"^(\w[\w-]*):", text, re.MULTILINE)
+        variables = {word.partition("=")[0] for word in words[1:] if "=" in word}
+        assert {word for word in words[1:] if "=" not in word} <= set(rules)
+        assert all(f"$({name})" in text for name in variables)
     elif program == "python" and words[1] == "-m":
         assert importlib.util.find_spec(words[2]) is not None
     elif program == "prefect":

@@ -27,7 +27,7 @@ from gundog.project.settings import (
     require,
     threads_for,
 )
-from tests import hostile_files, kit
+from tests import draws, hostile_files, kit
 
 LAKE = "lake: {Device: device/date=%Y-%m-%d/*.parquet}\n"
 Load = Callable[..., Settings]
@@ -507,7 +507,10 @@ def helper() -> Iterator[Child]:
 
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
-@pytest.mark.parametrize("place", list(hostile_files.places(FULL)), ids=str)
+@pytest.mark.parametrize(
+    "place",
+    draws.spread((pytest.param(place, id=str(place)) for place in hostile_files.places(FULL)), 4),
+)
 def test_no_secret_at_any_place_is_in_any_message(
     tmp_path: Path, helper: Child, place: hostile_files.Path
 ) -> None:
