@@ -66,10 +66,11 @@ def hunt_days(
     """Hunts what is due, oldest day first, and again what files of later days touched.
 
     Files are staged just before the first day that needs them, so a file of a later day may bring
-    events of a day that is hunted already. The law: when the run was not stopped, no interval that
-    it hunted is older than a row that the run itself staged into what the interval reads.
-    Therefore the days are gone through again as long as a pass staged files after its first day.
-    Of the intervals that this run hunted, such a pass hunts only those that are stale since.
+    events of a day that is hunted already. The law: when the run was not stopped and left out no
+    detection, no interval that it hunted is older than a row that the run itself staged into what
+    the interval reads. Therefore the days are gone through again as long as a pass staged files
+    after its first day. Of the intervals that this run hunted, such a pass hunts only those that
+    are stale since.
 
     Returns:
         The intervals that were due.
