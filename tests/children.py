@@ -10,14 +10,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from multiprocessing.connection import Connection
 from pathlib import Path
 
 from gundog.core import child
 from gundog.core.child import Child
+from gundog.core.pipe import Pipe
 
 _Key = tuple[object, ...]
-_Process = tuple[subprocess.Popen[bytes], Connection | None, Connection | None]
+_Process = tuple[subprocess.Popen[bytes], Pipe | None, Pipe | None]
 # More are never idle at a time than a test had open at a time; most have one.
 _MOST = 2
 _idle: list[tuple[_Key, _Process]] = []

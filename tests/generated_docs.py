@@ -21,10 +21,11 @@ import duckdb
 from gundog.cli import options
 from gundog.core.plain_values import plain
 from gundog.core.times import format_duration
-from gundog.detections import content, content_folder
+from gundog.detections import content_folder
 from gundog.detections.hunt import Hunt
 from gundog.findings import views
 from gundog.warehouse import schema, tables
+from tests import kit
 
 DOCS = Path(__file__).parents[1] / "docs"
 PICTURED = 14  # findings in the picture; all of them would not fit a page
@@ -98,9 +99,8 @@ def _kind(kind: str) -> str:
 
 def detections_page() -> Iterator[str]:
     """What each shipped detection looks for, reads, misses, and what to do about a finding."""
-    loaded = content.require(
-        content.load([content_folder.builtin()], None, content_folder.builtin())
-    )
+    shipped = content_folder.builtin()
+    loaded = kit.load_content(shipped, root=shipped)
     rows = [_summary(hunt) for hunt in loaded.hunts]
     yield from table(("detection", "kind", "status", "severity", "what"), rows)
     for hunt in loaded.hunts:

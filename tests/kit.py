@@ -198,6 +198,13 @@ def copy_project(source: Path, root: Path) -> Path:
     return root
 
 
+def load_content(*where: Path, root: Path | None = None) -> Content:
+    """The content of folders, all of which loads."""
+    loaded = content.load(where, None, root)
+    assert loaded.problems == ()
+    return loaded
+
+
 def write_text(path: Path, text: str) -> Path:
     """Writes a file and the folders above it."""
     path.parent.mkdir(parents=True, exist_ok=True)

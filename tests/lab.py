@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from gundog.detections import content
 from gundog.detections.staged import Source, StagedTable
 from gundog.lake import listing
 from gundog.lake.file_version import FileVersion
@@ -21,7 +20,7 @@ from gundog.staging.batch import Limits, Reader
 from gundog.staging.rescue import Patience
 from gundog.staging.results import Staged
 from gundog.warehouse import database
-from tests.kit import write_text
+from tests.kit import load_content, write_text
 
 AT = datetime(2026, 3, 10, 4, tzinfo=UTC)
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
@@ -65,7 +64,7 @@ class Lab:
         write_text(self.root / "sql/sources/Cloud.sql", source)
         for name, sql in stages.items():
             write_text(self.root / f"sql/stage/{name}.sql", sql)
-        self.content = content.require(content.load([self.root]))
+        self.content = load_content(self.root)
 
     @property
     def source(self) -> Source:

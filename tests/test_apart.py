@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -15,6 +14,7 @@ from uuid import uuid4
 import pytest
 
 from gundog.core.child import Child
+from gundog.core.pipe import Pipe
 from gundog.core.times import parse_range
 from gundog.run import run
 from gundog.staging import apart, reading
@@ -212,9 +212,9 @@ def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
     project, killed = make(tmp_path), list[int]()
     put_stage(project, "N")
     steps: list[str] = []
-    wait = Connection.poll
+    wait = Pipe.poll
 
-    def kill_and_wait(self: Connection, seconds: float | None) -> bool:
+    def kill_and_wait(self: Pipe, seconds: float | None) -> bool:
         """What the parent does once the child has begun to read."""
         if steps and steps[-1].startswith("stage") and not killed:
             killed.extend(children())
@@ -225,7 +225,7 @@ def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
         steps.append(part.label)
         return work()
 
-    monkeypatch.setattr(Connection, "poll", kill_and_wait)
+    monkeypatch.setattr(Pipe, "poll", kill_and_wait)
     loaded = run.load_project(project, {})
     outcome = run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
 

@@ -12,7 +12,6 @@ import yaml
 from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
-from gundog.core.errors import ContentError
 from gundog.detections import (
     content,
     content_folder,
@@ -233,8 +232,7 @@ def test_problems_of_all_files_come_at_once(root: Path) -> None:
     found = problems(root)
 
     assert len(found) == 3
-    with pytest.raises(ContentError, match="500"):
-        content.require(load(root))
+    assert any("500" in problem for problem in found)
 
 
 def test_an_id_is_used_once(root: Path) -> None:

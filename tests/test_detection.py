@@ -11,7 +11,7 @@ import pytest
 
 from gundog.core.errors import InputError, Problem
 from gundog.core.times import parse_time
-from gundog.detections.detection import Detection, find, repeated, with_override
+from gundog.detections.detection import Detection, find, repeated
 from gundog.detections.detection_yaml import load
 from tests import kit
 from tests.kit import write_text
@@ -196,11 +196,3 @@ def test_repeat_makes_a_history_of_one_event() -> None:
     assert {one["Id"] for one in found} == {7}
     assert all("repeat" not in one for one in found)
     assert repeated({"Timestamp": date(2026, 3, 1)}) == [{"Timestamp": date(2026, 3, 1)}]
-
-
-def test_fields_are_replaced_in_a_copy(tmp_path: Path) -> None:
-    """The original stays as its file says."""
-    one = good(tmp_path, PAIR)
-
-    assert with_override(one, severity="low").severity == "low"
-    assert one.severity == "medium"

@@ -12,7 +12,6 @@ import pytest
 
 from gundog.core.errors import InputError
 from gundog.core.times import Interval, parse_time
-from gundog.detections import content
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.testing import examples
@@ -28,7 +27,7 @@ Rows = Mapping[str, Any]
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The small project's content."""
     root = kit.make_project(tmp_path_factory.mktemp("content"), series=True)
-    return content.require(content.load([root]))
+    return kit.load_content(root)
 
 
 @pytest.fixture
@@ -183,7 +182,7 @@ def test_hunt_that_needs_history_has_it_from_the_first_event(tmp_path: Path) -> 
     sql = kit.PAIR.replace("where end_time >= $start", "where end_time >= $start and $staged_from"
                            " <= $start - interval 3 day")  # fmt: skip
     kit.write_text(tmp_path / "sql/pair.sql", sql)
-    loaded = content.require(content.load([tmp_path]))
+    loaded = kit.load_content(tmp_path)
     old = {**OPEN, "Timestamp": "2026-02-26T23:00:00Z", "Id": 9, "Kind": "other"}
     older = {**old, "Timestamp": "2026-02-26T00:00:00Z"}
     young = {**old, "Timestamp": "2026-02-27T00:00:00Z"}
@@ -200,7 +199,7 @@ def test_numbers_compare_with_rounding_in_mind(tmp_path: Path) -> None:
     sql = kit.PAIR.replace("c.event_time - o.event_time as gap",
                            "c.event_time - o.event_time as gap, 1 / 3 as share")  # fmt: skip
     kit.write_text(tmp_path / "sql/pair.sql", sql)
-    loaded = content.require(content.load([tmp_path]))
+    loaded = kit.load_content(tmp_path)
     hunt = loaded.hunt("pair")
 
     assert examples.check(loaded, hunt, example([OPEN, CLOSE], {"share": 0.3333333})) == []
@@ -226,7 +225,7 @@ def test_a_source_may_have_any_name(tmp_path: Path, name: str) -> None:
         "detections/pair.yaml": kit.PAIR_YAML + kit.HEAD,
     }.items():
         kit.write_text(tmp_path / path, text.replace("Things", name))
-    made = content.require(content.load([tmp_path]))
+    made = kit.load_content(tmp_path)
 
     (hunt,) = made.hunts
     assert examples.check(made, hunt, hunt.detection.examples[0]) == []

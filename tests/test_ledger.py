@@ -14,7 +14,6 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval, parse_time, split
-from gundog.detections import content
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings.model import RunStamp
 from gundog.run import ledger
@@ -43,7 +42,7 @@ def stamp(now: datetime = NOW, late: timedelta = WEEK) -> RunStamp:
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The small project's content."""
     root = kit.make_project(tmp_path_factory.mktemp("content"), series=True)
-    return content.require(content.load([root]))
+    return kit.load_content(root)
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,6 @@ import duckdb
 import pytest
 
 from gundog.core.errors import StoreError
-from gundog.detections import content
 from gundog.findings import publish, views
 from gundog.warehouse import database, file_identity, tables
 from tests import kit
@@ -487,7 +486,7 @@ def test_strange_folder_names_are_only_names(press: Press, tmp_path: Path) -> No
 def test_detections_are_written_as_they_stand(press: Press, tmp_path: Path) -> None:
     """Prose, SQL and parameters for whoever reads a finding; a disabled one is deprecated."""
     kit.make_project(tmp_path, series=True)
-    loaded = content.require(content.load([tmp_path]))
+    loaded = kit.load_content(tmp_path)
     pair = loaded.hunt("pair")
     off = replace(pair, detection=replace(pair.detection, enabled=False, id=str(UUID(int=8))))
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from gundog.core.child import Child
 from gundog.core.times import Interval, parse_time
-from gundog.detections import content, series_keys, stage_sql
+from gundog.detections import series_keys, stage_sql
 from gundog.detections.hunt import Content
 from gundog.hunting import contributors, series
 from gundog.hunting.contributors import Excess
@@ -45,7 +45,7 @@ class Desk:
         kit.write_text(root / "sql/stage/happenings.sql", STAGE)
         kit.write_text(root / "detections/count.yaml", yaml + kit.HEAD)
         kit.write_text(root / "sql/count.sql", sql)
-        self.loaded: Content = content.require(content.load([root]))
+        self.loaded: Content = kit.load_content(root)
         self.hunt = self.loaded.hunt("count")
         self.con = database.connect(threads=1)
         self.con.execute("create schema staged")

@@ -7,7 +7,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,6 +15,7 @@ import pytest
 
 from gundog.core.child import Child
 from gundog.core.errors import ContentError
+from gundog.core.pipe import Pipe
 from gundog.core.times import parse_range
 from gundog.hunting.single_hunt import Order
 from gundog.project.settings import load
@@ -205,9 +205,9 @@ def test_a_child_that_is_killed_fails_its_hunt_alone(
     put_bomb(project, ENDLESS)
     killed: list[int] = []
     steps: list[str] = []
-    wait = Connection.poll
+    wait = Pipe.poll
 
-    def kill_and_wait(self: Connection, seconds: float | None) -> bool:
+    def kill_and_wait(self: Pipe, seconds: float | None) -> bool:
         """What the parent does once the child has begun to work."""
         if steps and steps[-1].startswith("hunt boom"):
             killed.extend(children())
@@ -218,7 +218,7 @@ def test_a_child_that_is_killed_fails_its_hunt_alone(
         steps.append(part.label)
         return work()
 
-    monkeypatch.setattr(Connection, "poll", kill_and_wait)
+    monkeypatch.setattr(Pipe, "poll", kill_and_wait)
 
     loaded = run.load_project(project, {})
     request = run.Request("hunt", parse_range(*DAYS))

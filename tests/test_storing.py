@@ -24,7 +24,6 @@ import gundog
 from gundog.core.errors import QueryError
 from gundog.core.plain_values import canonical, plain
 from gundog.core.times import Interval, parse_time
-from gundog.detections import content
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings import model, storing, words
@@ -64,7 +63,7 @@ def stamp(day: int = 1, origin: str = "nightly") -> RunStamp:
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The small project's content."""
     root = kit.make_project(tmp_path_factory.mktemp("content"), series=True)
-    return content.require(content.load([root]))
+    return kit.load_content(root)
 
 
 @pytest.fixture
@@ -94,7 +93,7 @@ def hunt_of(
         assert old in text
         text = text.replace(old, new)
     kit.write_text(tmp_path / "detections/pair.yaml", text)
-    found = content.require(content.load([tmp_path]))
+    found = kit.load_content(tmp_path)
     return found, found.hunt("pair")
 
 

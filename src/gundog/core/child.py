@@ -16,9 +16,10 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from gundog.core.pipe import Pipe
 
 # What a process that hunts needs beside DuckDB's own limit: Python and its libraries, and what
 # DuckDB does not count. An honest sort that spills takes 0.45 GB of it.
@@ -62,8 +63,8 @@ class Child:
     def __init__(self, preload: str = "gundog.core.child") -> None:
         self._preload = preload
         self._process: subprocess.Popen[bytes] | None = None
-        self._requests: Connection | None = None
-        self._replies: Connection | None = None
+        self._requests: Pipe | None = None
+        self._replies: Pipe | None = None
         self._worn = False
 
     @property
@@ -139,8 +140,8 @@ class Child:
         assert process.stdin  # noqa: S101 - it is a pipe
         assert process.stdout  # noqa: S101 - and this
         self._process = process
-        self._requests = Connection(os.dup(process.stdin.fileno()), readable=False)
-        self._replies = Connection(os.dup(process.stdout.fileno()), writable=False)
+        self._requests = Pipe(os.dup(process.stdin.fileno()))
+        self._replies = Pipe(os.dup(process.stdout.fileno()))
         process.stdin.close()
         process.stdout.close()
 
@@ -164,7 +165,7 @@ class Child:
         return f"its process ended with status {status}: run again, and see what it printed"
 
 
-def _next(replies: Connection, seconds: float | None, at: str) -> bytes:
+def _next(replies: Pipe, seconds: float | None, at: str) -> bytes:
     if not replies.poll(seconds):
         raise LateError("took longer than allowed", at)
     return replies.recv_bytes()
@@ -181,7 +182,7 @@ def _environment() -> dict[str, str]:
 class _Served:
     """The pipe of answers, in a process that serves."""
 
-    replies: Connection | None = None
+    replies: Pipe | None = None
 
 
 def at(activity: str) -> None:
@@ -196,7 +197,7 @@ def serve() -> None:
     with suppress(OSError):
         # Where the machine runs out of memory, this process goes first.
         Path("/proc/self/oom_score_adj").write_text("1000")
-    requests, replies = Connection(os.dup(0), writable=False), Connection(os.dup(1), readable=False)
+    requests, replies = Pipe(os.dup(0)), Pipe(os.dup(1))
     _Served.replies = replies
     threading.Thread(target=_end_with_parent, args=(requests.fileno(),), daemon=True).start()
     os.dup2(2, 1)  # whatever prints must not get between the replies

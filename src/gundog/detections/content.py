@@ -16,7 +16,7 @@ from typing import Any
 import duckdb
 
 from gundog.core import severity
-from gundog.core.errors import ContentError, Problem
+from gundog.core.errors import Problem
 from gundog.core.fields import brief, plain_key, unknown
 from gundog.detections import (
     checks,
@@ -76,13 +76,6 @@ def load(
     hunts = _load_hunts(con, where, root, stages, overrides or {}, problems, watch)
     con.close()
     return Content(sources, stages, hunts, tuple(sorted(set(problems))))
-
-
-def require(content: Content) -> Content:
-    """The content, or a ContentError with every problem."""
-    if content.problems:
-        raise ContentError(content.problems)
-    return content
 
 
 def _register(con: duckdb.DuckDBPyConnection) -> None:

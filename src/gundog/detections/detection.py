@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -219,8 +219,3 @@ def repeated(event: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for turn in range(int(repeat["times"]))
     ]
-
-
-def with_override(detection: Detection, **changes: Any) -> Detection:
-    """The detection with some fields replaced."""
-    return replace(detection, **changes)

@@ -7,7 +7,6 @@ the lake still has it. Intervals that cannot be hunted as they were are left as 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import duckdb
@@ -21,23 +20,13 @@ from gundog.findings.retention_times import Retention
 from gundog.warehouse import contexts, database, quoting, redeliveries, schema
 
 
-@dataclass(frozen=True)
-class Removed:
-    """How much went: files whose rows expired, evidence rows, findings, old staged tables."""
-
-    files: int = 0
-    evidence: int = 0
-    findings: int = 0
-    tables: int = 0
-
-
 def apply(
     con: duckdb.DuckDBPyConnection,
     loaded: Content,
     retention: Retention,
     late_arrival: timedelta,
     now: datetime,
-) -> Removed:
+) -> None:
     """Removes what was written longer ago than `retention` says, and staged tables of old SQL.
 
     Staged rows are kept as long as nightly runs read back, whatever is configured: to remove them
@@ -53,17 +42,14 @@ def apply(
     reach = max((hunt.detection.reach for hunt in loaded.hunts), default=timedelta())
     staged = max(retention.staged, reach + late_arrival + 2 * DAY)
     with database.transaction(con):
-        removed = Removed(
-            files=_expire_files(con, now - staged),
-            tables=_drop_old_stages(con, loaded),
-            evidence=_drop_evidence(con, now - retention.evidence),
-            findings=_drop_findings(con, now - retention.findings),
-        )
+        _expire_files(con, now - staged)
+        _drop_old_stages(con, loaded)
+        _drop_evidence(con, now - retention.evidence)
+        _drop_findings(con, now - retention.findings)
         _drop_series(con, loaded, now - retention.series, reach)
         contexts.forget(con, now - retention.series)
         _forget_hours(con, now - max(staged, retention.series))
         _drop_records(con, now - retention.findings)
-    return removed
 
 
 def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) -> bool:
@@ -85,14 +71,13 @@ def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) 
     return bool(old[0][0])
 
 
-def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute(
         """create or replace temp table expiring as
            select file_id from source_files where state = 'staged' and created_at < ?""",
         [before],
     )
-    count = int(con.execute("select count(*) from expiring").fetchall()[0][0])
-    if count:
+    if con.execute("select count(*) from expiring").fetchall() != [(0,)]:
         _settle_contexts(con)
         for name in staged_tables(con):
             table = staged.table(name)
@@ -107,7 +92,6 @@ def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
         for table in ("stage_hours", "file_stages"):
             con.execute(f"delete from {table} where file_id in (from expiring)")
         con.execute("update source_files set state = 'expired' where file_id in (from expiring)")
-    return count
 
 
 def _settle_contexts(con: duckdb.DuckDBPyConnection) -> None:
@@ -144,16 +128,12 @@ def _stage_name(table: str) -> str:
     return table[:-9]  # without its hash
 
 
-def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
+def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> None:
     """Removes the rows of stages that are gone, if all content loads, and of SQL that changed.
 
     Of changed SQL only the rows whose files were read again: the lake may have the others no more.
-
-    Returns:
-        How many tables went.
     """
     current = {stage.table for stage in loaded.stages.values()}
-    dropped = 0
     for table in staged_tables(con):
         name, where = _stage_name(table), staged.table(table)
         stage = loaded.stages.get(name)
@@ -164,8 +144,6 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> int:
         elif _is_left(con, where, stage):
             continue
         con.execute(f"drop table {where}")
-        dropped += 1
-    return dropped
 
 
 def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
@@ -181,22 +159,20 @@ def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: StagedTable) -> 
     return bool(con.execute(f"select count(*) from (from {table} limit 1)").fetchall()[0][0])
 
 
-def _drop_evidence(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+def _drop_evidence(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     """Evidence of findings stored before; of those a person called true it stays."""
-    return _count_deleted(
-        con,
+    con.execute(
         f"""delete from evidence where finding_id in (
                 select finding_id from findings where updated_at < ?)
             and finding_id not in (
-                select finding_id from ({triage.NOW}) where verdict = 'true_positive')
-            returning 1""",
+                select finding_id from ({triage.NOW}) where verdict = 'true_positive')""",
         [before],
     )
 
 
-def _drop_findings(con: duckdb.DuckDBPyConnection, before: datetime) -> int:
+def _drop_findings(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     old = con.execute("select finding_id from findings where updated_at < ?", [before]).fetchall()
-    return delete_findings(con, [str(row[0]) for row in old])
+    delete_findings(con, [str(row[0]) for row in old])
 
 
 def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
@@ -319,7 +295,3 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
     con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
     con.execute("delete from file_stages where file_id not in (select file_id from source_files)")
-
-
-def _count_deleted(con: duckdb.DuckDBPyConnection, sql: str, params: list[datetime]) -> int:
-    return len(con.execute(sql, params).fetchall())
