@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gundog.detections import content
-from gundog.findings import purging
+from gundog.findings import purging, retention
 from gundog.findings.purging import Whom
+from gundog.findings.retention_times import Retention
 from gundog.warehouse import contexts, database
 from gundog.warehouse.context_columns import Learned
 from tests.kit import write_text
-from tests.lab import NOON, SOURCE, STAGE, Lab
+from tests.lab import AT, NOON, SOURCE, STAGE, Lab
 
 DAY = timedelta(days=1)
 LEARNED = STAGE.replace(
@@ -242,3 +243,38 @@ def test_contexts_that_do_not_fit_are_a_problem(tmp_path: Path, header: str, pro
     write_text(tmp_path / "sql/stage/rows.sql", f"-- Contexts: {header}\n" + LEARNED)
     (found,) = content.load([tmp_path]).problems
     assert f"sql/stage/rows.sql: Contexts: {problem}" in str(found)
+
+
+def test_purged_rows_of_an_account_are_forgotten_by_the_next_run(tmp_path: Path) -> None:
+    """What it did in mailboxes of others is learned again without it; their own days stay."""
+    actor = "try(json_extract_string(RawEventData, '$.Who')) as actor"
+    stage = ROWS.replace("Score as score", f"{actor},\n    Score as score")
+    lab = Lab(tmp_path, {"rows": stage})
+    lab.put(file_of([row(NOON, 1, who="eve"), row(NOON, 2), row(NOON + DAY, 3)]))
+    lab.stage()
+    learn(lab)
+    assert ("", "ana", "who", "eve") in known(lab)
+
+    purging.purge(lab.con, Whom(account="EVE"), tmp_path / "triage.jsonl")
+
+    assert learn(lab) == 1
+    assert ("", "ana", "who", "eve") not in known(lab)
+    assert known(lab)["", "ana", "who", "x"] == (NOON, NOON + DAY)
+
+
+def test_retention_keeps_what_is_known(lab: Lab) -> None:
+    """Rows of expired files go from the staged table, and the values seen on several days stay."""
+    lab.put(file_of([row(NOON, 1), row(NOON + DAY, 2), row(NOON, 3, who="once")]))
+    lab.stage()
+    learn(lab)
+    keep = Retention(staged=DAY, series=400 * DAY, evidence=400 * DAY, findings=400 * DAY)
+
+    removed = retention.apply(lab.con, lab.content, keep, DAY, AT + 90 * DAY)
+    learn(lab)
+
+    assert removed.files == 1
+    assert lab.rows("select count(*) from rows") == [(0,)]
+    assert known(lab)["", "ana", "who", "x"] == (NOON, NOON + DAY)
+    assert ("", "ana", "who", "once") not in known(lab)
+    retention.apply(lab.con, lab.content, keep, DAY, AT + 500 * DAY)
+    assert known(lab) == {}

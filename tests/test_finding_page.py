@@ -45,6 +45,17 @@ def part(out: str, title: str) -> list[str]:
     return [line.rstrip() for line in rest[: rest.index("")]]
 
 
+def test_an_application_of_microsofts_has_its_name(tmp_path: Path) -> None:
+    """The id stays beside it, for the name says nothing of who uses it."""
+    ids = ("27922004-5251-4030-B22D-91ECD9A37EA4", "another")
+    for number, app_id in enumerate(ids):
+        path = tmp_path / f"f{number}.duckdb"
+        out = story(published(path, findings=[finding(1, app_id=app_id)]))
+        wanted = "Outlook Mobile (27922004-5251-4030-b22d-91ecd9a37ea4)" if not number else app_id
+        (line,) = (line for line in out.splitlines() if line.startswith("app_id"))
+        assert line.split(maxsplit=1)[1].strip() == wanted
+
+
 # ---- evidence ----
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gundog.cli import chart, context_table
 from gundog.cli.printing import STYLES, hanging, heading, listing, safe, short_time
-from gundog.core import safe_text
+from gundog.core import app_names, safe_text
 from gundog.core.times import parse_time
 from gundog.core.wording import count
 from gundog.findings import event_rows, reader
@@ -83,7 +83,7 @@ def _fact_lines(row: Mapping[str, Any], detection: Mapping[str, Any]) -> Iterato
     yield "when (UTC)", f"{short_time(row['start_time'])} to {short_time(row['end_time'])}"
     for name in _ENTITIES:
         if row[name]:
-            yield name, row[name]
+            yield name, app_names.named(row[name]) if name == "app_id" else row[name]
     if row["score"] is not None:
         yield "score", f"{row['score']:.1f}"
     if row["observed"] is not None and row["expected"] is not None:
