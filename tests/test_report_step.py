@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from gundog.cli import main
-from gundog.core.errors import StoreError
+from gundog.core.errors import InputError, StoreError
+from gundog.run import stage_step
 from tests import kit
 from tests.kit import NOW, hunt
 from tests.sinks import http_sink
@@ -103,3 +104,19 @@ def test_the_page_is_there_before_a_message_that_links_to_it(project: Path) -> N
     [(finding_id,)] = kit.table(project, "select finding_id::varchar from findings")
     assert any(f"https://soc.example/r.html#finding-{finding_id}" in text for text in texts)
     assert all(f'id="finding-{finding_id}"' in html for html in seen)
+
+
+def test_a_run_that_was_asked_wrongly_leaves_the_page_as_it_was(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backfill that needs a yes did nothing, and no night failed."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
+    hunt(project)
+    before = (project / "r.html").read_bytes()
+    monkeypatch.setattr(stage_step, "LARGE_BYTES", 0)
+    kit.fill_days(project, "2026-02-01", 2)
+
+    with pytest.raises(InputError, match="--yes"):
+        hunt(project, ("2026-02-01", "2026-02-02"), command="backfill")
+
+    assert (project / "r.html").read_bytes() == before

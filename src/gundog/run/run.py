@@ -12,6 +12,7 @@ import duckdb
 
 from gundog.core import places
 from gundog.core.child import Child
+from gundog.core.errors import InputError
 from gundog.core.times import Interval, hull
 from gundog.core.wording import count
 from gundog.detections import stage_sql
@@ -95,6 +96,8 @@ def run(
     with places.private(), _held(project, request.wait, now):
         try:
             _steps(context, outcome)
+        except InputError:
+            raise  # nothing was done
         except Exception as error:
             report_step.after_failure(project, now, str(error))
             raise
