@@ -168,7 +168,13 @@ helper.call(query, sys.argv[1])
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("sql", [ENDLESS, ONE_CALL], ids=["endless", "one call"])
+@pytest.mark.parametrize(
+    "sql",
+    [
+        pytest.param(ENDLESS, id="endless", marks=pytest.mark.slow),
+        pytest.param(ONE_CALL, id="one call"),
+    ],
+)
 def test_the_child_ends_with_its_parent(number: signal.Signals, sql: str) -> None:
     """However the parent ends, in the middle of whatever query."""
     path = os.pathsep.join(entry for entry in (*sys.path, str(Path(__file__).parents[1])) if entry)

@@ -151,10 +151,10 @@ def test_a_mistake_is_reported(root: Path, file: str, old: str, new: str, report
          "last_throttled + $silence <= event_time",
          "date_diff('minute', last_throttled, event_time) >= 1440",
          "the last event before moved around silence"),
-        ("mailbox_export_removed", "", "stage/shell_commands.sql",
+        pytest.param("mailbox_export_removed", "", "stage/shell_commands.sql",
          "nullif(nullif(lower(trim(split_part(DeviceName, '.', 1))), ''), '-')",
          "nullif(nullif(trim(split_part(DeviceName, '.', 1)), ''), '-')",
-         "names in capitals in every other event"),
+         "names in capitals in every other event", marks=pytest.mark.slow),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_shipped_hunt_is_reported(

@@ -232,6 +232,7 @@ def test_a_child_that_is_killed_fails_its_hunt_alone(
     assert hunt(project, DAYS).changes.new == 5
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_children")
 def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> None:
     """Another one takes over."""
@@ -252,6 +253,7 @@ def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> No
     assert (outcome.problems, outcome.changes.new) == ([], 5)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_children")
 def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
     """The second Ctrl-C ends a run at once; the next one hunts what it left."""
