@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from uuid import UUID, uuid4
 
 from prefect import State, get_run_logger, task
@@ -48,7 +49,7 @@ def step(part: run.Part, work: Callable[[], run.PartResult[T]]) -> run.PartResul
         return results[0].error
 
     the_task = over_network if part.crosses_network else on_disk
-    state: State[None] = the_task(part.label, whole, return_state=True)
+    state: State[Any] = the_task(part.label, whole, return_state=True)
     if not results:
         state.result()  # raises what the part raised
     return results[0]
