@@ -59,7 +59,7 @@ FOREIGN_FORMS = (
     r"\bone's own\b",
 )
 FOLDERS = ("src", "sql", "detections", "docs", "flows", "tests", "benchmarks", "scripts")
-ENDINGS = (".py", ".md", ".yaml", ".sql", ".toml", "")
+ENDINGS = (".py", ".md", ".yaml", ".sql", ".toml", ".html", "")
 
 
 def texts() -> dict[str, str]:

@@ -141,7 +141,7 @@ def test_what_is_said_of_a_finding_is_on_the_page_at_once(hunted: Path, call: Ca
     call(hunted, "report")
 
     text = shown(hunted / ".gundog/report.html")
-    assert "No finding waits for anybody." in text
+    assert "No open finding." in text
     assert "1 false positive" in text
 
 
