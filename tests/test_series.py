@@ -750,7 +750,10 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize(("day", "row", "scored"), LATE.values(), ids=LATE.keys())
+@pytest.mark.parametrize(
+    ("day", "row", "scored"),
+    draws.spread((pytest.param(*case, id=name) for name, case in LATE.items()), every=3),
+)
 def test_night_is_scored_again_only_where_counts_or_hours_changed(
     lake: Path,
     tmp_path: Path,
