@@ -10,7 +10,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.detections import content
@@ -19,6 +19,7 @@ from gundog.findings.purging import Whom
 from gundog.findings.retention_times import Retention
 from gundog.warehouse import contexts, database
 from gundog.warehouse.context_columns import Learned
+from tests import draws
 from tests.kit import write_text
 from tests.lab import AT, NOON, SOURCE, STAGE, Lab
 
@@ -113,7 +114,7 @@ def distinct(files: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [row for rows in files.values() for row in rows]
 
 
-@settings(deadline=None, max_examples=6)
+@draws.law(6)
 @given(arrivals=_FILES, gone=st.sampled_from([None, "ana"]))
 def test_what_is_known_is_what_a_fresh_start_would_know(
     arrivals: list[tuple[str, list[dict[str, Any]]]], gone: str | None

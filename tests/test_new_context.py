@@ -10,17 +10,17 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval
-from gundog.detections import content, content_folder
 from gundog.detections.hunt import Hunt
 from gundog.hunting import match
 from gundog.testing import examples
+from tests import draws, kit
 
 STEM = "mail_read_from_new_context"
-LOADED = content.load([content_folder.builtin()])
+LOADED = kit.shipped()
 HUNT = LOADED.hunt(STEM)
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 10, tzinfo=UTC)
@@ -257,7 +257,7 @@ def hunted(con: duckdb.DuckDBPyConnection, reads: Sequence[Read]) -> dict[Any, d
     return {(hit.row["tenant"], hit.row["mailbox"], hit.row["network"]): hit.row for hit in hits}
 
 
-@settings(deadline=None, max_examples=40)
+@draws.law(40, quick=6)
 @given(drawn=st.lists(_READ, max_size=25))
 def test_hunt_finds_what_its_words_say(con: duckdb.DuckDBPyConnection, drawn: list[Read]) -> None:
     """New networks of known mailboxes, with the points that the words give, and no others."""
@@ -273,7 +273,7 @@ def test_hunt_finds_what_its_words_say(con: duckdb.DuckDBPyConnection, drawn: li
     } == promised
 
 
-@settings(deadline=None, max_examples=10)
+@draws.law(10)
 @given(drawn=st.lists(_READ, max_size=25), order=st.randoms(use_true_random=False))
 def test_neither_order_nor_later_days_nor_copies_change_anything(
     con: duckdb.DuckDBPyConnection, drawn: list[Read], order: Any
