@@ -590,7 +590,7 @@ def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(project: Pat
         "pair.sql", "endless.sql"
     )
     kit.write_text(project / "detections/endless.yaml", yaml + kit.HEAD)
-    kit.write_text(project / "gundog.yaml", kit.CONFIG + "huntLimit: 1s\n")
+    kit.write_text(project / "gundog.yaml", kit.CONFIG + "huntLimit: 6s\n")
 
     outcome = hunt(project)
 
