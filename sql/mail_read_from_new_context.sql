@@ -1,6 +1,6 @@
 -- Mail read from a network from which the mailbox was never read before.
 --
--- Grain:    one row per mailbox and network, where enough about it is new.
+-- Grain:    one row per mailbox, network and interval, where enough about it is new.
 -- Interval: of the first record from that network.
 -- Reads:    mail_access(event_id, event_time, tenant, mailbox, actor, network,
 --           ip_address, isp, country, is_anonymous_proxy, client_family, app_id,
@@ -268,6 +268,7 @@ select
     tenant,
     mailbox,
     network,
+    $start as interval_start,
     first_time as start_time,
     end_time,
     ip_address,

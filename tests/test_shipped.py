@@ -61,7 +61,7 @@ def test_detections_keep_their_hash() -> None:
         "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
         "mail_items_accessed": "080d56870dfb4230",
         "mail_items_accessed_time_series": "50031ab3f20177f5",
-        "mail_read_from_new_context": "5549c587035c0aca",
+        "mail_read_from_new_context": "6062c23d3f64f356",
         "mailbox_export_removed": "b80f95eac77da3b2",
         "new_client_app": "2bf6092c1d335aa8",
         "other_users_mailboxes": "9b3f0c4f16a48734",
