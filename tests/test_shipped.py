@@ -50,6 +50,7 @@ def test_stages_keep_their_hash() -> None:
     """A hash that changes has everybody stage all files again: then CHANGELOG says so."""
     assert {one.name: one.hash for one in LOADED.stages.values()} == {
         "mail_access": "74dde005d868b8a2",
+        "mail_changes": "90c26083fbf4208e",
         "mail_on_the_hour": "1aea0a15f50fd379",
         "shell_commands": "d84dab65515b8414",
     }
