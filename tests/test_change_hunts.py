@@ -1,0 +1,349 @@
+"""Hunts over changes against their words, over random lakes with several tenants."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gundog.core.times import Interval
+from gundog.detections import content, content_folder
+from gundog.detections.hunt import Hunt
+from gundog.hunting import match
+from gundog.testing import examples
+
+LOADED = content.load([content_folder.builtin()])
+DAY = timedelta(days=1)
+START = datetime(2026, 3, 10, tzinfo=UTC)
+END = START + DAY
+HISTORY = 2 * DAY
+Found = dict[Any, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A random record, as the oracles see it."""
+
+    number: int
+    time: datetime
+    tenant: str
+    actor: str
+    subject: str
+    grade: int
+    fails: bool
+
+    def row(self, action: str, record: dict[str, Any]) -> dict[str, Any]:
+        """The record as Defender delivers it."""
+        head = {
+            "Id": f"n{self.number}",
+            "UserId": f"{self.actor}@example.com",
+            "ResultStatus": "Failure" if self.fails else "Success",
+        }
+        return {
+            "Timestamp": self.time,
+            "TenantId": self.tenant,
+            "ActionType": action,
+            "RawEventData": head | record,
+        }
+
+
+_CHANGES = st.lists(
+    st.builds(
+        Change,
+        number=st.just(0),
+        time=st.builds(
+            lambda hours: START + timedelta(hours=hours),
+            st.integers(-80, 24) | st.integers(0, 23) | st.sampled_from([-48, 0, 24]),
+        ),
+        tenant=st.sampled_from(["", "t"]),
+        actor=st.sampled_from(["ana", "bob", "eve"]),
+        subject=st.sampled_from(["ana", "bob", "cai", "dan"]),
+        grade=st.integers(0, 3),
+        fails=st.sampled_from([False, False, False, True]),
+    ),
+    max_size=25,
+).map(lambda drawn: [replace(change, number=n) for n, change in enumerate(drawn)])
+
+
+def novel(changes: Sequence[Change], key: Callable[[Change], Any]) -> set[int]:
+    """The numbers of changes without an equal one before them, as long as `HISTORY`."""
+    ordered = sorted(changes, key=lambda change: (change.time, event_order(change)))
+    return {
+        change.number
+        for n, change in enumerate(ordered)
+        if not any(
+            key(other) == key(change) and other.time >= change.time - HISTORY
+            for other in ordered[:n]
+        )
+    }
+
+
+def event_order(change: Change) -> str:
+    """What decides between changes of one time: their id, as it is staged."""
+    return str(duckdb.execute("select md5('Id ' || ?)::uuid", [f"n{change.number}"]).fetchall())
+
+
+def grouped(
+    changes: Sequence[Change], key: Callable[[Change], Any]
+) -> dict[tuple[str, Any], list[Change]]:
+    """Changes of the interval by tenant and key."""
+    groups = defaultdict[tuple[str, Any], list[Change]](list)
+    for change in changes:
+        if START <= change.time < END:
+            groups[change.tenant, key(change)].append(change)
+    return groups
+
+
+def recent(changes: Sequence[Change], counts: Callable[[Change], bool]) -> list[Change]:
+    """Changes that a hunt reads: since `HISTORY` before the interval, and not failed."""
+    return [
+        change
+        for change in changes
+        if START - HISTORY <= change.time < END and not change.fails and counts(change)
+    ]
+
+
+# Applications given access to mail: grade 3 is no permission for mail.
+SCOPES = ("Mail.Read", "Mail.Send", "full_access_as_app", "User.Read")
+
+
+def grant_row(change: Change) -> dict[str, Any]:
+    role = change.grade == 2
+    action = "Add app role assignment to service principal." if role else "Consent to application."
+    name = "AppRole.Value" if role else "ConsentAction.Permissions"
+    new = SCOPES[change.grade]
+    properties = [
+        {"Name": name, "NewValue": new if role else f"[] => [[Scope: {new} openid, X: ]]"},
+        {"Name": "ServicePrincipal.DisplayName", "NewValue": change.subject},
+        {"Name": "ServicePrincipal.AppId", "NewValue": change.subject},
+    ]
+    target = {"ObjectId": change.subject, "ModifiedProperties": properties}
+    return change.row(action, target)
+
+
+def expected_grants(changes: Sequence[Change]) -> Found:
+    mail = recent(changes, lambda change: change.grade < 3)
+    new = novel(mail, lambda change: (change.tenant, change.subject, change.grade))
+    promised: Found = {}
+    for (tenant, (app, role)), group in grouped(
+        mail, lambda change: (change.subject, change.grade == 2)
+    ).items():
+        fresh = {SCOPES[change.grade] for change in group if change.number in new}
+        accounts = {change.actor for change in group}
+        reads = any(change.grade != 1 for change in group)
+        if fresh or len(accounts) >= 2:
+            promised[tenant, app, "application" if role else "delegated"] = {
+                "new_scopes": sorted(fresh),
+                "account_count": len(accounts),
+                "severity": "low" if not reads else "high" if role else "medium",
+                "start_time": min(change.time for change in group),
+                "end_time": max(change.time for change in group),
+            }
+    return promised
+
+
+# Mailboxes opened: grade 3 is a role, 2 a whole mailbox, 1 a folder, 0 nothing to read.
+RIGHTS = ("AvailabilityOnly", "Reviewer", "FullAccess", "ApplicationImpersonation")
+
+
+def opening_row(change: Change) -> dict[str, Any]:
+    given = {"User": f"{change.subject}@example.com", "AccessRights": RIGHTS[change.grade]}
+    if change.grade == 3:
+        role = {"User": given["User"], "Role": RIGHTS[3]}
+        return change.row("New-ManagementRoleAssignment", {"Parameters": role})
+    owner = f"box{change.number % 3}@example.com"
+    if change.grade == 2:
+        return change.row("Add-MailboxPermission", {"Parameters": {"Identity": owner, **given}})
+    folder = {"Identity": f"{owner}:\\Inbox", **given}
+    return change.row("Add-MailboxFolderPermission", {"Parameters": folder})
+
+
+def expected_openings(changes: Sequence[Change]) -> Found:
+    opening = recent(changes, lambda change: change.grade > 0)
+
+    def box(change: Change) -> str:
+        return "" if change.grade == 3 else f"box{change.number % 3}"
+
+    new = novel(opening, lambda change: (change.tenant, change.subject, box(change), change.grade))
+    promised: Found = {}
+    fresh = [change for change in opening if change.number in new]
+    for (tenant, who), group in grouped(fresh, lambda change: change.subject).items():
+        boxes = {box(change) for change in group}
+        own = any(change.actor == who for change in group)
+        role = any(change.grade == 3 for change in group)
+        whole = any(change.grade == 2 for change in group)
+        loud = role or own or len(boxes) >= 2
+        promised[tenant, f"{who}@example.com"] = {
+            "mailboxes": len(boxes),
+            "is_own_grant": own,
+            "severity": "high" if loud else "medium" if whole else "low",
+            "evidence": len(group),
+        }
+    return promised
+
+
+# Searches: grade 3 purges, 2 exports, 1 searches; 0 only looks at a list of rules.
+def search_row(change: Change) -> dict[str, Any]:
+    actions = ("Set-InboxRule", "SearchStarted", "SearchExported", "SearchResultsPurged")
+    return change.row(actions[change.grade], {"ObjectId": change.subject})
+
+
+def expected_searches(changes: Sequence[Change]) -> Found:
+    searches = recent(changes, lambda change: change.grade > 0)
+    promised: Found = {}
+    for (tenant, actor), group in grouped(searches, lambda change: change.actor).items():
+        first = min(change.time for change in group)
+        known = any(
+            (change.tenant, change.actor) == (tenant, actor)
+            and first - HISTORY <= change.time < START
+            for change in searches
+        )
+        export = any(change.grade == 2 for change in group)
+        purge = any(change.grade == 3 for change in group)
+        if known and not (export or purge):
+            continue
+        loud = not known and (export or purge)
+        promised[tenant, f"{actor}@example.com"] = {
+            "is_new": not known,
+            "is_export": export,
+            "is_purge": purge,
+            "severity": "high" if loud else "medium" if purge or not known else "low",
+            "evidence": len(group),
+        }
+    return promised
+
+
+# Credentials: 0 removes one, 1 adds one, 2 gives mail to the application, 3 gives something else.
+def credential_row(change: Change) -> dict[str, Any]:
+    if change.grade >= 2:
+        return grant_row(replace(change, grade=2 if change.grade == 2 else 3))
+    two = "[KeyIdentifier=1a,KeyType=Password] [KeyIdentifier=2b,KeyType=Password]"
+    one = "[KeyIdentifier=1a,KeyType=Password]"
+    new, old = (two, one) if change.grade else (one, two)
+    properties = [{"Name": "KeyDescription", "NewValue": new, "OldValue": old}]
+    record = {"ObjectId": change.subject, "ModifiedProperties": properties}
+    return change.row("Add service principal credentials.", record)
+
+
+def expected_credentials(changes: Sequence[Change]) -> Found:
+    added = recent(changes, lambda change: change.grade == 1)
+    mail = recent(changes, lambda change: change.grade == 2)
+    new = novel(added, lambda change: (change.tenant, change.subject, change.actor))
+    promised: Found = {}
+    for (tenant, (app, actor)), group in grouped(
+        added, lambda change: (change.subject, change.actor)
+    ).items():
+        granted = [
+            change.time for change in mail if (change.tenant, change.subject) == (tenant, app)
+        ]
+        fresh = any(change.number in new for change in group)
+        promised[tenant, app, f"{actor}@example.com"] = {
+            "additions": len(group),
+            "mail_granted_at": max(granted, default=None),
+            "severity": "high" if granted else "medium" if fresh else "low",
+        }
+    return promised
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A hunt, with parameters that small lakes can meet, and what must come of it."""
+
+    stem: str
+    params: dict[str, Any]
+    identity: tuple[str, ...]
+    row: Callable[[Change], dict[str, Any]]
+    expected: Callable[[Sequence[Change]], Found]
+
+    @property
+    def hunt(self) -> Hunt:
+        hunt = LOADED.hunt(self.stem)
+        params = {**hunt.detection.params, **self.params}
+        return replace(hunt, detection=replace(hunt.detection, params=params))
+
+
+ASKED = (
+    Asked(
+        "app_granted_mail",
+        {"history": HISTORY, "campaign": 2},
+        ("tenant", "application", "access_mode"),
+        grant_row,
+        expected_grants,
+    ),
+    Asked(
+        "mailbox_access_granted",
+        {"history": HISTORY, "spread": 2},
+        ("tenant", "grantee"),
+        opening_row,
+        expected_openings,
+    ),
+    Asked(
+        "mail_searched_or_exported",
+        {"history": HISTORY},
+        ("tenant", "actor"),
+        search_row,
+        expected_searches,
+    ),
+    Asked(
+        "app_credentials_added",
+        {"history": HISTORY},
+        ("tenant", "application", "actor"),
+        credential_row,
+        expected_credentials,
+    ),
+)
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    with examples.bench(LOADED, ASKED[0].hunt) as opened:
+        yield opened
+
+
+def hunted(con: duckdb.DuckDBPyConnection, asked: Asked, changes: Sequence[Change]) -> Found:
+    """What the hunt finds, by what identifies it beside the interval."""
+    rows = {"CloudAppEvents": [asked.row(change) for change in changes]}
+    examples.fill(con, LOADED, asked.hunt, rows, Interval(START - 90 * DAY, END))
+    hits = match.match(con, asked.hunt, Interval(START, END), START - 90 * DAY)
+    return {
+        tuple(hit.row[name] for name in asked.identity): {**hit.row, "evidence": len(hit.events)}
+        for hit in hits
+    }
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
+@settings(deadline=None, max_examples=25)
+@given(changes=_CHANGES)
+def test_hunt_finds_what_its_words_say(
+    con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change]
+) -> None:
+    """Exactly the findings that the words give, with their severity, and no others."""
+    promised = asked.expected(changes)
+
+    found = hunted(con, asked, changes)
+
+    assert {
+        key: {name: row[name] for name in promised.get(key, {})} for key, row in found.items()
+    } == promised
+
+
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
+@settings(deadline=None, max_examples=5)
+@given(changes=_CHANGES, order=st.randoms(use_true_random=False))
+def test_neither_order_nor_copies_nor_later_days_change_anything(
+    con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any
+) -> None:
+    """What is delivered twice counts once, and the future counts for nothing."""
+    once = hunted(con, asked, [change for change in changes if change.time < END])
+    later = [replace(change, time=change.time + 5 * DAY, number=900) for change in changes]
+    more = [*changes, *changes, *(change for change in later if change.time >= END)]
+    order.shuffle(more)
+
+    assert hunted(con, asked, more) == once
