@@ -1,12 +1,13 @@
 -- Mailbox exports that are started in a shell, told by how and where to.
 --
--- Grain:    one row per account, host and interval.
+-- Grain:    one row per account, host and interval, where enough speaks against it.
 -- Interval: of the exports.
 -- Reads:    shell_commands(event, host, account and process columns; actions,
 --           is_exposed, steps, command_line)
 -- Params:   $start, $end   timestamptz; the interval [start, end)
 --           $firstSeen     interval; how long an account or host must not have exported
 --           $within        interval; how soon after an export a removal belongs to it
+--           $minPoints     number; how much must speak against it
 --           $webParents    text; pattern of web servers' processes, in lower case
 --           $scriptParents text; pattern of other hosts of scripts, in lower case
 
@@ -122,8 +123,7 @@ told as (
         + cast(exports.is_disguised as integer)
         + cast(not earlier.is_known_host as integer)
         + cast(not earlier.is_known_account as integer)
-        + cast(removals.removed_at is not null as integer)
-        + cast(coalesce(not removals.is_own_removal, false) as integer) as points
+        + 2 * cast(coalesce(not removals.is_own_removal, false) as integer) as points
     from exports
     inner join earlier
         on
@@ -162,7 +162,7 @@ select
     is_new_host,
     is_new_account,
     cast(points as double) as score,
-    case when points >= 3 then 'high' when points = 2 then 'medium' else 'low' end
+    case when points >= 4 then 'high' else 'medium' end
         as severity,
     concat_ws(
         ', ',
@@ -184,4 +184,5 @@ select
     ) as reason,
     evidence
 from told
+where points >= $minPoints
 order by start_time, tenant, host_key, who

@@ -204,6 +204,8 @@ def test_late_file_hunts_exactly_the_stale_intervals(late: Hunted) -> None:
     )
 
     assert [(one["stem"], one["day"]) for one in hunted] == [
+        ("mailbox_export", "30"),
+        ("mailbox_export", "31"),
         ("mailbox_export_removed", "30"),
         ("mailbox_export_removed", "31"),
     ]
@@ -419,7 +421,11 @@ def test_the_page_shows_the_message_of_the_burst(first: Hunted) -> None:
 
 def test_a_stolen_session_is_told_by_what_is_new(first: Hunted) -> None:
     """Network, provider and country were never there before; client and application were."""
-    (row,) = (row for row in first.rows if row["mailbox"] == "karl@example.com")
+    (row,) = (
+        row
+        for row in first.rows
+        if (row["stem"], row["mailbox"]) == ("mail_read_from_new_context", "karl@example.com")
+    )
     contexts = ask(
         first.published,
         "from finding_contexts where finding_id = ? order by kind",

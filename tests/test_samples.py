@@ -194,7 +194,7 @@ def test_two_to_four_in_a_hundred_rows_are_delivered_again(con, table):
 
 
 def test_nothing_names_a_real_host_person_or_address(con):
-    """Addresses are from the documentation ranges, names end in example.com."""
+    """Addresses are for documentation; names end in example.com, a stranger's in example.net."""
     text = con.sql(f"select string_agg(RawEventData, ' ') from {CLOUD}").fetchall()[0][0]
     addresses = set(re.findall(r'"Client(?:IP|IPAddress)":"([^"]+)"', text))
     addresses |= {row[0] for row in con.sql(f"select distinct IPAddress from {CLOUD}").fetchall()}
@@ -206,7 +206,7 @@ def test_nothing_names_a_real_host_person_or_address(con):
     for address in addresses | quads:
         parsed = ipaddress.ip_address(address)
         assert any(parsed in net for net in DOCUMENTATION if net.version == parsed.version), address
-    assert set(re.findall(r"@([\w.-]+\w)", text)) == {"example.com"}
+    assert set(re.findall(r"@([\w.-]+\w)", text)) == {"example.com", "example.net"}
     assert all(host.endswith(".example.com") for (host,) in hosts)
 
 

@@ -69,7 +69,7 @@ def test_detections_keep_their_hash() -> None:
         "mail_read_from_new_context": "6062c23d3f64f356",
         "mail_searched_or_exported": "3307844e40586314",
         "mailbox_access_granted": "0699811b4b636842",
-        "mailbox_export": "04969eefefb93c90",
+        "mailbox_export": "cd41162aa4cda76f",
         "mailbox_export_removed": "b80f95eac77da3b2",
         "new_client_app": "2bf6092c1d335aa8",
         "other_users_mailboxes": "9b3f0c4f16a48734",

@@ -44,6 +44,12 @@ def _pair(name: str, host: str, day: int, outcome: str, story: str) -> Case:
     )
 
 
+def _how(name: str, host: str, severity: str, story: str) -> Case:
+    """A case of an export that is told by how it is done, on 30 October."""
+    day = date(2026, 10, 30)
+    return Case(name, PROCESSES, "mailbox_export", "fires", severity, day, host, story)
+
+
 def _mail(name: str, mailbox: str, day: int, fires: bool, story: str, detection: str = "") -> Case:
     return Case(
         name,
@@ -139,6 +145,18 @@ CASES = (
         "A script exports the mailboxes of people who leave and tidies up in the same run: this "
         "is the false positive to except.",
     ),
+    _how(
+        "web_shell_export", "exch22", "high",
+        "A web shell on exch22 exports a mailbox as SYSTEM into a web folder, and removes nothing.",
+    ),
+    _how(
+        "export_to_a_share", "exch01", "high",
+        "The export that goes to an administrative share tells enough by itself.",
+    ),
+    _how(
+        "twins_to_a_share", "exch05", "high",
+        "And so does the one that cmd /C starts.",
+    ),
     _mail(
         "burst_at_night", "mia", 29, True,
         "Someone reads 600 items of mia's mailbox between 02:00 and 04:00.",
@@ -216,6 +234,52 @@ CASES = (
         "burst_from_abroad", "mia", 29, True,
         "The 600 items of mia's mailbox are read from abroad, in a session that is hers.",
         "mail_read_from_new_context",
+    ),
+    _mail(
+        "consent_to_mail", "nina", 30, True,
+        "nina consents to the application that reads her mailbox a little later.",
+        "app_granted_mail",
+    ),
+    _mail(
+        "consent_to_sign_in", "olga", 30, False,
+        "olga consents to the same application, which may only sign her in.",
+        "app_granted_mail",
+    ),
+    _mail(
+        "role_for_all_mailboxes", "exadmin", 31, True,
+        "An old application is given full_access_as_app from abroad.",
+        "app_granted_mail",
+    ),
+    _mail(
+        "key_for_an_application", "exadmin", 31, True,
+        "A few minutes before, the same application gets a new password.",
+        "app_credentials_added",
+    ),
+    _mail(
+        "mailboxes_opened", "nolan", 30, True,
+        "exadmin opens the four mailboxes to nolan that he reads that day.",
+        "mailbox_access_granted",
+    ),
+    _mail(
+        "rule_that_forwards_and_hides", "karl", 28, True,
+        "With the stolen session comes a rule called '.' that sends mail about payments out of the "
+        "tenant and deletes it.",
+        "mail_forwarded_or_hidden",
+    ),
+    _mail(
+        "rule_that_sorts", "paul", 28, False,
+        "paul moves the mail of a project into a folder.",
+        "mail_forwarded_or_hidden",
+    ),
+    _mail(
+        "mailboxes_searched", "exadmin", 31, True,
+        "exadmin, who never did it, searches all mailboxes for payments and exports the result.",
+        "mail_searched_or_exported",
+    ),
+    _mail(
+        "audit_bypassed", "exadmin", 30, True,
+        "What nolan does in mailboxes is no longer to be recorded.",
+        "mail_audit_weakened",
     ),
 )  # fmt: skip
 

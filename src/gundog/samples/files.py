@@ -171,7 +171,7 @@ The first 28 days are history: 40 mailboxes with office hours, weekends and desk
 synchronise at night, a dozen hosts, the servers of Exchange and their administrators. Everything
 planted belongs to the last eight days. Each case has a host, an account or a mailbox of its own.
 
-## Process events: `mailbox_export_removed`
+## Process events: `mailbox_export_removed`, and others where named
 
 The host is shown; its account is the host's name with `-admin` (mgmt01: `svc-leavers`). Where no
 other reason is given, high means that host and account had not exported in the seven days before.

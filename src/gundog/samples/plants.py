@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 
 from gundog.core.times import DAY, HOUR
+from gundog.samples import change_plants
 from gundog.samples.cases import CASES, Case
 from gundog.samples.rows import (
     ABROAD,
@@ -189,6 +190,7 @@ def events() -> Iterator[Event]:
     """The events of every case."""
     for case in CASES:
         random = stream("case", case.name)
+        yield from change_plants.events(case.name)
         if case.name in LINES:
             yield from _export_case(random, case)
         elif case.name in _READS:

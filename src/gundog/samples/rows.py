@@ -65,6 +65,7 @@ PROGRAMS = {
     "ping.exe": Program(_SYSTEM32, "ping.exe", "TCP/IP Ping Command"),
     "robocopy.exe": Program(_SYSTEM32, "robocopy.exe", "Microsoft Robocopy"),
     "explorer.exe": Program(r"C:\Windows", "EXPLORER.EXE", "Windows Explorer"),
+    "w3wp.exe": Program(_SYSTEM32 + r"\inetsrv", "w3wp.exe", "IIS Worker Process"),
     "outlook.exe": Program(
         r"C:\Program Files\Microsoft Office\root\Office16",
         "Outlook.exe",
@@ -301,6 +302,31 @@ def activity(
     if sign_in:
         row |= {"Application": "Office 365", "ApplicationId": 11161}
     return row
+
+
+def change(
+    random: Random,
+    at: datetime,
+    action: str,
+    actor: str,
+    record: dict[str, object],
+    address: str = "",
+) -> Row:
+    """One change that an administrator, a user or Entra records.
+
+    Args:
+        random: source of ids.
+        at: when, UTC.
+        action: the operation, as it is recorded.
+        actor: local part of who does it.
+        record: what the record holds beside who and when.
+        address: where from; the actor's own address when empty.
+    """
+    at = at.replace(microsecond=0)
+    address = address or home_address(actor)
+    head = {"RecordType": 1, "ResultStatus": "Success", "ClientIP": address}
+    row = _cloud(at, _envelope(random, at, action, actor) | head | record, address, "")
+    return row | {"IsAdminOperation": True, "AccountType": "Admin"}
 
 
 def _envelope(random: Random, at: datetime, operation: str, actor: str) -> dict[str, object]:
