@@ -61,7 +61,9 @@ def test_installed_content_works_in_a_new_project(installed: Path, own: Path) ->
 
     assert Path(where).is_relative_to(installed.resolve() / "gundog/shipped")
     shipped = len(list((ROOT / "detections").rglob("*.yaml")))
-    assert gundog(installed, own, "check").startswith(f"OK: {shipped} detections and 3 staged")
+    stages = len(list((ROOT / "sql/stage").glob("*.sql")))
+    loaded = f"OK: {shipped} detections and {stages} staged"
+    assert gundog(installed, own, "check").startswith(loaded)
     assert ", 0 failed" in gundog(installed, own, "test", "throttled_mailbox")
 
 

@@ -234,10 +234,11 @@ def test_stage_that_does_not_load_tonight_keeps_its_rows(project: Path) -> None:
     assert hunt(project, WEEK).files == 0
 
 
-def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
+@pytest.mark.parametrize("column", ["actor", "grantee"])
+def test_purge_of_an_account_leaves_nothing_of_it(project: Path, column: str) -> None:
     """Rows, findings, evidence, changes and what was said go, to the last byte of both files."""
     path = project / "sql/stage/happenings.sql"
-    path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))
+    path.write_text(path.read_text().replace("Who as who,", f"Who as who,\n    Who as {column},"))
     pair(project, "someone@example.com", number=60)
     hunt(project, WEEK)
     ((one,),) = table(

@@ -14,7 +14,7 @@ from gundog.findings import retention
 from gundog.warehouse import contexts, database, quoting, redeliveries, schema
 
 _MAILBOX = ("mailbox",)
-_ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid")
+_ACCOUNT = ("account_name", "account_key", "account_name_raw", "actor", "account_sid", "grantee")
 
 
 @dataclass(frozen=True)
