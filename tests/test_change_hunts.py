@@ -348,3 +348,78 @@ def test_neither_order_nor_copies_nor_later_days_change_anything(
     order.shuffle(more)
 
     assert hunted(con, asked, more) == once
+
+
+@pytest.mark.parametrize(
+    ("stem", "old", "new", "killer"),
+    [
+        (
+            "app_granted_mail",
+            "< event_time - $history",
+            "<= event_time - $history",
+            "and at exactly thirty days",
+        ),
+        (
+            "app_granted_mail",
+            "        and is_success\n",
+            "",
+            "a consent that was refused",
+        ),
+        (
+            "app_credentials_added",
+            "with_mail.app_id = summed.app_id\n",
+            "with_mail.tenant = summed.tenant\n",
+            "access of another application to mail raises nothing",
+        ),
+        (
+            "app_credentials_added",
+            "list_has_all(",
+            "list_has_any(",
+            "a second password beside one that stays",
+        ),
+        (
+            "mailbox_access_granted",
+            "partition by tenant, grantee, opened, scope, folder, rights",
+            "partition by tenant, grantee, scope, folder, rights",
+            "a week ago for another mailbox",
+        ),
+        (
+            "mailbox_access_granted",
+            "and not contains(lower(coalesce(folder, '')), 'calendar')",
+            "",
+            "a calendar, and a folder that shows only that it exists",
+        ),
+        (
+            "mail_forwarded_or_hidden",
+            " and not contains(actor, '#ext#')",
+            "",
+            "a guest's domain is not",
+        ),
+        (
+            "mail_forwarded_or_hidden",
+            "event_time >= $start - $history",
+            "event_time >= $start",
+            "the domain of a colleague who acted within a month is the tenant's own",
+        ),
+        (
+            "mail_searched_or_exported",
+            "where is_new or is_export or is_purge",
+            "where true",
+            "a search by an account that searched last week",
+        ),
+        (
+            "mail_audit_weakened",
+            "add\\W*=",
+            "nothing",
+            "reads are added, and a quota is set",
+        ),
+    ],
+)
+def test_mutant_fails_its_example(stem: str, old: str, new: str, killer: str) -> None:
+    """A hunt that is wrong in one place fails the example that stands for this place."""
+    hunt = LOADED.hunt(stem)
+    assert old in hunt.sql
+    changed = replace(hunt, sql=hunt.sql.replace(old, new))
+    (example,) = (one for one in hunt.detection.examples if one.name == killer)
+
+    assert examples.check(LOADED, changed, example) != []
