@@ -111,7 +111,7 @@ def recent(changes: Sequence[Change], counts: Callable[[Change], bool]) -> list[
     ]
 
 
-# Applications given access to mail: grade 3 is no permission for mail.
+# Applications given access to mail: grade 3 is not a permission for mail.
 SCOPES = ("Mail.Read", "Mail.Send", "full_access_as_app", "User.Read")
 
 
