@@ -471,16 +471,18 @@ EXCEPTED = (
 
 
 @pytest.mark.slow
-@settings(test_laws.law, max_examples=4)
+@test_laws.law
 @given(test_laws.worlds(max_size=40))
 def test_backfill_suppresses_what_the_nights_suppressed(world: list[dict[str, Any]]) -> None:
     """After the same files, late ones among them, the same findings are hidden by the same.
 
-    The pair of each world is there again half an hour later, which is hidden.
+    The pair of each world is there again half an hour later, which is hidden, and b has a pair in
+    the time of an exception.
     """
     first, days = test_laws.FIRST, test_laws.DAYS
     again = [{**one, "minute": one["minute"] + 30} for one in world[:2]]
-    happenings = world[:2] + again + world[2:]
+    excepted = [{**one, "who": "b", "minute": 32 * 60 + n} for n, one in enumerate(world[:2])]
+    happenings = world[:2] + again + excepted + world[2:]
     files = test_laws.files_of(
         [{**one, "kind": ("open", "close")[n % 2]} for n, one in enumerate(happenings)]
     )
@@ -502,8 +504,9 @@ def test_backfill_suppresses_what_the_nights_suppressed(world: list[dict[str, An
 
     both = ("findings", "exceptions")
     assert test_laws.content(backfill, both) == test_laws.content(nights, both)
-    hidden = "select count(*) > 0 from findings where suppressed_by like 'finding %'"
-    assert table(nights, hidden) == [(True,)]
+    for cause in ("finding", "exception"):
+        hidden = f"select count(*) > 0 from findings where suppressed_by like '{cause} %'"
+        assert table(nights, hidden) == [(True,)]
 
 
 def test_suppressed_findings_are_not_open_and_count(tmp_path: Path) -> None:
