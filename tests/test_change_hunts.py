@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval
@@ -18,6 +18,7 @@ from gundog.detections import content, content_folder
 from gundog.detections.hunt import Hunt
 from gundog.hunting import match
 from gundog.testing import examples
+from tests import draws
 
 LOADED = content.load([content_folder.builtin()])
 DAY = timedelta(days=1)
@@ -320,7 +321,7 @@ def hunted(con: duckdb.DuckDBPyConnection, asked: Asked, changes: Sequence[Chang
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@settings(deadline=None, max_examples=25)
+@draws.law(100, quick=25)
 @given(changes=_CHANGES)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change]
@@ -336,7 +337,7 @@ def test_hunt_finds_what_its_words_say(
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@settings(deadline=None, max_examples=5)
+@draws.law(30, quick=8)
 @given(changes=_CHANGES, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any

@@ -10,13 +10,14 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval
 from gundog.detections import content, content_folder
 from gundog.hunting import match
 from gundog.testing import examples
+from tests import draws
 
 LOADED = content.load([content_folder.builtin()])
 HUNT = LOADED.hunt("mailbox_export")
@@ -161,7 +162,7 @@ def hunted(
     }
 
 
-@settings(deadline=None, max_examples=40)
+@draws.law(150, quick=40)
 @given(commands=_COMMANDS)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, commands: list[Command]
@@ -177,7 +178,7 @@ def test_hunt_finds_what_its_words_say(
     } == promised
 
 
-@settings(deadline=None, max_examples=8)
+@draws.law(40, quick=8)
 @given(commands=_COMMANDS, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, commands: list[Command], order: Any
