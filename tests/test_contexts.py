@@ -28,7 +28,7 @@ LEARNED = STAGE.replace(
     "Id as id,",
     "Id as id,\n    try(json_extract_string(RawEventData, '$.Mailbox')) as mailbox,",
 )
-ROWS = "-- Things.\n-- Contexts: mailbox, who, flag | id\n" + LEARNED
+ROWS = "-- Things.\n-- Contexts: mailbox, who, flag | id, who + flag\n" + LEARNED
 Seen = dict[tuple[str, str, str, str], tuple[datetime, datetime]]
 
 
@@ -61,8 +61,10 @@ def expected(rows: list[dict[str, Any]]) -> Seen:
     for row in rows:
         if not row["mailbox"]:
             continue
+        flag = str(row["flag"]).lower() if row["flag"] is not None else ""
         values = {
             "*": "*",
+            "who + flag": f"{row['who'] or '-'} + {flag or '-'}" if row["who"] or flag else "",
             "who": row["who"],
             "flag": str(row["flag"]).lower() if row["flag"] is not None else str(row["id"]),
         }
@@ -224,7 +226,7 @@ def test_other_columns_are_learned_from_all_staged_rows(lab: Lab) -> None:
     lab.stage()
     learn(lab)
     before = lab.stages[0].hash
-    lab.write_stages({"rows": ROWS.replace("who, flag | id", "who")})
+    lab.write_stages({"rows": ROWS.replace("who, flag | id, who + flag", "who")})
     assert lab.stages[0].hash == before
     assert learn(lab) == 2
     assert {kind for _, _, kind, _ in known(lab)} == {"*", "who"}
@@ -236,6 +238,7 @@ def test_other_columns_are_learned_from_all_staged_rows(lab: Lab) -> None:
         ("whose, who", "names 'whose'"),
         ("mailbox", "names whose contexts they are"),
         ("mailbox | who, flag", "names whose contexts they are"),
+        ("mailbox, who + flug", "names 'flug'"),
         ("mailbox, who, who | flag", "names 'who' twice"),
     ],
 )

@@ -497,6 +497,16 @@ def test_message_of_a_bare_finding_says_what_is_known(con: Con) -> None:
     assert "First step" not in body["text"]
 
 
+def test_message_names_an_application_of_microsoft(con: Con) -> None:
+    """The name stands before the id."""
+    graph = "00000003-0000-0000-c000-000000000000"
+    add(con, host_name=None, account_name=None, mailbox=None, app_id=graph)
+    told(con)
+
+    (body,) = bodies(con)
+    assert f"Who: app Microsoft Graph ({graph})" in body["text"].splitlines()
+
+
 def test_no_field_of_a_message_acts_whatever_an_event_says(con: Con) -> None:
     """Hostile text in every column leaves no markup, mention or link in any field or line."""
     names = ("title", "reason", "host_name", "account_name", "mailbox", "detection_name", "app_id")

@@ -438,6 +438,7 @@ def test_a_stolen_session_is_told_by_what_is_new(first: Hunted) -> None:
     del is_known["session_id"]  # one of the day
     assert is_known == {
         "app_id": True,
+        "app_id + record_app_id + client_family + access_mode": True,
         "client_family": True,
         "country": False,
         "isp": False,

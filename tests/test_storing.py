@@ -379,6 +379,16 @@ def test_value_that_is_not_there_is_a_question_mark(pair: Hunt) -> None:
     assert words.title(pair.detection, row) == "? opened and closed after 1,234,567"
 
 
+def test_application_of_microsoft_is_named_in_a_title(pair: Hunt) -> None:
+    """Its id has the name before it, in the columns of ids only."""
+    graph = "00000003-0000-0000-C000-000000000000"
+    detection = replace(pair.detection, title="{app_id} reads {account_name}")
+
+    assert words.title(detection, {"app_id": graph, "account_name": graph}) == (
+        f"Microsoft Graph ({graph.lower()}) reads {graph}"
+    )
+
+
 def test_tenants_own_series_is_called_so(loaded: Content) -> None:
     """Only a series has a `*` that stands for everybody."""
     row = {"who": "*", "observed": 3.25, "expected": 1.0}

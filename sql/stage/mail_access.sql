@@ -7,6 +7,7 @@
 -- Params:   none
 -- Keys:     mailbox
 -- Contexts: mailbox, network, isp, country, app_id | record_app_id, client_family,
+--           app_id + record_app_id + client_family + access_mode,
 --           session_id | aad_session_id
 
 with records as (

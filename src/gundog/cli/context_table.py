@@ -17,13 +17,14 @@ from gundog.warehouse import database
 
 # So many values of a kind are shown; a burst through a proxy network may have hundreds.
 SHOWN_VALUES = 5
-_VALUE = 80
+_VALUE = 160
 _LABELS = {
     "network": "network",
     "isp": "provider",
     "country": "country",
     "client_family": "client",
     "app_id": "application",
+    "app_id + record_app_id + client_family + access_mode": "way of access",
     "session_id": "session",
 }
 
@@ -92,9 +93,7 @@ def _contexts(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> list[di
 
 
 def _value(context: Mapping[str, Any]) -> str:
-    value = str(context["value"])
-    shown = app_names.named(value) if context["kind"] == "app_id" else value
-    return safe_text.cut(shown, _VALUE)
+    return safe_text.cut(app_names.within(str(context["value"])), _VALUE)
 
 
 def _since(moment: datetime | None) -> Text:

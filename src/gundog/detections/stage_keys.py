@@ -1,7 +1,7 @@
 """Lines in a stage file's header that name columns: `Keys:` and `Contexts:`.
 
 Without its keys a row is of no use. Contexts are whose they are, such as a mailbox, and then the
-columns that say from where and with what it was used.
+columns that say from where and with what it was used; `a + b` is what both hold together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection
 
 from gundog.core.fields import unknown
+from gundog.warehouse import context_columns
 
 # Each key, as the columns of which one is enough.
 Keys = tuple[tuple[str, ...], ...]
@@ -82,6 +83,7 @@ def context_problems(contexts: Keys, columns: Collection[str]) -> list[str]:
         return ["names whose contexts they are and then columns: write Contexts: mailbox, network"]
     firsts = [key[0] for key in contexts]
     twice = sorted({name for name in firsts if firsts.count(name) > 1})
-    return problems(contexts, columns) or [
-        f"names {name!r} twice: once is enough" for name in twice
-    ]
+    alone = tuple(
+        tuple(part for column in key for part in context_columns.parts(column)) for key in contexts
+    )
+    return problems(alone, columns) or [f"names {name!r} twice: once is enough" for name in twice]

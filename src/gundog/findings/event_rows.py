@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from gundog.core import safe_text
+from gundog.core import app_names, safe_text
 from gundog.core.wording import count
 
 # A value is shown up to so many characters; a row of events has so many columns.
@@ -18,19 +18,19 @@ COLUMNS = 6
 def in_words(value: Any) -> str:
     """A detail as people read it: parts as `app (98% of the excess, 51 records)`."""
     if isinstance(value, str):
-        return value
+        return app_names.within(value)
     shares = isinstance(value, list) and all(
         isinstance(part, dict) and part.keys() == {"value", "records", "share"} for part in value
     )
     if shares:
         return ", ".join(
-            f"{part['value']} ({part['share']:.0%} of the excess,"
+            f"{app_names.within(str(part['value']))} ({part['share']:.0%} of the excess,"
             f" {count(part['records'], 'record')})"
             for part in value
         )
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
-        return ", ".join(value)
-    return json.dumps(value, ensure_ascii=False)
+        return app_names.within(", ".join(value))
+    return app_names.within(json.dumps(value, ensure_ascii=False))
 
 
 def apart(files: Sequence[str]) -> tuple[str, list[str]]:
@@ -71,4 +71,4 @@ def cell(value: Any) -> str:
     if value in (None, "", []):
         return ""
     shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return safe_text.cut(shown, VALUE // 4)
+    return safe_text.cut(app_names.within(shown), VALUE // 4)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import duckdb
 
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import quoting
+from gundog.warehouse import context_columns, quoting
 
 
 def store(
@@ -27,8 +27,11 @@ def store(
 
 def _counts_sql(stage: StagedTable) -> str:
     kinds = stage.contexts[1:]
-    columns = [f"{_value_of(kind)} as kind_{place}" for place, kind in enumerate(kinds)]
-    names = ", ".join(quoting.text(kind[0]) for kind in kinds)
+    columns = [
+        f"{context_columns.value_sql(kind, _text_of)} as kind_{place}"
+        for place, kind in enumerate(kinds)
+    ]
+    names = ", ".join(quoting.text(context_columns.kind_name(kind)) for kind in kinds)
     values = ", ".join(f"kind_{place}" for place in range(len(kinds)))
     return f"""
         insert into finding_contexts by name
@@ -46,9 +49,8 @@ def _counts_sql(stage: StagedTable) -> str:
         from told where value is not null group by all"""
 
 
-def _value_of(columns: tuple[str, ...]) -> str:
-    texts = [f"nullif(event ->> {quoting.text(f'$.{column}')}, '')" for column in columns]
-    return f"coalesce({', '.join(texts)}, null)"
+def _text_of(column: str) -> str:
+    return f"nullif(event ->> {quoting.text(f'$.{column}')}, '')"
 
 
 def delete(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 import gundog
-from gundog.core import plain_values
+from gundog.core import app_names, plain_values
 from gundog.core.severity import SEVERITIES
 from gundog.detections import checks
 from gundog.detections.detection import Detection
@@ -48,7 +48,8 @@ def title(detection: Detection, row: Mapping[str, Any]) -> str:
     named = [re.escape("{" + name + "}") for name in checks.template_fields(text)]
 
     def shown(place: re.Match[str]) -> str:
-        value = row.get(place[0][1:-1])
+        name = place[0][1:-1]
+        value = app_names.shown(name, row.get(name))
         return "the whole tenant" if detection.series and value == "*" else _in_words(value)
 
     # In one pass: a value that looks like {column} is text of an event, not a template.
@@ -93,7 +94,7 @@ def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> 
 def words_digest(detection: Detection) -> str:
     """A hash of all that `present` takes from a detection, and of the gundog that does it."""
     words = (
-        gundog.__version__, detection.name, detection.kind, detection.title, detection.severity,
+        gundog.__version__, app_names.AS_OF, detection.name, detection.kind, detection.title, detection.severity,
         detection.risk_score, detection.tactics, detection.techniques, detection.entities,
     )  # fmt: skip
     return hashlib.sha256(repr(words).encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from gundog.core import app_names
 from gundog.core.safe_text import cut, for_message
 from gundog.core.severity import SEVERITIES
 from gundog.core.times import Interval, format_time
@@ -48,7 +49,7 @@ def _entities(row: Mapping[str, Any]) -> str:
         "account": row["account_name"],
         "host": row["host_name"],
         "mailbox": row["mailbox"],
-        "app": row["app_id"],
+        "app": app_names.shown("app_id", row["app_id"]),
         "address": row["ip_address"],
     }
     # The tenant's own series carries * where a series has its mailbox.

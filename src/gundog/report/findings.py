@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from markupsafe import Markup
 
-from gundog.core import safe_text
+from gundog.core import app_names, safe_text
 from gundog.core.severity import SEVERITIES
 from gundog.findings import event_rows
 from gundog.report import charts, evidence, risk, series
@@ -141,7 +141,11 @@ def _names(row: Mapping[str, Any], anchors: Collection[str]) -> Iterator[Named]:
         if not name:
             continue
         place = risk.anchor(Entity(kind, name, row["tenant"] or ""))
-        shown = "the whole tenant" if name == "*" else safe_text.cut(name, _TITLE)
+        shown = (
+            "the whole tenant"
+            if name == "*"
+            else safe_text.cut(str(app_names.shown(column, name)), _TITLE)
+        )
         yield Named(kind, shown, place if place in anchors else "")
 
 

@@ -221,6 +221,11 @@ CASES = (
         "new_client_app",
     ),
     _mail(
+        "new_app_access", "nina", 30, True,
+        "The same application, as what is new about it: its id, and so its client and mode.",
+        "new_app_access",
+    ),
+    _mail(
         "stolen_session", "karl", 28, True,
         "Somebody abroad reads six items of karl's mailbox by day, with karl's own web session.",
         "mail_read_from_new_context",

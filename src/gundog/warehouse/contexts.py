@@ -14,7 +14,7 @@ from datetime import datetime
 import duckdb
 
 from gundog.core.times import DAY_US
-from gundog.warehouse import database, quoting
+from gundog.warehouse import context_columns, database, quoting
 from gundog.warehouse.context_columns import ITSELF, Learned
 
 # Days that are learned in one statement.
@@ -85,9 +85,12 @@ def _values_sql(learned: Learned) -> str:
 
     Rows are first put together by all columns, of which a mailbox has few combinations a day.
     """
-    columns = [f"{_first_of(kind)} as kind_{n}" for n, kind in enumerate(learned.kinds)]
+    columns = [
+        f"{context_columns.value_sql(kind, _text_of)} as kind_{n}"
+        for n, kind in enumerate(learned.kinds)
+    ]
     names = [f"kind_{n}" for n in range(len(learned.kinds))]
-    kinds = [ITSELF, *(kind[0] for kind in learned.kinds)]
+    kinds = [ITSELF, *map(context_columns.kind_name, learned.kinds)]
     return f"""
         with seen as (
             select coalesce(tenant, '') as tenant,
@@ -111,9 +114,8 @@ def _values_sql(learned: Learned) -> str:
         from told where coalesce(value, '') <> '' group by all"""
 
 
-def _first_of(columns: tuple[str, ...]) -> str:
-    texts = [f"nullif({quoting.name(column)}::varchar, '')" for column in columns]
-    return f"coalesce({', '.join(texts)}, null)"
+def _text_of(column: str) -> str:
+    return f"nullif({quoting.name(column)}::varchar, '')"
 
 
 def settle(con: duckdb.DuckDBPyConnection, stage: str, days: Iterable[datetime]) -> None:

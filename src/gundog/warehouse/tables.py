@@ -160,7 +160,7 @@ FINDING_CONTEXTS = schema.table(
     "From where and with what the events of a finding were made, and whether it was seen before.",
     """
     finding_id UUID: the finding
-    kind VARCHAR: network, isp, country, app_id, client_family or session_id
+    kind VARCHAR: network, isp, country, app_id, client_family, session_id, or columns together
     value VARCHAR: the value
     records BIGINT: how many of its evidence have it
     items BIGINT: how many items these read; 0 if the records have no number
