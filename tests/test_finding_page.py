@@ -289,11 +289,13 @@ def test_shares_read_as_words(tmp_path: Path) -> None:
     """Parts of an excess, and a plain list, are not JSON."""
     details = {"top_app": [{"value": "a", "records": 3, "share": 0.876},
                            {"value": "b", "records": 1, "share": 0.0}],
+               "top_one": [{"value": "c", "records": 2, "share": 0.5, "is_new": True}],
                "steps": ["x", "y"], "deep": {"n": 1}}  # fmt: skip
     path = published(tmp_path / "f.duckdb", findings=[finding(1, details=json.dumps(details))])
 
     assert part(story(path), "Details") == [
         "  top_app: a (88% of the excess, 3 records), b (0% of the excess, 1 record)",
+        "  top_one: c (50%, 2 records, new)",
         "  steps: x, y",
         '  deep: {"n": 1}',
     ]

@@ -55,7 +55,15 @@ PROSE = [STRINGS[name] for name in ("script", "attribute break", "bidi override"
 def hostile_rows() -> dict[str, list[dict[str, Any]]]:
     """Rows of every table that a page reads, whose every text is hostile."""
     rows: dict[str, list[dict[str, Any]]] = {
-        name: [] for name in ("findings", "evidence", "finding_changes", "exceptions", "drifts")
+        name: []
+        for name in (
+            "findings",
+            "evidence",
+            "finding_changes",
+            "exceptions",
+            "drifts",
+            "finding_contexts",
+        )
     }
     for name, number in NUMBERS.items():
         raw = STRINGS[name]
@@ -78,6 +86,11 @@ def hostile_rows() -> dict[str, list[dict[str, Any]]]:
                 **evidence(number, 1, who=raw, ip_address=raw, session_id=raw, client_info=[raw]),
                 "role": raw, "source_file": f"lake/{raw}", "event_time": NOW - HOUR,
             },
+        ]  # fmt: skip
+        rows["finding_contexts"] += [
+            {"finding_id": UUID(int=number << 96), "kind": kind, "value": raw, "records": 1,
+             "items": 1, "first_for_mailbox": None, "first_for_tenant": NOW}
+            for kind in ("isp", raw or "empty")
         ]  # fmt: skip
         rows["finding_changes"].append(
             change(number + 5000, 1, "withdrawn", reason=raw, before=json.dumps(names))
@@ -300,6 +313,31 @@ def test_a_finding_has_what_is_needed_to_judge_it(tmp_path: Path) -> None:
     assert one.tables[0].caption == "Where the events came from"
     assert [row[:2] for row in one.tables[0].rows] == [("192.0.2.1", "s0"), ("192.0.2.1", "s1")]
     assert one.steps == ("look", "ask")
+
+
+def test_who_is_different_comes_first(tmp_path: Path) -> None:
+    """New contexts before known ones, with share and dates; the application by its name."""
+    graph = "00000003-0000-0000-c000-000000000000"
+    top = [{"value": graph, "records": 3, "share": 0.75, "is_new": True}]
+    row = finding(1, evidence_count=4, details=json.dumps({"top_application": top}))
+    known = {"first_for_mailbox": NOW, "first_for_tenant": NOW - 9 * DAY}
+    never = {"first_for_mailbox": None, "first_for_tenant": None}
+    shared = {"finding_id": row["finding_id"], "records": 3, "items": 7}
+    contexts = [
+        {**shared, **known, "kind": "country", "value": "NL"},
+        {**shared, **never, "kind": "app_id", "value": graph},
+    ]
+    path = published(tmp_path / "f.duckdb", findings=[row], finding_contexts=contexts)
+
+    [one] = gathered(path).findings.whole
+
+    assert [table.caption for table in one.tables] == ["Who read it", "What made the records"]
+    name = f"Microsoft Graph ({graph})"
+    assert one.tables[0].rows == (
+        ("application", name, "3", "7", "75%", "never before", "never before"),
+        ("country", "NL", "3", "7", "75%", f"{NOW:%Y-%m-%d}", f"{NOW - 9 * DAY:%Y-%m-%d}"),
+    )
+    assert one.tables[1].rows == (("application", f"{name} (new)", "3", "75%"),)
 
 
 def test_a_series_is_drawn_against_what_was_expected(tmp_path: Path) -> None:

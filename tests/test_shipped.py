@@ -74,7 +74,7 @@ def test_detections_keep_their_hash() -> None:
         "new_app_access": "2cb37165e3615e6b",
         "new_client_app": "2bf6092c1d335aa8",
         "other_users_mailboxes": "9b3f0c4f16a48734",
-        "throttled_mailbox": "8ace1af5ac8a54b5",
+        "throttled_mailbox": "f6398d71f5951d10",
     }
 
 

@@ -1,10 +1,10 @@
 """Names of Microsoft's own applications, by the id that audit records hold.
 
 Source: Microsoft, "Verify first-party Microsoft applications in sign-in reports", at
-learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in, its text
-of 2 April 2021 in github.com/MicrosoftDocs/SupportArticles-docs and as of November 2026; for Outlook
-on the web Message Center MC711020. Names that Microsoft changed since are the newer ones. A name
-says who owns the id, not who uses it: a stolen token reads mail through Microsoft's own
+learn.microsoft.com/troubleshoot/entra/entra-id/governance/verify-first-party-apps-sign-in: its text
+of 2 April 2021 in github.com/MicrosoftDocs/SupportArticles-docs, and as of November 2026; for
+Outlook on the web Message Center MC711020. Names that Microsoft changed since are the newer ones.
+A name says who owns the id, not who uses it: a stolen token reads mail through Microsoft's own
 applications too.
 """
 

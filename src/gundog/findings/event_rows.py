@@ -16,21 +16,34 @@ COLUMNS = 6
 
 
 def in_words(value: Any) -> str:
-    """A detail as people read it: parts as `app (98% of the excess, 51 records)`."""
+    """A detail as people read it: parts as `app (98% of the excess, 51 records)`.
+
+    Parts that say whether they are new are of all records: `app (98%, 51 records, new)`.
+    """
     if isinstance(value, str):
         return app_names.within(value)
-    shares = isinstance(value, list) and all(
-        isinstance(part, dict) and part.keys() == {"value", "records", "share"} for part in value
-    )
-    if shares:
+    if are_shares(value, {"value", "records", "share"}):
         return ", ".join(
             f"{app_names.within(str(part['value']))} ({part['share']:.0%} of the excess,"
             f" {count(part['records'], 'record')})"
             for part in value
         )
+    if are_shares(value, {"value", "records", "share", "is_new"}):
+        return ", ".join(
+            f"{app_names.within(str(part['value']))} ({part['share']:.0%},"
+            f" {count(part['records'], 'record')}{', new' if part['is_new'] else ''})"
+            for part in value
+        )
     if isinstance(value, list) and all(isinstance(part, str) for part in value):
         return app_names.within(", ".join(value))
     return app_names.within(json.dumps(value, ensure_ascii=False))
+
+
+def are_shares(value: Any, keys: set[str]) -> bool:
+    """True for a list of parts that have exactly these keys."""
+    return isinstance(value, list) and all(
+        isinstance(part, dict) and part.keys() == keys for part in value
+    )
 
 
 def apart(files: Sequence[str]) -> tuple[str, list[str]]:

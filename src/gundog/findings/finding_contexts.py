@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import duckdb
 
+from gundog.core import app_names, safe_text
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import context_columns, quoting
+from gundog.warehouse import context_columns, database, quoting
+
+# So many values of a kind are shown; a burst through a proxy network may have hundreds.
+SHOWN_VALUES = 5
+_VALUE = 160
+# Kinds in the order in which they are shown, in words; others follow under their own names.
+_LABELS = {
+    "network": "network",
+    "isp": "provider",
+    "country": "country",
+    "client_family": "client",
+    "app_id": "application",
+    "app_id + record_app_id + client_family + access_mode": "way of access",
+    "session_id": "session",
+}
 
 
 def store(
@@ -100,3 +117,56 @@ def recall(con: duckdb.DuckDBPyConnection) -> None:
            and (coalesce(r.own, c.first_for_mailbox) is distinct from c.first_for_mailbox
                 or coalesce(r.anybodys, c.first_for_tenant) is distinct from c.first_for_tenant)"""
     )
+
+
+def of(con: duckdb.DuckDBPyConnection, ids: Sequence[str]) -> dict[str, list[Mapping[str, Any]]]:
+    """The contexts of findings that are new or most used, those that nobody had before first.
+
+    Args:
+        con: findings.duckdb, of this version or an older one.
+        ids: of the findings.
+
+    Returns:
+        By finding id, rows of `finding_contexts`; `others` is how many of the kind follow a row.
+    """
+    tables = con.execute(
+        "select count(*) from duckdb_tables() where table_name = 'finding_contexts'"
+    ).fetchall()
+    by_finding = defaultdict[str, list[Mapping[str, Any]]](list)
+    if not tables[0][0]:
+        return by_finding
+    rows = database.rows(
+        con,
+        """select *, count(*) over (partition by finding_id, kind) - place as others from (
+               select *, row_number() over (
+                   partition by finding_id, kind
+                   order by first_for_mailbox is not null, records desc, value) as place
+               from finding_contexts where finding_id in (select unnest($ids::uuid[])))
+           qualify place <= $shown
+           order by first_for_mailbox is not null, first_for_tenant is not null,
+                    coalesce(list_position($kinds, kind), 99), kind, place""",
+        {"ids": list(ids), "shown": SHOWN_VALUES, "kinds": list(_LABELS)},
+    )
+    for row in rows:
+        by_finding[str(row["finding_id"])].append(row)
+    return by_finding
+
+
+def left_out(contexts: Iterable[Mapping[str, Any]]) -> int:
+    """How many values the rows that `of` gives do not show."""
+    return sum(row["others"] for row in contexts if row["place"] == SHOWN_VALUES)
+
+
+def label(row: Mapping[str, Any]) -> str:
+    """What the kind of a row is called."""
+    return _LABELS.get(row["kind"], row["kind"])
+
+
+def value(row: Mapping[str, Any]) -> str:
+    """The value of a row, applications of Microsoft by name too."""
+    return safe_text.cut(app_names.within(str(row["value"])), _VALUE)
+
+
+def share(row: Mapping[str, Any], evidence_count: int | None) -> str:
+    """How much of a finding's evidence has the value."""
+    return f"{min(row['records'] / max(evidence_count or 0, 1), 1):.0%}"

@@ -94,7 +94,8 @@ def restate(con: duckdb.DuckDBPyConnection, detections: Iterable[Detection]) -> 
 def words_digest(detection: Detection) -> str:
     """A hash of all that `present` takes from a detection, and of the gundog that does it."""
     words = (
-        gundog.__version__, app_names.AS_OF, detection.name, detection.kind, detection.title, detection.severity,
+        gundog.__version__, app_names.AS_OF, detection.name, detection.kind, detection.title,
+        detection.severity,
         detection.risk_score, detection.tactics, detection.techniques, detection.entities,
     )  # fmt: skip
     return hashlib.sha256(repr(words).encode()).hexdigest()[:16]

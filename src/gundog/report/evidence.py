@@ -14,7 +14,7 @@ from markupsafe import Markup
 from gundog.core import safe_text
 from gundog.core.times import format_time
 from gundog.core.wording import count
-from gundog.findings import event_rows
+from gundog.findings import event_rows, finding_contexts
 from gundog.report import charts
 from gundog.report.model import Evidence, Table
 from gundog.report.scope import rows
@@ -94,6 +94,40 @@ def _context_table(some: Sequence[Mapping[str, Any]]) -> Table:
     )  # fmt: skip
     names = (*(_CONTEXT_KEYS[key] for key in keys), "events", "first event", "last event")
     return Table(caption, names, cells, frozenset({len(keys)}))
+
+
+def first_seen(
+    con: duckdb.DuckDBPyConnection, some: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Table]:
+    """Who is different: the contexts of each finding, and since when they are known, new first.
+
+    Args:
+        con: findings.duckdb, of this version or an older one.
+        some: rows of `findings`.
+    """
+    counts = {str(row["finding_id"]): row["evidence_count"] for row in some}
+    by_finding = finding_contexts.of(con, list(counts))
+    return {key: _first_table(rows, counts[key]) for key, rows in by_finding.items() if rows}
+
+
+def _first_table(contexts: Sequence[Mapping[str, Any]], evidence_count: int | None) -> Table:
+    rest = finding_contexts.left_out(contexts)
+    cells = tuple(
+        (
+            finding_contexts.label(row), finding_contexts.value(row), f"{row['records']:,}",
+            f"{row['items']:,}", finding_contexts.share(row, evidence_count),
+            *(_since(row[name]) for name in ("first_for_mailbox", "first_for_tenant")),
+        )
+        for row in contexts
+    )  # fmt: skip
+    names = ("of", "value", "records", "items", "share", "mailbox: first seen",
+             "tenant: first seen")  # fmt: skip
+    caption = "Who read it" + (f" (and {rest} more)" if rest else "")
+    return Table(caption, names, cells, frozenset({2, 3, 4}))
+
+
+def _since(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%d}" if moment else "never before"
 
 
 def _by_finding(selected: Sequence[dict[str, Any]]) -> _ByFinding:

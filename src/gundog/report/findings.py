@@ -109,6 +109,7 @@ def _whole(
     shows = scope.asked.evidence
     events = evidence.first_events(con, ids, most) if shows else {}
     contexts = evidence.contexts(con, ids) if shows else {}
+    told = evidence.first_seen(con, some) if shows else {}
     times = evidence.times(con, ids)
     points = series.points(con, some)
     for row in some:
@@ -122,7 +123,11 @@ def _whole(
             facts=tuple(_facts(row)),
             chart=picture,
             chart_words=words,
-            tables=(*_tables(row, details), *([contexts[key]] if key in contexts else [])),
+            tables=(
+                *([told[key]] if key in told else []),
+                *_tables(row, details),
+                *([contexts[key]] if key in contexts else []),
+            ),
             details=tuple(_other_details(row, details, events.get(key, ()))) if shows else (),
             evidence=evidence.shown(row, events.get(key, ())) if shows else None,
             steps=tuple(detection.get("triage") or ()),
@@ -210,15 +215,16 @@ def _tables(row: Mapping[str, Any], details: Mapping[str, Any]) -> Iterator[Tabl
     }
     if shares:
         yield Table(
-            "What made the excess",
+            "What made the excess" if row["kind"] == "series" else "What made the records",
             ("of", "value", "records", "share"),
             tuple(
                 (
                     name.removeprefix("top_").replace("_", " "),
-                    event_rows.cell(hour["value"]), f"{hour['records']:,}", f"{hour['share']:.0%}",
+                    event_rows.cell(part["value"]) + (" (new)" if part.get("is_new") else ""),
+                    f"{part['records']:,}", f"{part['share']:.0%}",
                 )
                 for name, some in shares.items()
-                for hour in some[:3]
+                for part in some[:3]
             ),
             frozenset({2, 3}),
         )  # fmt: skip
