@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     pass
-from gundog.cli import finding_commands, project_commands, report_command, run_commands
+from gundog.cli import (
+    drill_command,
+    finding_commands,
+    project_commands,
+    report_command,
+    run_commands,
+)
 
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 
@@ -268,6 +274,35 @@ def _add_writers(add: _Add) -> None:
     notify.add_argument("--channel", action="append", metavar="NAME", help="only this channel")
 
 
+def _add_drill(add: _Add) -> None:
+    drill = add(
+        "drill",
+        drill_command.drill,
+        "lay attacks of several sizes over copies of your own nights, and show what is found;"
+        " nothing is stored or sent",
+    )
+    drill.add_argument(
+        "--detection",
+        action="append",
+        default=[],
+        metavar="X",
+        help="only this detection; can be given more than once",
+    )
+    drill.add_argument(
+        "--nights",
+        type=int,
+        default=2,
+        metavar="N",
+        help="how many of the hunted nights of the last 28 days to attack (default: 2)",
+    )
+    drill.add_argument(
+        "--wait",
+        default="0s",
+        metavar="DURATION",
+        help="how long to wait for another run to end, such as 10m (default: 0s)",
+    )
+
+
 def _add_content(add: _Add) -> None:
     check = add(
         "check",
@@ -291,6 +326,7 @@ def _add_content(add: _Add) -> None:
         action="store_true",
         help="also change the examples that fire in many ways, and check what is found",
     )
+    _add_drill(add)
     purge = add(
         "purge", finding_commands.purge, "remove all stored data about a mailbox or an account"
     )

@@ -159,12 +159,14 @@ def left_out(contexts: Iterable[Mapping[str, Any]]) -> int:
 
 def label(row: Mapping[str, Any]) -> str:
     """What the kind of a row is called."""
-    return _LABELS.get(row["kind"], row["kind"])
+    kind = str(row["kind"])
+    return _LABELS.get(kind, kind)
 
 
 def value(row: Mapping[str, Any]) -> str:
     """The value of a row, applications of Microsoft by name too."""
-    return safe_text.cut(app_names.within(str(row["value"])), _VALUE)
+    text = app_names.within(str(row["value"]))
+    return safe_text.cut(text, _VALUE)
 
 
 def share(row: Mapping[str, Any], evidence_count: int | None) -> str:

@@ -1,0 +1,203 @@
+"""Attacks laid over one's own nights: what is found, and that nothing is left of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from gundog.cli import main
+from gundog.testing import attacks, drill
+from gundog.testing.drill import Drilled, Place
+from tests import kit
+
+DAY = timedelta(days=1)
+NIGHT = datetime(2026, 3, 9, tzinfo=UTC)
+FIRST = NIGHT - 34 * DAY
+STEMS = ("mail_read_from_new_context", "new_app_access", "other_users_mailboxes",
+         "mailbox_export_removed", "mail_items_accessed")  # fmt: skip
+CONFIG = """\
+content: [builtin]
+lake:
+  CloudAppEvents: lake/CloudAppEvents/date=%Y-%m-%d/*.parquet
+  DeviceProcessEvents: lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
+warehouse: .gundog/warehouse.duckdb
+findings: .gundog/findings.duckdb
+"""
+TENANTS = {"a": ("ana", "amy"), "b": ("bob", "bea")}
+
+
+def mail(day: datetime, tenant: str, name: str, place: int, items: int = 1) -> dict[str, object]:
+    """The owner reads once a day from an own place; nobody reads anybody else's mail."""
+    address = f"{name}@example.com"
+    raw = {
+        "MailboxOwnerUPN": address,
+        "UserId": address,
+        "UserType": 0,
+        "LogonType": 0,
+        "ClientAppId": "web",
+        "AppId": "exo",
+        "ClientInfoString": "Client=OWA",
+        "SessionId": f"{name}-session",
+        "OperationCount": items,
+        "OperationProperties": [{"Name": "MailAccessType", "Value": "Bind"}],
+    }
+    return {
+        "Timestamp": day + timedelta(hours=9),
+        "TenantId": tenant,
+        "ActionType": "MailItemsAccessed",
+        "Application": "Microsoft Exchange Online",
+        "IPAddress": f"192.0.{place}.7",
+        "CountryCode": "NL",
+        "Isp": "Home Fiber",
+        "RawEventData": json.dumps(raw),
+    }
+
+
+def shell(day: datetime, tenant: str) -> dict[str, object]:
+    """A script of the tenant exports a mailbox once a day, and removes nothing."""
+    return {
+        "Timestamp": day + timedelta(hours=5),
+        "TenantId": tenant,
+        "DeviceName": f"exch-{tenant}",
+        "AccountName": "script",
+        "AccountDomain": "X",
+        "ActionType": "ProcessCreated",
+        "FileName": "powershell.exe",
+        "ProcessCommandLine": "powershell New-MailboxExportRequest -Mailbox x",
+    }
+
+
+def put(root: Path, source: str, day: datetime, rows: list[dict[str, object]]) -> None:
+    path = root / "lake" / source / f"date={day:%Y-%m-%d}" / "a.parquet"
+    path.parent.mkdir(parents=True)
+    schema = pa.schema(
+        {
+            name: pa.timestamp("us", "UTC") if name == "Timestamp" else pa.string()
+            for name in rows[0]
+        }
+    )
+    pq.write_table(pa.Table.from_pylist(rows, schema), path)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five weeks of two tenants, of which the last night is hunted."""
+    root = tmp_path_factory.mktemp("drill")
+    kit.write_text(root / "gundog.yaml", CONFIG)
+    for turn in range(35):
+        day = FIRST + turn * DAY
+        people = [(tenant, name) for tenant, names in TENANTS.items() for name in names]
+        rows = [mail(day, *whose, place) for place, whose in enumerate(people)]
+        if day == NIGHT:
+            rows.append(mail(day - timedelta(hours=6), "a", "amy", 1, items=600))
+        put(root, "CloudAppEvents", day, rows)
+        put(root, "DeviceProcessEvents", day, [shell(day, tenant) for tenant in TENANTS])
+    outcome = kit.hunt(
+        root, ("2026-03-09", "2026-03-09"), NIGHT + 2 * DAY, detections=STEMS, notify="none"
+    )
+    assert outcome.hunted == len(STEMS)
+    return root
+
+
+def drilled(root: Path, stem: str) -> Drilled:
+    place = Place(root / ".gundog/warehouse.duckdb", 500_000_000, 1)
+    return drill.drill(place, kit.shipped(), kit.shipped().hunt(stem), 3)
+
+
+def shares(result: Drilled) -> dict[str, set[tuple[int, int]]]:
+    """By context: found and attacked, over all tenants, times and sizes."""
+    seen = dict[str, set[tuple[int, int]]]()
+    for score in result.scores:
+        seen.setdefault(score.context, set()).add((score.found, score.attacked))
+    return seen
+
+
+NOWHERE, EVERYWHERE = {(0, 2)}, {(2, 2)}
+OWN, STOLEN, APP, ACCOUNT = attacks.CONTEXTS
+
+
+@pytest.mark.parametrize(
+    ("stem", "found"),
+    [
+        ("mail_read_from_new_context", {STOLEN, APP}),
+        ("new_app_access", {APP}),
+        ("other_users_mailboxes", {ACCOUNT}),
+    ],
+)
+def test_a_hunt_finds_the_attacks_that_it_is_for(root: Path, stem: str, found: set[str]) -> None:
+    """And no others: an attack from the usual context looks like the owner to all of these."""
+    result = drilled(root, stem)
+
+    assert result.nights == (NIGHT,)
+    assert {score.tenant for score in result.scores} == set(TENANTS)
+    assert {score.size for score in result.scores} == set(attacks.SIZES)
+    assert shares(result) == {
+        context: EVERYWHERE if context in found else NOWHERE for context in attacks.CONTEXTS
+    }
+
+
+def test_pairs_are_found_in_every_spelling(root: Path) -> None:
+    """On the hosts that the tenants have."""
+    result = drilled(root, "mailbox_export_removed")
+
+    assert set(shares(result)) >= {"plain", "encoded", "en dash"}
+    assert all(share == {(1, 1)} for share in shares(result).values())
+
+
+def test_what_is_found_anyway_is_not_counted(root: Path) -> None:
+    """A mailbox whose night is a finding without the attack too says nothing of the attack."""
+    result = drilled(root, "mail_items_accessed")
+    largest = {score.tenant: score for score in result.scores if score.size == 100}
+
+    assert set(shares(result)) == {"any"}
+    assert (largest["a"].attacked, largest["b"].attacked) == (1, 2)
+    assert (largest["a"].found, largest["b"].found) == (1, 2)
+    assert "false findings expected" in result.note
+
+
+def test_nothing_is_stored_and_nothing_is_sent(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Every byte of the project's files stays; the command says from when on attacks are found."""
+
+    def state() -> dict[str, str]:
+        return {
+            str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in root.rglob("*")
+            if path.is_file() and path.suffix not in (".lock", ".owner")
+        }
+
+    before = state()
+    status = main.main(
+        ["drill", "--project", str(root), "--detection", "new_app_access",
+         "--detection", "throttled_mailbox"]
+    )  # fmt: skip
+    said = capsys.readouterr().out
+
+    assert status == 0
+    assert state() == before
+    assert "tenant a" in said
+    assert "from 5 items in 100% of 2 mailboxes" in said
+    assert "never, in 2 mailboxes" in said
+    assert "not drilled: no attack fits what it reads" in said
+    assert "false findings promised: no number" in said
+
+
+def test_a_project_that_never_hunted_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kit.write_text(tmp_path / "gundog.yaml", CONFIG)
+
+    assert main.main(["drill", "--project", str(tmp_path), "--detection", STEMS[0]]) == 1
+    assert "run gundog hunt first" in capsys.readouterr().out
+
+
+def test_nights_below_one_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["drill", "--project", str(root), "--nights", "0"]) == 2
+    assert "--nights" in capsys.readouterr().err
