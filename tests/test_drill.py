@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from gundog.cli import main
-from gundog.testing import attacks, drill
+from gundog.core.errors import QueryError
+from gundog.core.times import Interval
+from gundog.testing import attacks, drill, overlay
 from gundog.testing.drill import Drilled, Place
+from gundog.warehouse import database
 from tests import kit
 
 DAY = timedelta(days=1)
@@ -187,6 +192,67 @@ def test_nothing_is_stored_and_nothing_is_sent(
     assert "never, in 2 mailboxes" in said
     assert "not drilled: no attack fits what it reads" in said
     assert "false findings promised: no number" in said
+
+
+def test_an_attack_changes_of_the_owners_record_what_its_context_says(root: Path) -> None:
+    """Copies of the newest record before the night, at the tenant's busiest or quietest hour."""
+    hunt = kit.shipped().hunt("mail_read_from_new_context")
+    (stage,) = hunt.stages
+    night = Interval(NIGHT, NIGHT + DAY)
+    with overlay.opened(
+        root / ".gundog/warehouse.duckdb", hunt.stages, memory=500_000_000, threads=1
+    ) as con:
+        rows = "select * exclude (file_id, event_id, event_time) from {} where mailbox like 'ana%'"
+        own = database.rows(con, rows.format(f"lake.{stage.table}"))[-1]
+        for attack in attacks.of(hunt):
+            victims = attacks.lay(con, kit.shipped(), hunt, attack, night)
+            laid = database.rows(con, rows.format(overlay.attacks_table(stage)))
+            hours = con.execute(
+                f"select distinct hour(event_time) from {overlay.attacks_table(stage)}"
+            ).fetchall()
+
+            assert [(victim.tenant, victim.name) for victim in victims] == [
+                (tenant, f"{name}@example.com")
+                for tenant, names in TENANTS.items()
+                for name in sorted(names)
+            ]
+            assert {len(victim.events) for victim in victims} == {attack.size}
+            assert len(laid) == attack.size
+            changed = {name for name in own if laid[0][name] != own[name]}
+            assert changed <= attack.columns
+            assert bool(changed) == bool(attack.columns)
+            assert hours == [(9 if attack.time == "day" else 0,)]
+
+
+def test_a_warehouse_that_is_laid_over_cannot_be_written(root: Path) -> None:
+    """Neither by a mistake of ours nor by SQL that somebody else wrote."""
+    hunt = kit.shipped().hunt("new_app_access")
+    with overlay.opened(
+        root / ".gundog/warehouse.duckdb", hunt.stages, memory=500_000_000, threads=1
+    ) as con:
+        for sql in (
+            "delete from lake.main.findings",
+            f"delete from lake.{hunt.stages[0].table}",
+            f"attach '{root}/.gundog/findings.duckdb' as other",
+            f"copy (select 1) to '{root}/x.csv'",
+            "set enable_external_access = true",
+        ):
+            with pytest.raises(duckdb.Error):
+                con.execute(sql)
+
+
+def test_a_hunt_that_fails_is_named(root: Path) -> None:
+    """Its error comes back; a warehouse that is none is named with what to do."""
+    hunt = kit.shipped().hunt("new_app_access")
+    place = Place(root / ".gundog/warehouse.duckdb", 500_000_000, 1)
+    broken = replace(hunt, sql="select 1 as one order by nobody")
+
+    assert "nobody" in drill.attempt(place, kit.shipped(), broken, 1).error
+    with (
+        pytest.raises(QueryError, match="cannot be opened read-only"),
+        overlay.opened(root / "gundog.yaml", hunt.stages, memory=500_000_000, threads=1),
+    ):
+        pass
 
 
 def test_a_project_that_never_hunted_says_so(
