@@ -145,7 +145,7 @@ def _entry(fields: Fields) -> Entry:
         fields.problem("reason", "is empty: write why this is harmless")
     return Entry(
         detection=fields.text("detection"),
-        match=_match(fields),
+        match=read_match(fields),
         start=start,
         end=end,
         reason=reason,
@@ -166,7 +166,8 @@ def _time(fields: Fields, key: str) -> datetime:
     return ALWAYS
 
 
-def _match(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def read_match(fields: Fields) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Patterns by column, as `match` has them."""
     columns = fields.mapping("match")
     if fields.data.get("match") in (None, {}):
         fields.problem("match", "is empty: name at least one column and its value")
@@ -209,6 +210,7 @@ def check_names(file: File, detections: Collection[tuple[str, str]]) -> tuple[Pr
 
 SOON = timedelta(days=7)
 IDLE = timedelta(days=90)
+Test = Callable[[Mapping[str, Any]], bool]
 
 
 def attention(rows: Iterable[Mapping[str, Any]], now: datetime, news: bool = False) -> list[str]:
@@ -240,9 +242,6 @@ def _idle(row: Mapping[str, Any], since: datetime) -> bool:
 
 
 # ---- matching ----
-
-
-Test = Callable[[Mapping[str, Any]], bool]
 
 
 def matcher(entry: Entry) -> Test:

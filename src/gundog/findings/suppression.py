@@ -131,7 +131,10 @@ def beyond(limit: int | None, intervals: Sequence[Any], scores: Sequence[float],
 
 
 def apply(
-    con: duckdb.DuckDBPyConnection, detections: Sequence[Detection], entries: Sequence[Entry]
+    con: duckdb.DuckDBPyConnection,
+    detections: Sequence[Detection],
+    entries: Sequence[Entry],
+    canaries: Sequence[Entry] = (),
 ) -> None:
     """Brings `suppressed_by` and `suppressed_count` of every stored finding up to date.
 
@@ -142,10 +145,13 @@ def apply(
         con: the warehouse.
         detections: those that load.
         entries: of exceptions.yaml, in its order; the first that fits a finding hides it.
+        canaries: planted behaviour, whose findings are hidden before any exception does.
     """
     judged, fingerprints = _judged(con), _fingerprints(con)
     for detection in detections:
-        mine = [entry for entry in entries if entry.names(detection.id, detection.stem)]
+        mine = [
+            entry for entry in (*canaries, *entries) if entry.names(detection.id, detection.stem)
+        ]
         rules = _rules(detection, mine)
         if judged.get(detection.id) == (rules, fingerprints.get(detection.id, "")):
             continue

@@ -12,7 +12,7 @@ from gundog.core.errors import ContentError, Problem
 from gundog.core.fields import plain_key
 from gundog.detections import content_folder
 from gundog.detections.hunt import Content
-from gundog.findings import exceptions
+from gundog.findings import canaries, exceptions
 from gundog.health import acknowledged
 from gundog.project import loading, settings
 from gundog.project.settings import Settings
@@ -90,6 +90,7 @@ def load_project(
     if not loaded_content.problems:  # what does not load may be what an entry names
         names = [(detection.id, detection.stem) for detection in loaded_content.detections]
         wrong += exceptions.check_names(excepted, names)
+        wrong += tuple(canaries.check_names(loaded.canaries, names, settings.FILE))
         wrong += acknowledged.check_names(
             acknowledgements, loaded_content.sources, loaded_content.stages
         )

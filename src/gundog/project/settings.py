@@ -14,6 +14,8 @@ from gundog.core import text_files
 from gundog.core.errors import ContentError, Problem
 from gundog.core.fields import YEAR, Fields, plain_key, read_yaml
 from gundog.core.times import parse_duration
+from gundog.findings import canaries
+from gundog.findings.canaries import Canary
 from gundog.findings.retention_times import Retention
 from gundog.lake import path
 from gundog.lake.path import LakePath
@@ -27,7 +29,7 @@ _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _STATUSES = ("experimental", "test", "stable", "deprecated")
 _KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
-    " memoryLimit workers huntLimit report".split()
+    " memoryLimit workers huntLimit report canaries".split()
 )
 # Only hunts and their messages use these; people who read need none of their secrets.
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report".split())
@@ -66,6 +68,7 @@ class Settings:
     workers: str | None
     hunt_limit: timedelta = HUNT_LIMIT
     report: Target | None = None
+    canaries: tuple[Canary, ...] = ()
     # The variables that a key names and the environment lacks, of keys that may be without.
     unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -182,6 +185,7 @@ def _read(fields: Fields, root: Path) -> Settings:
         workers=_workers(fields),
         hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
         report=report,
+        canaries=canaries.read(fields),
     )
 
 

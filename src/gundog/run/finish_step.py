@@ -13,7 +13,16 @@ from gundog.findings import exceptions, publish, retention, suppression, triage,
 from gundog.health import watch
 from gundog.notify import outbox, sending
 from gundog.notify.sending import Sent
-from gundog.run import drift_faults, drifts, ledger, parts, report_step, run_rows, timekeeping
+from gundog.run import (
+    canary_watch,
+    drift_faults,
+    drifts,
+    ledger,
+    parts,
+    report_step,
+    run_rows,
+    timekeeping,
+)
 from gundog.run.context import Context
 from gundog.run.due import Key
 from gundog.run.outcome import Outcome
@@ -36,9 +45,10 @@ def finish(
     judged = _keep_time(con, context, outcome)
     words.restate(con, content.detections)
     entries = context.project.exceptions.in_force(suppression.last_entries(con))
-    suppression.apply(con, content.detections, entries)
+    suppression.apply(con, content.detections, entries, options.canaries)
     if not judged.doubt:
         _watch(con, context, outcome)
+        _watch_canaries(con, context, outcome)
     _queue(con, context, judged, run_rows.coverage(context.hunts, hunted, outcome), outcome)
     triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
     if not judged.doubt:
@@ -111,6 +121,18 @@ def _watch(con: duckdb.DuckDBPyConnection, context: Context, outcome: Outcome) -
         outcome.note_known(entry for entry, count in covered.items() if count)
         for trouble in watch.together(faults)[:1]:
             outcome.trouble(noticed.message, "records", trouble.text)
+
+
+def _watch_canaries(con: duckdb.DuckDBPyConnection, context: Context, outcome: Outcome) -> None:
+    """Names the canaries that did not come; a range says nothing of the present."""
+    if context.request.range is not None:
+        return
+    project = context.project
+    for seen in canary_watch.look(con, project.content, project.settings.canaries):
+        if seen.lost:
+            outcome.trouble(seen.key, canary_watch.TITLE, seen.text)
+        else:
+            outcome.notes.append(seen.note)
 
 
 def _queue(

@@ -20,7 +20,7 @@ from gundog.health.acknowledged import Entry
 from gundog.health.clock import Schedule, Source, Watched
 from gundog.health.watch import Fault
 from gundog.project.project import Project, without_lake
-from gundog.run import drift_faults
+from gundog.run import canary_watch, drift_faults
 from gundog.run.status_model import Coverage, Remark, Status, Unsent
 from gundog.warehouse import database
 
@@ -118,6 +118,7 @@ def read(
         *ledger,
         *more,
         *_drifts(con),
+        *canary_watch.published(con),
         *_rejected(con),
         *_channels(con, now),
     ]
