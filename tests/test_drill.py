@@ -1,4 +1,4 @@
-"""Attacks laid over one's own nights: what is found, and that nothing is left of them."""
+"""Attacks laid over your own nights: what is found, and that nothing is left of them."""
 
 from __future__ import annotations
 

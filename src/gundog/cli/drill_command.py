@@ -1,4 +1,4 @@
-"""gundog drill: attacks of stated size over one's own nights, and what each hunt would find."""
+"""gundog drill: attacks of stated size over your own nights, and what each hunt would find."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attacks that are laid over one's own nights: reads of mail, and pairs of export and removal.
+"""Attacks that are laid over your own nights: reads of mail, and pairs of export and removal.
 
 A read is a copy of the mailbox's own newest record before the night, so that an attack from the
 usual context cannot be told from the owner; other contexts change what an intruder would.

@@ -1,4 +1,4 @@
-"""Attacks of stated size laid over one's own nights: what each hunt finds, and from which size."""
+"""Attacks of stated size laid over your own nights: what each hunt finds, and from which size."""
 
 from __future__ import annotations
 
