@@ -66,7 +66,7 @@ def test_detections_keep_their_hash() -> None:
         "mail_forwarded_or_hidden": "359e5d6908e5c324",
         "mail_items_accessed": "080d56870dfb4230",
         "mail_items_accessed_time_series": "50031ab3f20177f5",
-        "mail_read_from_new_context": "e5fd8672f53fe00e",
+        "mail_read_from_new_context": "2aad57944fe6bccd",
         "mail_searched_or_exported": "3307844e40586314",
         "mailbox_access_granted": "0699811b4b636842",
         "mailbox_export": "cd41162aa4cda76f",
