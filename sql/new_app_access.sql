@@ -10,8 +10,8 @@
 --           $staged_from    timestamptz; from here on all records are staged
 --           $history        interval; how long the tenant must be staged
 --           $established    interval; a mailbox that is known for less is not counted
---           $growFrom       number; so many more mailboxes are growth, where they are as
---                           many as the application had before
+--           $growFrom       number; so many more mailboxes are growth, if they are
+--                           as many as the application had before
 --           $broadFrom      number; so many more mailboxes weigh more
 
 with records as (
