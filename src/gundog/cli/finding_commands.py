@@ -82,12 +82,15 @@ def findings(arguments: argparse.Namespace) -> int:
 
 
 def show(arguments: argparse.Namespace) -> int:
-    from gundog.cli import finding_list
+    from gundog.cli import finding_json, finding_list
     from gundog.findings import reader
 
     settings = common.settings(arguments)
     with reader.published(settings.findings) as con:
         row = reader.find(con, arguments.finding)
+        if arguments.json:
+            finding_json.write(con, row, sys.stdout)
+            return 0
         finding_list.show(common.console(), con, row, settings.late_arrival)
     return 0
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     pass
 from gundog.cli import (
     drill_command,
+    export_command,
     finding_commands,
     project_commands,
     report_command,
@@ -155,7 +156,9 @@ def _add_readers(add: _Add) -> None:
         "show one finding: its history, evidence, why it fired, and what to do",
     )
     show.add_argument("finding", metavar="FINDING")
+    show.add_argument("--json", action="store_true", help="print one JSON object, for programs")
     _add_report(add)
+    _add_export(add)
     sql = add("sql", finding_commands.run_sql, "query the published findings with SQL, read-only")
     sql.add_argument(
         "sql", nargs="?", metavar="SQL", help="one SELECT, or - to read standard input"
@@ -191,6 +194,30 @@ def _add_report(add: _Add) -> None:
         metavar="FILE",
         help="where to write the page, a file or an address such as s3://bucket/report.html"
         " (default: report: of gundog.yaml, or a file beside the findings)",
+    )
+
+
+def _add_export(add: _Add) -> None:
+    export = add(
+        "export",
+        export_command.export,
+        "write findings for other tools: tables as files, OCSF events, or an ATT&CK Navigator"
+        " layer",
+    )
+    export.add_argument("form", choices=export_command.FORMS)
+    export.add_argument(
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        help="a published table or view, for csv, parquet and jsonl (default: all of them)",
+    )
+    export.add_argument("--since", metavar="D", help="leave out what is older than this time")
+    export.add_argument(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="a file, a folder for several tables, or an address such as s3://bucket/findings.csv;"
+        " ocsf is parquet if it ends in .parquet (default: standard output)",
     )
 
 

@@ -33,12 +33,23 @@ def check(arguments: argparse.Namespace) -> int:
         common.complain(f"{count(len(problems), 'problem')}; {counted}")
         return 2
     sources = count(len(content.sources), "source table")
+    for remark in _remarks(content.hunts):
+        sys.stdout.write(f"{remark}\n")
     sys.stdout.write(f"OK: {counted} from {sources}\n")
     if arguments.lake:
         from gundog.cli import lake_check
 
         return lake_check.check(project, common.console())
     return 0
+
+
+def _remarks(hunts: Sequence[Hunt]) -> Iterator[str]:
+    """What is odd about detections that load and run: techniques that ATT&CK does not have."""
+    from gundog.export import attack_ids
+
+    for hunt in hunts:
+        for remark in attack_ids.remarks(hunt.detection.techniques):
+            yield f"{hunt.detection.stem}: relevantTechniques: {remark}"
 
 
 def _where(arguments: argparse.Namespace) -> int:
