@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 INTERRUPTED = 130
 
 
-SENDING = ("notify", "heartbeat", "workers", "report")
+SENDING = ("notify", "heartbeat", "workers", "report", "publishTo")
 
 
 def stopped() -> int:

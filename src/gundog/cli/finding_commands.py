@@ -204,7 +204,7 @@ def purge(arguments: argparse.Namespace) -> int:
     if not whom.name:
         raise InputError("the name is empty: give a mailbox or an account")
     done = run.purge(
-        common.load(arguments, "report"),
+        common.load(arguments, "report", "publishTo"),
         whom,
         run_commands.waiting_time(arguments.wait),
         datetime.now(UTC),

@@ -23,16 +23,18 @@ from gundog.notify.channel import Channel
 from gundog.project import variables
 from gundog.report import target
 from gundog.report.target import Target
+from gundog.targets import config
+from gundog.targets.config import PublishTo
 
 FILE = "gundog.yaml"
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _STATUSES = ("experimental", "test", "stable", "deprecated")
 _KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
-    " memoryLimit workers huntLimit report canaries".split()
+    " memoryLimit workers huntLimit report canaries publishTo".split()
 )
 # Only hunts and their messages use these; people who read need none of their secrets.
-MAY_BE_UNSET = frozenset("lake notify heartbeat workers report".split())
+MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
 _CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants report".split())
@@ -69,6 +71,7 @@ class Settings:
     hunt_limit: timedelta = HUNT_LIMIT
     report: Target | None = None
     canaries: tuple[Canary, ...] = ()
+    publish_to: tuple[PublishTo, ...] = ()
     # The variables that a key names and the environment lacks, of keys that may be without.
     unset: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
@@ -186,6 +189,7 @@ def _read(fields: Fields, root: Path) -> Settings:
         hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
         report=report,
         canaries=canaries.read(fields),
+        publish_to=config.read(fields, root),
     )
 
 

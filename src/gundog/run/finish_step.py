@@ -21,6 +21,7 @@ from gundog.run import (
     parts,
     report_step,
     run_rows,
+    target_step,
     timekeeping,
 )
 from gundog.run.context import Context
@@ -59,10 +60,13 @@ def finish(
     run_rows.close(con, context, judged, outcome)
     context.run_part(parts.PUBLISH, partial(_publish, con, context, gaps, outcome))
     is_written = report_step.after_run(context, outcome)  # before messages that link to it
+    if failed := target_step.after_publish(context, outcome):
+        _queue_health(con, context, judged, outcome)
     is_sent = options.notify and send(con, context, judged, outcome) != Sent()
-    if is_sent or not is_written:
+    if is_sent or failed or not is_written:
         run_rows.close(con, context, judged, outcome)
         _name_logs(publish.publish_sent(con, options.findings), outcome)
+        target_step.after_messages(context, failed, outcome)
     if options.heartbeat and not outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:

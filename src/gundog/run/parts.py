@@ -22,6 +22,7 @@ class Kind(StrEnum):
     PUBLISH = "publish"
     NOTIFY = "notify"
     REPORT = "report"
+    TARGET = "target"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,11 @@ def stage_part(day: datetime) -> Part:
 def hunt_part(stem: str, start: datetime) -> Part:
     """The part that hunts one detection over the interval that starts then."""
     return Part(Kind.HUNT, f"hunt {stem} {format_time(start).split('T00:00')[0]}", start)
+
+
+def target_part(name: str) -> Part:
+    """The part that brings a target of publishTo up to date."""
+    return Part(Kind.TARGET, f"publish to {name}")
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from gundog.run import (
     report_step,
     run_rows,
     stage_step,
+    target_step,
     timekeeping,
     upgrade,
 )
@@ -191,7 +192,7 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
 
     Raises:
         LockError: when a run holds the warehouse.
-        StoreError: when all is removed and only the report still shows it.
+        StoreError: when all is removed and only the report or a target still shows it.
     """
     options = project.settings
     stamp = RunStamp(UUID(int=0), now, late_arrival=options.late_arrival)
@@ -208,7 +209,10 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
                 due=ledger.coverage_gaps(con, project.content.hunts, stamp),
             )
         purging.compact(options.warehouse)
-        report_step.after_purge(project, now)
+        try:
+            target_step.after_purge(project, now)
+        finally:
+            report_step.after_purge(project, now)
     return done
 
 
