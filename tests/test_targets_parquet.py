@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from gundog.core.errors import StoreError
 from gundog.findings import reader
 from gundog.lake.path import LakePath
 from gundog.targets import file_store, parquet, publishing, sections
+from gundog.targets.config import PublishTo
 from gundog.targets.file_store import FileStore
 from tests import kit
 from tests.faults import start_s3
@@ -379,9 +381,12 @@ def test_a_bucket_that_is_not_there_is_named_and_fills_when_it_is(tmp_path: Path
         ("ftp://x/y", "publishTo.to: unknown scheme"),
         ("s3://bucket", "publishTo.to: names no folder"),
         ("s3://key:word@bucket/x", "publishTo.to: holds credentials"),
+        ("postgresql://host", "publishTo.to: is not complete"),
         ("7", "publishTo: is 7: write a folder"),
         ("[{name: x}]", "publishTo.0.to: is missing"),
         ("[a, a]", "publishTo: names one place twice"),
+        ("{to: postgresql://h/d, schema: public}", "publishTo.schema: is public"),
+        ("{to: postgresql://h/d, schema: A B}", "publishTo.schema: is not a schema name"),
         ("{to: s3://b/x, endpoint: host}", "publishTo.endpoint: is not a URL"),
         ("{to: x, folder: y}", "publishTo: key 2 of 2: unknown key"),
     ],
@@ -399,6 +404,19 @@ def test_wrong_settings_are_named_and_show_no_secret(
     assert "word" not in err
 
 
+def test_a_target_shows_neither_user_nor_password() -> None:
+    """Its name is in messages, its repr in a traceback."""
+    from gundog.core.fields import Fields
+    from gundog.targets import config as targets
+
+    address = "postgresql://ana:secret@db.example:5433/soc?sslmode=require"
+    [target] = targets.read(Fields({"publishTo": address}, "gundog.yaml", []), Path("/p"))
+
+    assert target.name == "postgresql://db.example:5433/soc"
+    assert "secret" not in repr(replace(target, store=LakePath("")))
+    assert target.is_postgres
+
+
 def test_the_id_of_a_project_is_made_once(tmp_path: Path) -> None:
     """Another project has another."""
     first = publishing.project_id(tmp_path / "a.txt")
@@ -408,3 +426,9 @@ def test_the_id_of_a_project_is_made_once(tmp_path: Path) -> None:
     kit.write_text(tmp_path / "c.txt", "\n")
     with pytest.raises(StoreError, match="holds no id"):
         publishing.project_id(tmp_path / "c.txt")
+
+
+def test_a_target_is_for_its_kind_of_place() -> None:
+    """Only a PostgreSQL address needs the extra."""
+    assert not PublishTo("shared", "shared").is_postgres
+    assert PublishTo("postgres://h/d", "x").is_postgres

@@ -12,7 +12,7 @@ from gundog.core.fields import Fields, unknown
 from gundog.lake.path import SCHEMES, LakePath, split_uri
 
 _KEYS = frozenset("to name schema endpoint region anonymous".split())
-_POSTGRES: tuple[str, ...] = ()
+_POSTGRES = ("postgresql", "postgres")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,8 @@ def _is_place(fields: Fields, place: str) -> bool:
             fields.problem("to", "is not complete: write postgresql://USER@HOST/DATABASE")
             return False
     elif scheme and scheme not in SCHEMES:
-        fields.problem("to", unknown(scheme, SCHEMES, "scheme", secret=True))
+        schemes = (*SCHEMES, "postgresql")
+        fields.problem("to", unknown(scheme, schemes, "scheme", secret=True))
         return False
     elif scheme not in ("", "file") and not (authority and rest.strip("/")):
         fields.problem("to", "names no folder: write one such as s3://bucket/gundog")
@@ -97,11 +98,16 @@ def _is_place(fields: Fields, place: str) -> bool:
 
 def _is_postgres_address(place: str) -> bool:
     _, authority, rest = split_uri(place)
-    return bool(authority.rpartition("@")[2] and rest.partition("?")[0].strip("/"))
+    database, _, options = rest.partition("?")
+    return bool((authority.rpartition("@")[2] or "host=" in options) and database.strip("/"))
 
 
 def _shown(place: str) -> str:
-    """An address without its user, password and options."""
+    """An address without its user, password and options.
+
+    >>> _shown("postgresql://ana:secret@db.example:5433/soc?sslmode=require")
+    'postgresql://db.example:5433/soc'
+    """
     scheme, authority, rest = split_uri(place)
     if scheme not in _POSTGRES:
         return place

@@ -31,7 +31,12 @@ def publish(target: PublishTo, findings: Path, environ: Mapping[str, str], now: 
     """
     project = project_id(findings.with_name(PROJECT_ID))
     with reader.published(findings) as con:
-        parquet.publish(con, file_store.opened(target.store, environ), project, now)
+        if target.is_postgres:
+            from gundog.targets import postgres  # needs gundog[postgres]
+
+            postgres.publish(con, target, project)
+        else:
+            parquet.publish(con, file_store.opened(target.store, environ), project, now)
 
 
 def project_id(path: Path) -> str:

