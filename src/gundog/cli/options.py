@@ -61,6 +61,7 @@ def parser() -> argparse.ArgumentParser:
     _add_readers(add)
     _add_writers(add)
     _add_content(add)
+    commands.choices["completion"].set_defaults(whole=parser)
     return parser
 
 
@@ -384,6 +385,12 @@ def _add_content(add: _Add) -> None:
         action="store_true",
         help="add flows/ and prefect.yaml for a Prefect server, also to an existing project",
     )
+    completion = add(
+        "completion",
+        project_commands.completion,
+        "print a script with which a shell completes commands and options",
+    )
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"))
     samples = add(
         "samples", project_commands.samples, "write parquet_samples/ again, byte for byte the same"
     )

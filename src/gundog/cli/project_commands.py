@@ -74,6 +74,14 @@ def _misspelt(project: Project) -> Iterator[Problem]:
             yield Problem("gundog.yaml", f"notify.{place}.url", meant)
 
 
+def completion(arguments: argparse.Namespace) -> int:
+    """Prints a shell's completion script, made from the commands' own arguments."""
+    import shtab
+
+    sys.stdout.write(shtab.complete(arguments.whole, arguments.shell) + "\n")
+    return 0
+
+
 def test_examples(arguments: argparse.Namespace) -> int:
     from gundog.core.child import Child
 
