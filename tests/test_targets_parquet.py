@@ -282,9 +282,9 @@ def test_every_run_publishes_to_its_targets(project: Path) -> None:
 
 
 def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The other targets get theirs, the night's findings are published, the next run mends it."""
+    """In the run and in status; the others get theirs, and the next run mends it."""
     config(project, "[shared, {to: taken/inner, name: lake}]")
     blocker = kit.write_text(project / "taken", "a file")
 
@@ -297,10 +297,15 @@ def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
     assert seen(shared(project)) == truth(findings)
     assert [list(row) for row in kit.table(project, "select problems from runs")] == [[[problem]]]
 
+    assert main.main(["status", "--project", str(project)]) == 1
+    assert "publishTo: lake: " in capsys.readouterr().out
+
     blocker.unlink()
     assert kit.hunt(project, now=kit.NOW + timedelta(minutes=5)).problems == []
     later = file_store.opened(LakePath(str(project / "taken/inner")), {})
     assert seen(later) == seen(shared(project)) == truth(findings)
+    main.main(["status", "--project", str(project)])
+    assert "publishTo" not in capsys.readouterr().out
 
 
 def test_a_failed_target_is_told_to_the_channels_once_a_day(project: Path, sink: Any) -> None:

@@ -20,7 +20,7 @@ from gundog.health.acknowledged import Entry
 from gundog.health.clock import Schedule, Source, Watched
 from gundog.health.watch import Fault
 from gundog.project.project import Project, without_lake
-from gundog.run import canary_watch, drift_faults
+from gundog.run import canary_watch, drift_faults, target_faults
 from gundog.run.status_model import Coverage, Remark, Status, Unsent
 from gundog.warehouse import database
 
@@ -60,7 +60,6 @@ def known(project: Project) -> Known:
     running = [detection for detection in content.detections if detection.runs]
     hunts = {hunt.detection.stem: hunt for hunt in content.hunts}
     problems = (*content.problems, *project.problems)
-    broken = [Fault(watch.CONTENT, str(problem)) for problem in problems]
     return Known(
         detections=tuple(
             Watched(
@@ -74,7 +73,7 @@ def known(project: Project) -> Known:
         hashes={stem: hunt.hash for stem, hunt in hunts.items()},
         idle=idle,
         entries=project.acknowledged,
-        faults=tuple(broken),
+        faults=tuple(Fault(watch.CONTENT, str(problem)) for problem in problems),
         freshness=options.freshness,
         late_arrival=options.late_arrival,
         whole=not content.problems,
@@ -121,6 +120,7 @@ def read(
         *canary_watch.published(con),
         *_rejected(con),
         *_channels(con, now),
+        *target_faults.of(con),
     ]
     if plan:
         holes = [fault for fault in ledger if fault.kind == watch.HOLE]

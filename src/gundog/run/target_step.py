@@ -7,11 +7,14 @@ from functools import partial
 
 from gundog.core.errors import GundogError, StoreError
 from gundog.project.project import Project
-from gundog.run import parts
+from gundog.run import parts, target_faults
 from gundog.run.context import Context
 from gundog.run.outcome import Outcome
 from gundog.targets import publishing
 from gundog.targets.config import PublishTo
+
+# As `target_faults.HEAD` has it.
+NAME = "publishTo"
 
 
 def after_publish(context: Context, outcome: Outcome) -> frozenset[str]:
@@ -25,7 +28,7 @@ def after_publish(context: Context, outcome: Outcome) -> frozenset[str]:
         if failure := publish(context, target):
             failed.add(target.name)
             day = f"{context.stamp.at:%Y-%m-%d}"
-            outcome.trouble(f"publishTo:{target.name}:{day}", "publishTo", failure)
+            outcome.trouble(f"publishTo:{target.name}:{day}", NAME, failure)
     return frozenset(failed)
 
 
@@ -33,7 +36,7 @@ def after_messages(context: Context, failed: frozenset[str], outcome: Outcome) -
     """Sends on what sending messages changed, to the targets that did not fail before."""
     for target in context.project.settings.publish_to:
         if target.name not in failed and (failure := publish(context, target)):
-            outcome.problems.append(f"publishTo: {failure}")
+            outcome.problems.append(f"{target_faults.HEAD}{failure}")
 
 
 def publish(context: Context, target: PublishTo) -> str:
