@@ -14,10 +14,15 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import yaml
 
 from gundog.cli import options
 from gundog.detections import content
+from gundog.lake.file_version import FileVersion
+from gundog.lake.path import LakePath
 from gundog.project import settings
+from gundog.staging import json_lines
+from gundog.staging.batch import Batch, Limits, Task
 from gundog.warehouse import query
 from tests import generated_docs, kit
 
@@ -245,29 +250,28 @@ def test_words_of_the_glossary_have_no_second_meaning(phrase: str) -> None:
     assert said == [], f"say: {DOUBLE[phrase]}"
 
 
-def test_conversion_of_json_lines_gives_what_a_source_takes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The statement that the page shows makes a file whose columns are the source's own."""
-    sql = next(one.text for one in blocks(ROOT / "docs/landing-data.md") if one.language == "sql")
+def test_paths_of_json_lines_need_no_conversion(tmp_path: Path) -> None:
+    """What the page shows for the Streaming API reads an envelope as the source's columns."""
+    shown = [yaml.safe_load(block.text) for block in blocks(ROOT / "docs/landing-data.md")
+             if block.language == "yaml" and "PT1H.json" in block.text]  # fmt: skip
     raw = {"Id": "r1", "MailboxOwnerUPN": "ana@example.com"}
-    line = {"time": "t", "properties": {"Timestamp": "2026-03-01T10:00:00.5Z", "RawEventData": raw}}
-    (tmp_path / "PT1H.json").write_text(json.dumps(line) + "\n")
-    monkeypatch.chdir(tmp_path)
-    with duckdb.connect() as con:
-        con.execute("set timezone = 'UTC'")
-        con.execute(sql)
-        found = con.execute("describe from 'part-0.parquet'").fetchall()
-        rows = con.execute(
-            "select \"Timestamp\"::text, RawEventData from 'part-0.parquet'"
-        ).fetchall()
-    columns = dict(content.load([ROOT], None, ROOT).sources["CloudAppEvents"].columns)
+    line = {"category": "AdvancedHunting-CloudAppEvents", "time": "t", "tenantId": "t-1",
+            "properties": {"Timestamp": "2026-03-01T10:00:00.5Z", "RawEventData": raw}}  # fmt: skip
+    file = tmp_path / "PT1H.json"
+    file.write_text(json.dumps(line) + "\n")
+    version = FileVersion("CloudAppEvents", str(file), file.stat().st_size, 0, None)
+    source = content.load([ROOT], None, ROOT).sources["CloudAppEvents"]
 
-    assert {name: kind for name, kind, *_ in found if columns.get(name) != kind} == {
-        "RawEventData": "JSON"
-    }
-    assert rows[0][0] == "2026-03-01 10:00:00.5+00"
-    assert json.loads(rows[0][1]) == raw
+    formats = {LakePath(path).format for entry in shown for path in entry["lake"].values()}
+    limits = Limits(500_000_000, 1, tmp_path)
+    batch = Batch(((Task(version, 1, ()), file),), source, {}, limits, *formats)
+    ((_, rows),), _ = json_lines.converted(batch)
+    with duckdb.connect() as con:
+        (got,) = con.execute(f"select Timestamp, TenantId, RawEventData from '{rows}'").fetchall()
+
+    assert formats == {"json"}
+    assert got[:2] == ("2026-03-01T10:00:00.5Z", "t-1")
+    assert json.loads(got[2]) == raw
 
 
 def _anchors(path: Path) -> set[str]:

@@ -288,6 +288,56 @@ def test_newest_file_that_is_no_parquet_is_named(
     assert "/tmp" not in lines[1]  # noqa: S108 - no place of ours is shown
 
 
+ENVELOPE = "JSON lines in the envelope of Defender's Streaming API (exporter: streaming-api)"
+BROKEN = "1 line is not a JSON object, the first is line 3 (blank lines not counted)"
+
+
+def test_json_lines_say_what_they_were_taken_for(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what is not read of them, and the names of keys like those of columns."""
+    use(root, "{Things: {path: lake/date=%Y-%m-%d/*.json, partitionBy: event}}")
+    row = '"properties": {"when": "2026-03-09T23:30:00Z", "Id": 1, "event_time": "2026-03-09"}'
+    kit.write_text(
+        root / "lake/date=2026-03-09/PT1H.json",
+        f'{{"category": "AdvancedHunting-Things", {row}}}\n'
+        f'{{"category": "AdvancedHunting-Others", {row}}}\nbroken\n{{"categ',
+    )
+
+    code, lines = checked(root, capsys)
+
+    assert code == 1
+    assert lines[1:] == [
+        "  newest file: lake/date=2026-03-09/PT1H.json",
+        f"  read as: {ENVELOPE}",
+        "  holds rows of other tables, not read here: 1",
+        f"  not read: {BROKEN}; the last line is cut off after 7 bytes and waits for the rest",
+        "  lacks (read as null): Timestamp, Kind, Who, N",
+        "  not known to the source (not read): event_time, when",
+        "  it may have them under other names; if so, write under lake: in gundog.yaml",
+        "  Things:",
+        "    path: lake/date=%Y-%m-%d/*.json",
+        "    partitionBy: event",
+        "    columns:",
+        "      Timestamp: event_time",
+        "  no row has a usable Timestamp",
+    ]
+
+
+def test_json_that_says_its_exporter_keeps_it_in_the_suggestion(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What is to be pasted says all that was said before."""
+    use(root, "{Things: {path: lake/date=%Y-%m-%d/*.txt, format: json, exporter: plain}}")
+    kit.write_text(root / "lake/date=2026-03-09/a.txt", '{"ts": "2026-03-09T01:00:00Z"}\n')
+
+    _, lines = checked(root, capsys)
+
+    assert "    format: json" in lines
+    assert "    exporter: plain" in lines
+    assert "      Timestamp: ts" in lines
+
+
 def test_source_without_a_path_is_no_problem(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

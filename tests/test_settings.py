@@ -97,6 +97,8 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
             - path: s3://bucket/y=%Y/m=%m/*.parquet
               partitionBy: event
               columns: {Timestamp: TimeGenerated}
+              format: JSON
+              exporter: streaming-api
               endpoint: http://127.0.0.1:9000
               region: eu-west-1
               anonymous: true
@@ -137,6 +139,8 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
                     endpoint="http://127.0.0.1:9000",
                     region="eu-west-1",
                     anonymous=True,
+                    said_format="json",
+                    exporter="streaming-api",
                 ),
             ),
         },
@@ -286,6 +290,11 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: {region: eu}}", "lake.Device.path: is missing"),
         ("{Device: {path: a/*, regoin: eu}}", "lake.Device.regoin: unknown key: did you"),
         ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: unknown"),
+        ("{Device: {path: a/*, format: csv}}", "lake.Device.format: unknown value"),
+        ("{Device: {path: a/*, format: }}", "lake.Device.format: is"),
+        ("{Device: {path: a/*.json, exporter: x}}", "lake.Device.exporter: unknown value"),
+        ("{Device: {path: a/*, exporter: plain}}", "lake.Device.exporter: is for JSON lines"),
+        ("{Device: a/*.avro}", "lake.Device: names Avro files, which gundog does not read"),
         ("{Device: {path: a/*, columns: [x]}}", "lake.Device.columns: is a list"),
         ("{Device: {path: a/*, columns: {x: 1}}}", "lake.Device.columns.x: is 1"),
         ("{Device: {path: a/*, endpoint: host}}", "lake.Device.endpoint: is not a URL"),
@@ -480,6 +489,7 @@ FULL = {
         "More": [{
             "path": "a/*", "partitionBy": "event", "columns": {"a": "b"},
             "endpoint": "https://h.example", "region": "eu", "anonymous": True,
+            "format": "json", "exporter": "plain",
         }],
         "Things": "s3://bucket/*",
     },

@@ -20,10 +20,10 @@ from gundog.core.wording import count
 from gundog.detections.staged import Source
 from gundog.lake import columns, fetch, latest
 from gundog.lake.file_version import FileVersion
-from gundog.lake.listing import LakePath
+from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API, LakePath
 from gundog.run.run import Project
 from gundog.staging import binding, reading
-from gundog.staging.batch import Limits, Read, Task
+from gundog.staging.batch import Batch, Limits, Read, Task
 
 _SHOWN = 10
 # Of files without a row, which exporters write in quiet hours, so many are passed over.
@@ -100,26 +100,42 @@ def _read(
         try:
             with fetch.local_copy(file, paths, limits.folder, project.environ, needed) as local:
                 place = str(local)
-                read = reading.read_batch([(task, local)], source, aliases, limits)
-                schema = columns.schema(local)
+                read = reading.read_files(_batch(task, local, source, paths, limits))
+                return read, _held(read, local), ""
         except reading.FAILURES as error:
             reason = str(error).splitlines()[0].replace(place or file.path, file.path)
             return Read((task,), binding.Remarks()), {}, reason
-    return read, dict(zip(schema.names, schema.types, strict=True)), ""
+
+
+def _batch(
+    task: Task, local: Path, source: Source, paths: Sequence[LakePath], limits: Limits
+) -> Batch:
+    path = paths[task.file.lake_path]
+    files = ((task, local),)
+    return Batch(files, source, dict(path.columns), limits, path.format, path.exporter)
+
+
+def _held(read: Read, local: Path) -> dict[str, Any]:
+    """The file's own columns with their Arrow types; those of JSON are text."""
+    if own := read.own_remarks.get(read.tasks[0].file_id):
+        return dict.fromkeys(own.held, pa.string())
+    schema = columns.schema(local)
+    return dict(zip(schema.names, schema.types, strict=True))
 
 
 def _describe_file(
     project: Project, source: Source, file: FileVersion, read: Read, held: Mapping[str, Any]
 ) -> tuple[list[str], bool]:
-    lines = [f"  newest file: {file.path}"]
+    remarks = read.remarks_on(read.tasks[0])
+    lines = [f"  newest file: {file.path}", *_json_lines(remarks)]
     times = [row["max_time"] for row in read.hours.to_pylist() if row["hour"]] if read.hours else []
     if times:
         lines.append(f"  newest event: {finding_list.short_time(max(times))} UTC")
     paths = project.settings.lake[source.name]
     lines += _alias_problems(source, paths[file.lake_path].columns, held)
     lines += _column_lines(project, source, read)
-    others = {name: held[name] for name in read.remarks.extra if name in held}
-    suggested = suggest(read.remarks.missing, others)
+    others = {name: held[name] for name in remarks.extra if name in held}
+    suggested = suggest(remarks.missing, others)
     if suggested:
         lines.append(
             "  it may have them under other names; if so, write under lake: in gundog.yaml"
@@ -133,6 +149,23 @@ def _describe_file(
         )
         lines.append(f"  no row has a usable Timestamp{hint}")
     return lines, bool(times)
+
+
+_EXPORTERS = {
+    STREAMING_API: "JSON lines in the envelope of Defender's Streaming API",
+    LOG_ANALYTICS: "JSON lines as Log Analytics exports them",
+    PLAIN: "JSON lines, one row each",
+}
+
+
+def _json_lines(remarks: binding.Remarks) -> list[str]:
+    """What a file of JSON lines was taken for; nothing about parquet."""
+    if not remarks.exporter:
+        return []
+    said = f"  read as: {_EXPORTERS[remarks.exporter]} (exporter: {remarks.exporter})"
+    others = f"  holds rows of other tables, not read here: {remarks.other_rows:,}"
+    odd = f"  not read: {remarks.lines}"
+    return [said, *([others] if remarks.other_rows else []), *([odd] if remarks.lines else [])]
 
 
 def _alias_problems(
@@ -156,13 +189,14 @@ def _column_lines(project: Project, source: Source, read: Read) -> list[str]:
     """Columns that the file lacks, has of another type, or has besides."""
     stages = [stage for stage in project.content.stages.values() if stage.source == source.name]
     used = binding.needed(source, stages, {})
-    lacks = sorted(read.remarks.missing, key=lambda name: name.lower() not in used)
+    remarks = read.remarks_on(read.tasks[0])
+    lacks = sorted(remarks.missing, key=lambda name: name.lower() not in used)
     hunted = [name for name in lacks if name.lower() in used]
     lists = (
         ("lacks (read as null)", lacks),
         ("of these hunts use", hunted if len(hunted) < len(lacks) else ()),
-        ("other type (cast)", read.remarks.cast),
-        ("not known to the source (not read)", read.remarks.extra),
+        ("other type (cast)", remarks.cast),
+        ("not known to the source (not read)", remarks.extra),
     )
     return [f"  {label}: {_some(names)}" for label, names in lists if names]
 
@@ -246,6 +280,8 @@ def _as_yaml(
 def _entry(path: LakePath) -> dict[str, Any]:
     entry = {
         "path": path.template,
+        "format": path.said_format,
+        "exporter": path.exporter,
         "partitionBy": path.partition_by if path.partition_by != "ingest" else None,
         "columns": dict(path.columns),
         "endpoint": path.endpoint,

@@ -14,7 +14,7 @@ from gundog.core.errors import StoreError
 from gundog.lake import partial
 from gundog.lake.file_version import FileVersion
 from gundog.lake.object_store import filesystem
-from gundog.lake.path import LakePath, split_uri
+from gundog.lake.path import JSON, LakePath, split_uri
 from gundog.lake.refusals import store_error
 
 _COPY_BYTES = 1024 * 1024
@@ -63,7 +63,7 @@ def local_copy(
         if columns is not None and is_partial(file, paths):
             _copy_columns(store, file, location, target, columns)
         else:
-            _download(store, file, location, target)
+            _download(store, file, location, target, may_grow=path.grows)
         yield target
     finally:
         target.unlink(missing_ok=True)
@@ -71,7 +71,8 @@ def local_copy(
 
 def is_partial(file: FileVersion, paths: Sequence[LakePath]) -> bool:
     """True when a copy of only some columns is worth it: large, and not on a disk of ours."""
-    return file.size >= SPARSE_BYTES and not _is_on_disk(paths[file.lake_path])
+    path = paths[file.lake_path]
+    return file.size >= SPARSE_BYTES and path.format != JSON and not _is_on_disk(path)
 
 
 def is_remote(paths: Iterable[LakePath]) -> bool:
@@ -84,14 +85,19 @@ def _is_on_disk(path: LakePath) -> bool:
 
 
 def check_unchanged(file: FileVersion, paths: Sequence[LakePath]) -> None:
-    """Raises FileChangedError when a file on a disk is another version than the one listed."""
-    if not _is_on_disk(paths[file.lake_path]):
+    """Raises FileChangedError when a file on a disk is another version than the one listed.
+
+    One that grows may be longer by now: only what was listed of it was read.
+    """
+    path = paths[file.lake_path]
+    if not _is_on_disk(path):
         return  # its copy was checked when it was made
     try:
         status = Path(file.location or file.path).stat()
     except OSError as error:
         raise _gone(file) from error
-    if (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+    has_grown = path.grows and status.st_size > file.size
+    if not has_grown and (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
         raise _changed(file)
 
 
@@ -133,7 +139,9 @@ def _scratch_name(tmp_dir: Path) -> Path:
     return Path(name)
 
 
-def _download(store: Any, file: FileVersion, location: str, target: Path) -> None:
+def _download(
+    store: Any, file: FileVersion, location: str, target: Path, *, may_grow: bool = False
+) -> None:
     for left in reversed(range(_COPY_ATTEMPTS)):
         try:
             with store.open_input_stream(location) as remote, target.open("wb") as local:
@@ -144,7 +152,8 @@ def _download(store: Any, file: FileVersion, location: str, target: Path) -> Non
         except OSError as error:
             if not left:
                 raise store_error(file.path, "cannot be read", error) from error
-    if target.stat().st_size != file.size:
+    size = target.stat().st_size
+    if size != file.size and not (may_grow and size > file.size):
         raise _changed(file)
 
 

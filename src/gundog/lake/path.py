@@ -9,12 +9,19 @@ from dataclasses import dataclass, field
 from gundog.core.fields import unknown
 
 SCHEMES = ("abfss", "file", "gs", "s3")
+PARQUET, JSON = "parquet", "json"
+FORMATS = (PARQUET, JSON)
+# Who wrote JSON lines: with an envelope, flat with the table's name in `Type`, or flat alone.
+STREAMING_API, LOG_ANALYTICS, PLAIN = "streaming-api", "log-analytics", "plain"
+EXPORTERS = (STREAMING_API, LOG_ANALYTICS, PLAIN)
 
 
 TIME_FIELDS = "YymdjHM"
 
 
 _TOKEN = re.compile(r"%.?|\*|[^%*]+", re.DOTALL)
+_JSON_NAME = re.compile(r".*\.(?:json|jsonl|ndjson)(?:\.(?:gz|zst))?", re.IGNORECASE | re.DOTALL)
+_PACKED_NAME = re.compile(r".*\.(?:gz|zst)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,8 @@ class LakePath:
         partition_by: 'ingest' when the path's time is that of arrival, 'event' when of the events.
         columns: the file's column name by the source's column name, where they differ.
         endpoint: URL of the store, instead of the environment's or the cloud's own.
+        said_format: one of `FORMATS`; empty where the names of the files tell it.
+        exporter: one of `EXPORTERS`, for JSON; empty where each file tells it.
     """
 
     template: str
@@ -35,6 +44,24 @@ class LakePath:
     endpoint: str | None = None
     region: str | None = None
     anonymous: bool = False
+    said_format: str = ""
+    exporter: str = ""
+
+    @property
+    def format(self) -> str:
+        """What the files are, by what is said or else by the end of their names.
+
+        >>> LakePath("lake/y=%Y/PT1H.json").format, LakePath("lake/y=%Y/*.parquet").format
+        ('json', 'parquet')
+        >>> LakePath("lake/y=%Y/*.ndjson.zst").format
+        'json'
+        """
+        return self.said_format or (JSON if _JSON_NAME.fullmatch(self.template) else PARQUET)
+
+    @property
+    def grows(self) -> bool:
+        """True where a file may be added to after it was listed: JSON lines that are not packed."""
+        return self.format == JSON and not _PACKED_NAME.fullmatch(self.template)
 
 
 def template_tokens(text: str) -> list[str]:
@@ -69,6 +96,8 @@ def template_problems(template: str) -> Iterator[str]:
         yield from _authority_problems(scheme, authority)
     if not path.strip("/") or path.endswith("/"):
         yield "names no files: end it with a pattern such as *.parquet"
+    if re.search(r"\.avro(\.\w+)?$", path, re.IGNORECASE):
+        yield "names Avro files, which gundog does not read: export JSON lines or parquet"
     if template.startswith("~"):
         yield "starts with ~: write ${HOME} instead"
     if "**" in path:

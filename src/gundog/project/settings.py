@@ -36,7 +36,7 @@ _KEYS = frozenset(
 # Only hunts and their messages use these; people who read need none of their secrets.
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
-_LAKE_KEYS = frozenset("path partitionBy columns endpoint region anonymous".split())
+_LAKE_KEYS = frozenset("path format exporter partitionBy columns endpoint region anonymous".split())
 _CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants report".split())
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
@@ -263,14 +263,23 @@ def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
     template = inner.text("path")
     for problem in path.template_problems(template) if "path" in inner.data else []:
         inner.problem("path", problem)
-    return LakePath(
+    lake_path = LakePath(
         template=template,
         partition_by=inner.choice("partitionBy", ("ingest", "event"), "ingest"),
         columns=_columns(inner),
         endpoint=_url(inner, "endpoint"),
         region=inner.text("region", "") or None,
         anonymous=inner.flag("anonymous", False),
+        said_format=_said(inner, "format", path.FORMATS),
+        exporter=_said(inner, "exporter", path.EXPORTERS),
     )
+    if lake_path.exporter and lake_path.format != path.JSON:
+        inner.problem("exporter", "is for JSON lines: write format: json, or remove it")
+    return lake_path
+
+
+def _said(fields: Fields, key: str, choices: Collection[str]) -> str:
+    return fields.choice(key, choices) if key in fields.data else ""
 
 
 def _columns(fields: Fields) -> dict[str, str]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from gundog.detections.staged import Source, StagedTable
 from gundog.lake.file_version import FileVersion
+from gundog.lake.path import PARQUET
 from gundog.staging.binding import Remarks
 
 
@@ -112,6 +113,11 @@ class Read:
     outcome: FileOutcome = FileOutcome.READ
     error: str = ""
     unread: tuple[StagedTable, ...] = ()
+    own_remarks: Mapping[int, Remarks] = field(default_factory=dict)
+
+    def remarks_on(self, task: Task) -> Remarks:
+        """The remarks on one file: its own where files of a batch may differ, else those of all."""
+        return self.own_remarks.get(task.file_id, self.remarks)
 
 
 # Why a batch was not read: what its bytes or the SQL are, want of memory or disk, or of time.
@@ -131,13 +137,16 @@ class Failed:
 class Batch:
     """What to read: files of one schema, for the stages that the first one's task names.
 
-    It holds no credential: the files lie near, at the paths beside their tasks.
+    It holds no credential: the files lie near, at the paths beside their tasks. `format` is one of
+    `gundog.lake.path.FORMATS`, `exporter` says who wrote JSON, where that is known.
     """
 
     files: tuple[tuple[Task, Path], ...]
     source: Source
     aliases: Mapping[str, str]
     limits: Limits
+    format: str = PARQUET
+    exporter: str = ""
 
 
 Reader = Callable[[Batch], Read | Failed]

@@ -25,11 +25,24 @@ _INTEGERS = "U?(TINYINT|SMALLINT|INTEGER)"
 
 @dataclass(frozen=True)
 class Remarks:
-    """What a file lacks, holds with another type than its source promises, or holds besides."""
+    """What a file lacks, holds with another type than its source promises, or holds besides.
+
+    Attributes:
+        held: the keys of rows, of JSON only.
+        exporter: who wrote it, of JSON only.
+        other_rows: how many rows of other tables it holds, of JSON only.
+        lines: which of its lines could not be read, and why; of JSON only.
+        unread_lines: how many of them are counted as rejected beside the rows.
+    """
 
     missing: tuple[str, ...] = ()
     cast: tuple[str, ...] = ()
     extra: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
+    exporter: str = ""
+    other_rows: int = 0
+    lines: str = ""
+    unread_lines: int = 0
 
 
 @dataclass(frozen=True)

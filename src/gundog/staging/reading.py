@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -20,7 +21,8 @@ from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
 from gundog.detections.staged import Source
 from gundog.lake import columns, footers
-from gundog.staging import binding, day_counts
+from gundog.lake.path import JSON
+from gundog.staging import binding, day_counts, json_lines
 from gundog.staging.batch import BROKEN, LACKING, Batch, Failed, Limits, Read, Rows, Task
 from gundog.staging.binding import Remarks
 from gundog.warehouse import database, locks, quoting
@@ -46,10 +48,19 @@ class TooMuchError(ValueError):
 def read(batch: Batch) -> Read | Failed:
     """Reads a batch; what its files or the stages' SQL do to it is in the answer."""
     try:
-        return read_batch(batch.files, batch.source, batch.aliases, batch.limits)
+        return read_files(batch)
     except FAILURES as error:
         text = str(error).strip() or repr(error)
         return Failed(text.splitlines()[0][:500], LACKING if _is_lacking(error) else BROKEN)
+
+
+def read_files(batch: Batch) -> Read:
+    """Reads a batch of any format; raises as `read_batch` does, and NotLinesError for JSON."""
+    if batch.format != JSON:
+        return read_batch(batch.files, batch.source, batch.aliases, batch.limits)
+    files, remarks = json_lines.converted(batch)
+    read = read_batch(files, batch.source, {}, batch.limits)
+    return replace(read, own_remarks=remarks)
 
 
 def _is_lacking(error: Exception) -> bool:

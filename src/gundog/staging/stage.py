@@ -24,7 +24,7 @@ from gundog.detections.staged import Source, StagedTable
 from gundog.lake import columns, fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
-from gundog.lake.path import LakePath
+from gundog.lake.path import JSON, LakePath
 from gundog.staging import binding, reading, rescue, staged_rows
 from gundog.staging.batch import (
     Batch,
@@ -240,7 +240,7 @@ def _bring(
         needed = binding.needed(source, task.stages, _aliases(place, task))
         try:
             near = _copy(task, place, opened, needed)
-            return task, near, _group_of(task, columns.schema(near))
+            return task, near, _group_of(task, near, place)
         except (pa.ArrowException, StoreError, OSError) as error:
             return task, error, ""
 
@@ -254,8 +254,11 @@ def _bring(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _group_of(task: Task, schema: pa.Schema) -> str:
+def _group_of(task: Task, near: Path, place: _Place) -> str:
     """What files have in common that are read together; odd names are read alone."""
+    if place.paths[task.file.lake_path].format == JSON:
+        return JSON
+    schema = columns.schema(near)
     alone = "" if columns.is_plain(schema.names) else str(task.file_id)
     return f"{alone}{schema.remove_metadata()}"
 
@@ -295,7 +298,7 @@ def _read_batch(
                 yield _refused(task, FileOutcome.REJECTED, near)
     for group in groups.values():
         way = Way(
-            Batch((), source, _aliases(place, group[0][0]), place.limits),
+            _shared(source, group[0][0], place),
             place.reader,
             place.patience,
             whole=lambda task: _copy(task, place, opened),
@@ -307,6 +310,12 @@ def _read_batch(
                 yield from _without(item, FileOutcome.CHANGED, changed)
             else:
                 yield item
+
+
+def _shared(source: Source, task: Task, place: _Place) -> Batch:
+    """What files of one lake path have in common."""
+    path = place.paths[task.file.lake_path]
+    return Batch((), source, dict(path.columns), place.limits, path.format, path.exporter)
 
 
 def _refused(task: Task, outcome: FileOutcome, error: Exception) -> Read:

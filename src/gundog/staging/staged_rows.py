@@ -212,7 +212,7 @@ _RECORD = pa.schema(
 
 def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str, Any]:
     """The row of `source_files` for a file; without a time in its path it covers its events."""
-    covers = task.file.covers
+    covers, remarks = task.file.covers, read.remarks_on(task)
     end = counted.last + MICROSECOND if counted.last else None
     return {
         "file_id": task.file_id,
@@ -224,12 +224,12 @@ def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str,
         "covers_end": covers.end if covers else end,
         "state": read.outcome.ledger_state,
         "rows": counted.rows,
-        "rejected_rows": max(refused, counted.timeless),
+        "rejected_rows": max(refused, counted.timeless) + remarks.unread_lines,
         "min_time": counted.first,
         "max_time": counted.last,
-        "missing_columns": list(read.remarks.missing),
-        "cast_columns": list(read.remarks.cast),
-        "error": read.error or None,
+        "missing_columns": list(remarks.missing),
+        "cast_columns": list(remarks.cast),
+        "error": read.error or remarks.lines or None,
     }
 
 

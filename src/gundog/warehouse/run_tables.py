@@ -45,7 +45,7 @@ SOURCE_FILES = schema.table(
     max_time TIMESTAMPTZ: time of its latest row
     missing_columns VARCHAR[]: columns of the source table that it lacks; read as null
     cast_columns VARCHAR[]: columns that have another type in it, as name (type)
-    error VARCHAR: why it was rejected
+    error VARCHAR: why it was rejected; of a staged file of JSON lines, which lines were not read
     created_at TIMESTAMPTZ: when this version of it was read
     seen_seq BIGINT: the staging step that read it
     """,

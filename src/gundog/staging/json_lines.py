@@ -1,0 +1,263 @@
+"""JSON lines as rows of one source table: written as parquet, which is read like any other.
+
+A line is a row. Its values are kept as text, an object or a list as its JSON, and become what the
+source promises where parquet with texts would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from gundog.detections.staged import Source
+from gundog.lake import columns, json_text
+from gundog.lake.json_text import Copied, NotLinesError
+from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API
+from gundog.staging import binding
+from gundog.staging.batch import Batch, Limits, Task
+from gundog.staging.binding import Remarks
+from gundog.warehouse import database, quoting
+
+# What unpacked lines may take, in times of the memory limit.
+_UNPACKED = 8
+_MOST_KEYS = 5000
+# What the Streaming API writes around a row, and what Log Analytics writes into one.
+_ENVELOPE = frozenset({"category", "properties"})
+_FLAT = frozenset({"TimeGenerated", "Type"})
+_LIKE_EVENT = {"Timestamp": "TimeGenerated"}
+_ARRAY = "is a JSON array: write one object on each line, for example with jq -c '.[]'"
+_NO_LINE = "has no line that is a JSON object: write one object on each line, such as with jq -c ."
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the lines of a file are.
+
+    Attributes:
+        exporter: who wrote them, one of `gundog.lake.path.EXPORTERS`.
+        names: the keys of rows, each spelling once.
+        lines: how many lines there are, blank ones not counted.
+        broken: how many of them are not a JSON object.
+        first_broken: the place of the first of those, from 1; 0 without one.
+    """
+
+    exporter: str
+    names: tuple[str, ...]
+    lines: int
+    broken: int
+    first_broken: int = 0
+
+
+def converted(batch: Batch) -> tuple[tuple[tuple[Task, Path], ...], dict[int, Remarks]]:
+    """The files of a batch as parquet with the columns of their source, and remarks on each.
+
+    They lie in the folder that the batch's limits name, which whoever asked removes.
+
+    Raises:
+        NotLinesError: when a file is not JSON lines, or cut off.
+        DoubledColumnError: when several keys may be one column of the source.
+        duckdb.Error: when memory or disk lack.
+    """
+    files, remarks = list[tuple[Task, Path]](), dict[int, Remarks]()
+    for task, path in batch.files:
+        text = batch.limits.folder / f"{task.file_id}.ndjson"
+        rows = batch.limits.folder / f"{task.file_id}.rows.parquet"
+        try:
+            copied = json_text.copy(path, text, task.file.size, batch.limits.memory * _UNPACKED)
+            remarks[task.file_id] = _convert(text, rows, copied, batch)
+        finally:
+            text.unlink(missing_ok=True)
+        files.append((task, rows))
+    return tuple(files), remarks
+
+
+def _convert(text: Path, rows: Path, copied: Copied, batch: Batch) -> Remarks:
+    con = _connect(batch.limits)
+    try:
+        look = _look(con, text, batch)
+        _refuse_other_json(text, look)
+        keys = _keys(look, batch.source, batch.aliases)
+        written = con.execute(
+            f"copy ({_select(text, look, keys, batch.source)})"
+            f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
+        ).fetchall()[0][0]
+    finally:
+        con.close()
+    return _remarks(look, keys, copied, batch.source, written)
+
+
+def _refuse_other_json(text: Path, look: Look) -> None:
+    """Raises NotLinesError for JSON that does not stand in lines."""
+    with text.open("rb") as opened:
+        start = opened.read(100).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+    if look.broken == look.lines > 0 or (start == b"[" and look.broken * 2 >= look.lines > 0):
+        raise NotLinesError(_ARRAY if start == b"[" else _NO_LINE)
+
+
+def _connect(limits: Limits) -> duckdb.DuckDBPyConnection:
+    return database.connect(
+        memory_limit=f"{limits.memory}B",
+        threads=limits.threads,
+        temp_directory=str(limits.folder / "spill"),
+    )
+
+
+# ---- looking ----
+
+
+def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch) -> Look:
+    """What a file holds: every line is looked at, for a rare key may be in the last one."""
+    inner = "''" if batch.exporter in (PLAIN, LOG_ANALYTICS) else _joined("'$.properties'")
+    con.execute(
+        f"""create temp table seen as
+            select {_joined()} as outer_keys, {inner} as inner_keys,
+                   coalesce(starts_with(json::varchar, '{{'), false) as is_object,
+                   count(*) as lines
+            from {_objects(text)} group by all"""
+    )
+    lines, broken = con.execute(
+        """select coalesce(sum(lines), 0)::bigint,
+                  coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
+    ).fetchall()[0]
+    outer = _distinct(con, "outer_keys")
+    exporter = batch.exporter or _exporter(outer, batch.source)
+    names = _distinct(con, "inner_keys") if exporter == STREAMING_API else outer
+    first = _first_broken(con, text) if broken else 0
+    return Look(exporter, names, lines, broken, first)
+
+
+def _joined(path: str = "") -> str:
+    """Keys of an object as one text, which groups and travels better than a list."""
+    return f"array_to_string(json_keys({', '.join(filter(None, ('json', path)))}), chr(0))"
+
+
+def _objects(text: Path) -> str:
+    name = quoting.text(str(text))
+    return f"read_ndjson_objects({name}, ignore_errors = true, compression = 'none')"
+
+
+def _distinct(con: duckdb.DuckDBPyConnection, column: str) -> tuple[str, ...]:
+    rows = con.execute(
+        f"""select distinct unnest(string_split({column}, chr(0))) as name from seen
+            where {column} <> '' order by name limit {_MOST_KEYS + 1}"""
+    ).fetchall()
+    if len(rows) > _MOST_KEYS:
+        raise NotLinesError(
+            f"has more than {_MOST_KEYS:,} different keys: write each row's values under the names"
+            " of columns"
+        )
+    return tuple(name for (name,) in rows)
+
+
+def _exporter(names: Sequence[str], source: Source) -> str:
+    held = {name for name, _ in source.columns}
+    if set(names) >= _ENVELOPE and not held & {"properties"}:
+        return STREAMING_API
+    return LOG_ANALYTICS if set(names) >= _FLAT and "Type" not in held else PLAIN
+
+
+def _first_broken(con: duckdb.DuckDBPyConnection, text: Path) -> int:
+    rows = con.execute(
+        f"""select line from (select row_number() over () as line, json from {_objects(text)})
+            where not coalesce(starts_with(json::varchar, '{{'), false) order by line limit 1"""
+    ).fetchall()
+    return int(rows[0][0]) if rows else 0
+
+
+# ---- reading ----
+
+
+def _keys(look: Look, source: Source, aliases: Mapping[str, str]) -> dict[str, str]:
+    """The key that is read as each column of the source that the rows have."""
+    if look.exporter == LOG_ANALYTICS and binding.TIME not in look.names:
+        aliases = {**_LIKE_EVENT, **aliases}
+    places = {
+        name: columns.find(look.names, source.name, name, aliases) for name, _ in source.columns
+    }
+    return {name: look.names[place] for name, place in places.items() if place is not None}
+
+
+def _select(text: Path, look: Look, keys: Mapping[str, str], source: Source) -> str:
+    wanted = sorted(set(keys.values()))
+    if not columns.is_plain(wanted):
+        raise columns.DoubledColumnError(
+            f"columns of {source.name} are read from keys that differ only in case:"
+            " correct columns: in gundog.yaml"
+        )
+    if look.exporter == STREAMING_API:
+        return _of_envelopes(text, wanted, keys, source)
+    kinds, where = dict.fromkeys(wanted, "varchar"), ""
+    if look.exporter == LOG_ANALYTICS and "type" not in {key.lower() for key in wanted}:
+        kinds["Type"] = "varchar"
+        where = " where " + _is_table("type", source)
+    picked = ", ".join(
+        f"{quoting.name(keys[name]) if name in keys else 'null::varchar'} as {quoting.name(name)}"
+        for name, _ in source.columns
+    )
+    return f"select {picked} from {_rows(text, kinds or {binding.TIME: 'varchar'})}{where}"
+
+
+def _of_envelopes(
+    text: Path, wanted: Sequence[str], keys: Mapping[str, str], source: Source
+) -> str:
+    fields = ", ".join(f"{quoting.name(key)} varchar" for key in wanted or (binding.TIME,))
+    kinds = {"category": "varchar", "tenantId": "varchar", "properties": f"struct({fields})"}
+    picked = []
+    for name, _ in source.columns:
+        value = "null::varchar"
+        if name in keys:
+            value = f"struct_extract(properties, {quoting.text(keys[name])})"
+        if name == binding.TENANT:
+            value = f"coalesce(nullif({value}, ''), \"tenantId\")"
+        picked.append(f"{value} as {quoting.name(name)}")
+    where = _is_table("category", source)
+    return f"select {', '.join(picked)} from {_rows(text, kinds)} where {where}"
+
+
+def _is_table(column: str, source: Source) -> str:
+    """True for rows of the source, and for those that do not say of which table they are."""
+    name = quoting.text(source.name.lower())
+    said = f"regexp_replace(lower({column}), '^.*-|_cl$', '', 'g')"
+    return f"({column} is null or {column} = '' or {said} = {name} or lower({column}) = {name})"
+
+
+def _rows(text: Path, kinds: Mapping[str, str]) -> str:
+    said = ", ".join(f"{quoting.text(key)}: {quoting.text(kind)}" for key, kind in kinds.items())
+    return (
+        f"read_ndjson({quoting.text(str(text))}, columns = {{{said}}}, ignore_errors = true,"
+        " compression = 'none')"
+    )
+
+
+# ---- remarks ----
+
+
+def _remarks(
+    look: Look, keys: Mapping[str, str], copied: Copied, source: Source, written: int
+) -> Remarks:
+    missing = (name for name, _ in source.columns if name not in keys and name != binding.TENANT)
+    used = set(keys.values())
+    return Remarks(
+        missing=tuple(missing),
+        extra=tuple(name for name in look.names if name not in used),
+        held=look.names,
+        exporter=look.exporter,
+        other_rows=look.lines - written,
+        lines="; ".join(_oddities(look, copied)),
+        unread_lines=copied.too_long,
+    )
+
+
+def _oddities(look: Look, copied: Copied) -> Iterator[str]:
+    if look.broken:
+        are = "line is not a JSON object" if look.broken == 1 else "lines are not JSON objects"
+        place = f"line {look.first_broken:,} (blank lines not counted)"
+        yield f"{look.broken:,} {are}, the first is {place}"
+    if copied.too_long:
+        are = "line is" if copied.too_long == 1 else "lines are"
+        yield f"{copied.too_long:,} {are} longer than {json_text.LINE_BYTES // 2**20} MB"
+    if copied.waiting:
+        yield f"the last line is cut off after {copied.waiting:,} bytes and waits for the rest"

@@ -1,0 +1,474 @@
+"""Tests of staging.json_lines: JSON lines give the rows that the same events give as parquet."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from gundog.lake.path import LakePath
+from gundog.staging import reading
+from gundog.staging.batch import Batch, Failed, Limits, Read, Task
+from tests import kit
+from tests.lab import NOON, STAGE, Lab
+
+Row = Mapping[str, Any]
+_SCHEMA = pa.schema(
+    [
+        ("Timestamp", pa.timestamp("us", "UTC")),
+        ("Id", pa.int64()),
+        ("RawEventData", pa.string()),
+        ("Score", pa.float64()),
+        ("Flag", pa.bool_()),
+        ("TenantId", pa.string()),
+    ]
+)
+_ZSTD = pa.Codec("zstd")
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """A lab that reads JSON lines."""
+    return json_lab(tmp_path)
+
+
+def json_lab(root: Path, name: str = "*.json", **options: Any) -> Lab:
+    """A lab whose files are JSON lines."""
+    lab = Lab(root, {"mail": STAGE})
+    lab.path = LakePath(f"lake/date=%Y-%m-%d/{name}", **options)
+    return lab
+
+
+def row(number: int, **values: Any) -> dict[str, Any]:
+    """An event as parquet holds it."""
+    return {
+        "Timestamp": NOON + timedelta(seconds=number, microseconds=123456), "Id": number,
+        "RawEventData": '{"Who": "ana", "n": 1.50}', "Score": 0.5, "Flag": True, "TenantId": None,
+    } | values  # fmt: skip
+
+
+def plain(some: Row) -> dict[str, Any]:
+    """An event as JSON holds it."""
+    return {
+        key: value.isoformat() if isinstance(value, datetime) else value
+        for key, value in some.items()
+    }
+
+
+def enveloped(some: Row, table: str = "Cloud") -> dict[str, Any]:
+    """An event as the Streaming API writes it."""
+    return {
+        "time": "2026-03-09T12:00:09Z", "tenantId": some.get("TenantId") or "",
+        "operationName": "Publish", "category": f"AdvancedHunting-{table}",
+        "properties": plain(some),
+    }  # fmt: skip
+
+
+def text(objects: Sequence[Any], newline: str = "\n") -> bytes:
+    """JSON lines."""
+    return "".join(json.dumps(item) + newline for item in objects).encode()
+
+
+def put(lab: Lab, content: bytes, name: str = "a.json", day: str = "2026-03-09") -> Path:
+    """A file in the lab's lake."""
+    path = lab.root / f"lake/date={day}/{name}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def staged(lab: Lab) -> list[tuple[Any, ...]]:
+    """All staged rows, and what is counted of them, but for file names."""
+    ids = dict(lab.rows("select file_id, parse_filename(path, true) from source_files"))
+    kept = lab.rows("select * exclude (file_id), file_id from staged_mail order by all")
+    counted = lab.rows("select * exclude (file_id), file_id from source_hours order by all")
+    stages = lab.rows("select * exclude (file_id), file_id from file_stages order by all")
+    return [(*rest, ids[key].split(".")[0]) for *rest, key in (*kept, *counted, *stages)]
+
+
+def view(lab: Lab) -> None:
+    """Makes `staged_mail` stand for the staged rows."""
+    lab.con.execute(f"create or replace temp view staged_mail as from {lab.stages[0].table}")
+
+
+def result(lab: Lab) -> list[tuple[Any, ...]]:
+    """Stages the lab's lake and gives all rows."""
+    assert lab.stage().rejected == []
+    view(lab)
+    return staged(lab)
+
+
+def as_parquet(root: Path, rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    """What the same rows give as parquet."""
+    lab = Lab(root, {"mail": STAGE})
+    lab.put(pa.Table.from_pylist([dict(some) for some in rows], _SCHEMA))
+    try:
+        return result(lab)
+    finally:
+        lab.opened.close()
+
+
+def read(lab: Lab, content: bytes, name: str = "a.json") -> Read | Failed:
+    """What reading one file gives."""
+    lab.tmp.mkdir(exist_ok=True)
+    path = put(lab, content, name)
+    (file,) = [file for file in lab.listed() if file.path.endswith(name)]
+    task = Task(file, 7, tuple(lab.stages))
+    limits = Limits(500_000_000, 1, lab.tmp)
+    return reading.read(
+        Batch(((task, path),), lab.source, {}, limits, lab.path.format, lab.path.exporter)
+    )
+
+
+def rows_of(outcome: Read | Failed) -> list[dict[str, Any]]:
+    """The rows that a read gave its stage."""
+    assert isinstance(outcome, Read), outcome
+    rows: list[dict[str, Any]] = outcome.rows["mail"].open().read_all().to_pylist()
+    return sorted(rows, key=lambda some: (some["id"] is None, some["id"]))
+
+
+PACKINGS: dict[str, Callable[[bytes], bytes]] = {
+    "a.json": lambda content: content,
+    "a.json.gz": gzip.compress,
+    "a.ndjson.zst": lambda content: bytes(_ZSTD.compress(content, asbytes=True)),
+}
+SHAPES: dict[str, Callable[[Sequence[Row]], bytes]] = {
+    "plain": lambda rows: text([plain(some) for some in rows]),
+    "log analytics": lambda rows: text(
+        [plain(some) | {"TimeGenerated": "2026-01-01", "Type": "Cloud_CL"} for some in rows]
+    ),
+    "envelope": lambda rows: text([enveloped(some) for some in rows]),
+    "mixed": lambda rows: text(
+        [
+            item
+            for some in rows
+            for item in (enveloped(some), enveloped({"Timestamp": "2026-01-01"}, "Other"))
+        ]
+    ),
+    "crlf and blank lines": lambda rows: text([plain(some) for some in rows], "\r\n\r\n"),
+    "byte order mark": lambda rows: b"\xef\xbb\xbf" + text([plain(some) for some in rows]),
+    "no newline at the end": lambda rows: text([plain(some) for some in rows])[:-1],
+}
+
+FIRST = "the first is line 2 (blank lines not counted)"
+_TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+_ROWS = st.lists(
+    st.builds(
+        row,
+        st.integers(0, 5000),
+        Id=st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1)),
+        RawEventData=st.one_of(st.none(), _TEXTS, st.dictionaries(_TEXTS, _TEXTS).map(json.dumps)),
+        Score=st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False)),
+        Flag=st.one_of(st.none(), st.booleans()),
+        TenantId=st.one_of(st.none(), st.sampled_from(["", "t-1", "t-2"])),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(rows=_ROWS, shape=st.sampled_from(sorted(SHAPES)), packing=st.sampled_from(sorted(PACKINGS)))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+def test_rows_equal_those_of_parquet(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[Row], shape: str, packing: str
+) -> None:
+    """Whatever the values, who wrote them and how they are packed."""
+    root = tmp_path_factory.mktemp("law")
+    lab = json_lab(root / "json", "*.*", said_format="json")
+    put(lab, PACKINGS[packing](SHAPES[shape](rows)), packing)
+
+    got = result(lab)
+    lab.opened.close()
+
+    assert got == as_parquet(root / "parquet", rows)
+
+
+@pytest.mark.parametrize("shape", sorted(SHAPES))
+@pytest.mark.parametrize("packing", sorted(PACKINGS))
+def test_every_shape_and_packing(tmp_path: Path, shape: str, packing: str) -> None:
+    """Each gives the rows of parquet, found by the names of its files alone."""
+    rows = [row(number) for number in range(40)]
+    lab = json_lab(tmp_path / "json", "*" + packing[1:])
+    put(lab, PACKINGS[packing](SHAPES[shape](rows)), packing)
+
+    assert result(lab) == as_parquet(tmp_path / "parquet", rows)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        b"no JSON", b'{"Id": 7', b"[1, 2]", b"7", b'"text"', b"null", b'{"Id": "\xff"}', b"\x00",
+        b'{"Id": 1} {"Id": 2}', b'{"Id": "\\ud800"}',
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("shape", ["plain", "envelope"])
+def test_broken_line_is_a_rejected_row_with_its_reason(lab: Lab, broken: bytes, shape: str) -> None:
+    """The lines before and after it are read."""
+    content = SHAPES[shape]([row(1)]) + broken + b"\n" + SHAPES[shape]([row(2)])
+    put(lab, content)
+
+    lab.stage()
+
+    view(lab)
+    assert lab.rows("select id from staged_mail where reject_reason is null order by id") == [
+        (1,), (2,)
+    ]  # fmt: skip
+    assert lab.rows("select reject_reason from staged_mail where id is null") == [("no Timestamp",)]
+    assert lab.rows("select state, rows, rejected_rows, error from source_files") == [
+        ("staged", 3, 1, f"1 line is not a JSON object, {FIRST}")
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", ["plain", "envelope"])
+def test_envelope_without_properties_is_a_rejected_row(lab: Lab, shape: str) -> None:
+    """So is an empty object."""
+    lines = [enveloped(row(1)), {"category": "AdvancedHunting-Cloud"}, {"properties": "text"}, {}]
+    put(lab, text(lines))
+
+    lab.stage()
+
+    assert lab.rows("select rows, rejected_rows from source_files") == [(4, 3)]
+
+
+def test_line_cut_off_at_the_end_waits_for_the_next_version(lab: Lab) -> None:
+    """It is not a rejected row, and is read when it is whole."""
+    whole = text([plain(row(number)) for number in range(3)])
+    last = whole.index(b"\n", whole.index(b"\n") + 1) + 1
+    for end in (last + 1, last + 20, len(whole) - 2):
+        put(lab, whole[:end])
+        lab.stage()
+        view(lab)
+        assert lab.rows("select id, reject_reason from staged_mail order by id") == [
+            (0, None), (1, None)
+        ]  # fmt: skip
+        ((rejected, error),) = lab.rows("select rejected_rows, error from source_files")
+        assert rejected == 0
+        assert error == f"the last line is cut off after {end - last} bytes and waits for the rest"
+
+    put(lab, whole[:-1])
+    lab.stage()
+    view(lab)
+    assert lab.rows("select id, reject_reason from staged_mail order by id") == [
+        (0, None), (1, None), (2, None)
+    ]  # fmt: skip
+    assert lab.rows("select error from source_files") == [(None,)]
+
+
+@pytest.mark.parametrize("packing", ["a.json.gz", "a.ndjson.zst"])
+@pytest.mark.parametrize("cut", [1, 3, 9, 200])
+def test_cut_packed_file_is_named(tmp_path: Path, packing: str, cut: int) -> None:
+    """Not one of its rows counts: a part of it would look like all."""
+    lab = json_lab(tmp_path, "*" + packing[1:])
+    rows = [plain(row(number, RawEventData=str(number) * 50)) for number in range(500)]
+    content = PACKINGS[packing](text(rows))
+    put(lab, content[: max(5, len(content) - cut)], packing)
+
+    ((path, error),) = lab.stage().rejected
+
+    assert path.endswith(packing)
+    assert "is cut off" in error
+    assert lab.rows("select state, rows from source_files") == [("rejected", 0)]
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"Obj\x01\x04\x14avro.codec", "is Avro, which gundog does not read"),
+        (b"PAR1 and more", "is parquet, not JSON"),
+        (b' [\n{"Id": 1},\n{"Id": 2}\n]\n', "is a JSON array: write one object on each line"),
+        (b'[{"Id": 1}, {"Id": 2}]\n', "is a JSON array: write one object on each line"),
+        (b'{\n"Id": 1\n}\n', "has no line that is a JSON object: write one object on each line"),
+        (gzip.compress(b"Obj\x01\x04"), "is Avro"),
+        (gzip.compress(b"{}\n") + b"junk", "is not whole gzip data"),
+    ],
+)
+def test_other_formats_are_named(lab: Lab, content: bytes, why: str) -> None:
+    """With what to do."""
+    failed = read(lab, content)
+
+    assert isinstance(failed, Failed)
+    assert failed.error.startswith(why)
+
+
+def test_longer_line_than_any_event_is_left_out_and_counted(lab: Lab) -> None:
+    """Fifty megabytes in one line cost no other line its row."""
+    long = b'{"Id": 9, "RawEventData": "' + b"x" * 50_000_000 + b'"}\n'
+    put(lab, text([plain(row(1))]) + long + text([plain(row(2))]))
+
+    lab.stage()
+
+    view(lab)
+    assert lab.rows("select id from staged_mail order by id") == [(1,), (2,)]
+    assert lab.rows("select rejected_rows, error from source_files") == [
+        (1, "1 line is longer than 15 MB")
+    ]
+
+
+def test_odd_values_stay_as_they_are(lab: Lab) -> None:
+    """Deep nesting, repeated keys, a zero byte, numbers beyond range."""
+    deep = "[" * 10_000 + "]" * 10_000
+    lines = [
+        '{"Timestamp": "2026-03-09T12:00:00.1234567Z", "Id": 1, "RawEventData": DEEP}',
+        '{"Timestamp": "2026-03-09T12:00:00Z", "Id": 2, "Id": 3, "RawEventData": {"b":1,"a":[2]}}',
+        '{"Timestamp": "2026-03-09T12:00:00Z", "Id": 4, "RawEventData": "\\u0000"}',
+        '{"Timestamp": "2026-03-09T12:00:00Z", "Id": 1e300, "Score": 1e400, "Flag": "maybe"}',
+    ]
+    got = rows_of(read(lab, "\n".join(lines).replace("DEEP", deep).encode()))
+
+    assert [(some["id"], some["raw"], some["score"], some["flag"]) for some in got] == [
+        (1, deep, None, None), (2, '{"b":1,"a":[2]}', None, None), (4, "\x00", None, None),
+        (None, None, float("inf"), None),
+    ]  # fmt: skip
+    assert [some["reject_reason"] for some in got] == [None] * 4
+
+
+def test_names_are_matched_as_in_parquet(lab: Lab) -> None:
+    """In any case, through aliases, the exact spelling first; the rest is missing or besides."""
+    lab.path = LakePath(lab.path.template, columns={"Timestamp": "When", "Score": "Points"})
+    lines = [{"when": "2026-03-09T12:00:00Z", "ID": 1}] * 3 + [{"Points": 2.5, "Other": 1}]
+    put(lab, text(lines))
+    put(lab, text([{"When": "2026-03-09T12:00:00Z", "Id": 7, "id": 8, "Flag": True}]), "b.json")
+
+    assert lab.stage().rejected == []
+
+    view(lab)
+    assert lab.rows("select id, score, flag from staged_mail order by all") == [
+        (1, None, None), (1, None, None), (1, None, None), (7, None, True), (None, 2.5, None)
+    ]  # fmt: skip
+    assert lab.rows("select missing_columns, cast_columns from source_files order by path") == [
+        (["RawEventData", "Flag"], []), (["RawEventData", "Score"], [])
+    ]  # fmt: skip
+
+
+def test_names_that_may_both_be_meant_reject_the_file(lab: Lab) -> None:
+    """As in parquet."""
+    failed = read(lab, text([{"Timestamp": "2026-03-09", "ID": 1, "id": 2}]))
+
+    assert isinstance(failed, Failed)
+    assert "2 columns for Id of Cloud: ID and id" in failed.error
+
+
+def test_file_of_several_tables_gives_each_source_its_rows(lab: Lab) -> None:
+    """By the category of an envelope, or the type of a flat row."""
+    lines = [enveloped(row(1)), enveloped(row(2), "Other"), enveloped(row(3), "cloud")]
+    flat = [
+        plain(row(number)) | {"TimeGenerated": "2026-03-09", "Type": name}
+        for number, name in enumerate(["Cloud", "Other", "Cloud_CL", "CloudAppEvents", ""])
+    ]
+
+    assert [some["id"] for some in rows_of(read(lab, text(lines)))] == [1, 3]
+    outcome = read(lab, text(flat), "b.json")
+    assert [some["id"] for some in rows_of(outcome)] == [0, 2, 4]
+    assert isinstance(outcome, Read)
+    remarks = outcome.remarks_on(outcome.tasks[0])
+    assert (remarks.exporter, remarks.other_rows) == ("log-analytics", 2)
+
+
+def test_exporter_can_be_said(lab: Lab) -> None:
+    """Then the names of keys decide nothing."""
+    flat = [{"TimeGenerated": "2026-03-09T12:00:00Z", "Type": "Other", "Id": 1}]
+    assert rows_of(read(lab, text(flat))) == []
+
+    lab.path = LakePath(lab.path.template, exporter="plain", columns={"Timestamp": "TimeGenerated"})
+    assert [some["id"] for some in rows_of(read(lab, text(flat)))] == [1]
+
+    lab.path = LakePath(lab.path.template, exporter="streaming-api")
+    assert [some["reject_reason"] for some in rows_of(read(lab, text(flat)))] == ["no Timestamp"]
+
+
+def test_log_analytics_time_and_the_tenant_of_an_envelope_are_read(lab: Lab) -> None:
+    """Where a row has no Timestamp of its own, or no TenantId."""
+    flat = [{"TimeGenerated": "2026-03-09T12:00:00Z", "Type": "Cloud", "Id": 1}]
+    own = enveloped(row(2, TenantId="own")) | {"tenantId": "outer"}
+    outer = enveloped(row(3)) | {"tenantId": "outer"}
+
+    (some,) = rows_of(read(lab, text(flat)))
+    assert some["event_time"] == NOON
+    rows = rows_of(read(lab, text([own, outer]), "b.json"))
+    assert [some["tenant"] for some in rows] == ["own", "outer"]
+
+
+def test_empty_file_has_no_rows(lab: Lab) -> None:
+    """A blob that was made and not written yet."""
+    for place, content in enumerate((b"", b"\n\n", gzip.compress(b""))):
+        assert rows_of(read(lab, content, f"{place}.json")) == []
+
+
+def test_file_that_grows_while_it_is_read_counts_as_listed(lab: Lab) -> None:
+    """What came after the listing is read by the next run; a shorter file is another one."""
+    path = put(lab, text([plain(row(1)), plain(row(2))]))
+    files = lab.listed()
+    with path.open("ab") as more:
+        more.write(text([plain(row(3))]))
+
+    assert lab.stage(files).rejected == []
+    view(lab)
+    assert lab.rows("select id from staged_mail order by id") == [(1,), (2,)]
+    assert lab.stage().files == 1
+    assert lab.rows("select id from staged_mail order by id") == [(1,), (2,), (3,)]
+
+    path.write_bytes(text([plain(row(number)) for number in range(9)]))
+    files = lab.listed()
+    path.write_bytes(b"{}\n")
+    ((_, why),) = lab.stage(files).rejected
+    assert "changed since it was listed" in why
+
+
+def test_one_bad_file_costs_no_other_its_rows(lab: Lab) -> None:
+    """Files are read together, and apart where one of them fails."""
+    for number in range(4):
+        put(lab, text([plain(row(number))]), f"{number}.json")
+    put(lab, b"Obj\x01", "avro.json")
+
+    ((path, error),) = lab.stage().rejected
+
+    assert path.endswith("avro.json")
+    assert "is Avro" in error
+    view(lab)
+    assert lab.rows("select id from staged_mail order by id") == [(0,), (1,), (2,), (3,)]
+
+
+def findings_of(root: Path) -> list[tuple[Any, ...]]:
+    """Findings with their evidence and what is known of files, but for their names."""
+    hidden = "exclude (run_id, created_at, updated_at, detection_hash)"
+    return [
+        *kit.table(root, f"select * {hidden} from findings order by finding_id"),
+        *kit.table(root, "select * exclude (source_file) from evidence order by all"),
+        *kit.table(root, "select rows, rejected_rows, state from source_files order by path"),
+    ]  # fmt: skip
+
+
+def test_findings_equal_those_of_parquet(tmp_path: Path) -> None:
+    """A whole run over enveloped lines, packed and plain, read in a process of its own."""
+    days = {
+        "2026-03-07": [kit.event("2026-03-07T05:00:00Z", "open", number=1)],
+        "2026-03-08": [
+            kit.event("2026-03-08T01:00:00Z", "close", number=2),
+            kit.event("2026-03-08T02:00:00Z", "open", "b", number=3),
+            kit.event("2026-03-08T03:00:00Z", "close", "b", number=4, n=-1),
+        ],
+    }
+    roots = {kind: kit.make_project(tmp_path / kind) for kind in ("parquet", "json")}
+    config = kit.CONFIG.replace("*.parquet}", "*.json.gz}")
+    kit.write_text(roots["json"] / "gundog.yaml", config)
+    for day, rows in days.items():
+        kit.write_file(roots["parquet"], day, rows, tenant="t")
+        content = text([enveloped(some, "Things") | {"tenantId": "t"} for some in rows])
+        path = kit.write_text(roots["json"] / f"lake/date={day}/a.json.gz", "")
+        path.write_bytes(gzip.compress(content))
+
+    for root in roots.values():
+        kit.hunt(root, ("2026-03-08", "2026-03-09"))
+
+    assert len(kit.table(roots["json"], "from findings")) == 1
+    assert findings_of(roots["json"]) == findings_of(roots["parquet"])
