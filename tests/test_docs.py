@@ -265,7 +265,7 @@ def test_paths_of_json_lines_need_no_conversion(tmp_path: Path) -> None:
     formats = {LakePath(path).format for entry in shown for path in entry["lake"].values()}
     limits = Limits(500_000_000, 1, tmp_path)
     batch = Batch(((Task(version, 1, ()), file),), source, {}, limits, *formats)
-    ((_, rows),), _ = json_lines.converted(batch)
+    ((_, rows),), _, _ = json_lines.converted(batch)
     with duckdb.connect() as con:
         (got,) = con.execute(f"select Timestamp, TenantId, RawEventData from '{rows}'").fetchall()
 

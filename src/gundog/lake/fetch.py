@@ -35,6 +35,7 @@ def local_copy(
     tmp_dir: Path,
     environ: Mapping[str, str] | None = None,
     columns: Collection[str] | None = None,
+    start: int = 0,
 ) -> Iterator[Path]:
     """A local file with the content of `file`; what was made for it goes when the block ends.
 
@@ -45,6 +46,7 @@ def local_copy(
         environ: where the store's credentials come from; this process's environment when None.
         columns: names, in lower case, of the only columns that will be read; None for all. A file
             that `is_partial` is then copied without its other columns.
+        start: from where on the bytes of a file that grows are needed; a copy has a hole before.
 
     Raises:
         FileChangedError: when the file is gone, or changed since it was listed.
@@ -63,7 +65,7 @@ def local_copy(
         if columns is not None and is_partial(file, paths):
             _copy_columns(store, file, location, target, columns)
         else:
-            _download(store, file, location, target, may_grow=path.grows)
+            _download(store, file, location, target, start, may_grow=path.grows)
         yield target
     finally:
         target.unlink(missing_ok=True)
@@ -140,12 +142,25 @@ def _scratch_name(tmp_dir: Path) -> Path:
 
 
 def _download(
-    store: Any, file: FileVersion, location: str, target: Path, *, may_grow: bool = False
+    store: Any,
+    file: FileVersion,
+    location: str,
+    target: Path,
+    start: int = 0,
+    *,
+    may_grow: bool = False,
 ) -> None:
     for left in reversed(range(_COPY_ATTEMPTS)):
         try:
-            with store.open_input_stream(location) as remote, target.open("wb") as local:
-                shutil.copyfileobj(remote, local, _COPY_BYTES)
+            with target.open("wb") as local:
+                if start:
+                    local.seek(start)
+                    with store.open_input_file(location) as remote:
+                        remote.seek(start)
+                        shutil.copyfileobj(remote, local, _COPY_BYTES)
+                else:
+                    with store.open_input_stream(location) as remote:
+                        shutil.copyfileobj(remote, local, _COPY_BYTES)
             break
         except FileNotFoundError as error:
             raise _gone(file) from error

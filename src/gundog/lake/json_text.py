@@ -6,7 +6,7 @@ Nothing here reads JSON; what is copied is what a reader of lines can take.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -35,14 +35,16 @@ class Copied:
             there.
         too_long: how many lines were left out because they are longer than `LINE_BYTES`.
         waiting: bytes of a line without an end, which waits for the next version of the file.
+        is_packed: True for gzip and Zstandard, which are always read from the first byte on.
     """
 
     end: int
     too_long: int = 0
     waiting: int = 0
+    is_packed: bool = False
 
 
-def copy(source: Path, target: Path, size: int, most: int) -> Copied:
+def copy(source: Path, target: Path, size: int, most: int, start: int = 0) -> Copied:
     """Writes the whole lines of a file to another, unpacked.
 
     Args:
@@ -50,6 +52,7 @@ def copy(source: Path, target: Path, size: int, most: int) -> Copied:
         target: where the lines go, each with its newline.
         size: how many bytes of a plain file to read; it may have grown since it was listed.
         most: how many bytes to write at most.
+        start: where to begin in a plain file; what stands before it need not be there.
 
     Raises:
         NotLinesError: when it does not hold JSON lines, is packed and cut off, or unpacks to more
@@ -61,7 +64,9 @@ def copy(source: Path, target: Path, size: int, most: int) -> Copied:
         _refuse(head)
         packed = next((kind for mark, kind in _PACKED.items() if head.startswith(mark)), None)
         if packed is None:
-            return _copy(opened, lines, size, is_whole=False)
+            opened.seek(start)
+            copied = _copy(opened, lines, size - start, is_whole=False)
+            return replace(copied, end=start + copied.end)
         return _copy(_Unpacked(source, packed, most), lines, most + 1, is_whole=True)
 
 
@@ -125,7 +130,7 @@ def _copy(opened: Any, lines: BinaryIO, size: int, *, is_whole: bool) -> Copied:
     if kept and (is_whole or _is_object(kept)):
         lines.write(kept + b"\n")
         kept, end = b"", read
-    return Copied(read if is_whole else end, too_long, len(kept) if kept.strip() else 0)
+    return Copied(end, too_long, len(kept) if kept.strip() else 0, is_whole)
 
 
 def _is_object(line: bytes) -> bool:

@@ -18,6 +18,7 @@ from gundog.detections.staged import Source, StagedTable
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import PARQUET
 from gundog.staging.binding import Remarks
+from gundog.staging.tails import Tail
 
 
 @dataclass(frozen=True)
@@ -31,11 +32,15 @@ class Limits:
 
 @dataclass(frozen=True)
 class Task:
-    """One file to read, and the stages that read it."""
+    """One file to read, and the stages that read it.
+
+    With `tail` they have read it until there, and only what was added to it is to be read.
+    """
 
     file: FileVersion
     file_id: int
     stages: tuple[StagedTable, ...]
+    tail: Tail | None = None
 
 
 class FileOutcome(StrEnum):
@@ -103,7 +108,8 @@ class Read:
     """What reading a batch gave: rows by staged table, rows of any kind per file and hour.
 
     `outcome` is READ, REJECTED or CHANGED, and holds for each of its files; `error` says why it is
-    not READ. `unread` are stages that could not read the files this time.
+    not READ. `unread` are stages that could not read the files this time. `tails` says how far
+    files that may grow were read; of those in `appended` only what was added to them.
     """
 
     tasks: tuple[Task, ...]
@@ -114,6 +120,8 @@ class Read:
     error: str = ""
     unread: tuple[StagedTable, ...] = ()
     own_remarks: Mapping[int, Remarks] = field(default_factory=dict)
+    tails: Mapping[int, Tail] = field(default_factory=dict)
+    appended: frozenset[int] = frozenset()
 
     def remarks_on(self, task: Task) -> Remarks:
         """The remarks on one file: its own where files of a batch may differ, else those of all."""

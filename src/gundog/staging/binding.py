@@ -32,7 +32,7 @@ class Remarks:
         exporter: who wrote it, of JSON only.
         other_rows: how many rows of other tables it holds, of JSON only.
         lines: which of its lines could not be read, and why; of JSON only.
-        unread_lines: how many of them are counted as rejected beside the rows.
+        too_long: how many of them were left out.
     """
 
     missing: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class Remarks:
     exporter: str = ""
     other_rows: int = 0
     lines: str = ""
-    unread_lines: int = 0
+    too_long: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ source promises where parquet with texts would.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -16,9 +17,10 @@ from gundog.detections.staged import Source
 from gundog.lake import columns, json_text
 from gundog.lake.json_text import Copied, NotLinesError
 from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API
-from gundog.staging import binding
+from gundog.staging import binding, tails
 from gundog.staging.batch import Batch, Limits, Task
 from gundog.staging.binding import Remarks
+from gundog.staging.tails import Tail
 from gundog.warehouse import database, quoting
 
 # What unpacked lines may take, in times of the memory limit.
@@ -51,46 +53,89 @@ class Look:
     first_broken: int = 0
 
 
-def converted(batch: Batch) -> tuple[tuple[tuple[Task, Path], ...], dict[int, Remarks]]:
-    """The files of a batch as parquet with the columns of their source, and remarks on each.
+class KeysChangedError(ValueError):
+    """What was added to a file changes how the lines before it are read."""
 
-    They lie in the folder that the batch's limits name, which whoever asked removes.
+
+Converted = tuple[tuple[tuple[Task, Path], ...], dict[int, Remarks], dict[int, Tail]]
+
+
+def converted(batch: Batch) -> Converted:
+    """The files of a batch as parquet with the columns of their source; remarks and tails of each.
+
+    They lie in the folder that the batch's limits name, which whoever asked removes. A file whose
+    task has a tail is read from there on. What is packed has no tail.
 
     Raises:
         NotLinesError: when a file is not JSON lines, or cut off.
+        KeysChangedError: when a file with a tail has to be read whole.
         DoubledColumnError: when several keys may be one column of the source.
         duckdb.Error: when memory or disk lack.
     """
-    files, remarks = list[tuple[Task, Path]](), dict[int, Remarks]()
+    files, remarks, ends = list[tuple[Task, Path]](), dict[int, Remarks](), dict[int, Tail]()
+    most = batch.limits.memory * _UNPACKED
     for task, path in batch.files:
         text = batch.limits.folder / f"{task.file_id}.ndjson"
         rows = batch.limits.folder / f"{task.file_id}.rows.parquet"
+        start = task.tail.end if task.tail else 0
         try:
-            copied = json_text.copy(path, text, task.file.size, batch.limits.memory * _UNPACKED)
-            remarks[task.file_id] = _convert(text, rows, copied, batch)
+            copied = json_text.copy(path, text, task.file.size, most, start)
+            remarks[task.file_id], tail = _convert(text, rows, copied, batch, task.tail)
         finally:
             text.unlink(missing_ok=True)
+        if not copied.is_packed:
+            ends[task.file_id] = replace(tail, digest=tails.digest(path, tail.end))
         files.append((task, rows))
-    return tuple(files), remarks
+    return tuple(files), remarks, ends
 
 
-def _convert(text: Path, rows: Path, copied: Copied, batch: Batch) -> Remarks:
+def _convert(
+    text: Path, rows: Path, copied: Copied, batch: Batch, before: Tail | None
+) -> tuple[Remarks, Tail]:
     con = _connect(batch.limits)
     try:
-        look = _look(con, text, batch)
-        _refuse_other_json(text, look)
+        look = _look(con, text, batch, before)
+        _refuse_other_json(text, look, before)
         keys = _keys(look, batch.source, batch.aliases)
+        if before:
+            _check_keys(look, keys, batch, before)
         written = con.execute(
             f"copy ({_select(text, look, keys, batch.source)})"
             f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
         ).fetchall()[0][0]
     finally:
         con.close()
-    return _remarks(look, keys, copied, batch.source, written)
+    tail = Tail(
+        end=copied.end,
+        said=_said(batch),
+        exporter=look.exporter,
+        names=look.names,
+        lines=look.lines,
+        broken=look.broken,
+        first_broken=look.first_broken,
+        too_long=copied.too_long,
+        waiting=copied.waiting,
+    )
+    return _remarks(look, keys, tail, batch.source, written), tail
 
 
-def _refuse_other_json(text: Path, look: Look) -> None:
+def _said(batch: Batch) -> str:
+    return json.dumps([sorted(batch.aliases.items()), batch.exporter])
+
+
+def _check_keys(look: Look, keys: Mapping[str, str], batch: Batch, before: Tail) -> None:
+    """Raises KeysChangedError when lines that were read before would be read otherwise now."""
+    was = replace(look, exporter=before.exporter, names=before.names)
+    old = _keys(was, batch.source, batch.aliases)
+    same = all(keys.get(name) == key for name, key in old.items())
+    if not same or look.exporter != before.exporter or before.said != _said(batch):
+        raise KeysChangedError("its columns are read from other keys than before: read it whole")
+
+
+def _refuse_other_json(text: Path, look: Look, before: Tail | None) -> None:
     """Raises NotLinesError for JSON that does not stand in lines."""
+    if before and before.lines > before.broken:
+        return
     with text.open("rb") as opened:
         start = opened.read(100).removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
     if look.broken == look.lines > 0 or (start == b"[" and look.broken * 2 >= look.lines > 0):
@@ -108,7 +153,7 @@ def _connect(limits: Limits) -> duckdb.DuckDBPyConnection:
 # ---- looking ----
 
 
-def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch) -> Look:
+def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail | None) -> Look:
     """What a file holds: every line is looked at, for a rare key may be in the last one."""
     inner = "''" if batch.exporter in (PLAIN, LOG_ANALYTICS) else _joined("'$.properties'")
     con.execute(
@@ -123,10 +168,14 @@ def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch) -> Look:
                   coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
     ).fetchall()[0]
     outer = _distinct(con, "outer_keys")
-    exporter = batch.exporter or _exporter(outer, batch.source)
+    known = set(before.names if before else ())
+    if before and before.exporter == STREAMING_API and not batch.exporter:
+        exporter = STREAMING_API
+    else:
+        exporter = batch.exporter or _exporter(known.union(outer), batch.source)
     names = _distinct(con, "inner_keys") if exporter == STREAMING_API else outer
     first = _first_broken(con, text) if broken else 0
-    return Look(exporter, names, lines, broken, first)
+    return Look(exporter, tuple(sorted(known.union(names))), lines, broken, first)
 
 
 def _joined(path: str = "") -> str:
@@ -152,7 +201,7 @@ def _distinct(con: duckdb.DuckDBPyConnection, column: str) -> tuple[str, ...]:
     return tuple(name for (name,) in rows)
 
 
-def _exporter(names: Sequence[str], source: Source) -> str:
+def _exporter(names: Collection[str], source: Source) -> str:
     held = {name for name, _ in source.columns}
     if set(names) >= _ENVELOPE and not held & {"properties"}:
         return STREAMING_API
@@ -236,7 +285,7 @@ def _rows(text: Path, kinds: Mapping[str, str]) -> str:
 
 
 def _remarks(
-    look: Look, keys: Mapping[str, str], copied: Copied, source: Source, written: int
+    look: Look, keys: Mapping[str, str], tail: Tail, source: Source, written: int
 ) -> Remarks:
     missing = (name for name, _ in source.columns if name not in keys and name != binding.TENANT)
     used = set(keys.values())
@@ -246,18 +295,6 @@ def _remarks(
         held=look.names,
         exporter=look.exporter,
         other_rows=look.lines - written,
-        lines="; ".join(_oddities(look, copied)),
-        unread_lines=copied.too_long,
+        lines=tail.words(),
+        too_long=tail.too_long,
     )
-
-
-def _oddities(look: Look, copied: Copied) -> Iterator[str]:
-    if look.broken:
-        are = "line is not a JSON object" if look.broken == 1 else "lines are not JSON objects"
-        place = f"line {look.first_broken:,} (blank lines not counted)"
-        yield f"{look.broken:,} {are}, the first is {place}"
-    if copied.too_long:
-        are = "line is" if copied.too_long == 1 else "lines are"
-        yield f"{copied.too_long:,} {are} longer than {json_text.LINE_BYTES // 2**20} MB"
-    if copied.waiting:
-        yield f"the last line is cut off after {copied.waiting:,} bytes and waits for the rest"

@@ -58,9 +58,10 @@ def read_files(batch: Batch) -> Read:
     """Reads a batch of any format; raises as `read_batch` does, and NotLinesError for JSON."""
     if batch.format != JSON:
         return read_batch(batch.files, batch.source, batch.aliases, batch.limits)
-    files, remarks = json_lines.converted(batch)
+    files, remarks, tails = json_lines.converted(batch)
     read = read_batch(files, batch.source, {}, batch.limits)
-    return replace(read, own_remarks=remarks)
+    appended = frozenset(task.file_id for task, _ in files if task.tail)
+    return replace(read, own_remarks=remarks, tails=tails, appended=appended)
 
 
 def _is_lacking(error: Exception) -> bool:

@@ -171,7 +171,7 @@ def _again(
         failure.kind == BROKEN and way.is_partial(task)
     ):
         try:
-            path = way.whole(task)
+            path, task = way.whole(task), replace(task, tail=None)
             last = _attempt([(task, path)], stages, way, 1 if lacking else None)
         except StoreError as error:
             yield FileResult(task, FileOutcome.STORE_GONE, str(error))

@@ -25,7 +25,7 @@ from gundog.lake import columns, fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import JSON, LakePath
-from gundog.staging import binding, reading, rescue, staged_rows
+from gundog.staging import binding, read_ends, reading, rescue, staged_rows, tails
 from gundog.staging.batch import (
     Batch,
     Failed,
@@ -90,6 +90,7 @@ def pending(
         "select file_id, stage, stage_hash from file_stages"
     ).fetchall():
         read[key].add((name, digest))
+    grown = read_ends.known(con, stages)
     tasks = []
     for file in files:
         key = file_id(file.source, file.path)
@@ -98,7 +99,9 @@ def pending(
         mine = [stage for stage in stages if stage.source == file.source]
         wanted = tuple(stage for stage in mine if (stage.name, stage.hash) not in done)
         if wanted:
-            tasks.append(Task(file, key, wanted))
+            old = None if unchanged else grown.get(key)
+            is_added_to = old and file.size > versions[key][0]
+            tasks.append(Task(file, key, wanted, old if is_added_to else None))
     return tasks
 
 
@@ -239,7 +242,7 @@ def _bring(
     def bring(task: Task) -> tuple[Task, Path | Exception, str]:
         needed = binding.needed(source, task.stages, _aliases(place, task))
         try:
-            near = _copy(task, place, opened, needed)
+            task, near = _near(task, place, opened, needed)
             return task, near, _group_of(task, near, place)
         except (pa.ArrowException, StoreError, OSError) as error:
             return task, error, ""
@@ -263,11 +266,27 @@ def _group_of(task: Task, near: Path, place: _Place) -> str:
     return f"{alone}{schema.remove_metadata()}"
 
 
+def _near(
+    task: Task, place: _Place, opened: ExitStack, needed: Collection[str]
+) -> tuple[Task, Path]:
+    """A file near; what was added to it alone, where what was read before is still there."""
+    if task.tail and place.paths[task.file.lake_path].grows:
+        near = _copy(task, place, opened, start=task.tail.start)
+        if tails.digest(near, task.tail.end) == task.tail.digest:
+            return task, near
+    return replace(task, tail=None), _copy(task, place, opened, needed)
+
+
 def _copy(
-    task: Task, place: _Place, opened: ExitStack, needed: Collection[str] | None = None
+    task: Task,
+    place: _Place,
+    opened: ExitStack,
+    needed: Collection[str] | None = None,
+    start: int = 0,
 ) -> Path:
+    folder = place.limits.folder
     return opened.enter_context(
-        fetch.local_copy(task.file, place.paths, place.limits.folder, place.environ, needed)
+        fetch.local_copy(task.file, place.paths, folder, place.environ, needed, start)
     )
 
 
@@ -302,7 +321,7 @@ def _read_batch(
             place.reader,
             place.patience,
             whole=lambda task: _copy(task, place, opened),
-            is_partial=lambda task: fetch.is_partial(task.file, place.paths),
+            is_partial=lambda task: bool(task.tail) or fetch.is_partial(task.file, place.paths),
         )
         for item in rescue.read(group, way):
             if isinstance(item, Read):
@@ -350,7 +369,11 @@ def _without_timeless(read: Read) -> Iterator[Read]:
     """What was read without the files that have rows but not one usable time; those rejected."""
     counts = staged_rows.count(read.hours)
     why = "no row has a usable Timestamp: correct the column or name its alias under lake"
-    timeless = {key: why for key, counted in counts.items() if counted.first is None}
+    timeless = {
+        key: why
+        for key, counted in counts.items()
+        if counted.first is None and key not in read.appended
+    }
     yield from _without(read, FileOutcome.REJECTED, timeless)
 
 
@@ -364,4 +387,8 @@ def _without(read: Read, outcome: FileOutcome, bad: Mapping[int, str]) -> Iterat
         yield replace(read, tasks=good)
     for task in read.tasks:
         if why := bad.get(task.file_id):
-            yield replace(read, tasks=(task,), rows={}, hours=None, outcome=outcome, error=why)
+            yield _refused_as(task, read.remarks, outcome, why)
+
+
+def _refused_as(task: Task, remarks: Remarks, outcome: FileOutcome, why: str) -> Read:
+    return Read((task,), remarks, outcome=outcome, error=why)

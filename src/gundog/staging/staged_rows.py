@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,19 +13,24 @@ import pyarrow as pa
 
 from gundog.core.times import MICROSECOND
 from gundog.detections.staged import Source, StagedTable
-from gundog.staging import day_counts, reading
+from gundog.staging import day_counts, read_ends, reading
 from gundog.staging.batch import Read, Rows, Task
+from gundog.staging.tails import Tail
 from gundog.warehouse import database, quoting, redeliveries
 
 
 def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datetime) -> None:
-    """Replaces what the warehouse holds of these files by what was read, in one transaction."""
+    """Replaces what the warehouse holds of these files by what was read, in one transaction.
+
+    To what it holds of files of which only the end was read, that is added.
+    """
     with database.transaction(con):
         seq = database.next_seq(con)
         ids = [task.file_id for task in read.tasks]
         con.execute(
             "create or replace temp table batch as select unnest(?::bigint[]) as file_id", [ids]
         )
+        _set_aside(con, [key for key in ids if key in read.appended], read.tasks[0].stages)
         for stage in read.tasks[0].stages:
             _replace_rows(con, stage, read.rows.get(stage.name), seq)
         for stage in read.unread:
@@ -33,9 +39,39 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datet
         _record_files(con, read, now, seq)
 
 
+def _set_aside(
+    con: duckdb.DuckDBPyConnection, appended: Sequence[int], stages: Sequence[StagedTable]
+) -> None:
+    """Takes the counts of files of which only the end was read, to add to them.
+
+    Of the temp table `batch` the rows of `replaced` go, those of `appended` stay.
+    """
+    con.execute(
+        "create or replace temp table appended as select unnest(?::bigint[]) as file_id",
+        [list(appended)],
+    )
+    con.execute(
+        """create or replace temp table replaced as
+           from batch where file_id not in (from appended)"""
+    )
+    names = [stage.name for stage in stages]
+    for table in ("file_stages", "stage_hours", "day_counts"):
+        con.execute(
+            f"""create or replace temp table old_{table} as from {table}
+                where file_id in (from appended) and list_contains(?::varchar[], stage)""",
+            [names],
+        )
+    for table in ("file_stages", "stage_hours") if appended else ():
+        con.execute(
+            f"""delete from {table}
+                where file_id in (from appended) and list_contains(?::varchar[], stage)""",
+            [names],
+        )
+
+
 def _forget_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, seq: int) -> None:
     """Removes what a stage holds of files that it could not read this time: it waits for them."""
-    _delete_rows(con, stage)
+    _delete_rows(con, stage, "batch")
     _mark_redeliveries(con, stage)
     _note_changes(con, stage.name, seq)
 
@@ -43,56 +79,78 @@ def _forget_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, seq: int) -
 def _replace_rows(
     con: duckdb.DuckDBPyConnection, stage: StagedTable, rows: Rows | None, seq: int
 ) -> None:
-    _delete_rows(con, stage)
+    _delete_rows(con, stage, "replaced")
     if rows is not None:
         _insert_rows(con, stage, rows)
     con.register("read_counts", rows.counted if rows else reading.NOTHING_COUNTED)
+    _count_rows(con, stage)
     con.execute(
-        """insert into file_stages
-           select b.file_id, ?, ?, coalesce(sum(c.rows) filter (c.code >= 0), 0),
-                  coalesce(sum(c.rows) filter (c.code < 0), 0)
-           from batch as b left join read_counts as c on c.file_id = b.file_id group by all""",
-        [stage.name, stage.hash],
+        """insert into touched
+           select hour, min(min_time), max(max_time) from read_counts
+           where code >= 0 and hour is not null and file_id in (from batch) group by hour"""
     )
-    con.execute(
-        """insert into stage_hours
-           select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from read_counts
-           where code >= 0 and hour is not null and file_id in (from batch) group by all""",
-        [stage.name],
-    )
-    day_counts.store(con, stage, "read_counts")
     con.unregister("read_counts")
-    con.execute(
-        """insert into touched select hour, min_time, max_time from stage_hours
-           where stage = ? and file_id in (from batch)""",
-        [stage.name],
-    )
     _mark_redeliveries(con, stage)
     _note_changes(con, stage.name, seq)
 
 
-def _delete_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
-    """Removes what the batch's files brought before; of files that brought nothing, nothing.
+def _count_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
+    """Counts what the stage made of the batch's files, from what is registered as `read_counts`."""
+    con.execute(
+        """insert into file_stages
+           select b.file_id, ?, ?, coalesce(sum(c.good), 0), coalesce(sum(c.bad), 0)
+           from batch as b left join (
+               select file_id, case when code >= 0 then rows else 0 end as good,
+                      case when code < 0 then rows else 0 end as bad
+               from read_counts
+               union all
+               select file_id, rows, rejected_rows from old_file_stages where stage = ?
+           ) as c on c.file_id = b.file_id group by all""",
+        [stage.name, stage.hash, stage.name],
+    )
+    con.execute(
+        """insert into stage_hours
+           select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from (
+               select file_id, hour, rows, min_time, max_time from read_counts
+               where code >= 0 and hour is not null and file_id in (from batch)
+               union all
+               select file_id, hour, rows, min_time, max_time from old_stage_hours
+               where stage = ?
+           ) group by all""",
+        [stage.name, stage.name],
+    )
+    day_counts.store(
+        con,
+        stage,
+        f"""(select file_id, tenant, hour, code, rows from read_counts
+             union all
+             select file_id, tenant, day as hour, code, rows from old_day_counts
+             where stage = {quoting.text(stage.name)})""",
+    )
 
-    The temp table `touched` has the hours of what is removed.
+
+def _delete_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, files: str) -> None:
+    """Removes what files brought before; of files that brought nothing, nothing.
+
+    The temp table `touched` has the hours of what is removed; `files` names one with their ids.
     """
     con.execute(
-        """create or replace temp table touched as
-           select hour, min_time, max_time from stage_hours
-           where stage = ? and file_id in (from batch)""",
+        f"""create or replace temp table touched as
+            select hour, min_time, max_time from stage_hours
+            where stage = ? and file_id in (from {files})""",
         [stage.name],
     )
     brought = con.execute(
-        """select count(*) from file_stages
-           where stage = ? and stage_hash = ? and file_id in (from batch)
-           and rows + rejected_rows > 0""",
+        f"""select count(*) from file_stages
+            where stage = ? and stage_hash = ? and file_id in (from {files})
+            and rows + rejected_rows > 0""",
         [stage.name, stage.hash],
     ).fetchall()
     if brought[0][0]:
-        con.execute(f"delete from {stage.table} where file_id in (from batch)")
+        con.execute(f"delete from {stage.table} where file_id in (from {files})")
     for table in ("stage_hours", "file_stages"):
         con.execute(
-            f"delete from {table} where stage = ? and file_id in (from batch)", [stage.name]
+            f"delete from {table} where stage = ? and file_id in (from {files})", [stage.name]
         )
 
 
@@ -153,8 +211,13 @@ def _replace_hours(
         con.register("read_hours", hours)
         con.execute(
             """insert into source_hours by name
-               select ? as source_table, file_id, hour, rows, tenant from read_hours
-               where hour is not null and file_id in (from batch)""",
+               select ? as source_table, file_id, hour, sum(rows)::bigint as rows, tenant from (
+                   select file_id, hour, rows, tenant from read_hours
+                   where hour is not null and file_id in (from batch)
+                   union all
+                   select file_id, hour, rows, tenant from old_hours
+                   where file_id in (from appended)
+               ) group by all""",
             [source.name],
         )
         con.unregister("read_hours")
@@ -175,6 +238,7 @@ def _replace_hours(
 
 
 def _record_files(con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq: int) -> None:
+    before = _counted_before(con)
     con.execute("delete from source_files where file_id in (from batch)")
     refused = dict(
         con.execute(
@@ -183,18 +247,39 @@ def _record_files(con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq
         ).fetchall()
     )
     counted = count(read.hours)
-    nothing = Counted()
-    records = pa.Table.from_pylist(
-        [
-            _record(task, read, counted.get(task.file_id, nothing), refused.get(task.file_id, 0))
-            | {"created_at": now, "seen_seq": seq}
-            for task in read.tasks
-        ],
-        _RECORD,
-    )
-    con.register("read_files", records)
+    records, ends = list[dict[str, Any]](), dict[int, Tail]()
+    for task in read.tasks:
+        key = task.file_id
+        mine = counted.get(key, Counted())
+        if tail := read.tails.get(key):
+            ends[key] = replace(tail, timeless=mine.timeless)
+        if key in before:
+            old, was = before[key]
+            mine = mine.after(was)
+            ends[key] = ends[key].after(old)
+        record = _record(task, read, mine, refused.get(key, 0), ends.get(key))
+        records.append(record | {"created_at": now, "seen_seq": seq})
+    con.register("read_files", pa.Table.from_pylist(records, _RECORD))
     con.execute("insert into source_files by name select * from read_files")
     con.unregister("read_files")
+    read_ends.store(con, read.tasks, ends)
+
+
+def _counted_before(con: duckdb.DuckDBPyConnection) -> dict[int, tuple[Tail, Counted]]:
+    """What the files of which only the end was read held before."""
+    rows = database.rows(
+        con,
+        """select file_id, rows, min_time, max_time from source_files
+           where file_id in (from appended)""",
+    )
+    tails = read_ends.of_batch(con)
+    return {
+        row["file_id"]: (
+            tails[row["file_id"]],
+            Counted(row["rows"], tails[row["file_id"]].timeless, row["min_time"], row["max_time"]),
+        )
+        for row in rows
+    }
 
 
 _TIME = pa.timestamp("us", "UTC")
@@ -210,7 +295,9 @@ _RECORD = pa.schema(
 )
 
 
-def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str, Any]:
+def _record(
+    task: Task, read: Read, counted: Counted, refused: int, tail: Tail | None
+) -> dict[str, Any]:
     """The row of `source_files` for a file; without a time in its path it covers its events."""
     covers, remarks = task.file.covers, read.remarks_on(task)
     end = counted.last + MICROSECOND if counted.last else None
@@ -224,12 +311,12 @@ def _record(task: Task, read: Read, counted: Counted, refused: int) -> dict[str,
         "covers_end": covers.end if covers else end,
         "state": read.outcome.ledger_state,
         "rows": counted.rows,
-        "rejected_rows": max(refused, counted.timeless) + remarks.unread_lines,
+        "rejected_rows": max(refused, counted.timeless) + (tail or remarks).too_long,
         "min_time": counted.first,
         "max_time": counted.last,
         "missing_columns": list(remarks.missing),
         "cast_columns": list(remarks.cast),
-        "error": read.error or remarks.lines or None,
+        "error": read.error or (tail.words() if tail else remarks.lines) or None,
     }
 
 
@@ -241,6 +328,17 @@ class Counted:
     timeless: int = 0
     first: datetime | None = None
     last: datetime | None = None
+
+    def after(self, before: Counted) -> Counted:
+        """The sum of what was read before and this."""
+        firsts = [moment for moment in (before.first, self.first) if moment]
+        lasts = [moment for moment in (before.last, self.last) if moment]
+        return Counted(
+            before.rows + self.rows,
+            before.timeless + self.timeless,
+            min(firsts, default=None),
+            max(lasts, default=None),
+        )
 
 
 def count(hours: pa.Table | None) -> dict[int, Counted]:

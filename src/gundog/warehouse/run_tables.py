@@ -79,6 +79,29 @@ FILE_STAGES = schema.table(
 )
 
 
+READ_ENDS = schema.table(
+    "read_ends",
+    "How far files of JSON lines that may grow were read, and what their lines were until there.",
+    """
+    file_id BIGINT: the file
+    size_bytes BIGINT: size of the version that was read
+    mtime_ns BIGINT: time of its last change in ns since 1970
+    read_end BIGINT: where the reading ended, in bytes
+    digest VARCHAR: of the last 64 KiB before that
+    said VARCHAR: what gundog.yaml said of its columns and exporter
+    exporter VARCHAR: who wrote its lines
+    names VARCHAR[]: the keys of its rows
+    lines BIGINT: lines, blank ones not counted
+    broken BIGINT: lines that are not a JSON object
+    first_broken BIGINT: the place of the first of those, from 1; 0 if there are none
+    too_long BIGINT: lines that were left out
+    waiting BIGINT: bytes of a last line without an end
+    timeless BIGINT: rows without a usable time
+    """,
+    published=False,
+)
+
+
 SOURCE_HOURS = schema.table(
     "source_hours",
     "Rows per source file, tenant and hour: shows whether an hour was quiet or is missing.",

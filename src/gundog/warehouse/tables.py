@@ -314,6 +314,7 @@ TABLES = (
     run_tables.SOURCE_FILES,
     run_tables.SOURCES,
     DRIFTS,
+    run_tables.READ_ENDS,
     run_tables.FILE_STAGES,
     COUNTED_FILES,
     run_tables.SOURCE_HOURS,
