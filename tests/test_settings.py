@@ -294,6 +294,16 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: {path: a/*, format: }}", "lake.Device.format: is"),
         ("{Device: {path: a/*.json, exporter: x}}", "lake.Device.exporter: unknown value"),
         ("{Device: {path: a/*, exporter: plain}}", "lake.Device.exporter: is for JSON lines"),
+        ("{Device: {path: a/%Y, format: delta}}", "lake.Device.path: is the folder of a Delta"),
+        ("{Device: {path: a/*, format: delta}}", "lake.Device.path: is the folder of a Delta"),
+        (
+            "{Device: {path: a, format: delta, partitionBy: ingest}}",
+            "lake.Device.partitionBy: is event for a Delta table",
+        ),
+        (
+            "{Device: {path: a, format: delta, exporter: plain}}",
+            "lake.Device.exporter: is for JSON",
+        ),
         ("{Device: a/*.avro}", "lake.Device: names Avro files, which gundog does not read"),
         ("{Device: {path: a/*, columns: [x]}}", "lake.Device.columns: is a list"),
         ("{Device: {path: a/*, columns: {x: 1}}}", "lake.Device.columns.x: is 1"),
@@ -622,3 +632,10 @@ def test_words_are_those_of_detections() -> None:
     assert _SEVERITIES == severity.SEVERITIES
     assert _STATUSES == severity.STATUSES
     assert _OVERRIDE_KEYS == detection.OVERRIDES
+
+
+def test_delta_table_is_a_folder_of_events(loaded: Load) -> None:
+    """Also with a slash at its end; its log knows times of events."""
+    lake = loaded("lake: {Device: {path: s3://b/t/, format: delta}}", lake=False).lake
+
+    assert lake["Device"] == (LakePath("s3://b/t/", partition_by="event", said_format="delta"),)

@@ -14,7 +14,7 @@ from gundog.core.errors import StoreError
 from gundog.lake import partial
 from gundog.lake.file_version import FileVersion
 from gundog.lake.object_store import filesystem
-from gundog.lake.path import JSON, LakePath, split_uri
+from gundog.lake.path import DELTA, JSON, LakePath, split_uri
 from gundog.lake.refusals import store_error
 
 _COPY_BYTES = 1024 * 1024
@@ -63,7 +63,7 @@ def local_copy(
     target = _scratch_name(tmp_dir)
     try:
         if columns is not None and is_partial(file, paths):
-            _copy_columns(store, file, location, target, columns)
+            _copy_columns(store, file, location, target, columns, dated=path.format != DELTA)
         else:
             _download(store, file, location, target, start, may_grow=path.grows)
         yield target
@@ -99,7 +99,9 @@ def check_unchanged(file: FileVersion, paths: Sequence[LakePath]) -> None:
     except OSError as error:
         raise _gone(file) from error
     has_grown = path.grows and status.st_size > file.size
-    if not has_grown and (status.st_size, status.st_mtime_ns) != (file.size, file.mtime_ns):
+    # Files of a Delta table never change; its log has a time of its own.
+    is_as_old = status.st_mtime_ns == file.mtime_ns or path.format == DELTA
+    if not has_grown and not (status.st_size == file.size and is_as_old):
         raise _changed(file)
 
 
@@ -173,7 +175,13 @@ def _download(
 
 
 def _copy_columns(
-    store: Any, file: FileVersion, location: str, target: Path, columns: Collection[str]
+    store: Any,
+    file: FileVersion,
+    location: str,
+    target: Path,
+    columns: Collection[str],
+    *,
+    dated: bool,
 ) -> None:
     for left in reversed(range(_COPY_ATTEMPTS)):
         try:
@@ -189,5 +197,6 @@ def _copy_columns(
             if not left:
                 raise store_error(file.path, "cannot be read", error) from error
     # A store may list times in finer steps than it tells of a single file.
-    if info.size != file.size or abs((info.mtime_ns or 0) - file.mtime_ns) >= 1_000_000_000:
+    is_other = dated and abs((info.mtime_ns or 0) - file.mtime_ns) >= 1_000_000_000
+    if info.size != file.size or is_other:
         raise _changed(file)

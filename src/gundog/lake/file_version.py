@@ -25,6 +25,7 @@ class FileVersion:
         covers: the time its path names, as long as the path's finest field; None without fields.
         tenant: what a `tenantId=` folder in its path says, in any case of letters.
         lake_path: which of the source's lake paths it was found by.
+        partition: values that its table keeps beside its rows, by column; of Delta tables only.
         location: what pyarrow opens; the same as `path` when empty.
     """
 
@@ -36,6 +37,7 @@ class FileVersion:
     tenant: str | None = None
     lake_path: int = 0
     partition_by: str = "ingest"
+    partition: tuple[tuple[str, str | None], ...] = ()
     location: str = field(default="", repr=False, compare=False)
 
 

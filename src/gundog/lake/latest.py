@@ -26,7 +26,7 @@ from gundog.lake.layout import (
     shown_place,
 )
 from gundog.lake.object_store import Failure
-from gundog.lake.path import LakePath, split_uri
+from gundog.lake.path import DELTA, LakePath, split_uri
 from gundog.lake.refusals import store_error
 
 # The search for the newest files ends after so many, or after so many folders of files; a disk
@@ -73,6 +73,8 @@ def _age(file: FileVersion) -> tuple[float, int, str]:
 def _newest_of_path(
     source: str, index: int, path: LakePath, root: Path, environ: Mapping[str, str]
 ) -> tuple[list[FileVersion], bool]:
+    if path.format == DELTA:
+        return list(listing.list_path(source, index, path, None, root, environ)), True
     layout, store = parse_layout(path, root), object_store.filesystem(path, environ, is_hasty=True)
     if not object_store.lists_folders(store):
         return list(
@@ -147,6 +149,8 @@ def explain_no_match(
 
 
 def _explain(source: str, path: LakePath, root: Path, environ: Mapping[str, str]) -> str:
+    if path.format == DELTA:
+        return f"lake.{source}: {path.template}: the table has no file of the time asked for"
     layout, store = parse_layout(path, root), object_store.filesystem(path, environ)
     start = f"lake.{source}: {path.template}"
     folder, shown = layout.base, layout.shown.rstrip("/") or layout.base

@@ -18,7 +18,7 @@ from typing import Any
 from pyarrow import fs
 
 from gundog.core.times import Interval
-from gundog.lake import file_version, object_store
+from gundog.lake import delta, file_version, object_store
 from gundog.lake.file_version import FileVersion
 from gundog.lake.layout import (
     Layout,
@@ -32,7 +32,7 @@ from gundog.lake.layout import (
     rendered_depth,
     shown_place,
 )
-from gundog.lake.path import LakePath, split_uri
+from gundog.lake.path import DELTA, LakePath, split_uri
 
 __all__ = ["FileVersion", "LakePath", "list_files"]
 
@@ -75,6 +75,9 @@ def list_path(
     *,
     is_hasty: bool = False,
 ) -> Iterator[FileVersion]:
+    if path.format == DELTA:
+        yield from delta.list_table(source, index, path, span, root, environ)
+        return
     layout = parse_layout(path, root)
     pattern, grain = name_pattern(layout.segments), finest_field(fields_of(layout.segments))
     for location, info in _listed(object_store.filesystem(path, environ, is_hasty), layout, span):

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from gundog.core.fields import unknown
 
 SCHEMES = ("abfss", "file", "gs", "s3")
-PARQUET, JSON = "parquet", "json"
-FORMATS = (PARQUET, JSON)
+PARQUET, JSON, DELTA = "parquet", "json", "delta"
+FORMATS = (PARQUET, JSON, DELTA)
 # Who wrote JSON lines: with an envelope, flat with the table's name in `Type`, or flat alone.
 STREAMING_API, LOG_ANALYTICS, PLAIN = "streaming-api", "log-analytics", "plain"
 EXPORTERS = (STREAMING_API, LOG_ANALYTICS, PLAIN)
@@ -87,14 +87,14 @@ def split_uri(template: str) -> tuple[str, str, str]:
     return match[1].lower(), match[2], match[3] or ""
 
 
-def template_problems(template: str) -> Iterator[str]:
-    """What keeps a lake path from being listed."""
+def template_problems(template: str, is_folder: bool = False) -> Iterator[str]:
+    """What keeps a lake path from being listed; with `is_folder` it names a table's folder."""
     scheme, authority, path = split_uri(template)
     if scheme and scheme not in SCHEMES:
         yield f"begins with an {unknown(scheme, SCHEMES, 'scheme', secret=True)}"
     elif scheme:
         yield from _authority_problems(scheme, authority)
-    if not path.strip("/") or path.endswith("/"):
+    if not is_folder and (not path.strip("/") or path.endswith("/")):
         yield "names no files: end it with a pattern such as *.parquet"
     if re.search(r"\.avro(\.\w+)?$", path, re.IGNORECASE):
         yield "names Avro files, which gundog does not read: export JSON lines or parquet"
@@ -102,7 +102,10 @@ def template_problems(template: str) -> Iterator[str]:
         yield "starts with ~: write ${HOME} instead"
     if "**" in path:
         yield "holds **: write one * for each folder, such as */*/*.parquet"
-    yield from _field_problems(path)
+    if is_folder and set("*%") & set(path):
+        yield "is the folder of a Delta table: write it without * and without fields of time"
+    else:
+        yield from _field_problems(path)
 
 
 def _authority_problems(scheme: str, authority: str) -> Iterator[str]:

@@ -261,20 +261,26 @@ def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
 def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
     inner = fields.inner(key, _LAKE_KEYS, value)
     template = inner.text("path")
-    for problem in path.template_problems(template) if "path" in inner.data else []:
+    said = _said(inner, "format", path.FORMATS)
+    is_table = said == path.DELTA
+    for problem in path.template_problems(template, is_table) if "path" in inner.data else []:
         inner.problem("path", problem)
     lake_path = LakePath(
         template=template,
-        partition_by=inner.choice("partitionBy", ("ingest", "event"), "ingest"),
+        partition_by=inner.choice(
+            "partitionBy", ("ingest", "event"), "event" if is_table else "ingest"
+        ),
         columns=_columns(inner),
         endpoint=_url(inner, "endpoint"),
         region=inner.text("region", "") or None,
         anonymous=inner.flag("anonymous", False),
-        said_format=_said(inner, "format", path.FORMATS),
+        said_format=said,
         exporter=_said(inner, "exporter", path.EXPORTERS),
     )
     if lake_path.exporter and lake_path.format != path.JSON:
         inner.problem("exporter", "is for JSON lines: write format: json, or remove it")
+    if is_table and lake_path.partition_by != "event":
+        inner.problem("partitionBy", "is event for a Delta table, which knows times: remove it")
     return lake_path
 
 

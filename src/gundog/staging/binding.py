@@ -83,6 +83,7 @@ def bind(
     held: Sequence[Column],
     aliases: Mapping[str, str],
     files: Sequence[tuple[int, str | None]],
+    partitions: Sequence[Mapping[str, str | None]] = (),
 ) -> tuple[str, Remarks]:
     """The select list that gives files of one schema the columns of their source table.
 
@@ -91,6 +92,7 @@ def bind(
         held: the files' columns, in their order.
         aliases: the files' column name by the source's, where they differ.
         files: file id and the tenant its path names, in the order in which they are read.
+        partitions: for each of them, values of columns that their table keeps beside the files.
 
     Raises:
         DoubledColumnError: when several of the files' columns may be one of the source's.
@@ -102,6 +104,10 @@ def bind(
         column = None if place is None else held[place]
         used.add(place)
         expression, remark = _bind_column(column, kind)
+        beside = [_beside(partition, name, aliases) for partition in partitions]
+        if column is None and any(value is not None for value in beside):
+            values = _per_file([_text(value) for value in beside], "varchar")
+            expression, remark = f"try_cast({values} as {kind})", ""
         if name == TENANT:
             expression = _or_folder(expression, kind, [tenant for _, tenant in files])
             remark = "" if column is None else remark
@@ -117,6 +123,14 @@ def bind(
     parts.append(f"{_per_file([str(file_id) for file_id, _ in files], 'bigint')} as file_id")
     extra = tuple(name for place, name in enumerate(names) if place not in used)
     return ", ".join(parts), Remarks(tuple(missing), tuple(cast), extra)
+
+
+def _beside(
+    partition: Mapping[str, str | None], name: str, aliases: Mapping[str, str]
+) -> str | None:
+    """The value of a column that a file's table keeps; None without one."""
+    wanted = {name.lower(), aliases.get(name, name).lower()}
+    return next((value for key, value in partition.items() if key.lower() in wanted), None)
 
 
 def _or_folder(expression: str, kind: str, folders: Sequence[str | None]) -> str:

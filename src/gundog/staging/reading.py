@@ -125,7 +125,8 @@ def _create_view(
     described = [row[:2] for row in con.execute(f"describe from {scan}").fetchall()]
     held = columns.named(own_names, described)
     files = [(task.file_id, task.file.tenant) for task, _ in group]
-    projection, remarks = binding.bind(source, held, aliases, files)
+    partitions = [dict(task.file.partition) for task, _ in group]
+    projection, remarks = binding.bind(source, held, aliases, files, partitions)
     con.execute(f"create view {quoting.name(source.name)} as select {projection} from {scan}")
     return remarks
 
