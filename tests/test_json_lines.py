@@ -472,3 +472,32 @@ def test_findings_equal_those_of_parquet(tmp_path: Path) -> None:
 
     assert len(kit.table(roots["json"], "from findings")) == 1
     assert findings_of(roots["json"]) == findings_of(roots["parquet"])
+
+
+@pytest.mark.parametrize("first", ["parquet", "json"])
+def test_day_that_is_reached_by_parquet_and_by_json_counts_once(tmp_path: Path, first: str) -> None:
+    """Whoever leaves a conversion job has both for a while, in either order of arrival."""
+    root = kit.make_project(tmp_path)
+    paths = ["lake/date=%Y-%m-%d/*.parquet", "blobs/date=%Y-%m-%d/PT1H.json"]
+    config = kit.CONFIG.replace(f"{{Things: {paths[0]}}}", json.dumps({"Things": paths}))
+    kit.write_text(root / "gundog.yaml", config)
+    rows = [
+        kit.event("2026-03-08T02:00:00.123456Z", "open", number=3),
+        kit.event("2026-03-08T03:00:00Z", "close", number=4),
+    ]
+    kinds = {
+        "parquet": lambda: kit.write_file(root, "2026-03-08", rows),
+        "json": lambda: kit.write_text(
+            root / "blobs/date=2026-03-08/PT1H.json",
+            text([enveloped(some, "Things") for some in rows]).decode(),
+        ),
+    }
+    for kind in sorted(kinds, key=lambda name: name != first):
+        kinds[kind]()
+        kit.hunt(root, ("2026-03-08", "2026-03-09"))
+
+    assert kit.table(root, "select evidence_count from findings") == [(2,)]
+    # That its evidence now names the smaller path is a change, but not a finding of its own.
+    changes = kit.table(root, "select change from finding_changes where change <> 'changed'")
+    assert changes == [("new",)]
+    assert kit.table(root, "select count(*) from source_files where state = 'staged'") == [(2,)]

@@ -5,5 +5,7 @@
 - `reading`: files to rows, a pure function of the files.
 - `apart`, `rescue`: bad files and bad SQL, kept away from the good ones.
 - `binding`: a file's columns, bound to its source.
+- `json_lines`: JSON lines as parquet, which is read like any other.
+- `tails`, `read_ends`: how far a growing file was read.
 - `staged_rows`, `day_counts`: what is kept of them in the warehouse.
 """
