@@ -9,12 +9,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gundog.lake.path import LakePath
+from gundog.run import run, status
 from gundog.staging import reading
 from gundog.staging.batch import Batch, Failed, Limits, Read, Task
 from tests import kit
@@ -501,3 +503,18 @@ def test_day_that_is_reached_by_parquet_and_by_json_counts_once(tmp_path: Path, 
     changes = kit.table(root, "select change from finding_changes where change <> 'changed'")
     assert changes == [("new",)]
     assert kit.table(root, "select count(*) from source_files where state = 'staged'") == [(2,)]
+
+
+def test_status_says_which_line_was_not_read(tmp_path: Path) -> None:
+    """Beside how many rows were rejected."""
+    root = kit.make_project(tmp_path)
+    kit.write_text(root / "gundog.yaml", kit.CONFIG.replace("*.parquet}", "*.json}"))
+    line = text([enveloped(kit.event("2026-03-08T02:00:00Z", "open"), "Things")]).decode()
+    kit.write_text(root / "lake/date=2026-03-08/a.json", f"{line}broken\n{line}")
+    kit.hunt(root, ("2026-03-08", "2026-03-09"))
+
+    with duckdb.connect(str(root / ".gundog/findings.duckdb"), read_only=True) as con:
+        project = run.load_project(root, {})
+        (remark,) = status.read(con, status.known(project), kit.NOW).remarks
+
+    assert remark.text == f"1 row rejected; 1 line is not a JSON object, {FIRST}"

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gundog.lake import json_text
 from gundog.lake.path import LakePath
-from gundog.staging import reading, tails
+from gundog.staging import read_ends, reading, tails
 from gundog.staging.batch import Batch, Failed, FileOutcome, Read
 from tests.faults import Proxy, start_s3
 from tests.lab import STAGE, Lab
@@ -310,3 +310,26 @@ def test_keys_that_change_on_a_store_fetch_the_whole_file(
     assert lab.stage().rejected == []
     rows = lab.rows(f"select id, count(*) from {lab.stages[0].table} group by all order by id")
     assert rows == [(7, 1), (None, 3000)]
+
+
+def test_reading_that_ends_while_it_is_stored_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows, counts and the place where the reading ended are stored at once or not at all."""
+    lab = two_stages(tmp_path / "grown")
+    content = [text([enveloped(row(n)) for n in range(start, start + 9)]) for start in (0, 9)]
+    put(lab, content[0])
+    lab.stage()
+    before = everything(lab)
+    put(lab, content[0] + content[1])
+    with monkeypatch.context() as broken:
+        broken.setattr(read_ends, "store", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            lab.stage()
+    assert everything(lab) == before
+
+    lab.stage()
+
+    got = everything(lab)
+    lab.opened.close()
+    assert got == read_whole(tmp_path / "whole", content[0] + content[1])

@@ -333,8 +333,7 @@ def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
         con,
         """select source_table, path, rejected_rows, missing_columns, cast_columns, error
            from source_files where state = 'staged'
-           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0
-                or error is not null)
+           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0)
            order by source_table, path""",
     ):
         said = []
@@ -342,8 +341,7 @@ def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
             said.append(f"lacks {', '.join(row['missing_columns'])}")
         if row["cast_columns"]:
             said.append(f"cast {', '.join(row['cast_columns'])}")
-        if row["error"]:
-            said.append(row["error"])
+        said += [row["error"]] if row["error"] else []  # which lines of JSON were not read
         groups.setdefault((row["source_table"], "; ".join(said)), []).append(row)
     remarks = []
     for (source, said_of), rows in groups.items():
