@@ -1,7 +1,7 @@
 -- Activities in cloud applications, as Defender XDR's advanced hunting has them.
--- The dynamic columns (ActivityObjects, IPTags, UserAgentTags, RawEventData,
--- AdditionalFields, LastSeenForUser, UncommonForUser, SessionData) hold JSON;
--- TenantId is added by exports.
+-- The dynamic columns hold JSON; TenantId is added by exports.
+-- Dynamic:  ActivityObjects, IPTags, UserAgentTags, RawEventData, AdditionalFields,
+--           LastSeenForUser, UncommonForUser, SessionData
 create table CloudAppEvents (
     Timestamp timestamptz,
     ActionType varchar,

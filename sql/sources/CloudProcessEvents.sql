@@ -1,0 +1,33 @@
+-- Processes started in cloud workloads, as Defender XDR's advanced hunting has them.
+-- TenantId is added by exports.
+create table CloudProcessEvents (
+    Timestamp timestamptz,
+    AzureResourceId varchar,
+    AwsResourceName varchar,
+    GcpFullResourceName varchar,
+    ContainerImageName varchar,
+    KubernetesNamespace varchar,
+    KubernetesPodName varchar,
+    KubernetesResource varchar,
+    ContainerName varchar,
+    ContainerId varchar,
+    ActionType varchar,
+    FileName varchar,
+    FolderPath varchar,
+    ProcessId bigint,
+    ProcessName varchar,
+    ParentProcessName varchar,
+    ParentProcessId varchar,
+    ProcessCommandLine varchar,
+    ProcessCreationTime timestamptz,
+    ProcessCurrentWorkingDirectory varchar,
+    AccountName varchar,
+    LogonId bigint,
+    InitiatingProcessId varchar,
+    ImageDigest varchar,
+    AgentId varchar,
+    Region varchar,
+    HostName varchar,
+    AdditionalFields varchar,
+    TenantId varchar
+);
