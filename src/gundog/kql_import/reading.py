@@ -1,0 +1,178 @@
+"""Files of hunting queries read: Sentinel's YAML, bare KQL, and Markdown with fenced queries."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from uuid import NAMESPACE_URL, uuid5
+
+from gundog.core import documents, text_files
+from gundog.core.documents import DocumentError
+from gundog.core.errors import InputError
+from gundog.kql_import import sentinel_yaml
+from gundog.kql_import.query import KqlQuery
+
+# The longest of 1,900 published queries has 15,000 characters.
+LONGEST_QUERY = 60_000
+# Every bracket is a call of the translator, which recurses.
+_DEEPEST = 60
+_LONGEST_STEM = 60
+_YAML = (".yaml", ".yml")
+_MARKDOWN = (".md", ".markdown")
+_PLAIN = (".kql", ".txt", ".csl", ".kusto")
+ENDINGS = (*_YAML, *_MARKDOWN, *_PLAIN)
+_NAMESPACE = uuid5(NAMESPACE_URL, "gundog kql import")
+_FENCE = re.compile(
+    r"^ {0,3}(?:```+|~~~+)[ \t]*(?P<kind>[\w+-]*)[^\n]*\n(?P<body>.*?)^ {0,3}(?:```+|~~~+)",
+    re.DOTALL | re.MULTILINE,
+)
+_KINDS = frozenset({"kql", "kusto", "csl", "kusto-query"})
+_TECHNIQUE = re.compile(r"\bT\d{4}(?:\.\d{3})?\b")
+_ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
+_STRING = re.compile(r"""@?"(?:[^"\\\n]|\\.)*"|@?'(?:[^'\\\n]|\\.)*'|//[^\n]*""")
+_LONGEST_PROSE = 2_000
+
+
+def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
+    """The queries of one file, in their order; at least one.
+
+    Args:
+        path: the file; its ending says what it holds.
+        shown: the path as people know it, for messages.
+
+    Raises:
+        InputError: with one sentence, when there is no query that can be imported.
+    """
+    try:
+        text = text_files.read(path).replace("\r\n", "\n")
+    except InputError as error:
+        raise InputError(f"{shown}: {error}") from error
+    ending = path.suffix.lower()
+    if ending in _YAML:
+        queries = _of_yaml(text, path, shown)
+    elif ending in _MARKDOWN:
+        queries = _of_markdown(text, path, shown)
+    elif ending in _PLAIN:
+        queries = (_of_text(text, path, shown),)
+    else:
+        raise InputError(f"{shown}: ends in {ending!r}: give a file of {', '.join(ENDINGS)}")
+    for query in queries:
+        _check(query)
+    return queries
+
+
+def _of_yaml(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
+    try:
+        data = documents.load(text)
+    except DocumentError as error:
+        where = f"line {error.line}: " if error.line else ""
+        raise InputError(f"{shown}: {where}cannot be read: {error.reason}") from error
+    if not isinstance(data, dict):
+        raise InputError(f"{shown}: holds no keys and values: give a YAML file with query:")
+    if not isinstance(data.get("query"), str) or not data["query"].strip():
+        raise InputError(f"{shown}: query: is missing: give the KQL under query:")
+    blank = KqlQuery(shown, stem(path.stem), identify(path.stem, 1), "", "", "")
+    return (sentinel_yaml.read(data, replace(blank, name=path.stem)),)
+
+
+def _of_text(text: str, path: Path, shown: str) -> KqlQuery:
+    prose = "\n".join(
+        line.strip().lstrip("/").strip()
+        for line in text.splitlines()
+        if line.strip().startswith("//")
+    )
+    return _told(
+        KqlQuery(shown, stem(path.stem), identify(path.stem, 1), path.stem, "", text), prose
+    )
+
+
+def _of_markdown(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
+    fences = [fence for fence in _FENCE.finditer(text) if _is_query(fence)]
+    if not fences:
+        raise InputError(f"{shown}: holds no query: put it between ```kql and ```")
+    heading = re.search(r"^#+[ \t]+(.+)$", text, re.MULTILINE)
+    name = heading[1].strip() if heading else path.stem
+    prose = _FENCE.sub("", text)
+    queries = []
+    for number, fence in enumerate(fences, 1):
+        more = f" {number}" if len(fences) > 1 else ""
+        queries.append(
+            KqlQuery(
+                path=shown,
+                stem=stem(path.stem + more),
+                id=identify(path.stem, number),
+                name=name + more,
+                description="",
+                query=fence["body"],
+            )
+        )
+    return tuple(_told(query, prose) for query in queries)
+
+
+def _is_query(fence: re.Match[str]) -> bool:
+    kind, body = fence["kind"].lower(), fence["body"]
+    return bool(body.strip()) and (
+        kind in _KINDS or (not kind and "\n|" in re.sub(r"\n\s+", "\n", body))
+    )
+
+
+def _told(query: KqlQuery, prose: str) -> KqlQuery:
+    """The query with what the prose around it says: techniques, addresses, a description."""
+    lines = [line for line in prose.splitlines() if not line.startswith(("#", "|"))]
+    plain = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
+    return replace(
+        query,
+        description=plain[:_LONGEST_PROSE].strip(),
+        techniques=tuple(dict.fromkeys(_TECHNIQUE.findall(prose))),
+        references=tuple(dict.fromkeys(url.rstrip(".,;") for url in _ADDRESS.findall(prose)))[:20],
+    )
+
+
+def _check(query: KqlQuery) -> None:
+    """Raises InputError for what no translator should be given."""
+    where = f"{query.path}: query"
+    if not _STRING.sub("", query.query).strip():
+        raise InputError(f"{where}: is empty: give the KQL")
+    if len(query.query) > LONGEST_QUERY:
+        size = f"{len(query.query):,} characters"
+        raise InputError(f"{where}: has {size}: give at most {LONGEST_QUERY:,}")
+    if "\0" in query.query:
+        raise InputError(f"{where}: holds the character U+0000: remove it")
+    if (depth := _depth(query.query)) > _DEEPEST:
+        raise InputError(f"{where}: nests {depth} brackets: give at most {_DEEPEST}")
+
+
+def _depth(kql: str) -> int:
+    """How deep the brackets of a query nest, those in texts and comments left out.
+
+    >>> _depth("T | where x in (f(1), '((((')")
+    2
+    """
+    depth = most = 0
+    for char in _STRING.sub("", kql):
+        depth += (char in "([{") - (char in ")]}")
+        most = max(most, depth)
+    return most
+
+
+def identify(file_stem: str, number: int) -> str:
+    """The id of a query without one: the same for the same file name and place in the file."""
+    return str(uuid5(_NAMESPACE, f"{file_stem}\n{number}"))
+
+
+def stem(name: str) -> str:
+    """A name as detections' files have it.
+
+    >>> stem("HostExportingMailbox[Solarigate] 2"), stem("7-Zip & co")
+    ('host_exporting_mailbox_solarigate_2', 'kql_7_zip_co')
+    """
+    parted = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name)
+    plain = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
+    if not re.match("[a-z]", plain):
+        plain = f"kql_{plain}".rstrip("_")
+    if len(plain) <= _LONGEST_STEM:
+        return plain
+    number = re.search(r"_\d+$", plain)
+    end = number[0] if number else ""
+    return plain[: _LONGEST_STEM - len(end)].rstrip("_") + end
