@@ -13,6 +13,7 @@ from gundog.cli import (
     drill_command,
     export_command,
     finding_commands,
+    import_command,
     project_commands,
     report_command,
     run_commands,
@@ -374,6 +375,7 @@ def _add_content(add: _Add) -> None:
     )
     new.add_argument("kind", choices=("match", "series"))
     new.add_argument("name", metavar="NAME", help="lower case with underscores, such as pst_copied")
+    _add_import(add)
     init = add(
         "init",
         project_commands.init_project,
@@ -396,4 +398,27 @@ def _add_content(add: _Add) -> None:
     )
     samples.add_argument(
         "--out", type=Path, metavar="DIR", help="the folder to write (default: parquet_samples)"
+    )
+
+
+def _add_import(add: _Add) -> None:
+    imports = add(
+        "import",
+        import_command.import_queries,
+        "make detections of published KQL queries: Sentinel's YAML, .kql files, Markdown",
+    )
+    imports.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files with queries")
+    imports.add_argument(
+        "--id",
+        choices=("keep", "new"),
+        default="keep",
+        help="keep the query's id (default), or make a new one",
+    )
+    imports.add_argument(
+        "--update",
+        action="store_true",
+        help="replace the query and SQL of a detection that is there, and keep what people wrote",
+    )
+    imports.add_argument(
+        "--plan", action="store_true", help="show what it would write, and write nothing"
     )

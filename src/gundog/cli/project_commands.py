@@ -22,6 +22,7 @@ def check(arguments: argparse.Namespace) -> int:
         return _where(arguments)
     project = common.load(arguments, "lake", *common.SENDING)
     problems = [*project.content.problems, *project.problems, *_misspelt(project)]
+    problems += _parted(project)
     for problem in problems:
         common.complain(problem)
     content = project.content
@@ -61,6 +62,18 @@ def _where(arguments: argparse.Namespace) -> int:
     for path in content_folder.named(folders, arguments.where):
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _parted(project: Project) -> Iterator[Problem]:
+    """Imported detections whose query and SQL do not belong together any more."""
+    if not any(hunt.detection.query for hunt in project.content.hunts):
+        return
+    from gundog.detections import content_folder
+    from gundog.kql_import import importing, matching  # loads the translator, if it is there
+
+    folders = content_folder.folders(project.settings.content, project.settings.root)
+    sources = importing.sources_of(project.content, folders)
+    yield from matching.problems(project.content, sources)
 
 
 def _misspelt(project: Project) -> Iterator[Problem]:

@@ -98,7 +98,10 @@ class EntityMapping:
 
 @dataclass(frozen=True)
 class Detection:
-    """What to look for, how bad it is, and how to triage it."""
+    """What to look for, how bad it is, and how to triage it.
+
+    `query` is the KQL that its SQL was translated from, if it was.
+    """
 
     id: str
     stem: str
@@ -128,6 +131,7 @@ class Detection:
     series: Series | None
     examples: tuple[Example, ...]
     enabled: bool = True
+    query: str = ""
 
     @property
     def runs(self) -> bool:

@@ -140,7 +140,14 @@ def _read(fields: Fields, path: Path, shown: str) -> Detection:
         series=_series(fields) if kind == "series" else None,
         examples=_examples(fields),
         enabled=fields.flag("enabled", True),
+        query=_query(fields),
     )
+
+
+def _query(fields: Fields) -> str:
+    """The KQL as it is: it may be longer than texts that people read."""
+    query = fields.data.get("query")
+    return query if isinstance(query, str) else ""
 
 
 def _uuid(fields: Fields) -> str:
@@ -315,6 +322,10 @@ def _cross_problems(detection: Detection) -> Iterator[tuple[str, str]]:
     """What only shows when several keys are read together: the key, and what is wrong."""
     if detection.kind == "match":
         yield from _lookback_problems(detection)
+    # What was just imported has none yet: a person writes them before it becomes stable.
+    is_new = detection.query and detection.status == "experimental"
+    if is_new and detection.kind == "match" and not detection.examples:
+        return
     if not any(example.findings for example in detection.examples):
         yield "examples", "none of them fires: write one with findings"
     if all(example.findings for example in detection.examples):

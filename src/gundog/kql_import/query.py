@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import PurePath
 
 Entities = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
 
@@ -46,3 +47,8 @@ class KqlQuery:
     references: tuple[str, ...] = ()
     origin: str = ""
     unused: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """The file's name, which says nothing of the machine that it lay on."""
+        return PurePath(self.path).name

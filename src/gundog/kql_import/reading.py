@@ -31,7 +31,7 @@ _KINDS = frozenset({"kql", "kusto", "csl", "kusto-query"})
 _TECHNIQUE = re.compile(r"\bT\d{4}(?:\.\d{3})?\b")
 _ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
 _STRING = re.compile(r"""@?"(?:[^"\\\n]|\\.)*"|@?'(?:[^'\\\n]|\\.)*'|//[^\n]*""")
-_LONGEST_PROSE = 2_000
+_LONGEST_PROSE = 1_000
 
 
 def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
@@ -58,7 +58,7 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
     else:
         raise InputError(f"{shown}: ends in {ending!r}: give a file of {', '.join(ENDINGS)}")
     for query in queries:
-        _check(query)
+        check(query)
     return queries
 
 
@@ -123,13 +123,23 @@ def _told(query: KqlQuery, prose: str) -> KqlQuery:
     plain = re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
     return replace(
         query,
-        description=plain[:_LONGEST_PROSE].strip(),
+        description=_beginning(plain),
         techniques=tuple(dict.fromkeys(_TECHNIQUE.findall(prose))),
         references=tuple(dict.fromkeys(url.rstrip(".,;") for url in _ADDRESS.findall(prose)))[:20],
     )
 
 
-def _check(query: KqlQuery) -> None:
+def _beginning(prose: str) -> str:
+    """Whole paragraphs of a text, as many as are read gladly."""
+    kept = ""
+    for paragraph in prose.split("\n\n"):
+        if kept and len(kept) + len(paragraph) > _LONGEST_PROSE:
+            break
+        kept += ("\n\n" if kept else "") + paragraph[:_LONGEST_PROSE]
+    return kept.strip()
+
+
+def check(query: KqlQuery) -> None:
     """Raises InputError for what no translator should be given."""
     where = f"{query.path}: query"
     if not _STRING.sub("", query.query).strip():

@@ -1,0 +1,119 @@
+"""The translator's structure changed where it knows a function in fewer forms than Kusto."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from gundog.core.times import DAY
+from gundog.kql_import import translator
+from gundog.kql_import.refusing import RefusalError
+
+# Days from Kusto's first instant, 0001-01-01, to 1970-01-01, from which the translator counts.
+_DAYS = 719_162
+_PLACES = frozenset("geo_info_from_ip_address geoip_lookup ipv4_lookup get_geo_info".split())
+_PRIVATE = r"^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)\d"
+
+
+def rewritten(query: Any, time_column: str) -> tuple[Any, tuple[tuple[str, str], ...]]:
+    """The query with such calls replaced, and the columns that are null because of it.
+
+    Args:
+        query: a structure of the translator.
+        time_column: the query's own name of the time.
+
+    Raises:
+        RefusalError: for a width of `bin` that cannot be counted as Kusto counts it.
+    """
+    stand_ins: list[tuple[str, str]] = []
+
+    def change(node: Any) -> Any:
+        if type(node) is translator.ir.NamedExpr and _places(node.expr):
+            stand_ins.append((node.name or "", "geo_info_from_ip_address"))
+        return _changed(node, time_column)
+
+    new = translator.changed(query, change)
+    return new, tuple(stand_ins)
+
+
+def _places(node: Any) -> bool:
+    ir = translator.ir
+    return any(
+        isinstance(inner, ir.FunctionCall) and inner.name in _PLACES
+        for inner in translator.nodes(node)
+    )
+
+
+def _changed(node: Any, time_column: str) -> Any:
+    ir = translator.ir
+    if not isinstance(node, ir.FunctionCall):
+        return node
+    name, arguments = node.name.lower(), node.args
+    if name == "ingestion_time" and not arguments:
+        return ir.ColumnRef(time_column)
+    if name in _PLACES:
+        return ir.Literal(None, "dynamic")
+    if name == "split" and len(arguments) == 3:
+        whole = ir.FunctionCall("split", arguments[:2])
+        part = ir.PathAccess(whole, (ir.PathStep(index=arguments[2]),))
+        return ir.FunctionCall("pack_array", (part,))
+    if name == "ipv4_is_private" and len(arguments) == 1:
+        pattern = ir.Literal(_PRIVATE, "string")
+        return ir.BinaryOp("matches regex", arguments[0], pattern)
+    if name in ("bin", "floor") and len(arguments) == 2:
+        return _binned(node)
+    return node
+
+
+def _binned(node: Any) -> Any:
+    """`bin` of a time, counted from Kusto's first instant where that makes a difference."""
+    ir = translator.ir
+    value, width = node.args
+    if not isinstance(width, ir.Literal) or width.kind != "timespan":
+        return node
+    span = translator.span_of(str(width.value))
+    if not span or not (_DAYS * DAY) % span:
+        return node
+    offset = (_DAYS * DAY) % span
+    whole = ir.Literal(f"{offset // (DAY / 86_400)}s", "timespan")
+    moved = ir.BinaryOp("+", value, whole)
+    if offset % (DAY / 86_400):
+        raise RefusalError(f"bin(…, {width.value})", "has a width that does not divide a day")
+    return ir.BinaryOp("-", ir.FunctionCall(node.name, (moved, width)), whole)
+
+
+def refuse_deciding(query: Any, stand_ins: Iterable[tuple[str, str]]) -> None:
+    """Raises RefusalError where a column that is null here decides which rows there are."""
+    why = dict(stand_ins)
+    if not why:
+        return
+    ir = translator.ir
+    made = set(why)
+    for node in translator.nodes(query):
+        if isinstance(node, ir.NamedExpr) and node.name and _names(node.expr) & made:
+            origin = next(why[name] for name in _names(node.expr) & made)
+            made.add(node.name)
+            why.setdefault(node.name, origin)
+    for node in translator.nodes(query):
+        deciding: Any = ()
+        if isinstance(node, ir.Where):
+            deciding = node.predicate
+        elif isinstance(node, (ir.Join, ir.Lookup)):
+            deciding = tuple(
+                ir.ColumnRef(side) for key in node.keys for side in (key.left, key.right)
+            )
+        elif isinstance(node, ir.Summarize):
+            deciding = node.by
+        elif isinstance(node, (ir.Top, ir.Distinct)):
+            deciding = node
+        if used := sorted(_names(deciding) & made):
+            raise RefusalError(
+                why[used[0]],
+                f"fills {used[0]}, which decides what is found, and cannot be had here:"
+                " remove that step",
+            )
+
+
+def _names(node: Any) -> set[str]:
+    ir = translator.ir
+    return {inner.name for inner in translator.nodes(node) if isinstance(inner, ir.ColumnRef)}

@@ -1,0 +1,78 @@
+"""Source tables as a query sees them: Kusto's types, and both spellings of the time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from gundog.detections.staged import Source
+from gundog.warehouse import quoting
+
+TIME_NAMES = ("Timestamp", "TimeGenerated")
+_DYNAMIC = re.compile(r"^--\s*Dynamic:(.*(?:\n--\s{2,}(?!\w+:).*)*)", re.MULTILINE)
+# What tells two events apart, in every table that has it.
+KEYS = (
+    "TenantId", "Timestamp", "DeviceId", "ReportId", "Id", "AlertId", "NetworkMessageId",
+    "RequestId", "AccountObjectId", "ActionType", "ProcessId", "ProcessCreationTime",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KqlTable:
+    """A source table as Kusto has it.
+
+    Args:
+        name: of the table.
+        types: DuckDB's type by column, in order; JSON for dynamic ones.
+        stamp: what the query calls the time: Timestamp, TimeGenerated, or both.
+    """
+
+    name: str
+    types: Mapping[str, str]
+    stamps: tuple[str, ...]
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self.types)
+
+
+def dynamic_of(text: str) -> tuple[str, ...]:
+    """The columns that a source's file says hold JSON.
+
+    >>> dynamic_of("-- Things." + chr(10) + "-- Dynamic:  A, B," + chr(10) + "--           C")
+    ('A', 'B', 'C')
+    """
+    match = _DYNAMIC.search(text)
+    listed = match[1].replace("\n--", " ") if match else ""
+    return tuple(filter(None, (name.strip() for name in listed.split(","))))
+
+
+def table(source: Source, dynamic: Collection[str], used: Collection[str]) -> KqlTable:
+    """The table with the columns that a query may name.
+
+    Args:
+        source: as gundog knows it; its time is Timestamp.
+        dynamic: columns that hold JSON.
+        used: every name in the query: which spelling of the time it means.
+    """
+    stamps = tuple(name for name in TIME_NAMES if name in used) or TIME_NAMES[:1]
+    types: dict[str, str] = {}
+    for name, kind in source.columns:
+        if name == "Timestamp":
+            types |= dict.fromkeys(stamps, "TIMESTAMP")
+        elif name in dynamic:
+            types[name] = "JSON"
+        else:
+            types[name] = "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
+    return KqlTable(source.name, types, stamps)
+
+
+def typed(name: str, kind: str) -> str:
+    """The expression that makes Kusto's value of a source's column: no text is null there."""
+    column = quoting.name("Timestamp" if name in TIME_NAMES else name)
+    if kind == "JSON":
+        return f"try_cast({column} as json)"
+    if kind == "TIMESTAMP":
+        return f"{column} at time zone 'UTC'"
+    return f"coalesce({column}, '')" if kind == "VARCHAR" else column

@@ -1,0 +1,269 @@
+"""A query as the SQL of a detection: its SELECT and its staged tables."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from gundog.core.times import DAY
+from gundog.detections.staged import Source
+from gundog.kql_import import (
+    critic,
+    hunt_sql,
+    preparing,
+    probing,
+    rewriting,
+    source_columns,
+    spans,
+    stage_sql,
+    tokens,
+    translator,
+    uses,
+    weaving,
+)
+from gundog.kql_import.query import KqlQuery
+from gundog.kql_import.refusing import RefusalError, Remark
+from gundog.kql_import.source_columns import KqlTable
+from gundog.kql_import.weaving import MARK
+from gundog.warehouse import quoting
+
+_MOST_REACH = 90 * DAY
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The source tables that queries may read, and which of their columns hold JSON."""
+
+    tables: Mapping[str, Source]
+    dynamic: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Translation:
+    """A query in SQL.
+
+    Args:
+        sql: the SELECT of the detection.
+        stages: the SELECT of each staged table, by its name.
+        sources: the source tables that it reads.
+        types: the columns of the query's result by name, without gundog's own.
+        order: those columns in the order in which they are shown.
+        keys: the columns by which the last summarize groups; None for rows of events.
+        frequency, lookback: how often it runs, and how far before its interval it reads.
+        remarks: what a person should know of it.
+    """
+
+    sql: str
+    stages: Mapping[str, str]
+    sources: tuple[str, ...]
+    types: Mapping[str, str]
+    order: tuple[str, ...]
+    keys: tuple[str, ...] | None
+    frequency: timedelta
+    lookback: timedelta
+    remarks: tuple[Remark, ...]
+
+
+def digest(kql: str) -> str:
+    """The hash that a translated file's header names; ends of lines do not change it."""
+    lines = [line.rstrip() for line in kql.strip().splitlines()]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def translate(query: KqlQuery, stem: str, sources: Sources) -> Translation:
+    """The query in SQL over staged tables.
+
+    Args:
+        query: as it was read.
+        stem: the detection's name, which its staged tables begin with.
+        sources: the tables that it may read.
+
+    Raises:
+        RefusalError: with the construct and its line.
+    """
+    translator.require()
+    prepared = preparing.prepare(query.query)
+    parsed = translator.parse(prepared.kql)
+    if not isinstance(parsed, translator.ir.Query):
+        raise RefusalError("query", "is not one query: keep one statement")
+    stamp = _stamp(prepared.kql)
+    parsed, places = rewriting.rewritten(parsed, stamp)
+    rewriting.refuse_deciding(parsed, (*prepared.stand_ins, *places))
+    known = _tables(parsed, prepared.kql, sources)
+    used = uses.of(parsed, {name: table.columns for name, table in known.items()})
+    if not used:
+        raise RefusalError("no table", "is read: a hunt reads at least one source table")
+    kept = {name: _pruned(known[name], used[name], uses.named(parsed)) for name in used}
+    woven = weaving.woven(parsed, {name: [*table.columns, MARK] for name, table in kept.items()})
+    sql = translator.sql_of(woven.query, {n: [*t.columns, MARK] for n, t in kept.items()})
+    types = probing.types_of(sql, kept.values())
+    frequency, reach = _spans(query, parsed)
+    keys = _keys(woven.query, types)
+    bounded = spans.bounds_itself(parsed)
+    stages = {name: stage_name(stem, name) for name in kept}
+    shape = hunt_sql.Shape(
+        sql, stages, tuple(kept.values()), woven.places, types, prepared.order, keys, reach,
+        not bounded,
+    )  # fmt: skip
+    remarks = (
+        *prepared.remarks,
+        *(
+            Remark(0, f"{name or 'a column'} is null here: {why} cannot be had")
+            for name, why in places
+        ),
+        *critic.remarks(query.query, parsed, types, frequency, reach),
+    )
+    return Translation(
+        hunt_sql.select(shape, _header(query, stem, "hunt", stages.values())),
+        {
+            stages[name]: stage_sql.select(
+                table, used[name], known[name].columns, _header(query, stem, "stage", [name])
+            )
+            for name, table in kept.items()
+        },
+        tuple(sorted(kept)),
+        {name: kind for name, kind in types.items() if name != MARK},
+        tuple(hunt_sql.columns(types, prepared.order)),
+        keys,
+        frequency,
+        reach - frequency,
+        tuple(sorted(set(remarks))),
+    )
+
+
+def stage_name(stem: str, source: str) -> str:
+    """The staged table of a hunt and source.
+
+    >>> stage_name("psexec_spread", "DeviceProcessEvents")
+    'kql_psexec_spread_device_process_events'
+    """
+    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", source).lower()
+    return f"kql_{stem}_{plain}"[: quoting.LONGEST - 20]
+
+
+def _stamp(kql: str) -> str:
+    words = {token.text for token in tokens.read(kql)}
+    return next((name for name in source_columns.TIME_NAMES if name in words), "Timestamp")
+
+
+def _tables(parsed: Any, kql: str, sources: Sources) -> dict[str, KqlTable]:
+    """The source tables that the query names, with the columns that it may see."""
+    words = {token.text for token in tokens.read(kql)}
+    paths = _path_bases(parsed)
+    known = {}
+    for name, source in sources.tables.items():
+        if name in words:
+            dynamic = {*sources.dynamic.get(name, ()), *paths}
+            known[name] = source_columns.table(source, dynamic, words)
+    _refuse_unknown(parsed, known, kql)
+    return known
+
+
+def _path_bases(parsed: Any) -> set[str]:
+    """Columns of text that the query takes apart as JSON: malformed text must not end it."""
+    ir = translator.ir
+    return {
+        node.base.name
+        for node in translator.nodes(parsed)
+        if isinstance(node, ir.PathAccess) and isinstance(node.base, ir.ColumnRef)
+    }
+
+
+def _refuse_unknown(parsed: Any, known: Mapping[str, Any], kql: str) -> None:
+    ir = translator.ir
+    lets = {name for node in _queries(parsed) for name, _ in node.lets}
+    for node in _queries(parsed):
+        source = node.source
+        if isinstance(source, ir.TableRef) and source.name not in lets | known.keys():
+            place = kql.find(source.name)
+            line = tokens.line_of(kql, place) if place >= 0 else 0
+            column = tokens.column_of(kql, place) if place >= 0 else 0
+            reason = f"is no source table here: add sql/sources/{source.name}.sql"
+            raise RefusalError(f"table {source.name}", reason, line, column)
+
+
+def _queries(parsed: Any) -> list[Any]:
+    return [node for node in translator.nodes(parsed) if isinstance(node, translator.ir.Query)]
+
+
+def _pruned(table: KqlTable, use: uses.Use, names: set[str]) -> KqlTable:
+    """The table with the columns that may show or are named."""
+    if use.whole:
+        return table
+    kept = {
+        name: kind for name, kind in table.types.items() if name in names or name in table.stamps
+    }
+    return replace(table, types=kept)
+
+
+def _spans(query: KqlQuery, parsed: Any) -> tuple[timedelta, timedelta]:
+    """How often it runs, and how far it reads back from the end of its interval."""
+    frequency = query.frequency or DAY
+    named = max(query.period or timedelta(), spans.farthest(parsed))
+    if named > _MOST_REACH:
+        days = named // DAY
+        raise RefusalError("reach", f"is {days} days: look back {_MOST_REACH // DAY} at most")
+    return frequency, max(frequency, named)
+
+
+def _keys(woven: Any, types: Mapping[str, str]) -> tuple[str, ...] | None:
+    """The columns by which the last summarize groups, those that the result still has."""
+    ir = translator.ir
+    for step in reversed(woven.operators):
+        if isinstance(step, ir.Summarize):
+            names = [_name(key) for key in step.by]
+            return tuple(name for name in names if name in types)
+    lets = dict(woven.lets)
+    source = woven.source
+    if isinstance(source, ir.TableRef) and isinstance(lets.get(source.name), ir.Query):
+        return _keys(lets.pop(source.name), types)
+    return None
+
+
+def _name(key: Any) -> str:
+    """The name of a by-column, as far as the query gives it."""
+    ir = translator.ir
+    if key.name:
+        return str(key.name)
+    expr = key.expr
+    while isinstance(expr, ir.FunctionCall) and expr.args:
+        expr = expr.args[0]
+    return str(expr.name) if isinstance(expr, ir.ColumnRef) else ""
+
+
+def _header(query: KqlQuery, stem: str, kind: str, reads: Any) -> str:
+    """The comment at the top of a file: what it is, and what it was made of."""
+    first = (
+        f"{_plain(query.name)}, translated from KQL."
+        if kind == "hunt"
+        else f"Rows that the imported hunt {stem} reads."
+    )
+    grain = "row of the query's result" if kind == "hunt" else "event"
+    interval = (
+        "rows whose newest event lies in [start, end)."
+        if kind == "hunt"
+        else "all rows of the files at hand."
+    )
+    params = "$start, $end   timestamptz; the interval [start, end)" if kind == "hunt" else "none"
+    made_with = f"duckdb-kql {translator.VERSION}"
+    return "\n".join(
+        [
+            f"-- {first}",
+            "--",
+            f"-- Grain:    one row per {grain}.",
+            f"-- Interval: {interval}",
+            f"-- Reads:    {', '.join(reads)}",
+            f"-- Params:   {params}",
+            f"-- Imported: {_plain(query.file)}, KQL {digest(query.query)}, {made_with}",
+            "",
+        ]
+    )
+
+
+def _plain(text: str) -> str:
+    """A text for a comment line."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:150]

@@ -1,0 +1,203 @@
+"""duckdb-kql, the extra `gundog[kql]`: its structures, and its translation made reproducible.
+
+Everything here holds for exactly one version of it. It is loaded by `gundog import` alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from gundog.core.errors import InputError
+from gundog.kql_import.refusing import RefusalError
+
+
+def _module(name: str) -> Any:
+    """A module of the translator; None where the extra is not installed."""
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError:
+        return None
+
+
+duckdb_kql = _module("duckdb_kql")
+ir = _module("duckdb_kql.ir")
+lower = _module("duckdb_kql.lower")
+schema = _module("duckdb_kql.schema")
+timespans = _module("duckdb_kql.timespans")
+emitting = _module("duckdb_kql.translate")
+functions = _module("duckdb_kql.translate.functions")
+VERSION = "1.1.2"
+# The aggregate that joins the marks of events; no query can name it.
+EVENTS = "gundog events"
+Schema = Mapping[str, list[str]]
+_MOMENT = datetime(2026, 1, 1)
+_FIRST = re.compile(r"(\(SELECT DISTINCT ON \((?:\"(?:[^\"]|\"\")*\"(?:, )?)+\) \* FROM _s\d+)\)")
+_SET = (
+    "to_json(list_sort(coalesce(list_distinct(flatten(list("
+    "CASE WHEN typeof({0}) = 'JSON' AND json_type(TRY_CAST({0} AS JSON)) = 'ARRAY' "
+    "THEN CAST(to_json({0}) AS JSON[]) ELSE [to_json({0})] END"
+    ") FILTER (WHERE %s))), [])))"
+)
+
+
+def require() -> None:
+    """Raises InputError when the translator is not installed, or is another version."""
+    if duckdb_kql is None:
+        raise InputError("import: needs the extra kql: pip install 'gundog[kql]'")
+    if duckdb_kql.__version__ != VERSION:
+        raise InputError(
+            f"import: knows duckdb-kql {VERSION}, and {duckdb_kql.__version__} is installed:"
+            " pip install 'gundog[kql]'"
+        )
+
+
+def parse(kql: str) -> Any:
+    """The query as the translator's own structure.
+
+    Raises:
+        RefusalError: when it does not parse, or holds what is not translated.
+    """
+    with _refusing():
+        return lower.lower(kql)
+
+
+def sql_of(query: Any, columns: Schema) -> str:
+    """The SELECT of a structure; `$kqlnow` in it is Kusto's now().
+
+    Raises:
+        RefusalError: when it holds what is not translated.
+    """
+    with _refusing(), _reproducible(), emitting.clock(_MOMENT):
+        sql = str(emitting.to_sql(query, {name: list(names) for name, names in columns.items()}))
+    # Which row of a key is kept is arbitrary in Kusto; here it is the first of a fixed order.
+    return _FIRST.sub(r"\1 ORDER BY ALL)", sql)
+
+
+def columns_of(query: Any, columns: Schema) -> list[str]:
+    """The names of the columns that a structure returns, in their order."""
+    with _refusing(), _reproducible():
+        return list(schema.output_columns(query, {name: list(c) for name, c in columns.items()}))
+
+
+def span_of(text: str) -> timedelta | None:
+    """A timespan as KQL writes it, such as 14.5h; None for what is none."""
+    try:
+        return timedelta(microseconds=timespans.ticks(text) / 10)
+    except (ArithmeticError, ValueError):
+        return None
+
+
+@contextlib.contextmanager
+def _refusing() -> Iterator[None]:
+    """What the translator refuses, as a RefusalError with the construct and its line."""
+    try:
+        yield
+    except duckdb_kql.KqlSyntaxError as error:
+        first = error.diagnostics[0] if error.diagnostics else None
+        line, column = (first.span.line, first.span.column + 1) if first else (0, 0)
+        said = first.message if first else str(error)
+        raise RefusalError("syntax", f"{said[:200]}: correct the KQL", line, column) from error
+    except duckdb_kql.KqlUnsupportedError as error:
+        line, column = (error.span.line, error.span.column + 1) if error.span else (0, 0)
+        hint = f" ({error.hint})" if error.hint else ""
+        reason = f"is not translated{hint[:300]}: write the step in another way"
+        raise RefusalError(_plain(error.construct), reason, line, column) from error
+    except duckdb_kql.KqlSchemaError as error:
+        hint = f" ({str(error.hint)[:150]})" if error.hint else ""
+        raise RefusalError(f"name {error.name}", f"is not known{hint}: correct the name") from error
+    except duckdb_kql.KqlError as error:
+        raise RefusalError("translation", f"{str(error)[:200]}: write it in another way") from error
+    except RecursionError as error:
+        raise RefusalError("depth", "nests too deep: split the query with let") from error
+    except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {str(error)[:150]}"
+        raise RefusalError("translation", f"fails ({said}): write it in another way") from error
+
+
+def _plain(construct: str) -> str:
+    """`ProjectReorderOperator` as `project-reorder`."""
+    name = re.sub(r"(Operator|Expression|Context)$", "", construct)
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", name).lower() if name != construct else construct
+
+
+@contextlib.contextmanager
+def _reproducible() -> Iterator[None]:
+    """Aggregates whose result depends on the order of rows replaced by ones that do not."""
+    known = functions.AGGREGATE_FUNCTIONS
+    spec = type(known["count"])
+    ours = {
+        "make_set": spec("make_set", _SET % "{0} IS NOT NULL", (1, 2), name_prefix="set"),
+        "make_set_if": spec(
+            "make_set_if", _SET % "{0} IS NOT NULL AND {1}", (2, 3), name_prefix="set"
+        ),
+        "make_list": spec(
+            "make_list",
+            "coalesce(list({0} ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL), [])",
+            (1, 2),
+            name_prefix="list",
+        ),
+        "make_list_if": spec(
+            "make_list_if",
+            "coalesce(list({0} ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL AND {1}), [])",
+            (2, 3),
+            name_prefix="list",
+        ),
+        "any": spec("any", "min({0})", (1,)),
+        "take_any": spec("take_any", "min({0})", (1,), name_is_argument=True),
+        EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
+    }
+    before = dict(known)
+    known.update(ours)
+    try:
+        yield
+    finally:
+        known.clear()
+        known.update(before)
+
+
+def changed(node: Any, change: Callable[[Any], Any]) -> Any:
+    """A structure with `change` applied to each of its nodes, the inner ones first.
+
+    A node that is reached twice is changed once: what a let stands for is shared.
+    """
+    return _changed(node, change, {})
+
+
+def _changed(node: Any, change: Callable[[Any], Any], done: dict[int, tuple[Any, Any]]) -> Any:
+    if isinstance(node, (tuple, list)):
+        return type(node)(_changed(item, change, done) for item in node)
+    if not is_dataclass(node) or isinstance(node, type):
+        return node
+    if id(node) not in done:
+        values = {field.name: getattr(node, field.name) for field in fields(node)}
+        new = {name: _changed(value, change, done) for name, value in values.items()}
+        same = all(_same(values[name], new[name]) for name in new)
+        done[id(node)] = node, change(node if same else replace(node, **new))
+    return done[id(node)][1]
+
+
+def _same(before: Any, after: Any) -> bool:
+    """True where nothing within was changed."""
+    if isinstance(before, (tuple, list)):
+        pairs = zip(before, after, strict=True)
+        return len(before) == len(after) and all(_same(*pair) for pair in pairs)
+    return before is after or (not is_dataclass(before) and bool(before == after))
+
+
+def nodes(node: Any) -> Iterator[Any]:
+    """A structure's nodes, each once and before the ones within it."""
+    stack, seen = [node], set[int]()
+    while stack:
+        item = stack.pop()
+        if isinstance(item, (tuple, list)):
+            stack.extend(reversed(item))
+        elif is_dataclass(item) and not isinstance(item, type) and id(item) not in seen:
+            seen.add(id(item))
+            yield item
+            stack.extend(getattr(item, field.name) for field in reversed(fields(item)))

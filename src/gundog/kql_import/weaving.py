@@ -1,0 +1,167 @@
+"""A mark of its event carried with every row, through all steps of a query.
+
+The mark is one text column: `place/event id/microseconds` for each event behind a row, separated by
+blanks. `place` is which reference to a table the event came in by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from gundog.kql_import import translator
+from gundog.kql_import.refusing import RefusalError
+from gundog.kql_import.translator import EVENTS, Schema
+
+MARK = "gundog_events"
+
+
+@dataclass(frozen=True)
+class Woven:
+    """A query whose rows carry marks.
+
+    Args:
+        query: the structure.
+        columns: its columns, the mark among them.
+        places: (role, source table) by the number in a mark.
+    """
+
+    query: Any
+    columns: tuple[str, ...]
+    places: tuple[tuple[str, str], ...]
+
+
+@dataclass
+class _Weaver:
+    columns: dict[str, list[str]]
+    lets: set[str] = field(default_factory=set)
+    places: list[tuple[str, str]] = field(default_factory=list)
+
+    def woven(self, query: Any, role: str) -> Any:
+        """The query with the mark in each of its rows."""
+        ir = translator.ir
+        lets = []
+        for name, bound in query.lets:
+            kept = self.woven(bound, name) if isinstance(bound, ir.Query) else bound
+            if isinstance(bound, ir.Query):
+                self.columns[name] = translator.columns_of(kept, self.columns)
+                self.lets.add(name)
+            lets.append((name, kept))
+        new = ir.Query(query.source, [], lets, query.parameters)
+        new.operators = list(self._started(query.source, role))
+        for step in query.operators:
+            new.operators += self._carried(step, new)
+        return new
+
+    def _started(self, source: Any, role: str) -> list[Any]:
+        ir = translator.ir
+        if not isinstance(source, ir.TableRef):
+            if isinstance(source, (ir.WildcardTableRef, ir.GraphSource)):
+                raise RefusalError("graph or wildcard", "is not imported: name each table")
+            return [_extend(ir.Literal("", "string"))]
+        if source.name in self.lets:
+            return []
+        if source.cluster or source.database:
+            raise RefusalError(source.qualified, "is in another database: name the table alone")
+        mark = f"'{len(self.places)}/' || \"{MARK}\""
+        self.places.append((role, source.name))
+        return [_extend(ir.RenderedAggregate(mark))]
+
+    def _carried(self, step: Any, before: Any) -> list[Any]:
+        """The step as it carries the mark, and what has to follow it."""
+        ir = translator.ir
+        mark = ir.NamedExpr(ir.ColumnRef(MARK), MARK)
+        joined = ir.NamedExpr(ir.FunctionCall(EVENTS, (ir.ColumnRef(MARK),)), MARK)
+        if isinstance(step, ir.Project):
+            return [replace(step, expressions=(*step.expressions, mark))]
+        if isinstance(step, ir.Count):
+            count = ir.NamedExpr(ir.FunctionCall("count", ()), step.name)
+            return [ir.Summarize((count, joined), ())]
+        if isinstance(step, ir.Distinct):
+            return [ir.Summarize((joined,), self._all(step.expressions, before))]
+        if isinstance(step, ir.Summarize):
+            kept = tuple(self._explicit(one, step, before) for one in step.aggregates)
+            return [replace(step, aggregates=(*kept, joined))]
+        if isinstance(step, (ir.Join, ir.Lookup)):
+            return self._joined(step, before)
+        if isinstance(step, ir.Union):
+            branches = tuple(self.woven(branch, "union") for branch in step.branches)
+            return [replace(step, branches=branches)]
+        if isinstance(step, ir.GetSchema):
+            raise RefusalError("getschema", "describes columns and finds nothing: remove it")
+        if isinstance(step, ir.Take) and not _is_sorted(before):
+            order = ir.SortKey(ir.ColumnRef(MARK), ascending=True)
+            return [ir.Sort((order,)), step]
+        return [step]
+
+    def _joined(self, step: Any, before: Any) -> list[Any]:
+        ir = translator.ir
+        right = self.woven(step.right, "joined")
+        step = replace(step, right=right)
+        kind = step.kind
+        if kind.startswith(("leftsemi", "leftanti", "rightsemi", "rightanti")):
+            return [step]
+        left = self._columns(before)
+        with_step = ir.Query(before.source, [*before.operators, step], before.lets, [])
+        new = self._columns(with_step)[len(left) :]
+        other = next(name for name in reversed(new) if name.startswith(MARK))
+        both = f'concat_ws(\' \', "{MARK}", "{other}")'
+        return [step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway((other,))]
+
+    def _columns(self, query: Any) -> list[str]:
+        return translator.columns_of(query, self.columns)
+
+    def _all(self, expressions: tuple[Any, ...], before: Any) -> tuple[Any, ...]:
+        """The expressions of `distinct`, `*` written out."""
+        ir = translator.ir
+        named = []
+        for one in expressions:
+            if isinstance(one.expr, ir.Wildcard):
+                columns = [name for name in self._columns(before) if name != MARK]
+                named += [ir.NamedExpr(ir.ColumnRef(name), name) for name in columns]
+            else:
+                named.append(one)
+        return tuple(named)
+
+    def _explicit(self, one: Any, step: Any, before: Any) -> Any:
+        """arg_max(x, *) with the columns written out, without the mark."""
+        ir = translator.ir
+        call = one.expr
+        if not isinstance(call, ir.FunctionCall) or not any(
+            isinstance(argument, ir.Wildcard) for argument in call.args
+        ):
+            return one
+        keys = {
+            key.name or (key.expr.name if isinstance(key.expr, ir.ColumnRef) else "")
+            for key in step.by
+        }
+        first = call.args[0]
+        own = first.name if isinstance(first, ir.ColumnRef) else ""
+        taken = {*keys, MARK, own}
+        columns = [name for name in self._columns(before) if name not in taken]
+        arguments = (first, *(ir.ColumnRef(name) for name in columns))
+        return replace(one, expr=replace(call, args=arguments))
+
+
+def woven(query: Any, columns: Schema) -> Woven:
+    """The query with a mark in each row of its result.
+
+    Args:
+        query: a structure of the translator.
+        columns: the source tables' columns, each with MARK at their end.
+
+    Raises:
+        RefusalError: where no mark can be carried.
+    """
+    weaver = _Weaver({name: list(names) for name, names in columns.items()})
+    new = weaver.woven(query, "event")
+    return Woven(new, tuple(weaver._columns(new)), tuple(weaver.places))
+
+
+def _extend(expr: Any) -> Any:
+    ir = translator.ir
+    return ir.Extend((ir.NamedExpr(expr, MARK),))
+
+
+def _is_sorted(query: Any) -> bool:
+    return bool(query.operators) and isinstance(query.operators[-1], translator.ir.Sort)

@@ -1,0 +1,70 @@
+"""Queries imported into a folder of their own, and run on rows like any detection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gundog.core.times import Interval, parse_time
+from gundog.detections import content, content_folder
+from gundog.detections.detection import Example
+from gundog.detections.hunt import Content
+from gundog.findings.model import Hit
+from gundog.kql_import import importing, reading, translating, writing
+from gundog.kql_import.query import KqlQuery
+from gundog.kql_import.translating import Sources, Translation
+from gundog.testing import examples
+from tests import kit
+
+DAY = Interval(parse_time("2026-02-02"), parse_time("2026-02-03"))
+Rows = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@cache
+def sources() -> Sources:
+    """The source tables that ship."""
+    return importing.sources_of(kit.shipped(), [content_folder.builtin()])
+
+
+def query(kql: str, name: str = "query", **more: Any) -> KqlQuery:
+    """A query as a file of this name would give it."""
+    plain = KqlQuery(f"{name}.kql", name, reading.identify(name, 1), name, "", kql)
+    return replace(plain, **more)
+
+
+def translate(kql: str, name: str = "query", **more: Any) -> Translation:
+    """A query in SQL."""
+    return translating.translate(query(kql, name, **more), name, sources())
+
+
+def write(folder: Path, kql: str, name: str, **more: Any) -> None:
+    """The files of an imported detection below a folder."""
+    given = query(kql, name, **more)
+    made = translating.translate(given, name, sources())
+    for path, text in writing.files(given, name, made, made.sources).items():
+        target = folder / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+
+
+def load(folder: Path, queries: Mapping[str, str]) -> Content:
+    """Queries imported by name, and loaded beside what ships."""
+    for name, kql in queries.items():
+        write(folder, kql, name)
+    loaded = content.load([content_folder.builtin(), folder], None, folder)
+    assert loaded.problems == ()
+    return loaded
+
+
+def hits(loaded: Content, name: str, rows: Rows, interval: Interval = DAY) -> tuple[Hit, ...]:
+    """What an imported detection finds in rows of its sources."""
+    given = {table: tuple(events) for table, events in rows.items()}
+    return tuple(examples.run(loaded, loaded.hunt(name), Example("rows", interval, given, ())))
+
+
+def values(found: Sequence[Hit], *names: str) -> list[tuple[Any, ...]]:
+    """Some columns of hits, sorted."""
+    return sorted((tuple(hit.row[name] for name in names) for hit in found), key=repr)

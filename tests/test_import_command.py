@@ -1,0 +1,194 @@
+"""`gundog import` in a project: what it writes, refuses and updates, and what `check` says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
+
+from gundog.cli import main
+from gundog.core import documents
+from gundog.kql_import import translator
+
+KQL = "DeviceProcessEvents | where FileName =~ 'a.exe' | project DeviceName, AccountName\n"
+RULE = """\
+id: 0c8c1d5a-3c60-4d0f-9a0b-0d9d4f7b2a11
+name: A "thing" {runs}
+description: Finds a thing.
+severity: High
+queryFrequency: 1h
+queryPeriod: 6h
+tactics: [Execution]
+relevantTechniques: [T1059]
+entityMappings:
+  - {entityType: Host, fieldMappings: [{identifier: FullName, columnName: DeviceName}]}
+query: |
+  DeviceProcessEvents
+  | where FileName =~ "a.exe"   // why
+  | summarize n = count() by DeviceName, Severity = "x"
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder, with a folder of queries beside it."""
+    root = tmp_path / "project"
+    (root / "detections").mkdir(parents=True)
+    lake = "lake: {DeviceProcessEvents: 'lake/%Y-%m-%d.parquet'}\n"
+    (root / "gundog.yaml").write_text("content: [builtin, .]\n" + lake)
+    (tmp_path / "thing.yaml").write_text(RULE)
+    (tmp_path / "plain.kql").write_text(KQL)
+    (tmp_path / "bad.kql").write_text("DeviceProcessEvents | evaluate pivot(FileName)")
+    monkeypatch.chdir(tmp_path)
+    return root
+
+
+def run(*words: str) -> int:
+    return main.main([*words, "--project", "project"])
+
+
+def written(project: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(project)): path.read_text(encoding="utf-8")
+        for path in sorted(project.rglob("*"))
+        if path.suffix in (".yaml", ".sql") and path.name != "gundog.yaml"
+    }
+
+
+def test_rule_becomes_a_detection_that_loads(project: Path) -> None:
+    """YAML, SELECT and stage, the query as it was, and nothing of the machine's paths."""
+    assert run("import", "thing.yaml") == 0
+    files = written(project)
+    yaml = documents.load(files["detections/thing.yaml"])
+
+    assert sorted(files) == [
+        "detections/thing.yaml",
+        "sql/stage/kql_thing_device_process_events.sql",
+        "sql/thing.sql",
+    ]
+    assert yaml["query"] == documents.load(RULE)["query"]
+    assert yaml["id"] == "0c8c1d5a-3c60-4d0f-9a0b-0d9d4f7b2a11"
+    assert (yaml["severity"], yaml["frequency"], yaml["lookback"]) == ("high", "1h", "5h")
+    assert yaml["entityMappings"][0]["fieldMappings"][0]["columnName"] == "DeviceName"
+    assert yaml["suppression"] == {"groupBy": ["group_key"], "duration": "6h"}
+    assert all(str(project.parent) not in text for text in files.values())
+    assert run("check") == 0
+
+
+def test_good_files_are_written_and_the_others_named(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One bad query stops no other: exit 1; alone it is exit 2 and nothing is written."""
+    assert run("import", "bad.kql", "plain.kql", "nothing.kql") == 1
+    told = capsys.readouterr().err
+
+    assert "bad.kql: line 1, column 23: evaluate" in told
+    assert "nothing.kql: cannot be read" in told
+    assert "2 of 3 queries not imported" in told
+    assert "detections/plain.yaml" in written(project)
+    assert run("import", "bad.kql") == 2
+    assert not any("bad" in name for name in written(project))
+
+
+def test_plan_writes_nothing(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The files and remarks are shown, and that is all."""
+    assert run("import", "--plan", "plain.kql") == 0
+    told = capsys.readouterr().out
+
+    assert "would write detections/plain.yaml" in told
+    assert "no time bound" in told
+    assert written(project) == {}
+
+
+def test_what_is_there_is_not_overwritten(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Neither a name nor an id is taken twice."""
+    assert run("import", "thing.yaml") == 0
+    before = written(project)
+
+    assert run("import", "thing.yaml") == 2
+    assert "add --update" in capsys.readouterr().err
+    Path("thing.yaml").rename("other.yaml")
+    assert run("import", "other.yaml") == 2
+    assert "add --id new" in capsys.readouterr().err
+    assert written(project) == before
+    assert run("import", "--id", "new", "other.yaml") == 0
+    yaml = documents.load(written(project)["detections/other.yaml"])
+    assert yaml["related"] == [{"id": "0c8c1d5a-3c60-4d0f-9a0b-0d9d4f7b2a11", "type": "derived"}]
+
+
+def test_update_replaces_the_query_and_keeps_what_people_wrote(project: Path) -> None:
+    """Prose, id and tuning stay; query, SQL and stage are new, and belong together."""
+    assert run("import", "plain.kql") == 0
+    path = project / "detections/plain.yaml"
+    text = path.read_text().replace("severity: medium", "severity: low  # ours")
+    path.write_text(text)
+    changed = KQL.replace("a.exe", "b.exe").replace("|", "| where Timestamp > ago(3d) |", 1)
+    Path("plain.kql").write_text(changed)
+
+    assert run("import", "--update", "plain.kql") == 0
+    files = written(project)
+    assert "severity: low  # ours" in files["detections/plain.yaml"]
+    assert documents.load(files["detections/plain.yaml"])["lookback"] == "2d"
+    assert "b.exe" in files["sql/plain.sql"]
+    assert "b.exe" in files["sql/stage/kql_plain_device_process_events.sql"]
+    assert "a.exe" not in "".join(files.values())
+    assert run("check") == 0
+    assert run("import", "--update", "thing.yaml") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "said"),
+    [
+        (
+            "detections/plain.yaml",
+            "a.exe",
+            "c.exe",
+            "is not what sql/plain.sql was translated from",
+        ),
+        ("sql/plain.sql", "lower('a.exe')", "lower('c.exe')", "is not what the query"),
+        (
+            "sql/stage/kql_plain_device_process_events.sql",
+            "lower('a.exe')",
+            "lower('c.exe')",
+            "is not what the query",
+        ),
+    ],
+)
+def test_check_says_when_query_and_sql_part(
+    project: Path, name: str, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A change of one file alone is named."""
+    assert run("import", "plain.kql") == 0
+    path = project / name
+    path.write_text(path.read_text().replace(old, new))
+
+    assert run("check") == 2
+    assert said in capsys.readouterr().err
+
+
+def test_detection_without_examples_is_only_experimental(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Examples are what makes it stable."""
+    assert run("import", "plain.kql") == 0
+    path = project / "detections/plain.yaml"
+    path.write_text(path.read_text().replace("status: experimental", "status: stable"))
+
+    assert run("check") == 2
+    assert "none of them fires" in capsys.readouterr().err
+
+
+def test_without_the_extra_the_pip_line_is_told(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And check still works, by the hashes alone."""
+    assert run("import", "plain.kql") == 0
+    monkeypatch.setattr(translator, "duckdb_kql", None)
+
+    assert run("import", "plain.kql") == 2
+    assert "pip install 'gundog[kql]'" in capsys.readouterr().err
+    assert run("check") == 0

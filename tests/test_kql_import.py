@@ -1,0 +1,405 @@
+"""Imported hunts: the rows of Kusto with evidence and identity, through staging, as any detection.
+
+The queries are our own. Those with the operators of the two published hunts are compared with the
+detections that hold these.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
+
+from gundog.detections.hunt import Content
+from gundog.kql_import.refusing import RefusalError
+from gundog.testing import examples
+from tests import kit, kql_kit
+
+# The same operators in the same order as the published hunt that detections/kql holds.
+EXPORTS = """\
+let span = 1h;
+DeviceProcessEvents
+| where FileName in~ ("powershell.exe", "cmd.exe")
+| where ProcessCommandLine contains "New-MailboxExportRequest"
+| project-rename exported = ProcessCommandLine
+| summarize by DeviceName, timekey = bin(Timestamp, span), exported, AccountName
+| join kind=inner (
+    DeviceProcessEvents
+    | where FileName in~ ("powershell.exe", "cmd.exe")
+    | where ProcessCommandLine contains "Remove-MailboxExportRequest"
+    | project-rename removed = ProcessCommandLine
+    | summarize by DeviceName, timekey = bin(Timestamp, span), removed, AccountName
+  ) on DeviceName, timekey, AccountName
+| extend commands = pack_array(exported, removed)
+| summarize by timekey, DeviceName, tostring(commands), AccountName
+| project-reorder timekey, DeviceName, AccountName, ["commands"]
+| extend HostCustomEntity = DeviceName, AccountCustomEntity = AccountName
+"""
+QUERIES = {
+    "exports": EXPORTS,
+    "plain": 'DeviceProcessEvents | where FileName =~ "a.exe" and AccountName != "x"',
+    "counted": (
+        "DeviceProcessEvents | where FileName has_any ('a', 'b') | summarize n = count(),"
+        " names = make_set(FileName), newest = max(Timestamp) by DeviceName, AccountName"
+    ),
+    "several": "DeviceProcessEvents | summarize n = dcount(FileName) by DeviceName | where n > 1",
+    "latest": "DeviceProcessEvents | summarize arg_max(ProcessId, *) by DeviceName",
+    "distinct_files": "DeviceProcessEvents | distinct DeviceName, FileName",
+    "unions": (
+        "union (DeviceProcessEvents | where ProcessId > 5 | project DeviceName, n = ProcessId),"
+        " (DeviceProcessEvents | where ProcessId < 3 | project DeviceName, n = 0 - ProcessId)"
+    ),
+    "lets": (
+        "let least = 4; let many = DeviceProcessEvents | where ProcessId > least;"
+        " many | where FileName == 'a.exe' | extend twice = ProcessId * 2"
+        " | project DeviceName, twice"
+    ),
+    "listed": (
+        "DeviceProcessEvents | where DeviceName in ((DeviceProcessEvents"
+        " | where ProcessId > 7 | project DeviceName)) | project DeviceName, ProcessId"
+    ),
+    "first_seen": (
+        "let known = DeviceProcessEvents | where Timestamp < ago(1d) | distinct FileName;"
+        " DeviceProcessEvents | where Timestamp >= ago(1d) | where FileName !in (known)"
+        " | project Timestamp, DeviceName, FileName, unused = ago(5d)"
+    ),
+    "json": (
+        "CloudAppEvents | where RawEventData.Kind == 'x' | mv-expand Item = RawEventData.Items"
+        " | project AccountId, Item = tostring(Item)"
+    ),
+    "sets": "DeviceProcessEvents | summarize s = make_set(ProcessCommandLine) by DeviceName",
+    "fields": "DeviceProcessEvents | project DeviceName, k = tostring(AdditionalFields.k)",
+    "sevens": "DeviceProcessEvents | summarize n = count() by week = bin(Timestamp, 7d)",
+}
+KINDS = ("inner", "innerunique", "leftouter", "leftanti", "leftsemi", "rightouter", "fullouter")
+for kind in KINDS:
+    QUERIES[f"join_{kind}"] = (
+        "DeviceProcessEvents | where FileName == 'a.exe' | project DeviceName, a = ProcessId"
+        f" | join kind={kind} (DeviceProcessEvents | where FileName == 'b.exe'"
+        " | project DeviceName, b = ProcessId) on DeviceName"
+    )
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
+    return kql_kit.load(tmp_path_factory.mktemp("imported"), QUERIES)
+
+
+def drawn(seed: int, most: int = 14) -> list[dict[str, Any]]:
+    """Random process events of a day; few values, so that they meet."""
+    draw = random.Random(seed)  # noqa: S311 - no secret
+    return [
+        {
+            "Timestamp": f"2026-02-02T{draw.randrange(24):02}:{draw.randrange(60):02}:00Z",
+            "ReportId": number,
+            "DeviceName": draw.choice(["d1", "D1", "d2.example.com", None]),
+            "AccountName": draw.choice(["x", "y", "", None]),
+            "FileName": draw.choice(["a.exe", "A.EXE", "b.exe", "ab.exe"]),
+            "ProcessId": draw.randrange(9),
+        }
+        for number in range(draw.randrange(1, most))
+    ]
+
+
+def text(value: Any) -> str:
+    """Kusto has no null text."""
+    return value or ""
+
+
+def ids(rows: list[dict[str, Any]]) -> list[int]:
+    return sorted(row["ReportId"] for row in rows)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_filter_and_summaries_give_what_plain_python_gives(loaded: Content, seed: int) -> None:
+    """Rows, and as many events as evidence as lie behind each."""
+    rows = drawn(seed)
+    given = {"DeviceProcessEvents": rows}
+
+    kept = [r for r in rows if r["FileName"].lower() == "a.exe" and text(r["AccountName"]) != "x"]
+    found = kql_kit.hits(loaded, "plain", given)
+    assert sorted(hit.row["ReportId"] for hit in found) == ids(kept)
+    assert all(hit.evidence_count == 1 for hit in found)
+
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for row in rows:
+        if row["FileName"].lower() in ("a.exe", "b.exe"):
+            groups.setdefault((text(row["DeviceName"]), text(row["AccountName"])), []).append(row)
+    found = kql_kit.hits(loaded, "counted", given)
+    assert kql_kit.values(found, "DeviceName", "AccountName", "n") == sorted(
+        ((device, account, len(group)) for (device, account), group in groups.items()), key=repr
+    )
+    assert sorted(hit.evidence_count for hit in found) == sorted(map(len, groups.values()))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_distinct_union_let_and_subquery(loaded: Content, seed: int) -> None:
+    """Each is what its rows in Python are."""
+    rows = drawn(seed)
+    given = {"DeviceProcessEvents": rows}
+    pairs = {(text(r["DeviceName"]), r["FileName"]) for r in rows}
+    assert kql_kit.values(
+        kql_kit.hits(loaded, "distinct_files", given), "DeviceName", "FileName"
+    ) == sorted(pairs, key=repr)
+
+    both = [(text(r["DeviceName"]), r["ProcessId"]) for r in rows if r["ProcessId"] > 5]
+    both += [(text(r["DeviceName"]), -r["ProcessId"]) for r in rows if r["ProcessId"] < 3]
+    assert kql_kit.values(kql_kit.hits(loaded, "unions", given), "DeviceName", "n") == sorted(
+        both, key=repr
+    )
+
+    doubled = [
+        (text(r["DeviceName"]), r["ProcessId"] * 2)
+        for r in rows
+        if r["ProcessId"] > 4 and r["FileName"] == "a.exe"
+    ]
+    assert kql_kit.values(kql_kit.hits(loaded, "lets", given), "DeviceName", "twice") == sorted(
+        doubled, key=repr
+    )
+
+    names = {text(r["DeviceName"]) for r in rows if r["ProcessId"] > 7}
+    listed = [
+        (text(r["DeviceName"]), r["ProcessId"]) for r in rows if text(r["DeviceName"]) in names
+    ]
+    assert kql_kit.values(
+        kql_kit.hits(loaded, "listed", given), "DeviceName", "ProcessId"
+    ) == sorted(listed, key=repr)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_join_kinds(loaded: Content, kind: str) -> None:
+    """Missing names are empty texts and meet; innerunique keeps one left row of a key."""
+    for seed in range(2):
+        rows = drawn(seed)
+        left = [(text(r["DeviceName"]), r["ProcessId"]) for r in rows if r["FileName"] == "a.exe"]
+        right = [(text(r["DeviceName"]), r["ProcessId"]) for r in rows if r["FileName"] == "b.exe"]
+        found = kql_kit.hits(loaded, f"join_{kind}", {"DeviceProcessEvents": rows})
+        shown = [(hit.row.get("a"), hit.row.get("b")) for hit in found]
+        both = [(a, b) for (k, a), (j, b) in itertools.product(left, right) if k == j]
+        keys = {k for k, _ in left} & {k for k, _ in right}
+        lone_left = [(a, None) for k, a in left if k not in keys]
+        lone_right = [(None, b) for k, b in right if k not in keys]
+        wanted = {
+            "inner": both,
+            "leftouter": both + lone_left,
+            "rightouter": both + lone_right,
+            "fullouter": both + lone_left + lone_right,
+            "leftanti": lone_left,
+            "leftsemi": [(a, None) for k, a in left if k in keys],
+        }
+        if kind == "innerunique":
+            assert len(found) == sum(1 for k, _ in right if k in keys)
+            assert {(hit.row["a"], hit.row["b"]) for hit in found} <= set(both)
+        else:
+            assert sorted(map(repr, shown)) == sorted(map(repr, wanted[kind]))
+
+
+def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content) -> None:
+    """Every example of the detection that holds the published hunt, through the import."""
+    published = loaded.hunt("host_exporting_mailbox_and_removing_export")
+    names = "timekey DeviceName AccountName commands HostCustomEntity AccountCustomEntity".split()
+    compared = 0
+    for example in published.detection.examples:
+        theirs = examples.run(loaded, published, example)
+        ours = examples.run(loaded, loaded.hunt("exports"), example)
+        rows = [tuple(hit.row["details"][name] for name in names) for hit in theirs]
+        assert kql_kit.values(ours, *names) == sorted(rows, key=repr)
+        assert sorted(hit.evidence_count for hit in ours) == sorted(
+            len({event.event_id for event in hit.events}) + _both_roles(hit) for hit in theirs
+        )
+        compared += len(rows)
+
+    assert compared >= 10
+
+
+def _both_roles(hit: Any) -> int:
+    """Events that are there in two roles: an export that is also a removal."""
+    roles: dict[Any, set[str]] = {}
+    for event in hit.events:
+        roles.setdefault(event.event_id, set()).add(event.role)
+    return sum(len(held) - 1 for held in roles.values())
+
+
+def test_columns_of_the_result_keep_the_query_s_order(loaded: Content) -> None:
+    """project-reorder changes no row, and still says what comes first."""
+    (hit,) = kql_kit.hits(
+        loaded, "exports", {"DeviceProcessEvents": [export("New"), export("Remove")]}
+    )
+    shown = [name for name in hit.row if name[0].isupper() or name in ("timekey", "commands")]
+
+    assert shown[:4] == ["timekey", "DeviceName", "AccountName", "commands"]
+
+
+def export(verb: str) -> dict[str, Any]:
+    return {
+        "Timestamp": "2026-02-02T10:00:00Z", "DeviceName": "d1", "AccountName": "a",
+        "FileName": "cmd.exe", "ProcessCommandLine": f"{verb}-MailboxExportRequest",
+    }  # fmt: skip
+
+
+def test_now_is_the_end_of_the_interval(loaded: Content) -> None:
+    """What was there in the five days before is known; nothing reads a clock."""
+    rows = [
+        {"Timestamp": "2026-02-01T10:00:00Z", "DeviceName": "d", "FileName": "old.exe"},
+        {"Timestamp": "2026-02-02T10:00:00Z", "DeviceName": "d", "FileName": "old.exe"},
+        {"Timestamp": "2026-02-02T11:00:00Z", "DeviceName": "d", "FileName": "new.exe"},
+    ]
+    found = kql_kit.hits(loaded, "first_seen", {"DeviceProcessEvents": rows})
+
+    assert kql_kit.values(found, "FileName") == [("new.exe",)]
+
+
+def test_week_begins_on_monday(loaded: Content) -> None:
+    """2026-02-02 is a Monday: bin(…, 7d) counts from 0001-01-01, a Monday, and not from 1970."""
+    rows = [{"Timestamp": "2026-02-02T10:00:00Z", "DeviceName": "d", "FileName": "a"}]
+    (hit,) = kql_kit.hits(loaded, "sevens", {"DeviceProcessEvents": rows})
+
+    assert hit.row["week"].isoformat() == "2026-02-02T00:00:00+00:00"
+
+
+HOSTILE = ["[1,2]", "{bad", '"', "[", "null", '{"k": 1}', "1e999", "\x1f", "\u017f", "[" * 500, ""]
+
+
+def test_no_text_ends_a_hunt(loaded: Content) -> None:
+    """A text that looks like JSON is a text; one that is malformed is no field."""
+    rows = [
+        {
+            "Timestamp": "2026-02-02T10:00:00Z",
+            "DeviceName": f"d{number}",
+            "FileName": "a",
+            "ProcessCommandLine": value,
+            "AdditionalFields": value,
+        }
+        for number, value in enumerate(HOSTILE)
+    ]
+    given = {"DeviceProcessEvents": rows}
+
+    assert len(kql_kit.hits(loaded, "sets", given)) == len(rows)
+    assert len(kql_kit.hits(loaded, "fields", given)) == len(rows)
+
+
+def test_dynamic_values_are_expanded(loaded: Content) -> None:
+    """A path into JSON, and a row for each item."""
+    rows = [
+        {
+            "Timestamp": "2026-02-02T10:00:00Z",
+            "AccountId": "a",
+            "RawEventData": {"Kind": kind, "Items": ["i", "j"]},
+        }
+        for kind in ("x", "X")
+    ]
+    found = kql_kit.hits(loaded, "json", {"CloudAppEvents": rows})
+
+    assert kql_kit.values(found, "AccountId", "Item") == [("a", "i"), ("a", "j")]
+
+
+def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
+    """Sets, first rows and ids are the same for any order of the rows."""
+    rows = drawn(3, 40)
+    for name in ("counted", "join_innerunique", "sets", "latest"):
+        shown = []
+        for seed in range(3):
+            random.Random(seed).shuffle(rows)  # noqa: S311
+            found = kql_kit.hits(loaded, name, {"DeviceProcessEvents": rows})
+            shown.append(
+                sorted((str(hit.finding_id), repr(sorted(hit.row.items()))) for hit in found)
+            )
+        if name != "latest":  # ties of arg_max are arbitrary, and said to be
+            assert shown[0] == shown[1] == shown[2]
+        assert [i for i, _ in shown[0]] == [i for i, _ in shown[1]]
+
+
+@pytest.mark.parametrize(
+    ("kql", "cause", "line"),
+    [
+        ("DeviceProcessEvents\n| where\n", "syntax", 2),
+        ("let a = externaldata(x: string)['https://x'];\na", "externaldata", 1),
+        ("DeviceProcessEvents\n| where FileName in (_GetWatchlist('x'))", "_GetWatchlist", 2),
+        ("Unheard | where A == 1", "table Unheard", 1),
+        (
+            "DeviceProcessEvents\n| invoke FileProfile(SHA1)\n| where GlobalPrevalence < 9",
+            "FileProfile",
+            0,
+        ),
+        (
+            "let f = (a: string, b: string) { strcat(a, b) };\nprint f(b = 'x', a = 'y')",
+            "f(b = …)",
+            2,
+        ),
+        ("DeviceProcessEvents\n| evaluate bag_unpack(AdditionalFields)", "evaluate", 2),
+        ("print x = 1", "no table", 0),
+        ("DeviceProcessEvents | where Timestamp > ago(9999d)", "reach", 0),
+        ("DeviceProcessEvents | where Nowhere == 1", "types", 0),
+    ],
+)
+def test_what_is_not_understood_is_refused_by_name(kql: str, cause: str, line: int) -> None:
+    """Never guessed: the construct, its line where it is known, and how to go on."""
+    with pytest.raises(RefusalError) as caught:
+        kql_kit.translate(kql)
+
+    assert caught.value.cause == cause
+    assert not line or caught.value.line == line
+    assert ":" in str(caught.value)
+
+
+def test_a_profile_that_is_only_shown_is_null_and_told() -> None:
+    """What only decorates a row costs no hunt."""
+    made = kql_kit.translate(
+        "DeviceProcessEvents | where FileName == 'a'\n| invoke FileProfile(SHA1)"
+        "\n| project DeviceName, GlobalPrevalence"
+    )
+
+    assert "GlobalPrevalence" in made.types
+    assert any("FileProfile" in str(remark) and remark.line == 2 for remark in made.remarks)
+
+
+@pytest.mark.parametrize(
+    ("kql", "said"),
+    [
+        ("DeviceProcessEvents | summarize count() by bin(Timestamp, 1h)", "gap / width"),
+        ("DeviceProcessEvents | join (DeviceProcessEvents) on DeviceId", "innerunique"),
+        ("DeviceProcessEvents | take 5", "take 5 drops"),
+        ("DeviceProcessEvents | where FileName == 'x'", "looks at case"),
+        ("DeviceProcessEvents | summarize count()", "no column names a device"),
+        ("DeviceProcessEvents | summarize arg_max(ProcessId, *) by DeviceName", "arbitrary"),
+        ("DeviceProcessEvents | where FileName =~ 'x'", "no time bound"),
+        ("DeviceProcessEvents | where Timestamp > ago(7d) | count", "counts over 7d"),
+    ],
+)
+def test_critic_says(kql: str, said: str) -> None:
+    """What a person has to know before the hunt is trusted."""
+    assert any(said in str(remark) for remark in kql_kit.translate(kql).remarks)
+
+
+def test_stage_has_only_the_rows_and_columns_of_the_query() -> None:
+    """Filters on the rows themselves are in the stage, and columns that nobody names are not."""
+    made = kql_kit.translate(
+        "DeviceProcessEvents | where Timestamp > ago(1d) | extend f = tolower(FileName)"
+        " | where f == 'a.exe' and ProcessCommandLine has 'x' | project DeviceName, f"
+    )
+    (sql,) = made.stages.values()
+
+    assert "'a.exe'" in sql
+    assert "ILIKE" in sql  # the cheap test before the one for whole words
+    assert "kqlnow" not in sql
+    assert "FolderPath" not in sql
+
+
+def test_spelling_of_the_time_is_the_query_s() -> None:
+    """Sentinel's TimeGenerated and Defender's Timestamp are one column."""
+    for name in ("Timestamp", "TimeGenerated"):
+        made = kql_kit.translate(f"DeviceProcessEvents | project {name}, DeviceName")
+        assert list(made.types) == [name, "DeviceName"]
+
+
+def test_shipped_hashes_do_not_hang_on_sources(tmp_path: Path) -> None:
+    """An import changes no stage and no hunt of others."""
+    before = {hunt.detection.stem: hunt.hash for hunt in kit.shipped().hunts}
+    now = kql_kit.load(tmp_path, {"one": QUERIES["plain"]})
+
+    assert {h.detection.stem: h.hash for h in now.hunts if h.detection.stem != "one"} == before
