@@ -1,6 +1,6 @@
 """Imported hunts: the rows of Kusto with evidence and identity, through staging, as any detection.
 
-The queries are our own. Those with the operators of the two published hunts are compared with the
+The queries are our own. Those with the operators of the two Sentinel hunts are compared with the
 detections that hold these.
 """
 
@@ -20,7 +20,7 @@ from gundog.kql_import.refusing import RefusalError
 from gundog.testing import examples
 from tests import kit, kql_kit
 
-# The same operators in the same order as the published hunt that detections/kql holds.
+# The same operators in the same order as the Sentinel hunt that detections/kql holds.
 EXPORTS = """\
 let span = 1h;
 DeviceProcessEvents
@@ -200,7 +200,7 @@ def test_join_kinds(loaded: Content, kind: str) -> None:
 
 
 def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content) -> None:
-    """Every example of the detection that holds the published hunt, through the import."""
+    """Every example of the detection that holds the Sentinel hunt, through the import."""
     published = loaded.hunt("host_exporting_mailbox_and_removing_export")
     names = "timekey DeviceName AccountName commands HostCustomEntity AccountCustomEntity".split()
     compared = 0
@@ -266,7 +266,7 @@ HOSTILE = ["[1,2]", "{bad", '"', "[", "null", '{"k": 1}', "1e999", "\x1f", "\u01
 
 
 def test_no_text_ends_a_hunt(loaded: Content) -> None:
-    """A text that looks like JSON is a text; one that is malformed is no field."""
+    """A text that looks like JSON is a text; one that is malformed is not a field."""
     rows = [
         {
             "Timestamp": "2026-02-02T10:00:00Z",

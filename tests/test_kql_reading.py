@@ -141,7 +141,7 @@ def test_bad_file_gets_one_sentence(
 
 
 def test_missing_file_and_folder_get_one_sentence(tmp_path: Path) -> None:
-    """A path to nothing is no traceback."""
+    """A path to nothing gives no traceback."""
     for path in (tmp_path, tmp_path / "no.kql"):
         with pytest.raises(InputError, match="cannot be read"):
             reading.read(path, "x")

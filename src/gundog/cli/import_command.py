@@ -1,4 +1,4 @@
-"""The command that makes detections of published KQL queries."""
+"""The command that makes detections of KQL queries."""
 
 from __future__ import annotations
 

@@ -405,7 +405,7 @@ def _add_import(add: _Add) -> None:
     imports = add(
         "import",
         import_command.import_queries,
-        "make detections of published KQL queries: Sentinel's YAML, .kql files, Markdown",
+        "make detections of KQL queries: Sentinel's YAML, .kql files, Markdown",
     )
     imports.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files with queries")
     imports.add_argument(

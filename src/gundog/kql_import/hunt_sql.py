@@ -122,7 +122,7 @@ marked as (
             lambda mark: cast(split_part(mark, '/', 3) as bigint)
         ) as gundog_times
     from found
-    -- A row that no event led to, such as a count of nothing, is no finding.
+    -- A row that no event led to, such as a count of nothing, is left out.
     where {MARK} <> ''
 )"""
 

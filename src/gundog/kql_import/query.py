@@ -1,4 +1,4 @@
-"""A published hunting query as its file gives it, before anything is translated."""
+"""A hunting query as its file gives it, before anything is translated."""
 
 from __future__ import annotations
 

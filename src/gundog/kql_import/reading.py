@@ -13,7 +13,7 @@ from gundog.core.errors import InputError
 from gundog.kql_import import sentinel_yaml
 from gundog.kql_import.query import KqlQuery
 
-# The longest of 1,900 published queries has 15,000 characters.
+# The longest of 1,900 public ones has 15,000 characters.
 LONGEST_QUERY = 60_000
 # Every bracket is a call of the translator, which recurses.
 _DEEPEST = 60
@@ -42,7 +42,7 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
         shown: the path as people know it, for messages.
 
     Raises:
-        InputError: with one sentence, when there is no query that can be imported.
+        InputError: with one sentence, when nothing in it can be imported.
     """
     try:
         text = text_files.read(path).replace("\r\n", "\n")

@@ -73,7 +73,7 @@ def _id(data: Mapping[str, Any], default: str, unused: list[str]) -> str:
     try:
         return str(UUID(value)) if isinstance(value, str) else default
     except ValueError:
-        unused.append(f"id {brief(value)} is no UUID: another was made of the file's name")
+        unused.append(f"id {brief(value)} is not a UUID: another was made of the file's name")
         return default
 
 
@@ -127,7 +127,7 @@ def _duration(data: Mapping[str, Any], key: str, unused: list[str]) -> timedelta
         return None
     span = span_of(str(value))
     if span is None or span < SHORTEST:
-        unused.append(f"{key} {brief(value)} is no duration of at least 5 minutes: left out")
+        unused.append(f"{key} {brief(value)} is not a duration of at least 5 minutes: left out")
         return None
     return span
 

@@ -182,7 +182,7 @@ def _refuse_unknown(parsed: Any, known: Mapping[str, Any], kql: str) -> None:
             place = kql.find(source.name)
             line = tokens.line_of(kql, place) if place >= 0 else 0
             column = tokens.column_of(kql, place) if place >= 0 else 0
-            reason = f"is no source table here: add sql/sources/{source.name}.sql"
+            reason = f"is not a source table here: add sql/sources/{source.name}.sql"
             raise RefusalError(f"table {source.name}", reason, line, column)
 
 
