@@ -327,14 +327,14 @@ def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
             0,
         ),
         (
-            "let f = (a: string, b: string) { strcat(a, b) };\nprint f(b = 'x', a = 'y')",
+            "let f = (a: string, b: string) { strcat(a, b) };\nT | extend x = f(b = 'x', a = 'y')",
             "f(b = …)",
             2,
         ),
         ("DeviceProcessEvents\n| evaluate bag_unpack(AdditionalFields)", "evaluate", 2),
         ("print x = 1", "no table", 0),
         ("DeviceProcessEvents | where Timestamp > ago(9999d)", "reach", 0),
-        ("DeviceProcessEvents | where Nowhere == 1", "types", 0),
+        ("DeviceProcessEvents | where Nowhere == 1", "column Nowhere", 0),
     ],
 )
 def test_what_is_not_understood_is_refused_by_name(kql: str, cause: str, line: int) -> None:

@@ -18,12 +18,11 @@ _ALIASES = {
     "makelist": "make_list",
     "argmax": "arg_max",
     "argmin": "arg_min",
-    "count_distinct": "dcount",
-    "count_distinctif": "dcountif",
     "notcontains": "!contains",
     "notcontains_cs": "!contains_cs",
     "mvexpand": "mv-expand",
     "parsejson": "parse_json",
+    "pack_dictionary": "bag_pack",
 }
 # What needs a list or a service that no lake holds.
 _OUTSIDE = {
@@ -41,6 +40,7 @@ _PROFILE = {
     "ThreatName": "string", "Publisher": "string", "SoftwareName": "string",
     "ProfileAvailability": "string",
 }  # fmt: skip
+_KINDS = frozenset({"string", "int", "long", "bool", "datetime", "double"})
 _UNICODE = re.compile(r"(?<!\\)((?:\\\\)*)\\u([0-9a-fA-F]{4})")
 
 
@@ -78,6 +78,7 @@ def prepare(kql: str) -> Prepared:
     edits = [*_aliases(found), *_texts(found), *_expanded(found), *_parentheses(found)]
     reordered, order = _reorders(found)
     edits += reordered
+    edits += [*_adjacent(kql, found, remarks), *_extracted(found), *_applied(found)]
     edits += _profiles(kql, found, stand_ins, remarks)
     return Prepared(_edited(kql, edits), order, tuple(stand_ins), tuple(remarks))
 
@@ -104,7 +105,7 @@ def _refuse_traps(kql: str, found: tuple[Token, ...]) -> None:
     for token in found:
         if token.kind == "fence":
             raise _at(kql, token, token.text[-3:], "is a text of several lines: write it in quotes")
-        if token.kind == "text" and before is not None and before.kind == "text":
+        if before is not None and before.kind == token.kind == "text" and _differ(before, token):
             raise _at(kql, token, "adjacent texts", "are joined by Kusto: write one text")
         before = token
 
@@ -151,6 +152,69 @@ def _texts(found: tuple[Token, ...]) -> Iterator[_Edit]:
             yield token.start, token.end, _UNICODE.sub(letter, token.text)
 
 
+def _differ(before: Token, token: Token) -> bool:
+    """True for two texts that are not written in the same way, which is not joined here."""
+    return before.text[0] != token.text[0] or token.text[0] not in "\"'"
+
+
+def _adjacent(kql: str, found: tuple[Token, ...], remarks: list[Remark]) -> Iterator[_Edit]:
+    """Texts side by side as the single text that Kusto reads."""
+    group: list[Token] = []
+    for token in (*found, None):
+        if token is not None and token.kind == "text":
+            group.append(token)
+            continue
+        if len(group) > 1:
+            line = tokens.line_of(kql, group[1].start)
+            told = "two texts side by side are one text: a comma may be missing"
+            remarks.append(Remark(line, told))
+            joined = "".join(part.text[1:-1] for part in group)
+            yield group[0].start, group[-1].end, f"{group[0].text[0]}{joined}{group[0].text[0]}"
+        group = []
+
+
+def _extracted(found: tuple[Token, ...]) -> Iterator[_Edit]:
+    """`extractjson("$.a.b", x, typeof(string))` as `tostring(parse_json(x).a.b)`."""
+    for index, token in enumerate(found[:-1]):
+        if token.text.lower() not in ("extractjson", "extract_json"):
+            continue
+        parts = tokens.arguments(found, index + 1)
+        if len(parts) < 2:
+            continue
+        path, column = found[parts[0][0]].text[1:-1], found[parts[1][0] : parts[1][1]]
+        kind = "string"
+        if len(parts) > 2:
+            kind = found[parts[2][1] - 2].text
+        if not re.fullmatch(r"\$(\.\w+)+", path) or len(column) != 1 or kind not in _KINDS:
+            continue
+        end = tokens.closing(found, index + 1)
+        made = f"to{kind}(parse_json({column[0].text}){path[1:]})"
+        yield token.start, found[end].end, made
+
+
+def _applied(found: tuple[Token, ...]) -> Iterator[_Edit]:
+    """`mv-apply x = y on (where c)` as `mv-expand x = y | where c`, which is the same for where."""
+    for index, token in enumerate(found):
+        if token.text != "mv-apply":
+            continue
+        end = tokens.step_end(found, index)
+        step = found[index:end]
+        on = next((place for place, part in enumerate(step) if part.text == "on"), 0)
+        if not on or step[-1].text != ")" or step[on + 1].text != "(":
+            continue
+        inner = step[on + 2 : -1]
+        first = [part for part in inner[:1] if part.text == "where"]
+        steps = [
+            inner[place + 1].text
+            for place, part in enumerate(inner[:-1])
+            if part.text == "|" and part.depth == token.depth + 1
+        ]
+        if first and set(steps) <= {"where"}:
+            yield token.start, token.end, "mv-expand"
+            yield step[on].start, step[on + 1].end, "| "
+            yield step[-1].start, step[-1].end, " "
+
+
 def _expanded(found: tuple[Token, ...]) -> Iterator[_Edit]:
     """`mv-expand f(x)` as `mv-expand x = f(x)`, which is how Kusto names the column."""
     for index, token in enumerate(found[:-3]):
@@ -164,14 +228,18 @@ def _expanded(found: tuple[Token, ...]) -> Iterator[_Edit]:
 def _parentheses(found: tuple[Token, ...]) -> Iterator[_Edit]:
     """`(T | where x) | y` as `T | where x | y`, where it is the whole source."""
     for index, token in enumerate(found):
-        starts = index == 0 or (found[index - 1].text == ";" and token.depth == 0)
+        before = found[index - 1].text if index else ";"
+        is_bound = before == "=" and index > 2 and found[index - 3].text == "let"
+        starts = token.depth == 0 and (before == ";" or is_bound)
         if not starts or token.text != "(":
             continue
         end = tokens.closing(found, index)
         inner = found[index + 1 : end]
         if end + 1 < len(found) and found[end + 1].text not in ("|", ";"):
             continue
-        if any(part.text in ("union", "let", ";") for part in inner if part.depth == 1):
+        # A bracket may also hold a value, or the parameters of a function.
+        is_piped = end + 1 < len(found) and any(part.text == "|" for part in inner)
+        if not is_piped and not (inner and inner[0].text == "union"):
             continue
         yield token.start, token.end, " "
         yield found[end].start, found[end].end, " "
@@ -217,5 +285,8 @@ def _profiles(
         stand_ins += [(name, "FileProfile") for name in columns]
         told = "FileProfile is Microsoft's cloud: its columns are null here"
         remarks.append(Remark(tokens.line_of(kql, token.start), told))
-        nulls = ", ".join(f"{name} = {kind}(null)" for name, kind in columns.items())
+        nulls = ", ".join(
+            f"{name} = " + ("''" if kind == "string" else f"{kind}(null)")
+            for name, kind in columns.items()
+        )
         yield token.start, found[end - 1].end, f"extend {nulls}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import duckdb
@@ -33,6 +34,9 @@ def types_of(sql: str, tables: Iterable[KqlTable]) -> dict[str, str]:
         con.execute(f"select * from ({bound})").fetchall()
     except (duckdb.Error, RecursionError) as error:
         said = statement.message(error)[:200]
+        if named := re.match(r'Referenced column "([^"]+)" not found', said):
+            reason = "is not a column there: correct the name, or add it to sql/sources/"
+            raise RefusalError(f"column {named[1]}", reason) from error
         raise RefusalError(
             "types", f"{said}: convert the values, or write the step in another way"
         ) from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from uuid import NAMESPACE_URL, uuid5
@@ -10,8 +12,9 @@ from uuid import NAMESPACE_URL, uuid5
 from gundog.core import documents, text_files
 from gundog.core.documents import DocumentError
 from gundog.core.errors import InputError
-from gundog.kql_import import sentinel_yaml
+from gundog.kql_import import sentinel_yaml, tokens
 from gundog.kql_import.query import KqlQuery
+from gundog.kql_import.tokens import Token
 
 # The longest of 1,900 public ones has 15,000 characters.
 LONGEST_QUERY = 60_000
@@ -31,6 +34,13 @@ _KINDS = frozenset({"kql", "kusto", "csl", "kusto-query"})
 _TECHNIQUE = re.compile(r"\bT\d{4}(?:\.\d{3})?\b")
 _ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
 _STRING = re.compile(r"""@?"(?:[^"\\\n]|\\.)*"|@?'(?:[^'\\\n]|\\.)*'|//[^\n]*""")
+# Behind these a query is not whole.
+_OPEN = frozenset(
+    "and or by in has contains startswith endswith has_any has_all between matches regex on with"
+    " of to kind where extend project summarize join union not".split()
+)
+# Statements that only name something.
+_NAMING = frozenset({"let", "declare", "set", "alias"})
 _LONGEST_PROSE = 1_000
 
 
@@ -54,7 +64,7 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
     elif ending in _MARKDOWN:
         queries = _of_markdown(text, path, shown)
     elif ending in _PLAIN:
-        queries = (_of_text(text, path, shown),)
+        queries = _of_text(text, path, shown)
     else:
         raise InputError(f"{shown}: ends in {ending!r}: give a file of {', '.join(ENDINGS)}")
     for query in queries:
@@ -76,38 +86,81 @@ def _of_yaml(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
     return (sentinel_yaml.read(data, replace(blank, name=path.stem)),)
 
 
-def _of_text(text: str, path: Path, shown: str) -> KqlQuery:
+def _of_text(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
     prose = "\n".join(
         line.strip().lstrip("/").strip()
         for line in text.splitlines()
         if line.strip().startswith("//")
     )
-    return _told(
-        KqlQuery(shown, stem(path.stem), identify(path.stem, 1), path.stem, "", text), prose
-    )
+    return _numbered(split(text), path, shown, path.stem, prose)
 
 
 def _of_markdown(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
-    fences = [fence for fence in _FENCE.finditer(text) if _is_query(fence)]
-    if not fences:
+    bodies = [fence["body"] for fence in _FENCE.finditer(text) if _is_query(fence)]
+    if not bodies:
         raise InputError(f"{shown}: holds no query: put it between ```kql and ```")
     heading = re.search(r"^#+[ \t]+(.+)$", text, re.MULTILINE)
     name = heading[1].strip() if heading else path.stem
-    prose = _FENCE.sub("", text)
+    parts = [part for body in bodies for part in split(body)]
+    return _numbered(parts, path, shown, name, _FENCE.sub("", text))
+
+
+def _numbered(
+    parts: Sequence[str], path: Path, shown: str, name: str, prose: str
+) -> tuple[KqlQuery, ...]:
+    """The queries of one file; several have their number in name and id."""
     queries = []
-    for number, fence in enumerate(fences, 1):
-        more = f" {number}" if len(fences) > 1 else ""
-        queries.append(
-            KqlQuery(
-                path=shown,
-                stem=stem(path.stem + more),
-                id=identify(path.stem, number),
-                name=name + more,
-                description="",
-                query=fence["body"],
-            )
-        )
+    for number, part in enumerate(parts, 1):
+        more = f" {number}" if len(parts) > 1 else ""
+        made = identify(path.stem, number)
+        queries.append(KqlQuery(shown, stem(path.stem + more), made, name + more, "", part))
     return tuple(_told(query, prose) for query in queries)
+
+
+def split(text: str) -> tuple[str, ...]:
+    """The queries of a text: a new one begins with a name on a line of its own behind a whole one.
+
+    >>> split("T | count" + chr(10) + "// b" + chr(10) + "let a = 1;" + chr(10) + "S | take a")
+    ('T | count\\n', '// b\\nlet a = 1;\\nS | take a')
+    """
+    found = tokens.read(text)
+    starts, statement = list[int](), 0
+    for index in range(1, len(found)):
+        before = found[index - 1]
+        if before.text == ";" and not before.depth:
+            is_whole = found[statement].text not in _NAMING
+            statement = index
+        else:
+            is_whole = _is_whole(before) and _begins(found, index)
+        on_new_line = "\n" in text[before.end : found[index].start]
+        if is_whole and on_new_line and found[index].kind == "word" and not found[index].depth:
+            starts.append(_line_after(text, before.end))
+            statement = index
+    edges = [0, *starts, len(text)]
+    return tuple(
+        text[low:high] for low, high in itertools.pairwise(edges) if text[low:high].strip()
+    )
+
+
+def _is_whole(token: Token) -> bool:
+    """True for a token that may end a query."""
+    if token.kind == "sign":
+        return token.text in (")", "]")
+    return token.kind != "word" or token.text.lower() not in _OPEN
+
+
+def _begins(found: tuple[Token, ...], index: int) -> bool:
+    """True for a token that may begin a query."""
+    token = found[index]
+    if token.text in ("let", "union", "search", "find", "print"):
+        return True
+    following = found[index + 1].text if index + 1 < len(found) else ""
+    return following == "|" and token.text.lower() not in _OPEN
+
+
+def _line_after(text: str, place: int) -> int:
+    """Where the next line begins: comments above a query are its own."""
+    return text.find("\n", place) + 1
 
 
 def _is_query(fence: re.Match[str]) -> bool:

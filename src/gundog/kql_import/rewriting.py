@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 from gundog.core.times import DAY
 from gundog.kql_import import translator
 from gundog.kql_import.refusing import RefusalError
+from gundog.kql_import.source_columns import TIME_NAMES
 
 # Days from Kusto's first instant, 0001-01-01, to 1970-01-01, from which the translator counts.
 _DAYS = 719_162
@@ -46,6 +48,8 @@ def _places(node: Any) -> bool:
 
 def _changed(node: Any, time_column: str) -> Any:
     ir = translator.ir
+    if isinstance(node, ir.Between):
+        return _ended(node)
     if not isinstance(node, ir.FunctionCall):
         return node
     name, arguments = node.name.lower(), node.args
@@ -62,6 +66,18 @@ def _changed(node: Any, time_column: str) -> Any:
         return ir.BinaryOp("matches regex", arguments[0], pattern)
     if name in ("bin", "floor") and len(arguments) == 2:
         return _binned(node)
+    return node
+
+
+def _ended(node: Any) -> Any:
+    """`time between (start .. 1h)`, whose end is an hour after its start."""
+    ir = translator.ir
+    high, value = node.high, node.value
+    while isinstance(high, ir.LetRef):
+        high = high.value
+    is_time = isinstance(value, ir.ColumnRef) and value.name in TIME_NAMES
+    if is_time and isinstance(high, ir.Literal) and high.kind == "timespan":
+        return replace(node, high=ir.BinaryOp("+", node.low, high))
     return node
 
 

@@ -48,23 +48,29 @@ def dynamic_of(text: str) -> tuple[str, ...]:
     return tuple(filter(None, (name.strip() for name in listed.split(","))))
 
 
-def table(source: Source, dynamic: Collection[str], used: Collection[str]) -> KqlTable:
+def table(
+    source: Source, dynamic: Collection[str], used: Collection[str], spelled: dict[str, str]
+) -> KqlTable:
     """The table with the columns that a query may name.
 
     Args:
         source: as gundog knows it; its time is Timestamp.
         dynamic: columns that hold JSON.
         used: every name in the query: which spelling of the time it means.
+        spelled: names by their folded form, which all tables of a query share: DuckDB cannot tell
+            LogonId from LogonID. Grows by the names of this table.
     """
     stamps = tuple(name for name in TIME_NAMES if name in used) or TIME_NAMES[:1]
     types: dict[str, str] = {}
     for name, kind in source.columns:
         if name == "Timestamp":
             types |= dict.fromkeys(stamps, "TIMESTAMP")
-        elif name in dynamic:
-            types[name] = "JSON"
+            continue
+        shown = name if name in used else spelled.setdefault(quoting.folded(name), name)
+        if name in dynamic or shown in dynamic:
+            types[shown] = "JSON"
         else:
-            types[name] = "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
+            types[shown] = "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
     return KqlTable(source.name, types, stamps)
 
 

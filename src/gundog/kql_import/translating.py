@@ -31,7 +31,7 @@ from gundog.kql_import.source_columns import KqlTable
 from gundog.kql_import.weaving import MARK
 from gundog.warehouse import quoting
 
-_MOST_REACH = 90 * DAY
+_MOST_REACH = 366 * DAY
 
 
 @dataclass(frozen=True)
@@ -155,10 +155,11 @@ def _tables(parsed: Any, kql: str, sources: Sources) -> dict[str, KqlTable]:
     words = {token.text for token in tokens.read(kql)}
     paths = _path_bases(parsed)
     known = {}
+    spelled = {quoting.folded(word): word for word in sorted(words)}
     for name, source in sources.tables.items():
         if name in words:
             dynamic = {*sources.dynamic.get(name, ()), *paths}
-            known[name] = source_columns.table(source, dynamic, words)
+            known[name] = source_columns.table(source, dynamic, words, spelled)
     _refuse_unknown(parsed, known, kql)
     return known
 

@@ -150,6 +150,10 @@ def _reproducible() -> Iterator[None]:
         ),
         "any": spec("any", "min({0})", (1,)),
         "take_any": spec("take_any", "min({0})", (1,), name_is_argument=True),
+        "count_distinct": spec("count_distinct", "count(DISTINCT {0})", (1,)),
+        "count_distinctif": spec(
+            "count_distinctif", "count(DISTINCT {0}) FILTER (WHERE {1})", (2,)
+        ),
         EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
     }
     before = dict(known)

@@ -81,7 +81,8 @@ class _Weaver:
             return [ir.Summarize((joined,), self._all(step.expressions, before))]
         if isinstance(step, ir.Summarize):
             kept = tuple(self._explicit(one, step, before) for one in step.aggregates)
-            return [replace(step, aggregates=(*kept, joined))]
+            keyed, keys = _computed(step.by)
+            return [*keyed, replace(step, aggregates=(*kept, joined), by=keys)]
         if isinstance(step, (ir.Join, ir.Lookup)):
             return self._joined(step, before)
         if isinstance(step, ir.Union):
@@ -156,6 +157,23 @@ def woven(query: Any, columns: Schema) -> Woven:
     weaver = _Weaver({name: list(names) for name, names in columns.items()})
     new = weaver.woven(query, "event")
     return Woven(new, tuple(weaver._columns(new)), tuple(weaver.places))
+
+
+def _computed(by: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
+    """Keys with a name and a value computed before, and the keys that read them.
+
+    DuckDB would take a column within the value for the key, where they differ only in case.
+    """
+    ir = translator.ir
+    values, keys = [], []
+    for number, key in enumerate(by):
+        if not key.name or isinstance(key.expr, (ir.ColumnRef, ir.LetRef)):
+            keys.append(key)
+            continue
+        made = f"{MARK}_key_{number}"
+        values.append(ir.NamedExpr(key.expr, made))
+        keys.append(ir.NamedExpr(ir.ColumnRef(made), key.name))
+    return ([ir.Extend(tuple(values))] if values else []), tuple(keys)
 
 
 def _extend(expr: Any) -> Any:
