@@ -68,3 +68,15 @@ def hits(loaded: Content, name: str, rows: Rows, interval: Interval = DAY) -> tu
 def values(found: Sequence[Hit], *names: str) -> list[tuple[Any, ...]]:
     """Some columns of hits, sorted."""
     return sorted((tuple(hit.row[name] for name in names) for hit in found), key=repr)
+
+
+def reload(folder: Path) -> Content:
+    """What a folder holds now, beside what ships."""
+    loaded = content.load([content_folder.builtin(), folder], None, folder)
+    assert loaded.problems == ()
+    return loaded
+
+
+def read_by(loaded: Content, name: str, rows: Rows) -> Rows:
+    """The rows of the sources that a detection reads."""
+    return {table: rows[table] for table in loaded.hunt(name).sources}

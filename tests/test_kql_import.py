@@ -403,3 +403,32 @@ def test_shipped_hashes_do_not_hang_on_sources(tmp_path: Path) -> None:
     now = kql_kit.load(tmp_path, {"one": QUERIES["plain"]})
 
     assert {h.detection.stem: h.hash for h in now.hunts if h.detection.stem != "one"} == before
+
+
+def test_stage_drops_no_row_that_the_query_would_keep(loaded: Content, tmp_path: Path) -> None:
+    """Each query over its own stage gives what it gives over all rows, hostile values included."""
+    names = ("exports", "plain", "counted", "unions", "lets", "listed", "json", "join_leftouter")
+    for name in names:
+        kql_kit.write(tmp_path, QUERIES[name], name)
+    for path in (tmp_path / "sql/stage").iterdir():
+        head = path.read_text(encoding="utf-8").partition("\nselect * from")[0]
+        path.write_text(head + "\nselect * from typed\n", encoding="utf-8")
+    unfiltered = kql_kit.reload(tmp_path)
+    draw = random.Random(5)  # noqa: S311 - no secret
+    rows = drawn(5, 60)
+    for row in rows:
+        row["ProcessCommandLine"] = draw.choice([*HOSTILE, "New-MailboxExportRequest", None])
+        row["AdditionalFields"] = draw.choice([*HOSTILE, None])
+        row["FileName"] = draw.choice([row["FileName"], "cmd.exe", "a", None, "x\u00e9.exe"])
+    records = [
+        {**row, "AccountId": "a", "RawEventData": draw.choice([*HOSTILE, {"Kind": "x"}, None])}
+        for row in ({"Timestamp": row["Timestamp"]} for row in rows)
+    ]
+    given = {"DeviceProcessEvents": rows, "CloudAppEvents": records}
+    for name in names:
+        ours = kql_kit.hits(loaded, name, kql_kit.read_by(loaded, name, given))
+        theirs = kql_kit.hits(unfiltered, name, kql_kit.read_by(loaded, name, given))
+        assert sorted(str(hit.finding_id) for hit in ours) == sorted(
+            str(hit.finding_id) for hit in theirs
+        ), name
+        assert sum(hit.evidence_count for hit in ours) == sum(h.evidence_count for h in theirs)
