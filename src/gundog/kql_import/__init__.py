@@ -1,6 +1,10 @@
 """Hunting queries in KQL turned into detections: YAML, a SELECT and a staged table.
 
-- `reading`: files of queries, each as a `KqlQuery`.
-- `sentinel_yaml`: the keys of Sentinel's YAML.
-- `query`: what a file says of one query.
+- `importing`: files of queries into a project, planned, checked and written.
+- `matching`: whether a query and its SQL still belong together.
+- `reading`: files of queries, each as a `KqlQuery` (see `query`).
+- `translating`: a query in SQL over staged tables, or a RefusalError with the construct and line.
+- `translator`: the only module that loads duckdb-kql, the extra gundog[kql].
+- `weaving`: how every row of a result carries the events behind it.
+- `critic`: what a person should know of a query.
 """
