@@ -94,8 +94,8 @@ def _navigator(arguments: argparse.Namespace, since: datetime | None) -> str:
     project = common.load(arguments)
     detections = [hunt.detection for hunt in project.content.hunts]
     with reader.published(project.settings.findings) as con:
-        found = navigator.finds(con, since)
-    layer = navigator.layer(detections, found, since)
+        finds = navigator.finds(con, since)
+    layer = navigator.layer(detections, finds, since)
     names = [entry["techniqueID"] for entry in layer["techniques"]]
     for remark in attack_ids.remarks(names):
         common.complain(remark)

@@ -18,13 +18,13 @@ class AttackIds:
     Attributes:
         version: the version of ATT&CK.
         date: when MITRE published it.
-        known: techniques and sub-techniques in force.
+        valid: techniques and sub-techniques in force.
         gone: those that were revoked or deprecated.
     """
 
     version: str
     date: str
-    known: frozenset[str]
+    valid: frozenset[str]
     gone: frozenset[str]
 
 
@@ -33,14 +33,14 @@ def read() -> AttackIds:
     """The list that ships."""
     text = resources.files("gundog.export").joinpath(_FILE).read_text(encoding="utf-8")
     head = dict(re.findall(r"^# (\w+): (.*)$", text, re.MULTILINE))
-    known, gone = set[str](), set[str]()
+    valid, gone = set[str](), set[str]()
     for line in text.splitlines():
         if line.startswith("- "):
             gone.add(line[2:])
         elif not line.startswith("#"):
             technique, *parts = line.split()
-            known |= {technique, *(f"{technique}.{part}" for part in parts)}
-    return AttackIds(head["version"], head["date"], frozenset(known), frozenset(gone))
+            valid |= {technique, *(f"{technique}.{part}" for part in parts)}
+    return AttackIds(head["version"], head["date"], frozenset(valid), frozenset(gone))
 
 
 def remarks(techniques: Iterable[str]) -> list[str]:
@@ -48,7 +48,7 @@ def remarks(techniques: Iterable[str]) -> list[str]:
     ids = read()
     return [
         f"{technique}: ATT&CK {ids.version} ({ids.date}) {_why(technique, ids)}"
-        for technique in sorted(set(techniques) - ids.known)
+        for technique in sorted(set(techniques) - ids.valid)
     ]
 
 

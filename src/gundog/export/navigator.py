@@ -56,13 +56,13 @@ def finds(con: duckdb.DuckDBPyConnection, since: datetime | None = None) -> dict
 
 
 def layer(
-    detections: Iterable[Detection], found: Mapping[str, Finds], since: datetime | None = None
+    detections: Iterable[Detection], finds: Mapping[str, Finds], since: datetime | None = None
 ) -> dict[str, Any]:
     """A layer of every technique that a detection which runs covers, or that was found.
 
     Args:
         detections: the detections that are loaded.
-        found: what was found of each technique.
+        finds: what was found of each technique.
         since: from when on findings are counted; None for all.
     """
     covered: dict[str, list[str]] = {}
@@ -70,8 +70,8 @@ def layer(
         for technique in detection.techniques if detection.runs else ():
             covered.setdefault(technique, []).append(f"{detection.name} ({detection.status})")
     techniques = [
-        _entry(technique, covered.get(technique, []), found.get(technique, Finds()))
-        for technique in sorted({*covered, *found})
+        _entry(technique, covered.get(technique, []), finds.get(technique, Finds()))
+        for technique in sorted({*covered, *finds})
     ]
     most = max((entry["score"] for entry in techniques), default=0)
     ids = attack_ids.read()
@@ -110,18 +110,18 @@ def _description(covered: int, techniques: Sequence[Mapping[str, Any]], since: A
     return f"{count(covered, 'technique')} hunted, {seen:,} found{when}. The score is findings."
 
 
-def _entry(technique: str, covering: Sequence[str], found: Finds) -> dict[str, Any]:
+def _entry(technique: str, covering: Sequence[str], finds: Finds) -> dict[str, Any]:
     """One technique; the Navigator colours it by its score, the number of its findings."""
     lines = [f"hunted by {name}" for name in covering] or ["no detection that runs names it"]
     lines += [
-        f"{count(number, 'finding')} of {name}" for name, number in found.by_detection.items()
+        f"{count(number, 'finding')} of {name}" for name, number in finds.by_detection.items()
     ]
     metadata = [{"name": "detections", "value": str(len(covering))}]
-    if found.newest:
-        metadata.append({"name": "newest finding", "value": format_time(found.newest)})
+    if finds.newest:
+        metadata.append({"name": "newest finding", "value": format_time(finds.newest)})
     return {
         "techniqueID": technique,
-        "score": found.number,
+        "score": finds.number,
         "comment": "\n".join(lines),
         "enabled": True,
         "metadata": metadata,

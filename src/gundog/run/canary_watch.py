@@ -95,14 +95,14 @@ def _look(con: duckdb.DuckDBPyConnection, hunt: Hunt, canary: Canary) -> list[Se
     if edge is None:
         return []
     span = Interval(edge - max(canary.every, hunt.detection.frequency), edge)
-    found = con.execute(
+    findings = con.execute(
         """select end_time, created_at from findings where detection_id = ?
            and suppressed_by = ? and interval_end > ? and interval_start < ?
            order by created_at limit 1""",
         [hunt.detection.id, canary.shown, span.start, span.end],
     ).fetchall()
-    if found:
-        return [Seen(canary, span, note=_late(canary, *found[0]))]
+    if findings:
+        return [Seen(canary, span, note=_late(canary, *findings[0]))]
     return [Seen(canary, span, _lost(con, hunt, canary, span))]
 
 

@@ -26,16 +26,16 @@ def rows(con: duckdb.DuckDBPyConnection, table: str, days: Sequence[str]) -> pa.
     """
     held = sections.named(table).published_columns
     chosen = ", ".join(_plain(column.name, column.type) for column in held)
-    found = con.sql(
+    batch = con.sql(
         f"""select {chosen} from {table} as t
             where {sections.day_of(table)} in (select unnest($days))""",
         params={"days": list(days)},
     ).to_arrow_table()
     for place, column in enumerate(held):
         if column.type == "JSON":
-            texts = [for_jsonb(text) for text in found.column(place).to_pylist()]
-            found = found.set_column(place, column.name, pa.array(texts, pa.string()))
-    return found
+            texts = [for_jsonb(text) for text in batch.column(place).to_pylist()]
+            batch = batch.set_column(place, column.name, pa.array(texts, pa.string()))
+    return batch
 
 
 def _plain(column: str, kind: str) -> str:
