@@ -62,6 +62,19 @@ def keep_access(aside: Path, target: Path) -> None:
     aside.chmod(held.st_mode & 0o7777)
 
 
+def give_access(aside: Path, target: Path) -> None:
+    """Gives a finished file the access of the one that it will replace; a new one is for its group.
+
+    Args:
+        aside: the file that was written.
+        target: where it will be.
+    """
+    if target.exists():
+        keep_access(aside, target)
+    else:
+        aside.chmod(PUBLISHED)
+
+
 def check_files(paths: Iterable[Path]) -> None:
     """Raises StoreError where a folder lies in the place of a file of gundog's own."""
     for path in paths:

@@ -91,10 +91,7 @@ def _settle(aside: Path, path: Path) -> None:
     try:
         with aside.open("rb") as written:
             os.fsync(written.fileno())
-        if target.exists():
-            places.keep_access(aside, target)
-        else:
-            aside.chmod(places.PUBLISHED)
+        places.give_access(aside, target)
         aside.replace(target)
     except OSError as error:
         raise _unwritable(path, error) from error

@@ -155,10 +155,7 @@ def _put(aside: Path, target: Path) -> tuple[Path, ...]:
     """
     file_identity.renew(aside)  # a log that fits the old file does not fit this one
     place = target.resolve() if target.is_symlink() else target
-    if place.exists():
-        places.keep_access(aside, place)
-    else:
-        aside.chmod(places.PUBLISHED)
+    places.give_access(aside, place)
     if place != target:  # a rename works only inside one file system
         near = place.with_name(aside.name)
         _copy_file(aside, near)

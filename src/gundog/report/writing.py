@@ -43,10 +43,7 @@ def _replace(path: Path, html: str) -> None:
             file.write(html)
             file.flush()
             os.fsync(file.fileno())
-        if target.exists():
-            places.keep_access(aside, target)
-        else:
-            aside.chmod(places.PUBLISHED)
+        places.give_access(aside, target)
         aside.replace(target)
     except StoreError as error:
         raise InputError(f"{error}; or name another file for the report") from error

@@ -113,8 +113,5 @@ def _replace(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    if path.exists():
-        places.keep_access(aside, path)
-    else:
-        aside.chmod(places.PUBLISHED)
+    places.give_access(aside, path)
     aside.replace(path)
