@@ -190,7 +190,7 @@ def test_nothing_is_stored_and_nothing_is_sent(
     assert "tenant a" in said
     assert "from 5 items in 100% of 2 mailboxes" in said
     assert "never, in 2 mailboxes" in said
-    assert "not drilled: no attack fits what it reads" in said
+    assert "not drilled, because no attack fits what it reads: throttled_mailbox" in said
     assert "false findings promised: no number" in said
 
 
@@ -255,13 +255,16 @@ def test_a_hunt_that_fails_is_named(root: Path) -> None:
         pass
 
 
-def test_a_project_that_never_hunted_says_so(
+def test_a_project_that_never_hunted_says_so_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    """One sentence, not a list of all detections, and no folder is made; exit 2."""
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)
 
-    assert main.main(["drill", "--project", str(tmp_path), "--detection", STEMS[0]]) == 1
-    assert "run gundog hunt first" in capsys.readouterr().out
+    assert main.main(["drill", "--project", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "nothing was hunted yet: run gundog hunt first
+"
+    assert not (tmp_path / ".gundog").exists()
 
 
 def test_nights_below_one_are_refused(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,16 +32,23 @@ def drill(arguments: argparse.Namespace) -> int:
     project = common.load(arguments)
     named = [project.content.hunt(name) for name in arguments.detection]
     hunts = named or [hunt for hunt in project.content.hunts if hunt.detection.runs]
+    if not project.settings.warehouse.exists():
+        raise InputError("nothing was hunted yet: run gundog hunt first")
     wait = run_commands.waiting_time(arguments.wait)
     drilled = failed = 0
+    left_out: dict[str, list[str]] = {}
     with Child() as helper, database.lock(project.settings.warehouse, wait, datetime.now(UTC)):
         for hunt in hunts:
             result = _tried(helper, project, hunt, arguments.nights)
             if result is None:
                 failed += 1
-                continue
-            drilled += not result.left_out
-            _show(common.console(), hunt, result)
+            elif result.left_out:
+                left_out.setdefault(result.left_out, []).append(hunt.detection.stem)
+            else:
+                drilled += 1
+                _show(common.console(), hunt, result)
+    for reason, stems in left_out.items():
+        common.console().print(f"\nnot drilled, {reason}: {', '.join(stems)}", markup=False)
     if not drilled and not failed:
         common.complain("no hunt could be drilled: see why above")
     return 1 if failed or not drilled else 0
@@ -76,9 +83,6 @@ def _show(console: Console, hunt: Hunt, drilled: Drilled) -> None:
     from gundog.cli.printing import heading
 
     heading(console, hunt.detection.stem)
-    if drilled.left_out:
-        console.print(f"  not drilled: {drilled.left_out}")
-        return
     nights = ", ".join(f"{night:%Y-%m-%d}" for night in drilled.nights)
     console.print(f"  {count(len(drilled.nights), 'night')}: {nights}")
     tenants = sorted({score.tenant for score in drilled.scores})

@@ -93,17 +93,15 @@ def drill(place: Place, loaded: Content, hunt: Hunt, nights: int) -> Drilled:
     """
     wanted = attacks.of(hunt)
     if not wanted or (hunt.detection.series and hunt.detection.series.method == "kql"):
-        return Drilled(left_out="no attack fits what it reads")
-    if not place.path.exists():
-        return Drilled(left_out="nothing was hunted yet: run gundog hunt first")
+        return Drilled(left_out="because no attack fits what it reads")
     with database.connect(place.path, read_only=True) as con:
         if not all(overlay.is_staged(con, stage) for stage in hunt.stages):
-            return Drilled(left_out="what it reads is not staged yet: run gundog hunt first")
+            return Drilled(left_out="because what it reads is not staged yet (run gundog hunt)")
         chosen = _nights(con, hunt, nights)
         verdicts = _verdicts(con, hunt)
         note = _note(con, hunt, chosen[0]) if chosen else ""
     if not chosen:
-        return Drilled(left_out="it has not hunted a night yet: run gundog hunt first")
+        return Drilled(left_out="because it has not hunted a night yet (run gundog hunt)")
     with overlay.opened(place.path, hunt.stages, memory=place.memory, threads=place.threads) as con:
         counted = [
             score for night in chosen for score in _one_night(con, loaded, hunt, wanted, night)
