@@ -60,6 +60,12 @@ def die(number: int) -> None:
     os.kill(os.getpid(), number)
 
 
+def waits(seconds: float) -> float:
+    """Takes time and no CPU, as on a machine that is busy with other work."""
+    time.sleep(seconds)
+    return seconds
+
+
 def alive(pid: int) -> bool:
     """False for what is gone and for what nobody has reaped."""
     try:
@@ -94,6 +100,18 @@ def test_work_that_takes_too_long_is_killed_and_the_next_call_is_answered(helper
     assert not alive(old)
     assert helper.call(query, "select 1") == [(1,)]
     assert helper.pid != old
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's CPU time")
+def test_work_that_gets_no_cpu_may_take_longer_but_not_for_ever(helper: Child) -> None:
+    """A busy machine is not the work's fault; work that computes has its limit, patient or not."""
+    helper.call(os.getpid)
+
+    assert helper.call(waits, 0.5, seconds=0.2, patience=20) == 0.5
+    with pytest.raises(LateError):
+        helper.call(waits, kit.HUNG_S, seconds=0.05, patience=3)
+    with pytest.raises(LateError):
+        helper.call(query, ENDLESS, seconds=0.3, patience=1_000_000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")

@@ -262,8 +262,7 @@ def test_a_project_that_never_hunted_says_so_once(
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)
 
     assert main.main(["drill", "--project", str(tmp_path)]) == 2
-    assert capsys.readouterr().err == "nothing was hunted yet: run gundog hunt first
-"
+    assert capsys.readouterr().err == "nothing was hunted yet: run gundog hunt first\n"
     assert not (tmp_path / ".gundog").exists()
 
 

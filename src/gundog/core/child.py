@@ -78,6 +78,7 @@ class Child:
         *arguments: Any,
         memory: int | None = None,
         seconds: float | None = None,
+        patience: int = 1,
     ) -> Any:
         """What `work(*arguments)` returns in the child.
 
@@ -87,6 +88,8 @@ class Child:
             memory: bytes that DuckDB may use there; the process may use `SLACK_BYTES` more, where
                 the system knows such a limit. None for no limit.
             seconds: how long it may take, or from one `at` to the next; None for no limit.
+            patience: how many times longer it may take at most while other work on the machine
+                leaves it less than half of a core, where the system tells that.
 
         Raises:
             LateError: when it took longer; the process is gone.
@@ -100,7 +103,7 @@ class Child:
         try:
             self._requests.send_bytes(pickle.dumps((work, arguments, limit)))
             self._replies.recv_bytes()  # it has imported what the work needs, and begins
-            while (reply := _next(self._replies, seconds, at)).startswith(_AT):
+            while (reply := self._next(seconds, patience, at)).startswith(_AT):
                 at = reply[len(_AT) :].decode(errors="surrogateescape")
             failure, value, self._worn = pickle.loads(reply)  # noqa: S301 - our own
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
@@ -145,6 +148,18 @@ class Child:
         process.stdin.close()
         process.stdout.close()
 
+    def _next(self, seconds: float | None, patience: int, at: str) -> bytes:
+        assert self._process  # noqa: S101 - `call` started it
+        assert self._replies  # noqa: S101 - and this
+        before = _cpu_seconds(self._process.pid) if patience > 1 else None
+        for _ in range(patience):
+            if self._replies.poll(seconds):
+                return self._replies.recv_bytes()
+            used = _cpu_seconds(self._process.pid)
+            if before is None or used is None or not seconds or used - before > seconds / 2:
+                break
+        raise LateError("took longer than allowed", at)
+
     def _reap(self) -> int:
         """Waits for the process and forgets it; returns its exit status."""
         process, self._process, self._worn = self._process, None, False
@@ -165,10 +180,14 @@ class Child:
         return f"its process ended with status {status}: run again, and see what it printed"
 
 
-def _next(replies: Pipe, seconds: float | None, at: str) -> bytes:
-    if not replies.poll(seconds):
-        raise LateError("took longer than allowed", at)
-    return replies.recv_bytes()
+def _cpu_seconds(pid: int) -> float | None:
+    """CPU time that a process has used, all threads; None where the system does not tell."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2]
+    except OSError:
+        return None
+    user, system = after_name.split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _environment() -> dict[str, str]:

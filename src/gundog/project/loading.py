@@ -18,6 +18,8 @@ from gundog.detections.hunt import Content
 
 # How long one file and the SQL that it names may take, at first and where many hang.
 _SECONDS, _LEAST_SECONDS = 10.0, 2.0
+# On a machine that is busy with other work it waits longer: the content is not to blame.
+_PATIENCE = 10
 _TOO_LONG = (
     "takes too long to load: its SQL computes something large from constants, or multiplies"
     " tables: make it smaller"
@@ -48,8 +50,9 @@ def load(
         seconds = max(_LEAST_SECONDS, _SECONDS - 2 * len(skip))
         try:
             loaded: Content = helper.call(
-                _read, where, overrides, root, skip, memory=memory, seconds=seconds
-            )
+                _read, where, overrides, root, skip,
+                memory=memory, seconds=seconds, patience=_PATIENCE,
+            )  # fmt: skip
         except (LateError, EndedError) as error:
             why = _TOO_LONG if isinstance(error, LateError) else f"cannot be read: {error}"
             if not error.at or error.at in skip:
