@@ -344,6 +344,13 @@ def _add_content(add: _Add) -> None:
         help="also list each source of the lake and open its newest file",
     )
     check.add_argument(
+        "--schema",
+        nargs="?",
+        const="",
+        metavar="DIR",
+        help="only print JSON Schemas of the YAML files, for editors; with DIR write them there",
+    )
+    check.add_argument(
         "--where",
         metavar="NAME",
         help="only print the path of a detection, staged table, source table or SQL file",

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gundog.core.errors import Problem
@@ -20,6 +22,8 @@ from gundog.cli import common, run_commands
 def check(arguments: argparse.Namespace) -> int:
     if arguments.where:
         return _where(arguments)
+    if arguments.schema is not None:
+        return _schema(arguments)
     project = common.load(arguments, "lake", *common.SENDING)
     problems = [*project.content.problems, *project.problems, *_misspelt(project)]
     problems += _parted(project)
@@ -61,6 +65,18 @@ def _where(arguments: argparse.Namespace) -> int:
     folders = content_folder.folders(settings.content, settings.root)
     for path in content_folder.named(folders, arguments.where):
         sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    """Prints the schemas of the YAML files, or writes each into a file of a folder."""
+    from gundog.project import scaffold, schemas
+
+    if not arguments.schema:
+        sys.stdout.write(json.dumps(schemas.schemas(), indent=1, ensure_ascii=True) + "\n")
+        return 0
+    for path in scaffold.write_schemas(Path(arguments.schema), again=True):
+        sys.stdout.write(f"wrote {run_commands.relative(path)}\n")
     return 0
 
 

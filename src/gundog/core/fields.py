@@ -18,7 +18,7 @@ from gundog.core.times import DAY, format_duration, parse_duration
 # Longer ones are not texts that people read.
 LONGEST = 10_000
 # Numbers as large as anything that is counted here.
-_LARGEST = 1e12
+LARGEST = 1e12
 YEAR = timedelta(days=365)
 # No detection looks further; what adds such spans to a date stays in the calendar.
 MOST = 10 * YEAR
@@ -216,8 +216,8 @@ class Fields:
         value = self._take(key, (int, float), "a number", default)
         if value is None:
             return None
-        if not 0 < value <= _LARGEST:
-            limit = f" and at most {_LARGEST:,.0f}" if _LARGEST < value < math.inf else ""
+        if not 0 < value <= LARGEST:
+            limit = f" and at most {LARGEST:,.0f}" if LARGEST < value < math.inf else ""
             self.problem(key, f"is {brief(value)}: write a number above 0{limit}")
             return None
         return float(value)

@@ -27,11 +27,11 @@ from gundog.detections import detection
 from gundog.detections.detection import Detection, EntityMapping, Example, Series, Suppression
 from gundog.warehouse import quoting
 
-_TACTIC_ALIASES = {"DefenseEvasion": "Stealth"}
+TACTIC_ALIASES = {"DefenseEvasion": "Stealth"}
 
 
 # Sentinel's and Sigma's own names for what has another name here.
-_CONVERTED = {
+CONVERTED = {
     "queryFrequency": "frequency",
     "queryPeriod": "lookback",
     "level": "severity",
@@ -39,20 +39,20 @@ _CONVERTED = {
 }
 
 
-_IGNORED = frozenset({"version", "author", "date", "modified", "tags", "query", "owner"})
+IGNORED = frozenset({"version", "author", "date", "modified", "tags", "query", "owner"})
 
 
-_KEYS = frozenset(
+KEYS = frozenset(
     "id name kind status severity riskScore description tactics relevantTechniques falsePositives"
     " blindSpots triage references related requiredDataConnectors sql params frequency lookback"
     " identity entityMappings title suppression series examples".split()
 )
 
 
-_KQL_KEYS = ("until", "trend", "seasonality", "join")
+KQL_KEYS = ("until", "trend", "seasonality", "join")
 
 
-_FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
+FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
 
 
 def load(path: Path, shown: str, problems: list[Problem], override: Any = None) -> Detection | None:
@@ -68,9 +68,9 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
     data = _convert(read_yaml(path, shown, own_problems), override, own_problems)
     detection = None
     if data:
-        keys = _KEYS | _IGNORED | {"enabled"}
+        keys = KEYS | IGNORED | {"enabled"}
         # gundog.yaml may have a password in the wrong place, and so has what it overrides.
-        detection = _read(
+        detection = read(
             Fields(data, shown, own_problems, allowed=keys, secret=bool(override)), path, shown
         )
         own_problems += [Problem(shown, *problem) for problem in _cross_problems(detection)]
@@ -80,7 +80,7 @@ def load(path: Path, shown: str, problems: list[Problem], override: Any = None) 
 
 def _convert(data: dict[str, Any], override: Any, problems: list[Problem]) -> dict[str, Any]:
     """The data under our own names, with what gundog.yaml overrides laid over it."""
-    renamed = {_CONVERTED.get(key, key): value for key, value in data.items()}
+    renamed = {CONVERTED.get(key, key): value for key, value in data.items()}
     for key, value in (override or {}).items():
         own = renamed.get(key)
         if not isinstance(own, dict) or not isinstance(value, dict):
@@ -108,7 +108,8 @@ def _with_one_limit(series: Mapping[Any, Any], override: Mapping[Any, Any]) -> d
     return {key: value for key, value in series.items() if key != replaced}
 
 
-def _read(fields: Fields, path: Path, shown: str) -> Detection:
+def read(fields: Fields, path: Path, shown: str) -> Detection:
+    """The detection that fields hold; its problems are those of the fields."""
     kind = fields.choice("kind", detection.KINDS, "match")
     frequency = fields.duration("frequency", DAY, least=detection.SHORTEST)
     return Detection(
@@ -160,7 +161,7 @@ def _uuid(fields: Fields) -> str:
 
 
 def _tactics(fields: Fields) -> tuple[str, ...]:
-    named = tuple(_TACTIC_ALIASES.get(name, name) for name in fields.texts("tactics"))
+    named = tuple(TACTIC_ALIASES.get(name, name) for name in fields.texts("tactics"))
     for tactic in named:
         if tactic not in detection.TACTICS:
             fields.problem(
@@ -247,7 +248,7 @@ def _series(fields: Fields) -> Series:
 
 def _check_method(fields: Fields, method: str) -> None:
     """Problems with keys that only the other method knows."""
-    other, keys = ("forecast", _FORECAST_KEYS) if method == "kql" else ("kql", _KQL_KEYS)
+    other, keys = ("forecast", FORECAST_KEYS) if method == "kql" else ("kql", KQL_KEYS)
     for key in keys:
         if key in fields.data:
             fields.problem(key, f"is for method {other}: remove it, or change the method")

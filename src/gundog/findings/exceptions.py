@@ -25,7 +25,7 @@ from gundog.core.times import format_time, parse_time
 FILE = "exceptions.yaml"
 ANY = "*"
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
-_KEYS = frozenset("detection match from expires reason owner".split())
+KEYS = frozenset("detection match from expires reason owner".split())
 _HEAD = """\
 # What is known to be harmless. A finding is hidden, and kept, when all keys of match fit and it
 # starts in [from, expires). * stands for any text, [*] for a star; a list is any of its values;
@@ -117,7 +117,7 @@ def _read(items: Sequence[Any]) -> File:
     whole = True
     for place, item in enumerate(items):
         wrong: list[Problem] = []
-        entry = _entry(Fields(item, FILE, wrong, str(place), _KEYS, bounded=False))
+        entry = read_entry(Fields(item, FILE, wrong, str(place), KEYS, bounded=False))
         whole = whole and not wrong
         if not wrong and entry.id in entries:
             problem = (
@@ -135,7 +135,8 @@ def _read(items: Sequence[Any]) -> File:
     )
 
 
-def _entry(fields: Fields) -> Entry:
+def read_entry(fields: Fields) -> Entry:
+    """The entry that fields hold; its problems are those of the fields."""
     start = _time(fields, "from") if fields.data.get("from") is not None else ALWAYS
     end = _time(fields, "expires")
     if start >= end != ALWAYS:

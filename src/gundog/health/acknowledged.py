@@ -23,7 +23,7 @@ from gundog.core.times import DAY, Interval, format_time, is_plain_date, parse_r
 FILE = "acknowledged.yaml"
 HOLE, DRIFT, REJECTED = "hole", "drift", "file"
 KINDS = (HOLE, DRIFT, REJECTED)
-_KEYS = frozenset("source tenant from to kind reason owner".split())
+KEYS = frozenset("source tenant from to kind reason owner".split())
 _HEAD = """\
 # Known problems with the data: gundog status and runs no longer report them as problems.
 # kind: hole (no files or no events), drift (records that changed) or file (rejected ones). A plain
@@ -120,7 +120,7 @@ def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
     entries = []
     for place, item in enumerate(items):
         before = len(problems)
-        entry = _entry(Fields(item, FILE, problems, str(place), _KEYS, bounded=False))
+        entry = read_entry(Fields(item, FILE, problems, str(place), KEYS, bounded=False))
         if entry is None or len(problems) > before:
             continue
         about = replace(entry, reason="", owner="")
@@ -133,7 +133,8 @@ def _read(items: Sequence[Any], problems: list[Problem]) -> tuple[Entry, ...]:
     return tuple(entries)
 
 
-def _entry(fields: Fields) -> Entry | None:
+def read_entry(fields: Fields) -> Entry | None:
+    """The entry that fields hold; None if its span is wrong, which is noted as a problem."""
     kind, source = fields.choice("kind", KINDS, HOLE), fields.text("source")
     tenant = fields.text("tenant") if fields.data.get("tenant") is not None else None
     reason, owner = fields.text("reason"), fields.text("owner", "")

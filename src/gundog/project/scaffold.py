@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
+from gundog.core import places
 from gundog.core.errors import InputError
 from gundog.detections import content_folder
+from gundog.project import schemas
 
 _MATCH_SQL = """\
 -- Mail records that hold at least $least items.
@@ -171,11 +173,15 @@ def new(project: Path, kind: str, name: str) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise InputError(f"{name!r}: write lower case letters, digits and _, such as pst_copied")
-    head = _HEAD.format(id=uuid4(), kind=kind, name=name, title=name.replace("_", " ").capitalize())
+    head = (
+        schemas.pointer("detection", "../")
+        + "\n"
+        + _HEAD.format(id=uuid4(), kind=kind, name=name, title=name.replace("_", " ").capitalize())
+    )
     body = (_MATCH_YAML if kind == "match" else _SERIES_YAML).format()
     sql = _MATCH_SQL if kind == "match" else _SERIES_SQL
     files = {f"detections/{name}.yaml": head + body, f"sql/{name}.sql": sql}
-    return _write(project, files)
+    return [*_write(project, files), *write_schemas(project / schemas.FOLDER)]
 
 
 def init(directory: Path, *, prefect: bool = False) -> list[Path]:
@@ -188,12 +194,35 @@ def init(directory: Path, *, prefect: bool = False) -> list[Path]:
     Raises:
         InputError: when the folder holds a gundog.yaml already, or with `prefect` one of its files.
     """
-    files = {"gundog.yaml": _PROJECT, ".gitignore": ".gundog/\nhunt.log\nsecrets.env\n"}
+    settings = f"{schemas.pointer('gundog')}\n{_PROJECT}"
+    files = {"gundog.yaml": settings, ".gitignore": ".gundog/\nhunt.log\nsecrets.env\n"}
     if prefect and (directory / "gundog.yaml").exists():
         return _write(directory, _prefect_files())
     written = _write(directory, files | (_prefect_files() if prefect else {}))
+    written += write_schemas(directory / schemas.FOLDER)
     for folder in ("detections", "sql/stage", "sql/sources"):
         (directory / folder).mkdir(parents=True, exist_ok=True)
+    return written
+
+
+def write_schemas(folder: Path, *, again: bool = False) -> list[Path]:
+    """Writes the JSON Schemas for editors into a folder; returns the paths written.
+
+    Args:
+        folder: where to; it is made.
+        again: also in the place of files that are there, as after an upgrade.
+
+    Raises:
+        StoreError: when one cannot be written.
+    """
+    paths = {folder / name: text for name, text in schemas.files().items()}
+    written = [path for path in paths if again or not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in written:
+            path.write_text(paths[path], encoding="utf-8")
+    except OSError as error:
+        raise places.unusable(folder, error) from error
     return written
 
 

@@ -29,7 +29,7 @@ from gundog.targets.config import PublishTo
 FILE = "gundog.yaml"
 _SEVERITIES = ("informational", "low", "medium", "high", "critical")
 _STATUSES = ("experimental", "test", "stable", "deprecated")
-_KEYS = frozenset(
+KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
     " memoryLimit workers huntLimit report canaries publishTo".split()
 )
@@ -99,7 +99,7 @@ def load(
     if problems:
         raise ContentError(variables.masked(problem, used) for problem in problems)
     expanded = variables.expand(data, "", environ, used, unset, problems)
-    settings = _read(Fields(expanded, FILE, problems, allowed=_KEYS, secret=True), root)
+    settings = read(Fields(expanded, FILE, problems, allowed=KEYS, secret=True), root)
     problems = [problem for problem in problems if not _follows(problem, unset)]
     always = {key.partition(".")[0] for key in unset} - MAY_BE_UNSET
     problems += _lacking(unset, {*uses, *always})
@@ -163,7 +163,8 @@ def _read_file(path: Path, problems: list[Problem]) -> dict[str, Any]:
     return read_yaml(path, FILE, problems, secret=True)
 
 
-def _read(fields: Fields, root: Path) -> Settings:
+def read(fields: Fields, root: Path) -> Settings:
+    """The settings of a gundog.yaml that is read already; its problems are those of the fields."""
     memory_limit = _size(fields, "memoryLimit", "4GB")
     warehouse = _file(fields, "warehouse", ".gundog/warehouse.duckdb", root)
     findings = _file(fields, "findings", ".gundog/findings.duckdb", root)
@@ -246,7 +247,7 @@ def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
 
 def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
     if isinstance(value, str):
-        template = Fields({key: value}, fields.path, fields.problems, secret=True).text(key)
+        template = fields.inner("", (), {key: value}).text(key)
         for problem in path.template_problems(template):
             fields.problem(key, problem)
         yield LakePath(template)
