@@ -15,7 +15,7 @@ from pathlib import Path
 
 from gundog.core.errors import InputError
 from gundog.detections import content, content_folder
-from gundog.kql_import import reading, source_columns, tokens, translating
+from gundog.kql_import import groups, reading, source_columns, tokens, translating
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.translating import Sources
@@ -54,13 +54,15 @@ def queries(folder: Path) -> Iterator[KqlQuery | str]:
 def cause(query: KqlQuery, known: Sources) -> str:
     """Why a query is not imported; empty when it is."""
     try:
-        translation = translating.translate(query, "corpus", known)
+        translation = translating.translate(query, known)
+        placed = groups.placed({"corpus": translation.needs}, (), "corpus", ())
     except RefusalError as error:
         return f"{error.cause}: {error.reason}" if error.cause == "types" else error.cause
-    names = set(translation.stages)
-    return "; ".join(statement.check_statement(translation.sql, names, "sql")) + "; ".join(
+    stages = placed.stages["corpus"]
+    sql = translation.sql(stages)
+    return "; ".join(statement.check_statement(sql, {*stages.values()}, "sql")) + "; ".join(
         problem
-        for sql in translation.stages.values()
+        for sql in placed.new.values()
         for problem in statement.check_statement(sql, set(known.tables), "stage")
     )
 

@@ -13,7 +13,7 @@ from gundog.detections import content, content_folder
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content
 from gundog.findings.model import Hit
-from gundog.kql_import import importing, reading, translating, writing
+from gundog.kql_import import groups, importing, reading, translating, writing
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.translating import Sources, Translation
 from gundog.testing import examples
@@ -37,14 +37,22 @@ def query(kql: str, name: str = "query", **more: Any) -> KqlQuery:
 
 def translate(kql: str, name: str = "query", **more: Any) -> Translation:
     """A query in SQL."""
-    return translating.translate(query(kql, name, **more), name, sources())
+    return translating.translate(query(kql, name, **more), sources())
+
+
+def stages(made: Translation, name: str = "query") -> dict[str, str]:
+    """The SELECT of each staged table that a translated query needs, by its name."""
+    return dict(groups.placed({name: made.needs}, (), name, ()).new)
 
 
 def write(folder: Path, kql: str, name: str, **more: Any) -> None:
     """The files of an imported detection below a folder."""
     given = query(kql, name, **more)
-    made = translating.translate(given, name, sources())
-    for path, text in writing.files(given, name, made, made.sources).items():
+    made = translating.translate(given, sources())
+    placed = groups.placed({name: made.needs}, (), name, ())
+    texts = writing.files(given, name, made, placed.stages[name])
+    texts |= {f"sql/stage/{stage}.sql": sql for stage, sql in placed.new.items()}
+    for path, text in texts.items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")

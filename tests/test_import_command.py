@@ -192,3 +192,33 @@ def test_without_the_extra_the_pip_line_is_told(
     assert run("import", "plain.kql") == 2
     assert "pip install 'gundog[kql]'" in capsys.readouterr().err
     assert run("check") == 0
+
+
+def test_imports_share_staged_tables_and_say_what_they_read(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second import reads what is there; regrouping leaves one table; an edit is named."""
+    lake = project / "lake/2026-01-01.parquet"
+    lake.parent.mkdir()
+    lake.write_bytes(b"x" * 2_000_000)
+    assert run("import", "plain.kql", "thing.yaml", "--group", "ours") == 0
+    stages = [name for name in written(project) if name.startswith("sql/stage/")]
+    assert stages == ["sql/stage/kql_ours_device_process_events.sql"]
+    told = capsys.readouterr().out
+    assert told.startswith("DeviceProcessEvents: kql_ours_device_process_events will be new")
+    assert "reads the 0 files, 0.0 MB" in told
+
+    Path("again.kql").write_text(KQL.replace("| project", "| where ProcessId > 0 | project"))
+    assert run("import", "again.kql") == 0  # needs a column that no staged table has
+    Path("third.kql").write_text(KQL)
+    assert run("import", "third.kql") == 0
+    told = capsys.readouterr().out
+    assert "nothing more is read" in told
+    stages = [name for name in written(project) if name.startswith("sql/stage/")]
+    assert len(stages) == 2
+
+    assert run("import", "--regroup", "--group", "joined") == 0
+    stages = [name for name in written(project) if name.startswith("sql/stage/")]
+    assert stages == ["sql/stage/kql_joined_device_process_events.sql"]
+    assert run("check") == 0
+    assert run("import", "--regroup", "plain.kql") == 2

@@ -382,7 +382,7 @@ def test_stage_has_only_the_rows_and_columns_of_the_query() -> None:
         "DeviceProcessEvents | where Timestamp > ago(1d) | extend f = tolower(FileName)"
         " | where f == 'a.exe' and ProcessCommandLine has 'x' | project DeviceName, f"
     )
-    (sql,) = made.stages.values()
+    (sql,) = kql_kit.stages(made).values()
 
     assert "'a.exe'" in sql
     assert "ILIKE" in sql  # the cheap test before the one for whole words

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gundog.cli import common
+from gundog.core.errors import InputError
 from gundog.core.wording import count
 
 if TYPE_CHECKING:
-    from gundog.kql_import.importing import Imported
+    from gundog.kql_import.importing import Imported, Plan
+    from gundog.run.run import Project
 
 
 def import_queries(arguments: argparse.Namespace) -> int:
@@ -20,18 +23,20 @@ def import_queries(arguments: argparse.Namespace) -> int:
     from gundog.detections import content_folder
     from gundog.kql_import import importing
 
-    project = common.load(arguments, "lake")
-    settings = project.settings
-    plan = importing.plan(
-        arguments.files,
-        settings,
-        project.content,
-        content_folder.folders(settings.content, settings.root),
-        new_id=arguments.id == "new",
-        update=arguments.update,
+    if bool(arguments.files) == arguments.regroup:
+        raise InputError("import: name FILEs to import, or give --regroup alone")
+    loaded = common.load(arguments, "lake")
+    settings = loaded.settings
+    folders = content_folder.folders(settings.content, settings.root)
+    project = importing.Project(settings, loaded.content, folders)
+    request = importing.Request(
+        arguments.files, arguments.group, arguments.id == "new", arguments.update
     )
+    made = importing.regrouped if arguments.regroup else importing.plan
+    plan = made(request, project)
     for refused in plan.refused:
         common.complain(refused)
+    _say(_reads(plan, loaded))
     for imported in plan.imported:
         _tell(imported, arguments, set(settings.lake))
     if plan.refused:
@@ -41,23 +46,40 @@ def import_queries(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _reads(plan: Plan, project: Project) -> list[str]:
+    """What the import adds to the reading of the first night, before anything is written."""
+    from gundog.kql_import import cost
+
+    now = datetime.now(UTC)
+    volumes = cost.volumes(plan.imported, project.settings, project.environ, now)
+    return [str(volume) for volume in volumes]
+
+
+def _say(lines: list[str]) -> None:
+    from gundog.core import safe_text
+
+    for line in lines:
+        sys.stdout.write(safe_text.for_terminal(line) + "\n")
+
+
 def _tell(imported: Imported, arguments: argparse.Namespace, lake: set[str]) -> None:
     """Writes a detection's files, unless it is only planned, and says what is to be known."""
     from gundog.cli import run_commands
-    from gundog.core import safe_text
     from gundog.kql_import import importing
 
     lines = []
     if arguments.plan:
         lines += [f"would write {name}" for name in imported.files]
+        lines += [f"would remove {name}" for name in imported.removed]
     else:
         paths = importing.write(imported, arguments.project)
         lines += [f"wrote {run_commands.relative(path)}" for path in paths]
-    lines += [f"  {remark}" for remark in (*imported.remarks, *imported.unused)]
+        lines += [f"removed {name}: nothing reads it any more" for name in imported.removed]
+    if not arguments.regroup:
+        lines += [f"  {remark}" for remark in (*imported.remarks, *imported.unused)]
     lines += [
         f"  it does not run: gundog.yaml has no lake.{source}"
         for source in imported.sources
         if source not in lake
     ]
-    for line in lines:
-        sys.stdout.write(safe_text.for_terminal(line) + "\n")
+    _say(lines)

@@ -414,7 +414,18 @@ def _add_import(add: _Add) -> None:
         import_command.import_queries,
         "make detections of KQL queries: Sentinel's YAML, .kql files, Markdown",
     )
-    imports.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files with queries")
+    imports.add_argument("files", nargs="*", type=Path, metavar="FILE", help="files with queries")
+    imports.add_argument(
+        "--group",
+        default="",
+        metavar="NAME",
+        help="what new staged tables are named after (default: the first detection)",
+    )
+    imports.add_argument(
+        "--regroup",
+        action="store_true",
+        help="without FILE: let all imported detections share one staged table for each source",
+    )
     imports.add_argument(
         "--id",
         choices=("keep", "new"),

@@ -1,6 +1,8 @@
 """Hunting queries in KQL turned into detections: YAML, a SELECT and a staged table.
 
 - `importing`: files of queries into a project, planned, checked and written.
+- `groups`: staged tables that imported hunts share.
+- `cost`: what an import adds to the reading of the first night.
 - `matching`: whether a query and its SQL still belong together.
 - `reading`: files of queries, each as a `KqlQuery` (see `query`).
 - `translating`: a query in SQL over staged tables, or a RefusalError with the construct and line.

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from gundog.core.times import MICROSECOND
 from gundog.detections.staged import STAGE_COLUMNS
+from gundog.kql_import import source_columns
 from gundog.kql_import.source_columns import KqlTable
 from gundog.kql_import.weaving import MARK
 from gundog.warehouse import quoting, tables
@@ -35,7 +36,6 @@ class Shape:
 
     Args:
         translated: the translator's SELECT.
-        stages: the staged table by source table.
         tables: the source tables as the query sees them, with the columns that are staged.
         places: (role, source table) by the number in a mark.
         types: the columns of the translated SELECT, the mark among them.
@@ -46,7 +46,6 @@ class Shape:
     """
 
     translated: str
-    stages: Mapping[str, str]
     tables: Sequence[KqlTable]
     places: Sequence[tuple[str, str]]
     types: Mapping[str, str]
@@ -56,10 +55,10 @@ class Shape:
     cut: bool
 
 
-def select(shape: Shape, header: str) -> str:
-    """The SELECT of a match detection."""
+def select(shape: Shape, stages: Mapping[str, str], header: str) -> str:
+    """The SELECT of a match detection over staged tables, each by its source table."""
     steps = [
-        *(_source(shape, table) for table in shape.tables),
+        *(_source(shape.reach, table, stages[table.name]) for table in shape.tables),
         f"found as (\n{shape.translated.replace('CAST($kqlnow AS TIMESTAMP)', _NOW)}\n)",
         _told(),
     ]
@@ -92,17 +91,17 @@ def select(shape: Shape, header: str) -> str:
     )
 
 
-def _source(shape: Shape, table: KqlTable) -> str:
+def _source(reach: timedelta, table: KqlTable, stage: str) -> str:
     """The source table as the query names it: its staged rows within reach."""
-    names = ",\n        ".join(quoting.name(name) for name in table.types)
-    micros = shape.reach // MICROSECOND
+    names = ",\n        ".join(source_columns.read_back(table))
+    micros = reach // MICROSECOND
     return "\n".join(
         [
             f"{quoting.name(table.name)} as (",
             "    select",
             f"        {names},",
             f"        concat_ws('/', event_id, epoch_us(event_time)) as {MARK}",
-            f"    from {shape.stages[table.name]}",
+            f"    from {stage}",
             "    where",
             f"        event_time >= $end - to_microseconds({micros})",
             "        and event_time < $end",

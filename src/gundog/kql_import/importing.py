@@ -2,34 +2,95 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
 
 from gundog.core import text_files
 from gundog.core.child import Child
-from gundog.core.errors import InputError
-from gundog.detections.hunt import Content
-from gundog.kql_import import reading, source_columns, translating, translator, writing
+from gundog.core.errors import InputError, Problem
+from gundog.detections.hunt import Content, Hunt
+from gundog.kql_import import (
+    groups,
+    matching,
+    reading,
+    source_columns,
+    translating,
+    translator,
+    writing,
+)
+from gundog.kql_import.groups import Group
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError, Remark
-from gundog.kql_import.translating import Sources
+from gundog.kql_import.translating import Sources, Translation
 from gundog.project import loading
 from gundog.project.settings import Settings
 
 
 @dataclass(frozen=True)
+class Request:
+    """What is asked of an import.
+
+    Args:
+        paths: the files.
+        group: what new staged tables are named after; empty for the first detection's name.
+        new_id: True to give each detection an id of its own.
+        update: True to replace the query and SQL of detections that are there.
+    """
+
+    paths: Sequence[Path] = ()
+    group: str = ""
+    new_id: bool = False
+    update: bool = False
+
+
+@dataclass(frozen=True)
+class Project:
+    """Where detections are imported to: its settings, content, and content folders."""
+
+    settings: Settings
+    content: Content
+    folders: Sequence[Path]
+
+    @property
+    def root(self) -> Path:
+        return self.settings.root
+
+    def owns(self, stage: str) -> bool:
+        """True for a staged table whose file is the project's own."""
+        return (self.root / "sql/stage" / f"{stage}.sql").exists()
+
+
+@dataclass(frozen=True)
 class Imported:
-    """A query that becomes a detection: the files' texts by path, and what is to be known."""
+    """A query that becomes a detection: the files' texts by path, and what is to be known.
+
+    Args:
+        stem: the detection's name.
+        path: the query's file.
+        files: the texts by path, `removed` the paths of staged tables that nothing reads any more.
+        remarks, unused: what a person should know of it.
+        stages: the staged table of each source.
+        new: the staged tables that the import makes.
+        translation: the query in SQL.
+    """
 
     stem: str
     path: str
     files: Mapping[str, str]
     remarks: tuple[Remark, ...]
     unused: tuple[str, ...]
-    sources: tuple[str, ...]
+    stages: Mapping[str, str]
+    new: frozenset[str]
+    translation: Translation
+    removed: tuple[str, ...] = ()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return tuple(sorted(self.stages))
 
 
 @dataclass(frozen=True)
@@ -38,6 +99,30 @@ class Plan:
 
     imported: tuple[Imported, ...]
     refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A translated query, before it is known which staged tables it reads.
+
+    `derived` is the id of the query that it comes from, where its own is another; `before` is the
+    hunt that it replaces.
+    """
+
+    query: KqlQuery
+    translation: Translation
+    derived: str = ""
+    before: Hunt | None = None
+
+    @property
+    def stem(self) -> str:
+        return self.query.stem
+
+
+@dataclass
+class _Drafts:
+    drafts: list[_Draft] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
 
 def sources_of(content: Content, folders: Iterable[Path]) -> Sources:
@@ -49,76 +134,79 @@ def sources_of(content: Content, folders: Iterable[Path]) -> Sources:
     return Sources(content.sources, dynamic)
 
 
-def plan(
-    paths: Sequence[Path],
-    settings: Settings,
-    content: Content,
-    folders: Sequence[Path],
-    *,
-    new_id: bool = False,
-    update: bool = False,
-) -> Plan:
+def plan(request: Request, project: Project) -> Plan:
     """What importing the files would write.
-
-    Args:
-        paths: the files.
-        settings: the project's.
-        content: what the project has already.
-        folders: its content folders.
-        new_id: True to give each detection an id of its own.
-        update: True to replace the query and SQL of detections that are there.
 
     Raises:
         InputError: when the translator is not installed.
     """
     translator.require()
-    known = sources_of(content, folders)
-    imported: list[Imported] = []
-    refused: list[str] = []
-    for path in paths:
+    known = sources_of(project.content, project.folders)
+    read = _Drafts()
+    for path in request.paths:
         try:
             queries = reading.read(path, str(path))
         except InputError as error:
-            refused.append(str(error))
+            read.refused.append(str(error))
             continue
         for query in queries:
             try:
-                taken = {made.stem for made in imported}
-                imported.append(_made(query, settings.root, content, known, taken, new_id, update))
+                taken = {draft.stem for draft in read.drafts}
+                read.drafts.append(_drafted(query, request, project, known, taken))
             except RefusalError as error:
                 number = f" ({query.stem})" if len(queries) > 1 else ""
-                refused.append(f"{path}{number}: {error}")
+                read.refused.append(f"{path}{number}: {error}")
             except InputError as error:
-                refused.append(str(error))
-    return _checked(imported, refused, settings, folders)
+                read.refused.append(str(error))
+    return _planned(read, request, project, _groups_of(project))
 
 
-def _made(
-    query: KqlQuery,
-    root: Path,
-    content: Content,
-    known: Sources,
-    taken: set[str],
-    new_id: bool,
-    update: bool,
-) -> Imported:
-    stem = query.stem
-    target = root / "detections" / f"{stem}.yaml"
+def regrouped(request: Request, project: Project) -> Plan:
+    """The project's imported detections over one staged table for each source.
+
+    Raises:
+        InputError: when the translator is not installed, or nothing was imported.
+    """
+    translator.require()
+    known = sources_of(project.content, project.folders)
+    read = _Drafts()
+    for hunt in project.content.hunts:
+        is_own = (project.root / "detections" / f"{hunt.detection.stem}.yaml").exists()
+        if not is_own or not hunt.detection.query or not matching.made_of(hunt.sql):
+            continue
+        query = matching.query_of(hunt)
+        try:
+            translation = translating.translate(query, known)
+        except RefusalError as error:
+            read.refused.append(f"{query.path}: {error}")
+            continue
+        read.drafts.append(_Draft(query, translation, before=hunt))
+    if not read.drafts and not read.refused:
+        raise InputError("import: no detection of this project was imported: name FILEs")
+    return _planned(read, replace(request, update=True), project, ())
+
+
+def _groups_of(project: Project) -> tuple[Group, ...]:
+    """The staged tables of the project's own that imported hunts may share."""
+    own = [stage for name, stage in project.content.stages.items() if project.owns(name)]
+    return tuple(group for stage in own if (group := groups.read(stage)))
+
+
+def _drafted(
+    query: KqlQuery, request: Request, project: Project, known: Sources, taken: set[str]
+) -> _Draft:
+    stem, update = query.stem, request.update
+    target = project.root / "detections" / f"{stem}.yaml"
     if stem in taken:
         raise InputError(f"{query.path}: {stem} is imported from another file: rename the file")
     if update and not target.exists():
         raise InputError(f"{query.path}: detections/{stem}.yaml is not there: leave out --update")
-    derived = query.id if new_id and not update else ""
+    derived = query.id if request.new_id and not update else ""
     query = replace(query, id=str(uuid4())) if derived else query
     if not update:
-        _refuse_taken(query, stem, root, content)
-    translation = translating.translate(query, stem, known)
-    files = writing.files(query, stem, translation, translation.sources, derived)
-    if update:
-        before = text_files.read(target)
-        files[f"detections/{stem}.yaml"] = writing.updated(before, query, translation)
-    told = translation.remarks, query.unused, translation.sources
-    return Imported(stem, query.path, files, *told)
+        _refuse_taken(query, stem, project.root, project.content)
+    hunts = [hunt for hunt in project.content.hunts if hunt.detection.stem == stem]
+    return _Draft(query, translating.translate(query, known), derived, hunts[0] if hunts else None)
 
 
 def _refuse_taken(query: KqlQuery, stem: str, root: Path, content: Content) -> None:
@@ -133,30 +221,116 @@ def _refuse_taken(query: KqlQuery, stem: str, root: Path, content: Content) -> N
             raise InputError(f"{query.path}: id {query.id} is that of {other.shown}: add --id new")
 
 
-def _checked(
-    imported: list[Imported], refused: list[str], settings: Settings, folders: Sequence[Path]
-) -> Plan:
+def _planned(read: _Drafts, request: Request, project: Project, there: Sequence[Group]) -> Plan:
     """The plan without what would not load."""
-    if not imported:
-        return Plan((), tuple(refused))
+    drafts, refused = list(read.drafts), list(read.refused)
+    while drafts:
+        imported = _imported(drafts, request, project, there)
+        wrong = _wrong(imported, project)
+        if len(wrong) > 1:  # a staged table that they share may be wrong because of one of them
+            wrong = {
+                stem: reason
+                for draft in drafts
+                if draft.stem in wrong
+                for stem, reason in _wrong(
+                    _imported([draft], request, project, there), project
+                ).items()
+            } or wrong
+        if not wrong:
+            return Plan(imported, tuple(refused))
+        refused += wrong.values()
+        drafts = [draft for draft in drafts if draft.stem not in wrong]
+    return Plan((), tuple(refused))
+
+
+def _imported(
+    drafts: Sequence[_Draft], request: Request, project: Project, there: Sequence[Group]
+) -> tuple[Imported, ...]:
+    """The drafts with the staged tables that they read; a new one is of the first that reads it."""
+    stems = {draft.stem for draft in drafts}
+    left = _read_by_others(project, stems if request.update else set())
+    mine = {
+        stage.name
+        for draft in drafts
+        if draft.before
+        for stage in draft.before.stages
+        if project.owns(stage.name) and stage.name not in left
+    }
+    taken = {*project.content.stages} - mine
+    taken |= {p.stem for p in (project.root / "sql/stage").glob("*.sql") if p.stem not in mine}
+    needs = {draft.stem: draft.translation.needs for draft in drafts}
+    placed = groups.placed(needs, there, request.group or drafts[0].stem, taken)
+    used = {name for stages in placed.stages.values() for name in stages.values()}
+    unread = [f"sql/stage/{name}.sql" for name in sorted(mine - used)]
+    imported, written = list[Imported](), set[str]()
+    for draft in drafts:
+        stages = placed.stages[draft.stem]
+        files = writing.files(draft.query, draft.stem, draft.translation, stages, draft.derived)
+        if request.update:
+            name = f"detections/{draft.stem}.yaml"
+            before = text_files.read(project.root / name)
+            files[name] = writing.updated(before, draft.query, draft.translation)
+        for name in sorted(set(stages.values()) & placed.new.keys() - written):
+            files[f"sql/stage/{name}.sql"] = placed.new[name]
+            written.add(name)
+        imported.append(
+            Imported(
+                draft.stem, draft.query.path, files, draft.translation.remarks,
+                draft.query.unused, stages, frozenset(placed.new), draft.translation,
+                tuple(unread) if not imported else (),
+            )
+        )  # fmt: skip
+    return tuple(imported)
+
+
+def _read_by_others(project: Project, replaced: set[str]) -> set[str]:
+    """The staged tables that hunts read which are not replaced."""
+    return {
+        stage.name
+        for hunt in project.content.hunts
+        if hunt.detection.stem not in replaced
+        for stage in hunt.stages
+    }
+
+
+def _wrong(imported: Sequence[Imported], project: Project) -> dict[str, str]:
+    """Why detections would not load, by their name."""
     with tempfile.TemporaryDirectory() as made, Child("gundog.detections.content") as helper:
         folder = Path(made).resolve()
+        _copied(project, {name for one in imported for name in one.stages.values()}, folder)
         for one in imported:
             write(one, folder)
-        where = (*(path for path in folders if path != settings.root), folder)
-        content = loading.load(helper, where, {}, folder, settings.memory_limit)
+        where = (*(path for path in project.folders if path != project.root), folder)
+        limit = project.settings.memory_limit
+        content = loading.load(helper, where, {}, folder, limit)
     wrong: dict[str, str] = {}
     for problem in content.problems:
         for one in imported:
-            if any(problem.path.endswith(name) for name in one.files):
+            if _is_about(problem, one):
                 wrong.setdefault(one.stem, f"{one.path}: {problem}")
-    good = tuple(one for one in imported if one.stem not in wrong)
-    return Plan(good, (*refused, *wrong.values()))
+    return wrong
+
+
+def _is_about(problem: Problem, imported: Imported) -> bool:
+    stages = (f"sql/stage/{name}.sql" for name in imported.stages.values())
+    return any(problem.path.endswith(name) for name in (*imported.files, *stages))
+
+
+def _copied(project: Project, stages: Iterable[str], folder: Path) -> None:
+    """Copies what detections read of the project's own: its sources and these staged tables."""
+    names = [f"sql/stage/{name}.sql" for name in stages]
+    names += [f"sql/sources/{p.name}" for p in (project.root / "sql/sources").glob("*.sql")]
+    for name in names:
+        if (project.root / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(project.root / name, folder / name)
 
 
 def write(imported: Imported, root: Path) -> tuple[Path, ...]:
     """Writes the files of a detection below a folder; returns their paths."""
     paths = []
+    for name in imported.removed:
+        (root / name).unlink(missing_ok=True)
     for name, text in imported.files.items():
         path = root / name
         path.parent.mkdir(parents=True, exist_ok=True)

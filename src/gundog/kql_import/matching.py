@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from gundog.core.errors import Problem
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.stage_sql import canonical
-from gundog.kql_import import reading, translating, translator
+from gundog.kql_import import groups, reading, translating, translator
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.translating import Sources
@@ -43,37 +43,49 @@ def made_of(sql: str) -> str:
     return ""
 
 
+def query_of(hunt: Hunt) -> KqlQuery:
+    """The query of an imported detection, as a file would give it."""
+    detection, frequency = hunt.detection, hunt.detection.frequency
+    return KqlQuery(
+        detection.shown, detection.stem, detection.id, detection.name, "", detection.query,
+        frequency=frequency, period=frequency + detection.lookback,
+    )  # fmt: skip
+
+
 def _of_hunt(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
-    detection, now = hunt.detection, translating.digest(hunt.detection.query)
-    texts = {f"sql/{detection.sql}": hunt.sql, **{stage.path: stage.sql for stage in hunt.stages}}
-    differing = [path for path, sql in texts.items() if made_of(sql) not in ("", now)]
-    for path in differing:
-        reason = f"is not what {path} was translated from: {_MEND}"
+    detection = hunt.detection
+    if made_of(hunt.sql) != translating.digest(detection.query):
+        reason = f"is not what sql/{detection.sql} was translated from: {_MEND}"
         yield Problem(detection.shown, "query", reason)
-    if not differing and translator.duckdb_kql is not None:
+        return
+    for stage in hunt.stages:
+        group = groups.read(stage)
+        if group is not None and not group.is_intact:
+            reason = f"is not what the query of {detection.shown} gave, it was edited: {_MEND}"
+            yield Problem(stage.path, "", reason)
+    if translator.duckdb_kql is not None and f"duckdb-kql {translator.VERSION}\n" in hunt.sql:
         yield from _of_translation(hunt, sources)
 
 
 def _of_translation(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
     """What differs from a new translation by the same version of the translator."""
     detection = hunt.detection
-    if f"duckdb-kql {translator.VERSION}\n" not in hunt.sql:
-        return
-    frequency = detection.frequency
-    query = KqlQuery(
-        detection.shown, detection.stem, detection.id, detection.name, "", detection.query,
-        frequency=frequency, period=frequency + detection.lookback,
-    )  # fmt: skip
+    query = query_of(hunt)
     try:
         reading.check(query)
-        again = translating.translate(query, detection.stem, sources)
+        again = translating.translate(query, sources)
     except (RefusalError, ValueError) as error:
         yield Problem(detection.shown, "query", f"is not translated any more: {error}")
         return
-    texts = {f"sql/{detection.sql}": (hunt.sql, again.sql)}
-    for stage in hunt.stages:
-        if stage.name in again.stages:
-            texts[stage.path] = stage.sql, again.stages[stage.name]
-    for path, (there, new) in texts.items():
-        if canonical(there) != canonical(new):
-            yield Problem(path, "", f"is not what the query of {detection.shown} gives: {_MEND}")
+    stages = {stage.source: stage for stage in hunt.stages}
+    if again.needs.keys() != stages.keys() or canonical(hunt.sql) != canonical(
+        again.sql({source: stage.name for source, stage in stages.items()})
+    ):
+        reason = f"is not what the query of {detection.shown} gives: {_MEND}"
+        yield Problem(f"sql/{detection.sql}", "", reason)
+        return
+    for source, need in again.needs.items():
+        group = groups.read(stages[source])
+        if group is None or (group.is_intact and not group.covers(need)):
+            reason = f"lacks rows or columns that the query of {detection.shown} needs: {_MEND}"
+            yield Problem(stages[source].path, "", reason)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gundog.detections.staged import Source
 from gundog.warehouse import quoting
@@ -25,12 +25,18 @@ class KqlTable:
     Args:
         name: of the table.
         types: DuckDB's type by column, in order; JSON for dynamic ones.
-        stamp: what the query calls the time: Timestamp, TimeGenerated, or both.
+        stamps: what the query calls the time: Timestamp, TimeGenerated, or both.
+        staged: the source's own name of each column.
+        parsed: columns of text that the query takes apart as JSON.
+        every: all columns of the source, by their own names.
     """
 
     name: str
     types: Mapping[str, str]
     stamps: tuple[str, ...]
+    staged: Mapping[str, str] = field(default_factory=dict)
+    parsed: frozenset[str] = frozenset()
+    every: tuple[str, ...] = ()
 
     @property
     def columns(self) -> list[str]:
@@ -49,34 +55,58 @@ def dynamic_of(text: str) -> tuple[str, ...]:
 
 
 def table(
-    source: Source, dynamic: Collection[str], used: Collection[str], spelled: dict[str, str]
+    source: Source,
+    dynamic: Collection[str],
+    paths: Collection[str],
+    used: Collection[str],
+    spelled: dict[str, str],
 ) -> KqlTable:
     """The table with the columns that a query may name.
 
     Args:
         source: as gundog knows it; its time is Timestamp.
         dynamic: columns that hold JSON.
+        paths: columns that the query takes apart as JSON.
         used: every name in the query: which spelling of the time it means.
         spelled: names by their folded form, which all tables of a query share: DuckDB cannot tell
             LogonId from LogonID. Grows by the names of this table.
     """
     stamps = tuple(name for name in TIME_NAMES if name in used) or TIME_NAMES[:1]
     types: dict[str, str] = {}
+    staged: dict[str, str] = {}
+    parsed = set[str]()
     for name, kind in source.columns:
         if name == "Timestamp":
             types |= dict.fromkeys(stamps, "TIMESTAMP")
+            staged |= dict.fromkeys(stamps, name)
             continue
         shown = name if name in used else spelled.setdefault(quoting.folded(name), name)
-        if name in dynamic or shown in dynamic:
+        staged[shown] = name
+        if name in dynamic:
             types[shown] = "JSON"
+        elif name in paths or shown in paths:
+            types[shown] = "JSON"
+            parsed.add(shown)
         else:
             types[shown] = "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
-    return KqlTable(source.name, types, stamps)
+    every = tuple(name for name, _ in source.columns)
+    return KqlTable(source.name, types, stamps, staged, frozenset(parsed), every)
+
+
+def read_back(table: KqlTable) -> list[str]:
+    """The query's columns as SQL over the staged ones, in the table's order."""
+    columns = []
+    for shown in table.types:
+        staged = quoting.name(table.staged[shown])
+        value = f"try_cast({staged} as json)" if shown in table.parsed else staged
+        same = value == quoting.name(shown)
+        columns.append(value if same else f"{value} as {quoting.name(shown)}")
+    return columns
 
 
 def typed(name: str, kind: str) -> str:
     """The expression that makes Kusto's value of a source's column: no text is null there."""
-    column = quoting.name("Timestamp" if name in TIME_NAMES else name)
+    column = quoting.name(name)
     if kind == "JSON":
         return f"try_cast({column} as json)"
     if kind == "TIMESTAMP":

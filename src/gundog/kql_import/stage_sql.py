@@ -1,83 +1,170 @@
-"""The staged table that a hunt needs of one source: typed as in Kusto, filtered as the query is."""
+"""Staged tables of imported hunts: typed as in Kusto, with the rows that any of them needs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from gundog.kql_import import translator
-from gundog.kql_import.source_columns import KEYS, KqlTable, typed
-from gundog.kql_import.uses import Use
+from gundog.kql_import.source_columns import KEYS, typed
 from gundog.warehouse import quoting
 
 _TYPED = "typed"
 # A test for the bare text is much cheaper than one for whole words, and drops nearly all rows.
 _WORDS = frozenset({"has", "has_cs", "hasprefix", "hassuffix", "hasprefix_cs", "hassuffix_cs"})
+_RECORD_IDS = ("ReportId", "Id")
+# All rows of a source: no condition.
+ALL_ROWS: frozenset[str] = frozenset()
+Branch = tuple[Any, ...]
 
 
-def select(table: KqlTable, use: Use, every: Iterable[str], header: str) -> str:
+@dataclass(frozen=True)
+class Need:
+    """What hunts need of a source.
+
+    Args:
+        source: the table.
+        types: DuckDB's type of each staged column, by the source's own name.
+        branches: conditions on these columns; a row is needed when all of one branch hold. An
+            empty branch needs all rows.
+        every: all columns of the source.
+    """
+
+    source: str
+    types: Mapping[str, str]
+    branches: tuple[Branch, ...]
+    every: tuple[str, ...]
+
+    @property
+    def is_whole(self) -> bool:
+        """True when all rows are needed."""
+        return not all(self.branches)
+
+    @property
+    def digests(self) -> tuple[frozenset[str], ...]:
+        """Each branch as the hashes of its conditions, which say whether another covers it."""
+        return tuple(
+            frozenset(_digest(condition, self.types) for condition in branch)
+            for branch in self.branches
+        )
+
+
+def merged(needs: Sequence[Need]) -> Need:
+    """What several hunts need of one source together, whatever their order."""
+    kinds = {name: kind for need in needs for name, kind in need.types.items()}
+    every = needs[0].every
+    branches: dict[frozenset[str], Branch] = {}
+    for need in needs:
+        branches |= zip(need.digests, need.branches, strict=True)
+    kept = {
+        digests: branch
+        for digests, branch in branches.items()
+        # A branch with more conditions than another adds no row.
+        if not any(other < digests for other in branches)
+    }
+    ordered = tuple(branch for _, branch in sorted(kept.items(), key=lambda item: sorted(item[0])))
+    types = {name: kinds[name] for name in every if name in kinds}
+    return Need(needs[0].source, types, ordered, every)
+
+
+def select(need: Need, header: str) -> str:
     """The SELECT of a staged table.
 
     Args:
-        table: the source, with the columns that are needed.
-        use: which rows are needed.
-        every: all columns of the source; some tell two events apart.
+        need: the rows and columns.
         header: comment lines.
     """
-    kept = list(table.types)
-    typed_columns = [f"{typed(name, table.types[name])} as {quoting.name(name)}" for name in kept]
-    keys = [
-        f"coalesce(cast({quoting.name(name)} as varchar), '')"
-        if name != "Timestamp"
-        else "coalesce(timestamp_ns, 0)"
-        for name in _key_columns(table, set(every))
-    ]
+    columns = [f"{typed(name, kind)} as {quoting.name(name)}" for name, kind in need.types.items()]
     lines = [
         header,
         "with typed as (",
         "    select",
         "        file_id,",
-        "        cast(md5(concat_ws(",
-        f"            chr(31), {_wrapped(keys, 12)}",
-        "        )) as uuid) as event_id,",
+        f"        {_event_id(need)} as event_id,",
         "        Timestamp as event_time,",
         "        case when Timestamp is null then 'no Timestamp' end as reject_reason,",
         "        coalesce(TenantId, '') as tenant,",
-        ",\n".join(f"        {column}" for column in typed_columns),
-        f"    from {table.name}",
+        ",\n".join(f"        {column}" for column in columns),
+        f"    from {need.source}",
         ")",
         "",
-        _filtered(table, use),
+        _filtered(need),
         "",
     ]
     return "\n".join(lines)
 
 
-def _key_columns(table: KqlTable, every: set[str]) -> list[str]:
-    known = [name for name in KEYS if name == "Timestamp" or name in every]
-    return [*known, *(n for n in table.types if n not in known and n not in table.stamps)]
+def _event_id(need: Need) -> str:
+    """The id of an event: the same in every staged table, so that regrouping changes no finding.
+
+    Where a record has an id of its own, that and the keys tell it apart. Where it has none, and in
+    tables with several rows for one record, the columns do.
+    """
+    keys = [name for name in KEYS if name == "Timestamp" or name in need.every]
+    own = next((name for name in _RECORD_IDS if name in need.every), "")
+    is_listing = need.source.endswith(("Info", "Evidence")) or not own
+    rest = [
+        name
+        for name in (need.every if is_listing else need.types)
+        if name not in keys and name not in _RECORD_IDS
+    ]
+    parts = [_part(name) for name in keys]
+    if rest and is_listing:
+        parts += [_part(name) for name in rest]
+    elif rest:
+        others = _wrapped([_part(name) for name in rest], 20)
+        parts.append(
+            f"case when coalesce(cast({quoting.name(own)} as varchar), '') in ('', '0')\n"
+            f"                then concat_ws(\n                    chr(31), {others}\n"
+            "                )\n            end"
+        )
+    return f"cast(md5(concat_ws(\n            chr(31), {_wrapped(parts, 12)}\n        )) as uuid)"
+
+
+def _part(name: str) -> str:
+    if name == "Timestamp":
+        return "coalesce(timestamp_ns, 0)"
+    return f"coalesce(cast({quoting.name(name)} as varchar), '')"
 
 
 def _wrapped(items: list[str], indent: int) -> str:
     return (",\n" + " " * indent).join(items)
 
 
-def _filtered(table: KqlTable, use: Use) -> str:
-    """The rows of `typed` that some reference of the query needs."""
-    ir = translator.ir
-    if not use.filters or not all(use.filters):
+def _filtered(need: Need) -> str:
+    """The rows of `typed` that some hunt needs."""
+    if need.is_whole:
         return f"select * from {_TYPED}"
-    either: Any = None
-    for conditions in dict.fromkeys(use.filters):
-        all_of: Any = None
-        for condition in conditions:
+    ir = translator.ir
+    alternatives = []
+    for branch in need.branches:
+        parts = []
+        for condition in branch:
             cheap = _cheap(condition)
-            for part in (cheap, condition) if cheap is not None else (condition,):
-                all_of = part if all_of is None else ir.BinaryOp("and", all_of, part)
-        either = all_of if either is None else ir.BinaryOp("or", either, all_of)
-    query = ir.Query(ir.TableRef(_TYPED), [ir.Where(either)])
-    columns = {_TYPED: ["file_id", "event_id", "event_time", "tenant", *table.columns]}
+            parts += [condition] if cheap is None else [cheap, condition]
+        alternatives.append(_balanced("and", parts))
+    query = ir.Query(ir.TableRef(_TYPED), [ir.Where(_balanced("or", alternatives))])
+    columns = {_TYPED: ["file_id", "event_id", "event_time", "tenant", *need.types]}
     return f"select * from (\n{translator.sql_of(query, columns)}\n)"
+
+
+def _balanced(operator: str, parts: Sequence[Any]) -> Any:
+    """The parts joined by an operator, no deeper than need be: translating recurses."""
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    left, right = _balanced(operator, parts[:middle]), _balanced(operator, parts[middle:])
+    return translator.ir.BinaryOp(operator, left, right)
+
+
+def _digest(condition: Any, types: Iterable[str]) -> str:
+    ir = translator.ir
+    query = ir.Query(ir.TableRef(_TYPED), [ir.Where(condition)])
+    sql = translator.sql_of(query, {_TYPED: list(types)})
+    where = sql.rpartition("WHERE")[2]
+    return hashlib.sha256(where.encode()).hexdigest()[:10]
 
 
 def _cheap(condition: Any) -> Any:
@@ -89,10 +176,7 @@ def _cheap(condition: Any) -> Any:
         tests = [_holds(condition.value, item) for item in condition.items]
         if not tests or any(test is None for test in tests):
             return None
-        either = tests[0]
-        for test in tests[1:]:
-            either = ir.BinaryOp("or", either, test)
-        return either
+        return _balanced("or", tests)
     return None
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -19,7 +18,6 @@ from gundog.kql_import import (
     rewriting,
     source_columns,
     spans,
-    stage_sql,
     tokens,
     translator,
     uses,
@@ -28,10 +26,12 @@ from gundog.kql_import import (
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.source_columns import KqlTable
+from gundog.kql_import.stage_sql import Need
 from gundog.kql_import.weaving import MARK
 from gundog.warehouse import quoting
 
 _MOST_REACH = 366 * DAY
+_READS = "\1"
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Translation:
     """A query in SQL.
 
     Args:
-        sql: the SELECT of the detection.
-        stages: the SELECT of each staged table, by its name.
-        sources: the source tables that it reads.
+        shape: what its SELECT is made of.
+        header: the comment at its top, but for the staged tables.
+        needs: what it needs of each source table.
         types: the columns of the query's result by name, without gundog's own.
         order: those columns in the order in which they are shown.
         keys: the columns by which the last summarize groups; None for rows of events.
@@ -57,15 +57,25 @@ class Translation:
         remarks: what a person should know of it.
     """
 
-    sql: str
-    stages: Mapping[str, str]
-    sources: tuple[str, ...]
+    shape: hunt_sql.Shape
+    header: str
+    needs: Mapping[str, Need]
     types: Mapping[str, str]
     order: tuple[str, ...]
     keys: tuple[str, ...] | None
     frequency: timedelta
     lookback: timedelta
     remarks: tuple[Remark, ...]
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The source tables that it reads."""
+        return tuple(sorted(self.needs))
+
+    def sql(self, stages: Mapping[str, str]) -> str:
+        """The SELECT of the detection over these staged tables, each by its source table."""
+        reads = ", ".join(stages[source] for source in self.sources)
+        return hunt_sql.select(self.shape, stages, self.header.replace(_READS, reads))
 
 
 def digest(kql: str) -> str:
@@ -74,12 +84,11 @@ def digest(kql: str) -> str:
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
 
 
-def translate(query: KqlQuery, stem: str, sources: Sources) -> Translation:
+def translate(query: KqlQuery, sources: Sources) -> Translation:
     """The query in SQL over staged tables.
 
     Args:
         query: as it was read.
-        stem: the detection's name, which its staged tables begin with.
         sources: the tables that it may read.
 
     Raises:
@@ -97,17 +106,15 @@ def translate(query: KqlQuery, stem: str, sources: Sources) -> Translation:
     used = uses.of(parsed, {name: table.columns for name, table in known.items()})
     if not used:
         raise RefusalError("no table", "is read: a hunt reads at least one source table")
-    kept = {name: _pruned(known[name], used[name], uses.named(parsed)) for name in used}
+    kept = {name: _pruned(known[name], used[name], uses.named(parsed)) for name in sorted(used)}
     woven = weaving.woven(parsed, {name: [*table.columns, MARK] for name, table in kept.items()})
     sql = translator.sql_of(woven.query, {n: [*t.columns, MARK] for n, t in kept.items()})
     types = probing.types_of(sql, kept.values())
     frequency, reach = _spans(query, parsed)
     keys = _keys(woven.query, types)
-    bounded = spans.bounds_itself(parsed)
-    stages = {name: stage_name(stem, name) for name in kept}
     shape = hunt_sql.Shape(
-        sql, stages, tuple(kept.values()), woven.places, types, prepared.order, keys, reach,
-        not bounded,
+        sql, tuple(kept.values()), woven.places, types, prepared.order, keys, reach,
+        cut=not spans.bounds_itself(parsed),
     )  # fmt: skip
     remarks = (
         *prepared.remarks,
@@ -118,14 +125,9 @@ def translate(query: KqlQuery, stem: str, sources: Sources) -> Translation:
         *critic.remarks(query.query, parsed, types, frequency, reach),
     )
     return Translation(
-        hunt_sql.select(shape, _header(query, stem, "hunt", stages.values())),
-        {
-            stages[name]: stage_sql.select(
-                table, used[name], known[name].columns, _header(query, stem, "stage", [name])
-            )
-            for name, table in kept.items()
-        },
-        tuple(sorted(kept)),
+        shape,
+        _header(query),
+        {name: _need(table, used[name]) for name, table in kept.items()},
         {name: kind for name, kind in types.items() if name != MARK},
         tuple(hunt_sql.columns(types, prepared.order)),
         keys,
@@ -135,14 +137,26 @@ def translate(query: KqlQuery, stem: str, sources: Sources) -> Translation:
     )
 
 
-def stage_name(stem: str, source: str) -> str:
-    """The staged table of a hunt and source.
+def _need(table: KqlTable, use: uses.Use) -> Need:
+    """What a query needs of a source, in the source's own names."""
+    ir = translator.ir
 
-    >>> stage_name("psexec_spread", "DeviceProcessEvents")
-    'kql_psexec_spread_device_process_events'
-    """
-    plain = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", source).lower()
-    return f"kql_{stem}_{plain}"[: quoting.LONGEST - 20]
+    def change(node: Any) -> Any:
+        if isinstance(node, ir.ColumnRef) and node.name in table.staged:
+            column = ir.ColumnRef(table.staged[node.name])
+            is_parsed = node.name in table.parsed
+            return ir.FunctionCall("parse_json", (column,)) if is_parsed else column
+        return node
+
+    types = {
+        table.staged[name]: "VARCHAR" if name in table.parsed else kind
+        for name, kind in table.types.items()
+    }
+    branches = tuple(
+        tuple(translator.changed(condition, change) for condition in conditions)
+        for conditions in dict.fromkeys(use.filters)
+    )
+    return Need(table.name, types, branches, table.every)
 
 
 def _stamp(kql: str) -> str:
@@ -158,8 +172,8 @@ def _tables(parsed: Any, kql: str, sources: Sources) -> dict[str, KqlTable]:
     spelled = {quoting.folded(word): word for word in sorted(words)}
     for name, source in sources.tables.items():
         if name in words:
-            dynamic = {*sources.dynamic.get(name, ()), *paths}
-            known[name] = source_columns.table(source, dynamic, words, spelled)
+            dynamic = sources.dynamic.get(name, ())
+            known[name] = source_columns.table(source, dynamic, paths, words, spelled)
     _refuse_unknown(parsed, known, kql)
     return known
 
@@ -236,29 +250,17 @@ def _name(key: Any) -> str:
     return str(expr.name) if isinstance(expr, ir.ColumnRef) else ""
 
 
-def _header(query: KqlQuery, stem: str, kind: str, reads: Any) -> str:
-    """The comment at the top of a file: what it is, and what it was made of."""
-    first = (
-        f"{_plain(query.name)}, translated from KQL."
-        if kind == "hunt"
-        else f"Rows that the imported hunt {stem} reads."
-    )
-    grain = "row of the query's result" if kind == "hunt" else "event"
-    interval = (
-        "rows whose newest event lies in [start, end)."
-        if kind == "hunt"
-        else "all rows of the files at hand."
-    )
-    params = "$start, $end   timestamptz; the interval [start, end)" if kind == "hunt" else "none"
+def _header(query: KqlQuery) -> str:
+    """The comment at the top of a SELECT: what it is, and what it was made of."""
     made_with = f"duckdb-kql {translator.VERSION}"
     return "\n".join(
         [
-            f"-- {first}",
+            f"-- {_plain(query.name)}, translated from KQL.",
             "--",
-            f"-- Grain:    one row per {grain}.",
-            f"-- Interval: {interval}",
-            f"-- Reads:    {', '.join(reads)}",
-            f"-- Params:   {params}",
+            "-- Grain:    one row per row of the query's result.",
+            "-- Interval: rows whose newest event lies in [start, end).",
+            f"-- Reads:    {_READS}",
+            "-- Params:   $start, $end   timestamptz; the interval [start, end)",
             f"-- Imported: {_plain(query.file)}, KQL {digest(query.query)}, {made_with}",
             "",
         ]

@@ -29,22 +29,25 @@ _TODO = {
 
 
 def files(
-    query: KqlQuery, stem: str, translation: Translation, tables: Iterable[str], derived: str = ""
+    query: KqlQuery,
+    stem: str,
+    translation: Translation,
+    stages: Mapping[str, str],
+    derived: str = "",
 ) -> dict[str, str]:
-    """The texts of a detection's files, by their path in a content folder.
+    """The texts of a detection's own files, by their path in a content folder.
 
     Args:
         query: as it was read, with the id that the detection gets.
         stem: the detection's name.
         translation: its SQL.
-        tables: the source tables that it reads.
+        stages: the staged table that it reads of each source.
         derived: the id of the query that it comes from, where it has another one.
     """
-    written = {
-        f"detections/{stem}.yaml": _yaml(query, stem, translation, tables, derived),
-        f"sql/{stem}.sql": translation.sql,
+    return {
+        f"detections/{stem}.yaml": _yaml(query, stem, translation, stages, derived),
+        f"sql/{stem}.sql": translation.sql(stages),
     }
-    return written | {f"sql/stage/{name}.sql": sql for name, sql in translation.stages.items()}
 
 
 def _yaml(
