@@ -13,8 +13,11 @@ from typing import Any
 import pytest
 
 from gundog.cli import main
+from gundog.core.errors import StoreError
+from gundog.run import report_step
 from tests import kit
 from tests.kit import DAY, NOW, hunt, table
+from tests.sinks import PostOffice, smtp_sink
 
 
 @dataclass
@@ -233,3 +236,79 @@ def test_failing_channel_exits_1_without_its_secret(root: Path, sink: Sink) -> N
     assert after.exit_status == 0
     assert len(set(sink.keys)) == 1
     assert table(root, "select attempts from notifications") == [(3,)]
+
+
+def mail_config(port: int, more: str = "") -> str:
+    url = f"mailto://127.0.0.1:{port}?from=a@example.com&to=b@example.com"
+    mail = f"{{name: m, url: '{url}', mode: digest, report: attach}}"
+    return f"{kit.CONFIG}notify:\n  - {mail}\n{more}"
+
+
+def attached(office: PostOffice) -> list[tuple[str, str]]:
+    """The name and text of each file that the letters have with them."""
+    return [
+        (part.get_filename() or "", part.get_content())
+        for letter in office.letters
+        for part in letter.message.iter_attachments()
+    ]
+
+
+@pytest.mark.parametrize("evidence", [True, False])
+def test_a_digest_by_mail_has_the_report_with_it(root: Path, evidence: bool) -> None:
+    """The whole page, without events where `report:` leaves them out; the mail stays text."""
+    more = "" if evidence else "report: {path: r.html, evidence: false}\n"
+    with smtp_sink() as office:
+        kit.write_text(root / "gundog.yaml", mail_config(office.port, more))
+
+        assert hunt(root).problems == []
+
+    [(name, html)] = attached(office)
+    assert name == f"gundog-report-{NOW:%Y-%m-%d}.html"
+    assert html.startswith("<!DOCTYPE html>")
+    assert "a opened and closed after 1h" in html
+    assert ("Evidence" in html) == evidence
+    assert office.letters[0].message.get_content_type() == "multipart/mixed"
+    assert "a opened and closed after 1h" in office.letters[0].part("plain")
+
+
+def test_only_digests_have_the_report_and_one_that_cannot_be_made_is_named(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The message arrives all the same."""
+    with smtp_sink() as office:
+        kit.write_text(root / "gundog.yaml", mail_config(office.port))
+        assert hunt(root, notify="each").problems == []
+        assert len(office.letters) == 1
+        assert attached(office) == []
+
+        def broken(*_: Any) -> str:
+            raise StoreError("page: is broken")
+
+        monkeypatch.setattr(report_step, "made", broken)
+        outcome = hunt(root, now=NOW + DAY)
+
+    assert "report: sent without it: page: is broken" in outcome.problems
+    assert len(office.letters) >= 2
+    assert attached(office) == []
+
+
+@pytest.mark.parametrize(
+    ("channel", "problem"),
+    [
+        ("url: 'https://x.example', mode: digest, report: attach", "attach is for mail"),
+        ("url: 'mailto://x.example', report: attach", "attach is for digests"),
+        ("url: 'mailto://x.example', mode: digest, tenants: [t], report: attach", "all tenants"),
+        ("url: 'mailto://x.example', mode: digest, report: atach", "did you mean attach?"),
+    ],
+)
+def test_a_report_that_cannot_be_attached_is_a_problem(
+    root: Path, capsys: pytest.CaptureFixture[str], channel: str, problem: str
+) -> None:
+    """`check` says it before a night does."""
+    config = f"{kit.CONFIG}notify:\n  - {{name: n, url: 'https://y.example'}}\n"
+    kit.write_text(root / "gundog.yaml", f"{config}  - {{name: m, {channel}}}\n")
+
+    assert main.main(["check", "--project", str(root)]) == 2
+    told = capsys.readouterr().err
+    assert told.count("notify.1.report: ") == 1
+    assert problem in told

@@ -77,7 +77,8 @@ SAMPLES: dict[str, list[Any]] = {
 # What no JSON Schema says: the meaning of a value, the file system, two values together.
 BEYOND = re.compile(
     r"write at (least|most) \d|is not a folder|is a folder|IANA name|used twice|names .* twice"
-    r"|no address to link|the warehouse itself|names no files?|names no folder|unknown scheme"
+    r"|no address to link|attach is for|attach sends|the warehouse itself"
+    r"|names no files?|names no folder|unknown scheme"
     r"|not after from|before from|is longer than|would receive gundog's own|spans |two times in UTC"
     r"|is more than any machine|too little to stage|is not a time|is not a duration|not complete"
     r"|for JSON lines|for a Delta table|folder of a Delta|fields above it|an unknown field"

@@ -10,7 +10,6 @@ from textwrap import dedent
 
 import pytest
 
-from gundog.core import severity
 from gundog.core.child import Child
 from gundog.core.errors import ContentError
 from gundog.detections import detection
@@ -20,8 +19,6 @@ from gundog.notify.channel import Channel
 from gundog.project.project import load_project
 from gundog.project.settings import (
     _OVERRIDE_KEYS,
-    _SEVERITIES,
-    _STATUSES,
     Settings,
     load,
     require,
@@ -629,8 +626,6 @@ def test_relative_project_gives_absolute_paths(
 
 def test_words_are_those_of_detections() -> None:
     """Severities, statuses and overridable keys are the ones detections know."""
-    assert _SEVERITIES == severity.SEVERITIES
-    assert _STATUSES == severity.STATUSES
     assert _OVERRIDE_KEYS == detection.OVERRIDES
 
 

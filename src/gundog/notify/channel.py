@@ -18,3 +18,5 @@ class Channel:
     tenants: tuple[str, ...] = ()
     # Messages say where the report is.
     report: bool = False
+    # Digests have the report with them.
+    attach: bool = False

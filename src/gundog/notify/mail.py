@@ -79,7 +79,9 @@ def _targets(parts: SplitResult) -> tuple[str, ...]:
     return tuple(unquote(part) for part in parts.path.split("/") if part)
 
 
-def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, now: datetime) -> EmailMessage:
+def compose(
+    box: Mailbox, body: Mapping[str, Any], key: UUID, now: datetime, page: bytes = b""
+) -> EmailMessage:
     """The mail of a message.
 
     Its Message-ID follows from the key, so that a mail server that is handed it twice can tell.
@@ -89,6 +91,7 @@ def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, now: datetime) -> 
         body: the generic body, neutralised as it is in the outbox.
         key: the Idempotency-Key.
         now: the run's time.
+        page: the report as an HTML file that goes with it; empty for none.
     """
     message = EmailMessage(policy=SMTP)
     severity = f" {body['severity']}:" if body.get("severity") else ""
@@ -103,6 +106,11 @@ def compose(box: Mailbox, body: Mapping[str, Any], key: UUID, now: datetime) -> 
     message["Auto-Submitted"] = "auto-generated"
     message.set_content(f"{body['title']}\n\n{body['text']}\n", cte="quoted-printable")
     message.add_alternative(as_html(body), subtype="html", cte="quoted-printable")
+    if page:
+        name = f"gundog-report-{now:%Y-%m-%d}.html"
+        message.add_attachment(
+            page, maintype="text", subtype="html", filename=name, params={"charset": "utf-8"}
+        )
     return message
 
 

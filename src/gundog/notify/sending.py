@@ -58,6 +58,7 @@ class Sent:
 class _Letter:
     notification_id: UUID
     body: str
+    kind: str
     attempts: int
     first_attempt_at: datetime | None
 
@@ -75,6 +76,14 @@ class _Clock:
         self.now += timedelta(seconds=seconds)
 
 
+# Makes the report as it is attached to a mail.
+Page = Callable[[], bytes]
+
+
+def no_page() -> bytes:
+    return b""
+
+
 def send(
     con: duckdb.DuckDBPyConnection,
     channels: Sequence[Channel],
@@ -83,6 +92,7 @@ def send(
     timeout_s: float = TIMEOUT_S,
     *,
     doubted: bool = False,
+    page: Page = no_page,
 ) -> Sent:
     """Sends what is due, the least tried and worst first; no channel keeps another from its own.
 
@@ -98,11 +108,12 @@ def send(
         sleep: how to wait, in s.
         timeout_s: the longest that one try takes.
         doubted: the run's time is not believed, so that no message is given up for its age.
+        page: makes the report for channels that attach it to digests; empty for none.
     """
     clock = _Clock(now, sleep, doubted)
     total, idle, given_up = Sent(), list[Channel](), list[Channel]()
     for channel in channels:
-        sent = _send_due(con, channel, clock, timeout_s)
+        sent = _send_due(con, channel, clock, timeout_s, page)
         total += sent
         if not sent.errors:
             idle.append(channel)
@@ -111,7 +122,7 @@ def send(
     if given_up:
         _queue_given_up(con, channels, given_up, now)
         for channel in idle:
-            total += _send_due(con, channel, clock, timeout_s)
+            total += _send_due(con, channel, clock, timeout_s, page)
     return total
 
 
@@ -133,13 +144,14 @@ def _queue_given_up(
 
 
 def _send_due(
-    con: duckdb.DuckDBPyConnection, channel: Channel, clock: _Clock, timeout_s: float
+    con: duckdb.DuckDBPyConnection, channel: Channel, clock: _Clock, timeout_s: float, page: Page
 ) -> Sent:
     sent = failed = dead = refused = 0
     error = ""
     letters = _due(con, channel, clock.now)
     for number, letter in enumerate(letters, start=1):
-        answer, gave_up = _deliver(con, channel, letter, clock, timeout_s)
+        with_page = page() if channel.attach and letter.kind == "digest" else b""
+        answer, gave_up = _deliver(con, channel, letter, clock, timeout_s, with_page)
         if answer.error is None:
             sent, refused = sent + 1, 0
             error = _located(channel, answer.remark) if answer.remark else error
@@ -185,7 +197,7 @@ def _gives_up(letter: _Letter, attempts: int, clock: _Clock) -> bool:
 def _due(con: duckdb.DuckDBPyConnection, channel: Channel, now: datetime) -> list[_Letter]:
     rows = database.rows(
         con,
-        """select notification_id, body, attempts, first_attempt_at from notifications
+        """select notification_id, body, kind, attempts, first_attempt_at from notifications
            where channel = $channel and next_attempt_at <= $now
            order by attempts, list_position($ranked, severity) desc nulls last,
                     created_at, notification_id""",
@@ -200,10 +212,12 @@ def _deliver(
     letter: _Letter,
     clock: _Clock,
     timeout_s: float,
+    page: bytes,
 ) -> tuple[Answer, bool]:
     """Tries a message once, and once more when it failed; returns the answer and if it is dead."""
+    body, key = letter.body, letter.notification_id
     for tries in (1, 2):
-        answer = deliver(channel.url, letter.body, letter.notification_id, clock.now, timeout_s)
+        answer = deliver(channel.url, body, key, clock.now, timeout_s, page)
         attempts = letter.attempts + tries
         gave_up = answer.error is not None and _gives_up(letter, attempts, clock)
         wait_s = FIRST_RETRY_S if answer.retry_after_s is None else answer.retry_after_s

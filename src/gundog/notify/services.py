@@ -41,7 +41,9 @@ class _Hook:
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
 
 
-def deliver(url: str, body: str, key: UUID, now: datetime, timeout_s: float) -> Answer:
+def deliver(
+    url: str, body: str, key: UUID, now: datetime, timeout_s: float, page: bytes = b""
+) -> Answer:
     """Tries to hand one message to a channel, once.
 
     Args:
@@ -50,10 +52,11 @@ def deliver(url: str, body: str, key: UUID, now: datetime, timeout_s: float) -> 
         key: the Idempotency-Key.
         now: the run's time.
         timeout_s: the longest that it may take.
+        page: the report, for a mail to have with it; empty for none.
     """
     kind = _kind(url)
     if kind == "mail" and (box := mail.parse(url)):
-        return mail.send(box, mail.compose(box, json.loads(body), key, now), timeout_s)
+        return mail.send(box, mail.compose(box, json.loads(body), key, now, page), timeout_s)
     if kind == "apprise":
         return http_post.in_time(timeout_s, lambda: _by_apprise(url, json.loads(body)))
     hook = _hook(url)

@@ -27,6 +27,7 @@ _CHANNEL = {
     "tenants": [],
     "report": False,
 }
+_MAIL = {"name": "mail", "url": "mailto://x.example", "mode": "digest", "report": "attach"}
 _PUBLISH_TO = {
     "to": "shared",
     "name": "shared",
@@ -53,7 +54,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
         "warehouse": "w.duckdb",
         "findings": "f.duckdb",
         "retention": {"staged": "60d", "series": "60d", "evidence": "60d", "findings": "60d"},
-        "notify": [_CHANNEL],
+        "notify": [_CHANNEL, _MAIL],
         "heartbeat": "https://alive.example",
         "memoryLimit": "4GB",
         "workers": "tcp://host:1",

@@ -13,6 +13,7 @@ from typing import Any
 from gundog.core import text_files
 from gundog.core.errors import ContentError, Problem
 from gundog.core.fields import YEAR, Fields, plain_key, read_yaml
+from gundog.core.severity import SEVERITIES, STATUSES
 from gundog.core.times import parse_duration
 from gundog.findings import canaries
 from gundog.findings.canaries import Canary
@@ -20,15 +21,13 @@ from gundog.findings.retention_times import Retention
 from gundog.lake import path
 from gundog.lake.path import LakePath
 from gundog.notify.channel import Channel
-from gundog.project import variables
+from gundog.project import channels, variables
 from gundog.report import target
 from gundog.report.target import Target
 from gundog.targets import config
 from gundog.targets.config import PublishTo
 
 FILE = "gundog.yaml"
-_SEVERITIES = ("informational", "low", "medium", "high", "critical")
-_STATUSES = ("experimental", "test", "stable", "deprecated")
 KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
     " memoryLimit workers huntLimit report canaries publishTo".split()
@@ -37,7 +36,6 @@ KEYS = frozenset(
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
 _LAKE_KEYS = frozenset("path format exporter partitionBy columns endpoint region anonymous".split())
-_CHANNEL_KEYS = frozenset("name url minSeverity mode detections tags tenants report".split())
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
@@ -170,8 +168,7 @@ def read(fields: Fields, root: Path) -> Settings:
     findings = _file(fields, "findings", ".gundog/findings.duckdb", root)
     if warehouse == findings:
         fields.problem("findings", "is the warehouse itself: name another file")
-    report, channels = target.read(fields, root), _channels(fields)
-    _check_links(fields, channels, report)
+    report = target.read(fields, root)
     return Settings(
         root=root,
         content=_content(fields, root),
@@ -182,7 +179,7 @@ def read(fields: Fields, root: Path) -> Settings:
         warehouse=warehouse,
         findings=findings,
         retention=_retention(fields),
-        notify=channels,
+        notify=channels.read(fields, report),
         heartbeat=_url(fields, "heartbeat"),
         memory_limit=memory_limit,
         threads=threads_for(memory_limit, _cores()),
@@ -214,8 +211,8 @@ def _overrides(fields: Fields) -> dict[str, dict[str, Any]]:
     for name in fields.mapping("overrides"):
         inner = fields.inner("overrides", ()).inner(str(name), _OVERRIDE_KEYS)
         inner.flag("enabled", True)
-        inner.choice("status", _STATUSES, "stable")
-        inner.choice("severity", _SEVERITIES, "medium")
+        inner.choice("status", STATUSES, "stable")
+        inner.choice("severity", SEVERITIES, "medium")
         for key in ("params", "series", "suppression"):
             inner.mapping(key)
         overrides[str(name)] = dict(inner.data)
@@ -309,53 +306,6 @@ def _retention(fields: Fields) -> Retention:
             for key, text in _RETENTION.items()
         }
     )
-
-
-def _channels(fields: Fields) -> tuple[Channel, ...]:
-    channels: list[Channel] = []
-    for place, item in enumerate(fields.items("notify")):
-        if not isinstance(item, dict):
-            fields.problem(f"notify.{place}", f"is {fields.said(item)}: write keys and values")
-            continue
-        inner = fields.inner(f"notify.{place}", _CHANNEL_KEYS, item)
-        channel = Channel(
-            name=inner.text("name"),
-            url=_channel_url(inner),
-            min_severity=inner.choice("minSeverity", _SEVERITIES, "informational"),
-            mode=inner.choice("mode", ("each", "digest"), "each"),
-            detections=inner.texts("detections"),
-            tags=inner.texts("tags"),
-            tenants=inner.texts("tenants"),
-            report=inner.flag("report", False),
-        )
-        if channel.name and channel.name in [channel.name for channel in channels]:
-            inner.problem("name", "is used twice: give each channel its own name")
-        channels.append(channel)
-    if channels and all(channel.tenants for channel in channels):
-        fields.problem(
-            "notify",
-            "gives tenants to every channel, so nobody would receive gundog's own problems:"
-            " add a channel without tenants",
-        )
-    return tuple(channels)
-
-
-def _check_links(fields: Fields, channels: Sequence[Channel], report: Target | None) -> None:
-    for place, channel in enumerate(channels):
-        if channel.report and not (report and report.link):
-            fields.problem(
-                f"notify.{place}.report",
-                "the report has no address to link to: write report: {path: FILE, url: https://…}",
-            )
-
-
-def _channel_url(fields: Fields) -> str:
-    # Never through Fields.text alone: a wrong address may still hold a token.
-    value = fields.data.get("url")
-    if isinstance(value, str) and re.match(r"[a-z][a-z0-9+.-]*:.", value.strip(), re.IGNORECASE):
-        return value.strip()
-    fields.problem("url", "is not a URL: write one such as https://… or mailto://…")
-    return ""
 
 
 def _url(fields: Fields, key: str) -> str | None:

@@ -88,8 +88,10 @@ def send(
 ) -> Sent:
     """Sends what is unsent to every channel."""
     channels, doubted = context.project.settings.notify, bool(judged.doubt)
-    work = partial(sending.send, con, channels, context.stamp.at, doubted=doubted)
+    page = report_step.Attachment(context.project, context.stamp.at)
+    work = partial(sending.send, con, channels, context.stamp.at, doubted=doubted, page=page.html)
     sent = context.run_part(parts.NOTIFY, work)
+    outcome.problems += page.problems
     outcome.problems += sent.errors
     return sent
 

@@ -69,6 +69,33 @@ def after_run(context: Context, outcome: Outcome) -> bool:
     return not failure
 
 
+class Attachment:
+    """The page for mails, made when the first of them is sent."""
+
+    def __init__(self, project: Project, now: datetime) -> None:
+        self.problems: list[str] = []
+        self._project, self._now = project, now
+        self._made: bytes | None = None
+
+    def html(self) -> bytes:
+        """The page as a file; empty, with a problem noted, if it cannot be made."""
+        if self._made is None:
+            self._made = self._make()
+        return self._made
+
+    def _make(self) -> bytes:
+        wanted = self._project.settings.report
+        try:
+            asked = Asked(evidence=wanted.evidence if wanted else True)
+            return made(self._project, asked, self._now).encode()
+        except GundogError as error:
+            reason = str(error)
+        except Exception as error:  # the message itself must go, whatever is wrong with a page
+            reason = f"cannot be made ({type(error).__name__}: {error}): please report this"
+        self.problems.append(f"report: sent without it: {reason}")
+        return b""
+
+
 def after_failure(project: Project, now: datetime, reason: str) -> None:
     """Writes the page of a run that published nothing: it shows the last one's, and says why.
 
