@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gundog.lake import columns
+from gundog.lake import columns, partial
 from gundog.lake.columns import DoubledColumnError
 from gundog.staging.batch import FileOutcome
 from tests.lab import NOON, STAGE, Lab, good
@@ -38,6 +38,25 @@ def spelled(word: str) -> st.SearchStrategy[str]:
     return flags.map(
         lambda up: "".join(c.upper() if u else c.lower() for c, u in zip(word, up, strict=True))
     )
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"Obj\x01\x04\x14avro.codec", "is Avro, which gundog does not read"),
+        (b'{"Id": 1}\n', "is JSON, not parquet: write format: json"),
+        (b'\xef\xbb\xbf [{"Id": 1}]', "is JSON, not parquet"),
+        (b"Id,Time\n", "not a parquet file|magic bytes|too small|smaller"),
+    ],
+)
+def test_other_formats_are_named(lab: Lab, content: bytes, why: str) -> None:
+    """A star in a path matches them as well."""
+    path = lab.put(content)
+
+    with pytest.raises(pa.ArrowException, match=why):
+        columns.footer(path)
+    with pytest.raises(pa.ArrowException, match=why), pa.OSFile(str(path)) as remote:
+        partial.copy(remote, path.with_suffix(".copy"), {"id"})
 
 
 NAMES = st.lists(

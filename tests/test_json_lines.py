@@ -316,6 +316,28 @@ def test_longer_line_than_any_event_is_left_out_and_counted(lab: Lab) -> None:
     ]
 
 
+def test_rows_in_a_wrapper_are_rows(lab: Lab) -> None:
+    """As diagnostic settings and Event Hubs consumers write them, among lines of other kinds."""
+    several = {"records": [enveloped(row(1)), enveloped(row(2), "Other"), 7, enveloped(row(3))]}
+    lines = [several, enveloped(row(4)), {"records": []}, {"records": [enveloped(row(5))]}]
+
+    outcome = read(lab, text(lines) + b"broken\n")
+
+    assert [some["id"] for some in rows_of(outcome)] == [1, 3, 4, 5, None, None]
+    assert isinstance(outcome, Read)
+    assert outcome.remarks_on(outcome.tasks[0]).other_rows == 1
+    flat = {"records": [plain(row(6, RawEventData='a,"b"\n\\x01\x01', Score=1.5))]}
+    (some,) = rows_of(read(lab, text([flat]), "b.json"))
+    assert (some["id"], some["raw"], some["score"]) == (6, 'a,"b"\n\\x01\x01', 1.5)
+
+
+def test_other_things_named_records_are_left_alone(lab: Lab) -> None:
+    """An object with more keys, or with something else in it, is the row itself."""
+    lines = [plain(row(1)) | {"records": [plain(row(2))]}, {"records": {"Id": 3}}, plain(row(4))]
+
+    assert [some["id"] for some in rows_of(read(lab, text(lines)))] == [1, 4, None]
+
+
 def test_odd_values_stay_as_they_are(lab: Lab) -> None:
     """Deep nesting, repeated keys, a zero byte, numbers beyond range."""
     deep = "[" * 10_000 + "]" * 10_000

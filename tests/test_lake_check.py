@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,7 +21,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.cli import main
-from gundog.cli.lake_check import suggest
+from gundog.cli.lake_suggestions import suggest
 from gundog.core.errors import StoreError
 from gundog.lake import file_version, latest, listing, object_store
 from gundog.lake.path import LakePath
@@ -336,6 +337,66 @@ def test_json_that_says_its_exporter_keeps_it_in_the_suggestion(
     assert "    format: json" in lines
     assert "    exporter: plain" in lines
     assert "      Timestamp: ts" in lines
+
+
+@pytest.mark.parametrize("kind", ["parquet", "json"])
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("09/03/2026 23:30:00", "'%d/%m/%Y %H:%M:%S'"),
+        ("30.03.2026, 23:30:00.1234567", "'%d.%m.%Y, %H:%M:%S.%f'"),
+        (1_773_000_000_000, "epoch-milliseconds"),
+    ],
+)
+def test_odd_times_are_suggested_and_what_is_suggested_works(
+    root: Path, capsys: pytest.CaptureFixture[str], kind: str, value: Any, said: str
+) -> None:
+    """With the names of an exporter, as YAML to paste, in parquet and JSON."""
+    row = {"TimeGenerated [UTC]": value, "Kind_s": "a", "Who_s": "b", "Id": 1, "N": 1}
+    path = f"lake/date=%Y-%m-%d/*.{kind}"
+    use(root, f"{{Things: {path}}}")
+    if kind == "json":
+        kit.write_text(root / "lake/date=2026-03-09/a.json", json.dumps(row))
+    else:
+        write(root, pa.Table.from_pylist([row]))
+
+    status, lines = checked(root, capsys)
+
+    assert status == 1
+    start = next(place for place, line in enumerate(lines) if line.startswith("  it may have"))
+    until = next(
+        (place for place, line in enumerate(lines) if line.startswith("  the times seen")),
+        lines.index("  no row has a usable Timestamp"),
+    )
+    use(root, "\n" + "\n".join(lines[start + 1 : until]))
+    assert "    exporter: log-analytics" in lines
+    if isinstance(value, str):  # numbers of this exporter are known to be milliseconds
+        assert f"    timeFormat: {said.strip(chr(39))}" in [line.replace("'", "") for line in lines]
+    is_open = value == "09/03/2026 23:30:00"
+    assert any("'%m/%d/%Y %H:%M:%S': choose" in line for line in lines) == is_open
+    status, lines = checked(root, capsys)
+    assert status == 0
+    assert not [line for line in lines if "lacks" in line]
+
+
+def test_times_alone_can_be_odd(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Then only their format is suggested; numbers may be under another name as well."""
+    rows = things().set_column(0, "Timestamp", pa.array([1_773_000_000] * len(things())))
+    write(root, rows)
+    _, lines = checked(root, capsys)
+
+    assert (
+        "  its times are written in another way; if so, write under lake: in gundog.yaml" in lines
+    )
+    assert "    timeFormat: epoch-seconds" in lines
+    assert not [line for line in lines if "columns:" in line]
+
+    write(root, rows.rename_columns(["EventTime", *rows.column_names[1:]]))
+    _, lines = checked(root, capsys)
+    assert lines[-4:] == [
+        "    timeFormat: epoch-seconds", "    columns:", "      Timestamp: EventTime",
+        "  no row has a usable Timestamp",
+    ]  # fmt: skip
 
 
 def test_source_without_a_path_is_no_problem(

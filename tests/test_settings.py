@@ -96,6 +96,7 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
               columns: {Timestamp: TimeGenerated}
               format: JSON
               exporter: streaming-api
+              timeFormat: '%d/%m/%Y %H:%M:%S'
               endpoint: http://127.0.0.1:9000
               region: eu-west-1
               anonymous: true
@@ -138,6 +139,7 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
                     anonymous=True,
                     said_format="json",
                     exporter="streaming-api",
+                    time_format="%d/%m/%Y %H:%M:%S",
                 ),
             ),
         },
@@ -289,6 +291,9 @@ def test_bad_value_is_refused_with_its_key(problems: Problems, text: str, proble
         ("{Device: {path: a/*, partitionBy: x}}", "lake.Device.partitionBy: unknown"),
         ("{Device: {path: a/*, format: csv}}", "lake.Device.format: unknown value"),
         ("{Device: {path: a/*, format: }}", "lake.Device.format: is"),
+        ("{Device: {path: a/*, timeFormat: '%q'}}", "lake.Device.timeFormat: holds %q, an unknown"),
+        ("{Device: {path: a/*, timeFormat: epoch}}", "lake.Device.timeFormat: is an unknown"),
+        ("{Device: {path: a/*, timeFormat: '%H:%M'}}", "lake.Device.timeFormat: has no %Y and no"),
         ("{Device: {path: a/*.json, exporter: x}}", "lake.Device.exporter: unknown value"),
         ("{Device: {path: a/*, exporter: plain}}", "lake.Device.exporter: is for JSON lines"),
         ("{Device: {path: a/%Y, format: delta}}", "lake.Device.path: is the folder of a Delta"),

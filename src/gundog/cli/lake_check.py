@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,16 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 from rich.console import Console
 
-from gundog.cli import finding_list
+from gundog.cli import finding_list, lake_suggestions, time_samples
 from gundog.core.errors import StoreError
 from gundog.core.wording import count
 from gundog.detections.staged import Source
 from gundog.lake import columns, fetch, latest
 from gundog.lake.file_version import FileVersion
-from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API, LakePath
+from gundog.lake.path import (
+    AZURE_DATA_EXPLORER,
+    LOG_ANALYTICS,
+    PLAIN,
+    STREAMING_API,
+    LakePath,
+)
 from gundog.run.run import Project
 from gundog.staging import binding, reading
 from gundog.staging.batch import Batch, Limits, Read, Task
@@ -29,17 +32,6 @@ _SHOWN = 10
 # Of files without a row, which exporters write in quiet hours, so many are passed over.
 _MOST_EMPTY = 5
 _CIRCULAR = ": run `gundog check --lake`"
-# What exports call a column when they do not call it as Defender does, the likeliest first.
-_OTHER_NAMES = {
-    "Timestamp": ("TimeGenerated", "EventTime", "time", "event_time", "datetime", "CreationTime",
-                  "CreatedDateTime", "ts", "_TimeReceived"),
-    "RawEventData": ("AuditData", "RawData", "raw"),
-    "ActionType": ("Operation",),
-    "IPAddress": ("ClientIP", "SourceIP"),
-    "DeviceName": ("Computer", "HostName"),
-    "ProcessCommandLine": ("CommandLine", "cmdline"),
-}  # fmt: skip
-_CLOSE = 0.9
 
 
 def check(project: Project, console: Console) -> int:
@@ -93,7 +85,7 @@ def _read(
     """What one file gave, its columns with their types, and why it cannot be read."""
     settings, paths = project.settings, project.settings.lake[source.name]
     aliases = dict(paths[file.lake_path].columns)
-    needed = binding.needed(source, (), aliases)
+    needed = binding.needed(source, (), aliases, paths[file.lake_path].exporter)
     with tempfile.TemporaryDirectory(prefix="gundog-") as scratch:
         limits = Limits(settings.memory_limit, 1, Path(scratch))
         task, place = Task(file, 0, ()), ""
@@ -112,7 +104,15 @@ def _batch(
 ) -> Batch:
     path = paths[task.file.lake_path]
     files = ((task, local),)
-    return Batch(files, source, dict(path.columns), limits, path.format, path.exporter)
+    return Batch(
+        files,
+        source,
+        dict(path.columns),
+        limits,
+        path.format,
+        path.exporter,
+        path.time_format,
+    )
 
 
 def _held(read: Read, local: Path) -> dict[str, Any]:
@@ -132,28 +132,78 @@ def _describe_file(
     if times:
         lines.append(f"  newest event: {finding_list.short_time(max(times))} UTC")
     paths = project.settings.lake[source.name]
-    lines += _alias_problems(source, paths[file.lake_path].columns, held)
+    path = paths[file.lake_path]
+    lines += _alias_problems(source, path.columns, held)
     lines += _column_lines(project, source, read)
     others = {name: held[name] for name in remarks.extra if name in held}
-    suggested = suggest(remarks.missing, others)
-    if suggested:
-        lines.append(
-            "  it may have them under other names; if so, write under lake: in gundog.yaml"
-        )
-        lines += [f"  {line}" for line in _as_yaml(source.name, paths, file.lake_path, suggested)]
+    better = path
+    if remarks.exporter in ("", PLAIN):
+        better = lake_suggestions.better(path, remarks.missing, others)
+    else:
+        named = lake_suggestions.suggest(remarks.missing, others)
+        better = replace(path, columns={**path.columns, **named})
+    formats: tuple[str, ...] = ()
     if not times:
-        hint = (
-            ""
-            if binding.TIME in suggested
-            else ": name its column under lake, columns: {Timestamp: …}"
-        )
+        better, formats = _with_times(project, source, file, better, remarks.missing, others)
+    if better != path:
+        lines += _said_better(source, paths, file.lake_path, better, path)
+    if len(formats) > 1:
+        lines.append(f"  the times seen also fit timeFormat: '{formats[1]}': choose")
+    if not times:
+        has_time = binding.TIME in better.columns or better.exporter != path.exporter or formats
+        hint = "" if has_time else ": name its column under lake, columns: {Timestamp: …}"
         lines.append(f"  no row has a usable Timestamp{hint}")
     return lines, bool(times)
+
+
+def _said_better(
+    source: Source, paths: Sequence[LakePath], index: int, better: LakePath, path: LakePath
+) -> list[str]:
+    entry = [better if place == index else other for place, other in enumerate(paths)]
+    only_times = replace(better, time_format=path.time_format) == path
+    why = "its times are written in another way" if only_times else _NAMES
+    return [
+        f"  {why}; if so, write under lake: in gundog.yaml",
+        *(f"  {line}" for line in lake_suggestions.as_yaml(source.name, entry)),
+    ]
+
+
+_NAMES = "it may have them under other names"
+
+
+def _with_times(
+    project: Project,
+    source: Source,
+    file: FileVersion,
+    path: LakePath,
+    missing: Sequence[str],
+    others: Mapping[str, Any],
+) -> tuple[LakePath, tuple[str, ...]]:
+    """A lake path with the format of the file's times, and all formats that fit those seen."""
+    number = lake_suggestions.numbers_of_time(missing, others)
+    if number and binding.TIME not in path.columns:
+        path = replace(path, columns={**path.columns, binding.TIME: number})
+    settings = project.settings
+    paths = [
+        path if place == file.lake_path else other
+        for place, other in enumerate(settings.lake[source.name])
+    ]
+    needed = binding.needed(source, (), path.columns, path.exporter)
+    with tempfile.TemporaryDirectory(prefix="gundog-") as scratch:
+        limits = Limits(settings.memory_limit, 1, Path(scratch))
+        try:
+            with fetch.local_copy(file, paths, limits.folder, project.environ, needed) as local:
+                batch = _batch(Task(file, 0, ()), local, source, paths, limits)
+                formats = time_samples.formats(batch)
+        except reading.FAILURES:
+            return path, ()
+    return (replace(path, time_format=formats[0]) if formats else path), formats
 
 
 _EXPORTERS = {
     STREAMING_API: "JSON lines in the envelope of Defender's Streaming API",
     LOG_ANALYTICS: "JSON lines as Log Analytics exports them",
+    AZURE_DATA_EXPLORER: "JSON lines as Azure Data Explorer exports them",
     PLAIN: "JSON lines, one row each",
 }
 
@@ -204,88 +254,3 @@ def _column_lines(project: Project, source: Source, read: Read) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-
-def suggest(missing: Sequence[str], extra: Mapping[str, Any]) -> dict[str, str]:
-    """For columns that a file lacks, the file's columns that are likely to be them.
-
-    Args:
-        missing: the source's columns that the file has under no name.
-        extra: the file's columns that the source does not know, with their Arrow types.
-
-    >>> suggest(["ProcessId", "Timestamp"], {"process_id": pa.int64(), "time": pa.string()})
-    {'ProcessId': 'process_id', 'Timestamp': 'time'}
-    """
-    left = {name: kind for name, kind in extra.items() if name}
-    suggested: dict[str, str] = {}
-    for ranked in (_same_name, _other_name, _close_name):
-        for name in missing:
-            usable = [
-                column for column in left if name != binding.TIME or _can_be_time(left[column])
-            ]
-            column = None if name in suggested else ranked(name, usable)
-            if column:
-                suggested[name] = column
-                del left[column]
-    return {name: suggested[name] for name in missing if name in suggested}
-
-
-def _can_be_time(kind: Any) -> bool:
-    types = pa.types
-    tests = (types.is_timestamp, types.is_date, types.is_string, types.is_large_string)
-    return any(test(kind) for test in (*tests, types.is_dictionary))
-
-
-def _same_name(name: str, columns: Sequence[str]) -> str | None:
-    return next((column for column in columns if _plain(column) == _plain(name)), None)
-
-
-def _other_name(name: str, columns: Sequence[str]) -> str | None:
-    plain = {_plain(column): column for column in reversed(columns)}
-    others = map(_plain, _OTHER_NAMES.get(name, ()))
-    return next((plain[other] for other in others if other in plain), None)
-
-
-def _close_name(name: str, columns: Sequence[str]) -> str | None:
-    wanted = _plain(name)
-    # SHA1 and SHA256 look alike and are not.
-    plain = {_plain(column): column for column in columns if _digits(column) == _digits(name)}
-    close = difflib.get_close_matches(wanted, plain, 1, _CLOSE)
-    return plain[close[0]] if close else None
-
-
-def _plain(name: str) -> str:
-    """A column's name without what exporters add to it: case, separators, prefix, type suffix."""
-    name = re.sub(r"^properties[._]|_[sgtdb]$", "", name, flags=re.IGNORECASE)
-    return re.sub(r"[\W_]", "", name).casefold()
-
-
-def _digits(name: str) -> list[str]:
-    return re.findall(r"\d+", name)
-
-
-def _as_yaml(
-    source: str, paths: Sequence[LakePath], index: int, suggested: Mapping[str, str]
-) -> list[str]:
-    """The source's whole entry of gundog.yaml, with these column names added to one path."""
-    entries = [
-        _entry(replace(path, columns={**path.columns, **suggested}) if place == index else path)
-        for place, path in enumerate(paths)
-    ]
-    entry = entries if len(entries) > 1 else entries[0]
-    text = yaml.safe_dump({source: entry}, sort_keys=False, allow_unicode=True, width=10_000)
-    return text.splitlines()
-
-
-def _entry(path: LakePath) -> dict[str, Any]:
-    entry = {
-        "path": path.template,
-        "format": path.said_format,
-        "exporter": path.exporter,
-        "partitionBy": path.partition_by if path.partition_by != "ingest" else None,
-        "columns": dict(path.columns),
-        "endpoint": path.endpoint,
-        "region": path.region,
-        "anonymous": path.anonymous,
-    }
-    return {key: value for key, value in entry.items() if value}

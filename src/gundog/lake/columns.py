@@ -7,10 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+_JSON = "is JSON, not parquet: write format: json beside its path in gundog.yaml"
+_OTHERS = {
+    b"Obj\x01": "is Avro, which gundog does not read: export JSON lines or parquet instead",
+    b"{": _JSON,
+    b"[": _JSON,
+}
 
 
 class DoubledColumnError(Exception):
@@ -50,11 +58,31 @@ def footer(file: Any) -> Any:
             f"the column name {named} is not UTF-8: have the file written again"
         ) from error
     except (ValueError, OverflowError, OSError) as error:
+        if isinstance(file, Path) and (other := other_format(_head(file))):
+            raise pa.ArrowInvalid(other) from error
         if isinstance(error, pa.ArrowException):
             raise
         raise pa.ArrowInvalid(f"not a parquet file that can be read: {error}") from error
     del schema
     return opened
+
+
+def other_format(head: bytes) -> str:
+    """What a file is that is not parquet, and what to do, by its first bytes; empty when unknown.
+
+    >>> other_format(b'{"a": 1}')
+    'is JSON, not parquet: write format: json beside its path in gundog.yaml'
+    """
+    start = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((said for mark, said in _OTHERS.items() if start.startswith(mark)), "")
+
+
+def _head(file: Path) -> bytes:
+    try:
+        with file.open("rb") as opened:
+            return opened.read(16)
+    except OSError:
+        return b""
 
 
 def schema(file: Any) -> pa.Schema:

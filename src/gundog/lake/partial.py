@@ -55,6 +55,8 @@ def _footer(remote: Any, size: int) -> bytes:
     """The file's last bytes: its metadata, their length and the mark."""
     end = _read_piece(remote, (max(size - _FOOTER_BYTES, 0), size))
     if end[-4:] != _MARK:
+        if other := file_columns.other_format(_read_piece(remote, (0, min(size, 16)))):
+            raise pa.ArrowInvalid(other)
         reason = "it is encrypted" if end[-4:] == b"PARE" else "it does not end as one"
         raise pa.ArrowInvalid(f"not a parquet file that can be read: {reason}")
     length = int.from_bytes(end[-8:-4], "little") + 8

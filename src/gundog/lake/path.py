@@ -13,7 +13,10 @@ PARQUET, JSON, DELTA = "parquet", "json", "delta"
 FORMATS = (PARQUET, JSON, DELTA)
 # Who wrote JSON lines: with an envelope, flat with the table's name in `Type`, or flat alone.
 STREAMING_API, LOG_ANALYTICS, PLAIN = "streaming-api", "log-analytics", "plain"
-EXPORTERS = (STREAMING_API, LOG_ANALYTICS, PLAIN)
+AZURE_DATA_EXPLORER = "azure-data-explorer"
+EXPORTERS = (STREAMING_API, LOG_ANALYTICS, AZURE_DATA_EXPLORER, PLAIN)
+# What only a line of JSON can be.
+OF_LINES = (STREAMING_API, PLAIN)
 
 
 TIME_FIELDS = "YymdjHM"
@@ -35,7 +38,8 @@ class LakePath:
         columns: the file's column name by the source's column name, where they differ.
         endpoint: URL of the store, instead of the environment's or the cloud's own.
         said_format: one of `FORMATS`; empty where the names of the files tell it.
-        exporter: one of `EXPORTERS`, for JSON; empty where each file tells it.
+        exporter: one of `EXPORTERS`; empty where each file tells it.
+        time_format: how its times are written, where they are not ISO 8601; see `time_formats`.
     """
 
     template: str
@@ -46,6 +50,7 @@ class LakePath:
     anonymous: bool = False
     said_format: str = ""
     exporter: str = ""
+    time_format: str = ""
 
     @property
     def format(self) -> str:

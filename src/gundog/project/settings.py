@@ -18,7 +18,7 @@ from gundog.core.times import parse_duration
 from gundog.findings import canaries
 from gundog.findings.canaries import Canary
 from gundog.findings.retention_times import Retention
-from gundog.lake import path
+from gundog.lake import path, time_formats
 from gundog.lake.path import LakePath
 from gundog.notify.channel import Channel
 from gundog.project import channels, variables
@@ -35,7 +35,9 @@ KEYS = frozenset(
 # Only hunts and their messages use these; people who read need none of their secrets.
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
-_LAKE_KEYS = frozenset("path format exporter partitionBy columns endpoint region anonymous".split())
+_LAKE_KEYS = frozenset(
+    "path format exporter timeFormat partitionBy columns endpoint region anonymous".split()
+)
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
@@ -274,8 +276,9 @@ def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
         anonymous=inner.flag("anonymous", False),
         said_format=said,
         exporter=_said(inner, "exporter", path.EXPORTERS),
+        time_format=_time_format(inner),
     )
-    if lake_path.exporter and lake_path.format != path.JSON:
+    if lake_path.exporter in path.OF_LINES and lake_path.format != path.JSON:
         inner.problem("exporter", "is for JSON lines: write format: json, or remove it")
     if is_table and lake_path.partition_by != "event":
         inner.problem("partitionBy", "is event for a Delta table, which knows times: remove it")
@@ -284,6 +287,14 @@ def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
 
 def _said(fields: Fields, key: str, choices: Collection[str]) -> str:
     return fields.choice(key, choices) if key in fields.data else ""
+
+
+def _time_format(fields: Fields) -> str:
+    text = fields.text("timeFormat", "")
+    if text and (problem := time_formats.problem(text)):
+        fields.problem("timeFormat", problem)
+        return ""
+    return text
 
 
 def _columns(fields: Fields) -> dict[str, str]:

@@ -146,7 +146,8 @@ class Batch:
     """What to read: files of one schema, for the stages that the first one's task names.
 
     It holds no credential: the files lie near, at the paths beside their tasks. `format` is one of
-    `gundog.lake.path.FORMATS`, `exporter` says who wrote JSON, where that is known.
+    `gundog.lake.path.FORMATS`, `exporter` says who wrote them, where that is known, and
+    `time_format` how they write times, where that is said.
     """
 
     files: tuple[tuple[Task, Path], ...]
@@ -155,6 +156,7 @@ class Batch:
     limits: Limits
     format: str = PARQUET
     exporter: str = ""
+    time_format: str = ""
 
 
 Reader = Callable[[Batch], Read | Failed]

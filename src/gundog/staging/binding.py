@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from gundog.detections import stage_sql
 from gundog.detections.staged import Source, StagedTable
-from gundog.lake import columns
+from gundog.lake import columns, exporters, time_formats
 from gundog.lake.columns import Column
 from gundog.warehouse import quoting, statement
 
@@ -21,6 +21,7 @@ _PLAUSIBLE = f"between timestamptz '{EARLIEST}' and timestamptz '{LATEST}'"
 _ANY = ".*"
 _NESTED = r"(STRUCT|MAP|UNION|VARIANT).*|.*\]"
 _INTEGERS = "U?(TINYINT|SMALLINT|INTEGER)"
+_NUMBERS = r"U?(TINYINT|SMALLINT|INTEGER|BIGINT|HUGEINT)|FLOAT|DOUBLE|DECIMAL.*"
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,7 @@ def bind(
     aliases: Mapping[str, str],
     files: Sequence[tuple[int, str | None]],
     partitions: Sequence[Mapping[str, str | None]] = (),
+    times: str = "",
 ) -> tuple[str, Remarks]:
     """The select list that gives files of one schema the columns of their source table.
 
@@ -93,6 +95,7 @@ def bind(
         aliases: the files' column name by the source's, where they differ.
         files: file id and the tenant its path names, in the order in which they are read.
         partitions: for each of them, values of columns that their table keeps beside the files.
+        times: the format of times that are not times in the files; see `time_formats`.
 
     Raises:
         DoubledColumnError: when several of the files' columns may be one of the source's.
@@ -104,6 +107,9 @@ def bind(
         column = None if place is None else held[place]
         used.add(place)
         expression, remark = _bind_column(column, kind)
+        told = _told(column, kind, times)
+        if told:
+            expression = f"make_timestamptz({told} // 1000)::{kind}"
         beside = [_beside(partition, name, aliases) for partition in partitions]
         if column is None and any(value is not None for value in beside):
             values = _per_file([_text(value) for value in beside], "varchar")
@@ -116,7 +122,7 @@ def bind(
         elif remark and column:
             cast.append(f"{name} ({column.kind})")
         if name == TIME:
-            ns = _nanoseconds(column, expression)
+            ns = told or _nanoseconds(column, expression)
             parts.append(f"case when {expression} {_PLAUSIBLE} then {ns} end as timestamp_ns")
             expression = f"case when {expression} {_PLAUSIBLE} then {expression} end"
         parts.append(f"{expression} as {quoting.name(name)}")
@@ -147,6 +153,30 @@ def _nanoseconds(column: Column | None, moment: str) -> str:
     return stage_sql.nanoseconds(called, kind, moment)
 
 
+def _told(column: Column | None, kind: str, times: str) -> str:
+    """A text or number in nanoseconds, by the format of times; empty for everything else.
+
+    What is not in that format is read as without one.
+    """
+    if not times or column is None or not kind.startswith("TIMESTAMP"):
+        return ""
+    if not re.fullmatch(f"VARCHAR|{_NUMBERS}", column.kind):
+        return ""
+    quoted = quoting.name(column.called)
+    if unit := time_formats.EPOCHS.get(times):
+        told = f"try((try_cast({quoted} as decimal(28, 9)) * {unit})::bigint)"
+    elif column.kind == "VARCHAR":
+        # Fractions of a second may have nine digits, of which %f takes six.
+        format_ = quoting.text(times.replace("%f", "%n"))
+        told = f"try(epoch_ns(try_strptime({quoted}, {format_})))"
+    else:
+        return ""
+    if column.kind != "VARCHAR":
+        return told
+    usual = stage_sql.nanoseconds(column.called, column.kind, f"try_cast({quoted} as timestamptz)")
+    return f"coalesce({told}, {usual})"
+
+
 def _text(value: str | None) -> str:
     return "null" if value is None else quoting.text(value)
 
@@ -171,7 +201,10 @@ def _bind_column(column: Column | None, kind: str) -> tuple[str, str]:
 
 
 def needed(
-    source: Source, stages: Sequence[StagedTable], aliases: Mapping[str, str]
+    source: Source,
+    stages: Sequence[StagedTable],
+    aliases: Mapping[str, str],
+    exporter: str = "",
 ) -> frozenset[str]:
     """The names, in lower case, of the file columns that reading these stages can touch.
 
@@ -185,5 +218,8 @@ def needed(
         }
     touched = [name for name, _ in source.columns if name.lower() in named]
     return frozenset(
-        spelling.lower() for name in touched for spelling in {name, aliases.get(name, name)}
+        spelling.lower()
+        for name in touched
+        for rank in ((name, aliases.get(name, name)), *exporters.other_names(exporter, name))
+        for spelling in rank
     )

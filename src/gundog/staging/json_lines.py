@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from gundog.detections.staged import Source
-from gundog.lake import columns, json_text
+from gundog.lake import columns, exporters, json_text
 from gundog.lake.json_text import Copied, NotLinesError
 from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API
 from gundog.staging import binding, tails
@@ -28,8 +28,9 @@ _UNPACKED = 8
 _MOST_KEYS = 5000
 # What the Streaming API writes around a row, and what Log Analytics writes into one.
 _ENVELOPE = frozenset({"category", "properties"})
+# What diagnostic settings and Event Hubs consumers write around several rows.
+_WRAPPER = "records"
 _FLAT = frozenset({"TimeGenerated", "Type"})
-_LIKE_EVENT = {"Timestamp": "TimeGenerated"}
 _ARRAY = "is a JSON array: write one object on each line, for example with jq -c '.[]'"
 _NO_LINE = "has no line that is a JSON object: write one object on each line, such as with jq -c ."
 
@@ -120,7 +121,7 @@ def _convert(
 
 
 def _said(batch: Batch) -> str:
-    return json.dumps([sorted(batch.aliases.items()), batch.exporter])
+    return json.dumps([sorted(batch.aliases.items()), batch.exporter, batch.time_format])
 
 
 def _check_keys(look: Look, keys: Mapping[str, str], batch: Batch, before: Tail) -> None:
@@ -155,14 +156,11 @@ def _connect(limits: Limits) -> duckdb.DuckDBPyConnection:
 
 def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail | None) -> Look:
     """What a file holds: every line is looked at, for a rare key may be in the last one."""
-    inner = "''" if batch.exporter in (PLAIN, LOG_ANALYTICS) else _joined("'$.properties'")
-    con.execute(
-        f"""create temp table seen as
-            select {_joined()} as outer_keys, {inner} as inner_keys,
-                   coalesce(starts_with(json::varchar, '{{'), false) as is_object,
-                   count(*) as lines
-            from {_objects(text)} group by all"""
-    )
+    is_flat = batch.exporter not in ("", STREAMING_API)
+    inner = "''" if is_flat else _joined("'$.properties'")
+    _see(con, text, inner)
+    if _WRAPPER in _distinct(con, "outer_keys") and _unwrap(con, text, batch.source):
+        _see(con, text, inner)
     lines, broken = con.execute(
         """select coalesce(sum(lines), 0)::bigint,
                   coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
@@ -176,6 +174,39 @@ def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail
     names = _distinct(con, "inner_keys") if exporter == STREAMING_API else outer
     first = _first_broken(con, text) if broken else 0
     return Look(exporter, tuple(sorted(known.union(names))), lines, broken, first)
+
+
+def _see(con: duckdb.DuckDBPyConnection, text: Path, inner: str) -> None:
+    """Makes the temp table `seen`: how many lines have which keys."""
+    con.execute(
+        f"""create or replace temp table seen as
+            select {_joined()} as outer_keys, {inner} as inner_keys,
+                   coalesce(starts_with(json::varchar, '{{'), false) as is_object,
+                   count(*) as lines
+            from {_objects(text)} group by all"""
+    )
+
+
+def _unwrap(con: duckdb.DuckDBPyConnection, text: Path, source: Source) -> bool:
+    """Puts each row of a `{"records": [...]}` on a line of its own; False where there is none."""
+    wrappers = con.execute("select count(*) from seen where outer_keys = ?", [_WRAPPER])
+    has_column = any(name.lower() == _WRAPPER for name, _ in source.columns)
+    if has_column or not wrappers.fetchall()[0][0]:
+        return False
+    target = text.with_suffix(".unwrapped")
+    is_wrapper = f"""{_joined()} = '{_WRAPPER}'
+                     and json_type(json, '$.{_WRAPPER}') = 'ARRAY'"""
+    con.execute(
+        f"""copy (
+                select unnest(
+                    case when {is_wrapper} then json_extract(json, '$.{_WRAPPER}[*]')
+                         else [coalesce(json, 'null'::json)] end
+                )::varchar from {_objects(text)}
+            ) to {quoting.text(str(target))}
+            (format csv, header false, quote '', escape '', delimiter '\x01')"""
+    )
+    target.replace(text)
+    return True
 
 
 def _joined(path: str = "") -> str:
@@ -221,8 +252,8 @@ def _first_broken(con: duckdb.DuckDBPyConnection, text: Path) -> int:
 
 def _keys(look: Look, source: Source, aliases: Mapping[str, str]) -> dict[str, str]:
     """The key that is read as each column of the source that the rows have."""
-    if look.exporter == LOG_ANALYTICS and binding.TIME not in look.names:
-        aliases = {**_LIKE_EVENT, **aliases}
+    wanted = [name for name, _ in source.columns]
+    aliases = exporters.aliases(look.names, source.name, wanted, aliases, look.exporter)
     places = {
         name: columns.find(look.names, source.name, name, aliases) for name, _ in source.columns
     }

@@ -20,7 +20,7 @@ from gundog.core.times import HOUR_US, epoch_us
 from gundog.detections import stage_sql
 from gundog.detections.stage_keys import Keys
 from gundog.detections.staged import Source
-from gundog.lake import columns, footers
+from gundog.lake import columns, exporters, footers, time_formats
 from gundog.lake.path import JSON
 from gundog.staging import binding, day_counts, json_lines
 from gundog.staging.batch import BROKEN, LACKING, Batch, Failed, Limits, Read, Rows, Task
@@ -56,10 +56,14 @@ def read(batch: Batch) -> Read | Failed:
 
 def read_files(batch: Batch) -> Read:
     """Reads a batch of any format; raises as `read_batch` does, and NotLinesError for JSON."""
+    times = time_formats.used(batch.time_format, batch.exporter)
     if batch.format != JSON:
-        return read_batch(batch.files, batch.source, batch.aliases, batch.limits)
+        names = columns.schema(batch.files[0][1]).names  # the same in all of them
+        wanted = [name for name, _ in batch.source.columns]
+        aliases = exporters.aliases(names, batch.source.name, wanted, batch.aliases, batch.exporter)
+        return read_batch(batch.files, batch.source, aliases, batch.limits, times)
     files, remarks, tails = json_lines.converted(batch)
-    read = read_batch(files, batch.source, {}, batch.limits)
+    read = read_batch(files, batch.source, {}, batch.limits, times)
     appended = frozenset(task.file_id for task, _ in files if task.tail)
     return replace(read, own_remarks=remarks, tails=tails, appended=appended)
 
@@ -71,7 +75,11 @@ def _is_lacking(error: Exception) -> bool:
 
 
 def read_batch(
-    group: Sequence[tuple[Task, Path]], source: Source, aliases: Mapping[str, str], limits: Limits
+    group: Sequence[tuple[Task, Path]],
+    source: Source,
+    aliases: Mapping[str, str],
+    limits: Limits,
+    times: str = "",
 ) -> Read:
     """Reads files of one schema, for the stages that the first one's task names.
 
@@ -80,6 +88,7 @@ def read_batch(
         source: the source table of all of them.
         aliases: the files' column name by the source's, where they differ.
         limits: what may be used; `limits.folder` keeps rows until they are stored.
+        times: the format of times that are not times in the files; see `time_formats`.
 
     Raises:
         duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
@@ -94,7 +103,7 @@ def read_batch(
         temp_directory=str(limits.folder / "spill"),
     )
     try:
-        remarks = _create_view(con, group, source, aliases)
+        remarks = _create_view(con, group, source, aliases, times)
         con.execute("set preserve_insertion_order = false")  # only now: columns come in order
         locks.lock(con, [path for _, path in group])  # stage SQL is checked, and shut in as well
         tasks = tuple(task for task, _ in group)
@@ -116,6 +125,7 @@ def _create_view(
     group: Sequence[tuple[Task, Path]],
     source: Source,
     aliases: Mapping[str, str],
+    times: str,
 ) -> Remarks:
     """Makes the source table's name stand for the files of the group."""
     stage_sql.register_functions(con)
@@ -126,7 +136,7 @@ def _create_view(
     held = columns.named(own_names, described)
     files = [(task.file_id, task.file.tenant) for task, _ in group]
     partitions = [dict(task.file.partition) for task, _ in group]
-    projection, remarks = binding.bind(source, held, aliases, files, partitions)
+    projection, remarks = binding.bind(source, held, aliases, files, partitions, times)
     con.execute(f"create view {quoting.name(source.name)} as select {projection} from {scan}")
     return remarks
 

@@ -240,7 +240,8 @@ def _bring(
     """Each file of a batch near, with its schema; or why it is not."""
 
     def bring(task: Task) -> tuple[Task, Path | Exception, str]:
-        needed = binding.needed(source, task.stages, _aliases(place, task))
+        path = place.paths[task.file.lake_path]
+        needed = binding.needed(source, task.stages, path.columns, path.exporter)
         try:
             task, near = _near(task, place, opened, needed)
             return task, near, _group_of(task, near, place)
@@ -290,10 +291,6 @@ def _copy(
     )
 
 
-def _aliases(place: _Place, task: Task) -> dict[str, str]:
-    return dict(place.paths[task.file.lake_path].columns)
-
-
 def _read_batch(
     batch: Sequence[Task], source: Source, place: _Place, opened: ExitStack
 ) -> Iterator[Read | FileResult | _Gone]:
@@ -334,7 +331,15 @@ def _read_batch(
 def _shared(source: Source, task: Task, place: _Place) -> Batch:
     """What files of one lake path have in common."""
     path = place.paths[task.file.lake_path]
-    return Batch((), source, dict(path.columns), place.limits, path.format, path.exporter)
+    return Batch(
+        (),
+        source,
+        dict(path.columns),
+        place.limits,
+        path.format,
+        path.exporter,
+        path.time_format,
+    )
 
 
 def _refused(task: Task, outcome: FileOutcome, error: Exception) -> Read:
