@@ -148,7 +148,7 @@ def _drop_old_stages(con: duckdb.DuckDBPyConnection, loaded: Content) -> None:
 
 def _forget_stage(con: duckdb.DuckDBPyConnection, name: str) -> None:
     con.execute(f"drop view if exists main.{quoting.name(name)}")
-    forgotten = ("file_stages", "stage_hours", "counted_files", "day_counts")
+    forgotten = ("file_stages", "stage_hours", "counted_files", "day_counts", "older_reads")
     for table in (*forgotten, "contexts", "context_days"):
         con.execute(f"delete from {table} where stage = ?", [name])
 
@@ -294,5 +294,5 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute("delete from drifts where until < ?", [before])
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
     con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
-    for table in ("file_stages", "read_ends"):
+    for table in ("file_stages", "read_ends", "older_reads"):
         con.execute(f"delete from {table} where file_id not in (select file_id from source_files)")

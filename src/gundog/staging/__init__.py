@@ -7,5 +7,6 @@
 - `binding`: a file's columns, bound to its source.
 - `json_lines`: JSON lines as parquet, which is read like any other.
 - `tails`, `read_ends`: how far a growing file was read.
+- `older_reads`: which stages have yet to read the newest version of a file.
 - `staged_rows`, `day_counts`: what is kept of them in the warehouse.
 """

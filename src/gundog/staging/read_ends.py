@@ -49,8 +49,9 @@ def known(con: duckdb.DuckDBPyConnection, stages: Sequence[StagedTable]) -> dict
                where s.source_table = ? and not exists (
                    from file_stages as f inner join counted_files as c using (file_id, stage)
                    where f.file_id = s.file_id and f.stage = ? and f.stage_hash = ?
-                   and c.stage_hash = f.stage_hash and c.keys = ?)""",
-            [stage.source, stage.name, stage.hash, stage_keys.shown(stage.keys)],
+                   and c.stage_hash = f.stage_hash and c.keys = ?)
+               union all select file_id from older_reads where stage = ?""",
+            [stage.source, stage.name, stage.hash, stage_keys.shown(stage.keys), stage.name],
         ).fetchall()
         for (key,) in rows:
             tails.pop(key, None)

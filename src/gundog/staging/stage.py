@@ -25,7 +25,7 @@ from gundog.lake import columns, fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import JSON, LakePath
-from gundog.staging import binding, read_ends, reading, rescue, staged_rows, tails
+from gundog.staging import binding, older_reads, read_ends, reading, rescue, staged_rows, tails
 from gundog.staging.batch import (
     Batch,
     Failed,
@@ -78,18 +78,19 @@ def pending(
 ) -> list[Task]:
     """The files that are new, changed, or not yet read by a stage's present SQL.
 
-    A changed file is read again by every stage that had read it, so that no staged table keeps
-    rows of the version that is gone.
+    A changed file is read again by every stage, by those not among `stages` when they are, so that
+    no staged table keeps rows of the version that is gone.
     """
     versions = {
         row[0]: row[1:]
         for row in con.execute("select file_id, size_bytes, mtime_ns from source_files").fetchall()
     }
-    read = defaultdict[int, set[tuple[str, str]]](set)
+    read, older = defaultdict[int, set[tuple[str, str]]](set), older_reads.by_file(con)
     for key, name, digest in con.execute(
         "select file_id, stage, stage_hash from file_stages"
     ).fetchall():
-        read[key].add((name, digest))
+        if name not in older[key]:
+            read[key].add((name, digest))
     grown = read_ends.known(con, stages)
     tasks = []
     for file in files:
@@ -331,15 +332,8 @@ def _read_batch(
 def _shared(source: Source, task: Task, place: _Place) -> Batch:
     """What files of one lake path have in common."""
     path = place.paths[task.file.lake_path]
-    return Batch(
-        (),
-        source,
-        dict(path.columns),
-        place.limits,
-        path.format,
-        path.exporter,
-        path.time_format,
-    )
+    aliases, limits = dict(path.columns), place.limits
+    return Batch((), source, aliases, limits, path.format, path.exporter, path.time_format)
 
 
 def _refused(task: Task, outcome: FileOutcome, error: Exception) -> Read:

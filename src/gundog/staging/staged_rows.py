@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from gundog.core.times import MICROSECOND
 from gundog.detections.staged import Source, StagedTable
-from gundog.staging import day_counts, read_ends, reading
+from gundog.staging import day_counts, older_reads, read_ends, reading
 from gundog.staging.batch import Read, Rows, Task
 from gundog.staging.tails import Tail
 from gundog.warehouse import database, quoting, redeliveries
@@ -31,6 +31,7 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datet
             "create or replace temp table batch as select unnest(?::bigint[]) as file_id", [ids]
         )
         _set_aside(con, [key for key in ids if key in read.appended], read.tasks[0].stages)
+        older_reads.note(con, read)
         for stage in read.tasks[0].stages:
             _replace_rows(con, stage, read.rows.get(stage.name), seq)
         for stage in read.unread:

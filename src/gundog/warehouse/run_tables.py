@@ -102,6 +102,17 @@ READ_ENDS = schema.table(
 )
 
 
+OLDER_READS = schema.table(
+    "older_reads",
+    "Staged tables with rows of an older version of a file: they read it again when they are due.",
+    """
+    file_id BIGINT: the file
+    stage VARCHAR: the staged table
+    """,
+    published=False,
+)
+
+
 SOURCE_HOURS = schema.table(
     "source_hours",
     "Rows per source file, tenant and hour: shows whether an hour was quiet or is missing.",

@@ -315,6 +315,7 @@ TABLES = (
     run_tables.SOURCES,
     DRIFTS,
     run_tables.READ_ENDS,
+    run_tables.OLDER_READS,
     run_tables.FILE_STAGES,
     COUNTED_FILES,
     run_tables.SOURCE_HOURS,
