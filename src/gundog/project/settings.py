@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -18,10 +18,9 @@ from gundog.core.times import parse_duration
 from gundog.findings import canaries
 from gundog.findings.canaries import Canary
 from gundog.findings.retention_times import Retention
-from gundog.lake import path, time_formats
 from gundog.lake.path import LakePath
 from gundog.notify.channel import Channel
-from gundog.project import channels, variables
+from gundog.project import addresses, channels, lake_settings, variables
 from gundog.report import target
 from gundog.report.target import Target
 from gundog.targets import config
@@ -35,9 +34,6 @@ KEYS = frozenset(
 # Only hunts and their messages use these; people who read need none of their secrets.
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
 _OVERRIDE_KEYS = frozenset("enabled status severity params series suppression".split())
-_LAKE_KEYS = frozenset(
-    "path format exporter timeFormat partitionBy columns endpoint region anonymous".split()
-)
 _RETENTION = {"staged": "60d", "series": "400d", "evidence": "400d", "findings": "1100d"}
 # What one DuckDB thread wants; a limit below one of them cannot stage a file.
 _BYTES_PER_THREAD = 500_000_000
@@ -175,14 +171,14 @@ def read(fields: Fields, root: Path) -> Settings:
         root=root,
         content=_content(fields, root),
         overrides=_overrides(fields),
-        lake=_lake(fields),
+        lake=lake_settings.read(fields),
         freshness=fields.duration("freshness", timedelta(hours=26)),
         late_arrival=fields.duration("lateArrival", timedelta(days=7)),
         warehouse=warehouse,
         findings=findings,
         retention=_retention(fields),
         notify=channels.read(fields, report),
-        heartbeat=_url(fields, "heartbeat"),
+        heartbeat=addresses.web(fields, "heartbeat"),
         memory_limit=memory_limit,
         threads=threads_for(memory_limit, _cores()),
         workers=_workers(fields),
@@ -221,92 +217,6 @@ def _overrides(fields: Fields) -> dict[str, dict[str, Any]]:
     return overrides
 
 
-def _lake(fields: Fields) -> dict[str, tuple[LakePath, ...]]:
-    if not fields.data.get("lake"):
-        fields.problem("lake", "is missing: name the path of at least one source table")
-        return {}
-    sources = fields.mapping("lake")
-    for source in sources:
-        if not re.fullmatch(r"[A-Za-z_]\w*", str(source)):
-            fields.problem(f"lake.{source}", "is not a table name: use letters, digits and _")
-    return {str(source): tuple(_lake_paths(fields, source)) for source in sources}
-
-
-def _lake_paths(fields: Fields, source: str) -> Iterator[LakePath]:
-    value = fields.data["lake"][source]
-    key = f"lake.{source}"
-    if value in (None, "", [], {}):
-        fields.problem(key, "is empty: write a path")
-    elif isinstance(value, list):
-        for place, item in enumerate(value):
-            yield from _lake_path(fields, f"{key}.{place}", item)
-    else:
-        yield from _lake_path(fields, key, value)
-
-
-def _lake_path(fields: Fields, key: str, value: Any) -> Iterator[LakePath]:
-    if isinstance(value, str):
-        template = fields.inner("", (), {key: value}).text(key)
-        for problem in path.template_problems(template):
-            fields.problem(key, problem)
-        yield LakePath(template)
-    elif isinstance(value, dict):
-        yield _lake_options(fields, key, value)
-    else:
-        fields.problem(
-            key, f"is {fields.said(value)}: write a path, or keys and values with a path"
-        )
-
-
-def _lake_options(fields: Fields, key: str, value: dict[str, Any]) -> LakePath:
-    inner = fields.inner(key, _LAKE_KEYS, value)
-    template = inner.text("path")
-    said = _said(inner, "format", path.FORMATS)
-    is_table = said == path.DELTA
-    for problem in path.template_problems(template, is_table) if "path" in inner.data else []:
-        inner.problem("path", problem)
-    lake_path = LakePath(
-        template=template,
-        partition_by=inner.choice(
-            "partitionBy", ("ingest", "event"), "event" if is_table else "ingest"
-        ),
-        columns=_columns(inner),
-        endpoint=_url(inner, "endpoint"),
-        region=inner.text("region", "") or None,
-        anonymous=inner.flag("anonymous", False),
-        said_format=said,
-        exporter=_said(inner, "exporter", path.EXPORTERS),
-        time_format=_time_format(inner),
-    )
-    if lake_path.exporter in path.OF_LINES and lake_path.format != path.JSON:
-        inner.problem("exporter", "is for JSON lines: write format: json, or remove it")
-    if is_table and lake_path.partition_by != "event":
-        inner.problem("partitionBy", "is event for a Delta table, which knows times: remove it")
-    return lake_path
-
-
-def _said(fields: Fields, key: str, choices: Collection[str]) -> str:
-    return fields.choice(key, choices) if key in fields.data else ""
-
-
-def _time_format(fields: Fields) -> str:
-    text = fields.text("timeFormat", "")
-    if text and (problem := time_formats.problem(text)):
-        fields.problem("timeFormat", problem)
-        return ""
-    return text
-
-
-def _columns(fields: Fields) -> dict[str, str]:
-    columns = fields.mapping("columns")
-    for name, column in columns.items():
-        if not isinstance(name, str) or not isinstance(column, str):
-            fields.problem(
-                f"columns.{name}", f"is {fields.said(column)}: write the file's column name"
-            )
-    return {str(name): str(column) for name, column in columns.items()}
-
-
 def _retention(fields: Fields) -> Retention:
     # An absent or empty key means the defaults; anything but a mapping is a problem.
     data = fields.data.get("retention")
@@ -317,17 +227,6 @@ def _retention(fields: Fields) -> Retention:
             for key, text in _RETENTION.items()
         }
     )
-
-
-def _url(fields: Fields, key: str) -> str | None:
-    """An http address, or None; never shown, for it may hold a token."""
-    value = fields.data.get(key)
-    if value is None:
-        return None
-    if isinstance(value, str) and re.match(r"https?://[^/]", value.strip(), re.IGNORECASE):
-        return value.strip()
-    fields.problem(key, "is not a URL: write one that starts with https:// or http://")
-    return None
 
 
 def _workers(fields: Fields) -> str | None:

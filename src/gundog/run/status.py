@@ -8,24 +8,21 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import duckdb
 
-from gundog.core.times import DAY, Interval
+from gundog.core.times import Interval
 from gundog.findings import exceptions
 from gundog.health import clock, watch
 from gundog.health.acknowledged import Entry
 from gundog.health.clock import Schedule, Source, Watched
 from gundog.health.watch import Fault
 from gundog.project.project import Project, without_lake
-from gundog.run import canary_watch, drift_faults, target_faults
-from gundog.run.status_model import Coverage, Remark, Status, Unsent
+from gundog.run import canary_watch, drift_faults, status_rows, target_faults
+from gundog.run.status_model import Coverage, Status
 from gundog.warehouse import database
-
-# For so long a message that was given up is a problem, although later ones arrived.
-_GIVEN_UP = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -109,7 +106,7 @@ def read(
     """
     intervals = database.rows(con, "select * from run_intervals order by interval_start")
     ledger = _ledger(con, about, intervals)
-    sources = _sources(con, now)
+    sources = status_rows.sources(con, now)
     plan = clock.schedule(_nights(con))
     faults = [
         *about.faults,
@@ -118,8 +115,8 @@ def read(
         *more,
         *_drifts(con),
         *canary_watch.published(con),
-        *_rejected(con),
-        *_channels(con, now),
+        *status_rows.rejected(con),
+        *status_rows.channels(con, now),
         *target_faults.of(con),
     ]
     if plan:
@@ -149,18 +146,9 @@ def read(
             )
         ),
         acknowledged=tuple(covered.items()),
-        remarks=_remarks(con),
-        unsent=_unsent(con),
+        remarks=status_rows.remarks(con),
+        unsent=status_rows.unsent(con),
     )
-
-
-def _has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
-    """Whether the file knows a column: one that an older gundog wrote may not."""
-    columns = con.execute(
-        "select count(*) from duckdb_columns() where table_name = ? and column_name = ?",
-        [table, column],
-    ).fetchall()
-    return bool(columns[0][0])
 
 
 def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | None]]:
@@ -169,8 +157,8 @@ def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | N
     Runs of older versions do not say what they were asked for: those count whose range ended
     shortly before they began.
     """
-    told = "asked_range" if _has(con, "runs", "asked_range") else "null::boolean"
-    doubt = "clock_doubt" if _has(con, "runs", "clock_doubt") else "null::varchar"
+    told = "asked_range" if status_rows.has(con, "runs", "asked_range") else "null::boolean"
+    doubt = "clock_doubt" if status_rows.has(con, "runs", "clock_doubt") else "null::varchar"
     return con.execute(
         f"""select started_at, finished_at from runs
             where command = 'hunt'
@@ -182,7 +170,9 @@ def _nights(con: duckdb.DuckDBPyConnection) -> list[tuple[datetime, datetime | N
 
 def _clock(con: duckdb.DuckDBPyConnection) -> list[Fault]:
     """What the last run said of its clock; one of a range needs none."""
-    if not (_has(con, "runs", "clock_doubt") and _has(con, "runs", "asked_range")):
+    if not (
+        status_rows.has(con, "runs", "clock_doubt") and status_rows.has(con, "runs", "asked_range")
+    ):
         return []
     last = con.execute(
         "select clock_doubt, asked_range from runs order by rowid desc limit 1"
@@ -265,123 +255,8 @@ def _coverage(about: Known, rows: Sequence[Mapping[str, Any]]) -> Iterable[Cover
         )
 
 
-# ---- sources and files ----
-
-
-def _sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:
-    newest = {row["source_table"]: row for row in _newest_events(con, now)}
-    sources = []
-    for row in database.rows(
-        con,
-        """select source_table, count(*) as files, coalesce(sum(rows), 0) as rows,
-                  coalesce(sum(rejected_rows), 0) as rejected_rows
-           from source_files group by source_table order by source_table""",
-    ):
-        told = newest.get(row["source_table"], {})
-        sources.append(
-            Source(
-                row["source_table"], row["files"], int(row["rows"]), int(row["rejected_rows"]),
-                told.get("newest_event"), told.get("rows_ahead") or 0, told.get("ahead_until"),
-            )
-        )  # fmt: skip
-    return tuple(sources)
-
-
-def _newest_events(con: duckdb.DuckDBPyConnection, now: datetime) -> list[dict[str, Any]]:
-    if _has(con, "sources", "newest_event"):
-        return database.rows(con, "select * from sources")
-    return database.rows(
-        con,
-        """select source_table,
-                  coalesce(
-                      max(max_time) filter (max_time <= $now),
-                      max(min_time) filter (min_time <= $now)
-                  ) as newest_event
-           from source_files group by source_table""",
-        {"now": now},
-    )
-
-
 def _drifts(con: duckdb.DuckDBPyConnection) -> list[Fault]:
-    return drift_faults.published(con) if _has(con, "drifts", "since") else []
-
-
-def _rejected(con: duckdb.DuckDBPyConnection) -> list[Fault]:
-    """Rejected files; one whose path names no time is placed on the day when it was read."""
-    faults = []
-    for row in database.rows(
-        con,
-        """select source_table, path, error, covers_start, covers_end, created_at
-           from source_files where state = 'rejected' order by path""",
-    ):
-        start, end = row["covers_start"], row["covers_end"]
-        if start is None and row["created_at"]:
-            start = row["created_at"].astimezone(UTC).replace(
-                hour=0, minute=0, second=0, microsecond=0
-            )  # fmt: skip
-            end = start + DAY
-        span = Interval(start, end) if start else None
-        error = row["error"] or ""
-        faults.append(Fault(watch.FILE, error, row["source_table"], span, path=row["path"]))
-    return faults
-
-
-def _remarks(con: duckdb.DuckDBPyConnection) -> tuple[Remark, ...]:
-    """What is odd about staged files, those of a source with the same oddity together."""
-    groups = dict[tuple[str, str], list[Mapping[str, Any]]]()
-    for row in database.rows(
-        con,
-        """select source_table, path, rejected_rows, missing_columns, cast_columns, error
-           from source_files where state = 'staged'
-           and (rejected_rows > 0 or len(missing_columns) > 0 or len(cast_columns) > 0)
-           order by source_table, path""",
-    ):
-        said = []
-        if row["missing_columns"]:
-            said.append(f"lacks {', '.join(row['missing_columns'])}")
-        if row["cast_columns"]:
-            said.append(f"cast {', '.join(row['cast_columns'])}")
-        said += [row["error"]] if row["error"] else []  # which lines of JSON were not read
-        groups.setdefault((row["source_table"], "; ".join(said)), []).append(row)
-    remarks = []
-    for (source, said_of), rows in groups.items():
-        rejected = sum(row["rejected_rows"] or 0 for row in rows)
-        counted = f"{rejected:,} row{'s' if rejected > 1 else ''} rejected" if rejected else ""
-        words = "; ".join(part for part in (counted, said_of) if part)
-        remarks.append(Remark(source, words, len(rows), rows[-1]["path"]))
-    return tuple(remarks)
-
-
-# ---- messages, and what is worth knowing ----
-
-
-def _channels(con: duckdb.DuckDBPyConnection, now: datetime) -> list[Fault]:
-    return [Fault(watch.CHANNEL, text) for text, is_trouble in _given_up(con, now) if is_trouble]
-
-
-def _given_up(con: duckdb.DuckDBPyConnection, now: datetime) -> list[tuple[str, bool]]:
-    """Messages that were given up; no trouble any more once it is long ago and later ones came."""
-    given_up = []
-    for row in database.rows(
-        con,
-        """select channel, count(dead_at) as n, max(dead_at) as dead, max(sent_at) as sent,
-                  max_by(last_error, dead_at) as error
-           from notifications group by channel having n > 0 order by channel""",
-    ):
-        messages = f"{row['n']} message{'s were' if row['n'] > 1 else ' was'}"
-        text = f"channel {row['channel']}: {messages} given up: {row['error']}"
-        over = row["sent"] and row["sent"] > row["dead"] and row["dead"] < now - _GIVEN_UP
-        given_up.append((text + ("; later ones arrived" if over else ""), not over))
-    return given_up
-
-
-def _unsent(con: duckdb.DuckDBPyConnection) -> tuple[Unsent, ...]:
-    rows = database.rows(
-        con,
-        """select channel, count(*) as n, max(last_error) as error from notifications
-           where sent_at is null and dead_at is null group by channel order by channel""",
-    )
-    return tuple(Unsent(row["channel"], row["n"], row["error"] or "") for row in rows)
+    return drift_faults.published(con) if status_rows.has(con, "drifts", "since") else []
 
 
 def _notes(
@@ -398,4 +273,4 @@ def _notes(
         for source in sources
         if clock.ahead(source, now) and not clock.many_ahead(source)
     ]
-    return notes + [text for text, is_trouble in _given_up(con, now) if not is_trouble]
+    return notes + [text for text, is_trouble in status_rows.given_up(con, now) if not is_trouble]
