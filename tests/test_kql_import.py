@@ -74,6 +74,19 @@ QUERIES = {
     ),
     "sets": "DeviceProcessEvents | summarize s = make_set(ProcessCommandLine) by DeviceName",
     "fields": "DeviceProcessEvents | project DeviceName, k = tostring(AdditionalFields.k)",
+    "listed_items": (
+        "CloudAppEvents | mv-apply p = RawEventData.Items on (where p.Name == 'a' | project"
+        " Value = tostring(p.Value), p) | project AccountId, Value"
+    ),
+    "function": (
+        "let more = (least: int) { let known = DeviceProcessEvents | where ProcessId > least;"
+        " known | where FileName == 'a.exe' };\nmore(2) | join kind=inner (more(5)"
+        " | project DeviceName, b = ProcessId) on DeviceName | project DeviceName, ProcessId, b"
+    ),
+    "near": (
+        "DeviceProcessEvents | where abs(Timestamp - datetime(2026-02-02 12:00)) < 1h"
+        " | project DeviceName, ProcessId"
+    ),
     "sevens": "DeviceProcessEvents | summarize n = count() by week = bin(Timestamp, 7d)",
 }
 KINDS = ("inner", "innerunique", "leftouter", "leftanti", "leftsemi", "rightouter", "fullouter")
@@ -296,6 +309,33 @@ def test_dynamic_values_are_expanded(loaded: Content) -> None:
     found = kql_kit.hits(loaded, "json", {"CloudAppEvents": rows})
 
     assert kql_kit.values(found, "AccountId", "Item") == [("a", "i"), ("a", "j")]
+
+
+def test_items_of_a_list_are_looked_at_one_by_one(loaded: Content) -> None:
+    """mv-apply keeps the row's columns and the items that pass."""
+    items = [{"Name": "a", "Value": "1"}, {"Name": "b", "Value": "2"}, {"Name": "a", "Value": "3"}]
+    row = {"Timestamp": "2026-02-02T10:00:00Z", "AccountId": "x", "RawEventData": {"Items": items}}
+    found = kql_kit.hits(loaded, "listed_items", {"CloudAppEvents": [row]})
+
+    assert kql_kit.values(found, "AccountId", "Value") == [("x", "1"), ("x", "3")]
+
+
+def test_functions_that_return_tables_and_spans_of_time(loaded: Content) -> None:
+    """Each call with its own arguments; a span has an absolute value."""
+    rows = drawn(7, 30)
+    given = {"DeviceProcessEvents": rows}
+    plain = [(text(r["DeviceName"]), r["ProcessId"]) for r in rows if r["FileName"] == "a.exe"]
+    joined = [(k, a, b) for k, a in plain for j, b in plain if k == j and a > 2 and b > 5]
+    near = [
+        (text(r["DeviceName"]), r["ProcessId"])
+        for r in rows
+        if "2026-02-02T11:00" < r["Timestamp"][:16] < "2026-02-02T13:00"
+    ]
+
+    found = kql_kit.hits(loaded, "function", given)
+    assert kql_kit.values(found, "DeviceName", "ProcessId", "b") == sorted(joined, key=repr)
+    found = kql_kit.hits(loaded, "near", given)
+    assert kql_kit.values(found, "DeviceName", "ProcessId") == sorted(near, key=repr)
 
 
 def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:

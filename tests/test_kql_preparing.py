@@ -31,6 +31,15 @@ from gundog.kql_import.refusing import RefusalError
         ),
         ("T | mv-apply a = x on (where a > 1)", "T | mv-expand a = x | where a > 1 "),
         ("T | mv-apply a = x on (summarize max(a))", "T | mv-apply a = x on (summarize max(a))"),
+        (
+            "T | mv-apply a = x on (where a > 1 | project a, b = a * 2) | count",
+            "T | mv-expand a = x | where a > 1 | extend b = a * 2 | count",
+        ),
+        ("T | mv-apply x on (project x)", "T | mv-expand x | where true"),
+        ("T | mv-apply a = x on (project b = a)", "T | mv-apply a = x on (project b = a)"),
+        ("T | mv-apply a = x on (top 1 by a)", "T | mv-apply a = x on (top 1 by a)"),
+        ("let n = 5; T | top n by x | take n", "let n = 5; T | top 5 by x | take 5"),
+        ("let n = 5 + 1; T | take n", "let n = 5 + 1; T | take n"),
         ("// makeset(x)\nT | where x == 'makeset'", "// makeset(x)\nT | where x == 'makeset'"),
     ],
 )

@@ -6,10 +6,10 @@ Every change keeps the lines, so that what the translator says of a place holds 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from gundog.kql_import import tokens
+from gundog.kql_import import applying, inlining, tokens
 from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.tokens import Token
 
@@ -64,8 +64,12 @@ class Prepared:
 _Edit = tuple[int, int, str]
 
 
-def prepare(kql: str) -> Prepared:
+def prepare(kql: str, columns: Collection[str] = ()) -> Prepared:
     """The query's text with old spellings renewed.
+
+    Args:
+        kql: the query.
+        columns: the columns of the source tables that it names.
 
     Raises:
         RefusalError: for what the translator would read wrongly or nobody can supply here.
@@ -73,12 +77,15 @@ def prepare(kql: str) -> Prepared:
     found = tokens.read(kql)
     for refuse in (_refuse_traps, _refuse_outside, _refuse_named_arguments):
         refuse(kql, found)
+    kql = inlining.inlined(kql, columns)
+    found = tokens.read(kql)
     remarks: list[Remark] = []
     stand_ins: list[tuple[str, str]] = []
     edits = [*_aliases(found), *_texts(found), *_expanded(found), *_parentheses(found)]
     reordered, order = _reorders(found)
     edits += reordered
-    edits += [*_adjacent(kql, found, remarks), *_extracted(found), *_applied(found)]
+    edits += [*_adjacent(kql, found, remarks), *_extracted(found), *applying.applied(found)]
+    edits += _counts(found)
     edits += _profiles(kql, found, stand_ins, remarks)
     return Prepared(_edited(kql, edits), order, tuple(stand_ins), tuple(remarks))
 
@@ -192,27 +199,21 @@ def _extracted(found: tuple[Token, ...]) -> Iterator[_Edit]:
         yield token.start, found[end].end, made
 
 
-def _applied(found: tuple[Token, ...]) -> Iterator[_Edit]:
-    """`mv-apply x = y on (where c)` as `mv-expand x = y | where c`, which is the same for where."""
-    for index, token in enumerate(found):
-        if token.text != "mv-apply":
-            continue
-        end = tokens.step_end(found, index)
-        step = found[index:end]
-        on = next((place for place, part in enumerate(step) if part.text == "on"), 0)
-        if not on or step[-1].text != ")" or step[on + 1].text != "(":
-            continue
-        inner = step[on + 2 : -1]
-        first = [part for part in inner[:1] if part.text == "where"]
-        steps = [
-            inner[place + 1].text
-            for place, part in enumerate(inner[:-1])
-            if part.text == "|" and part.depth == token.depth + 1
-        ]
-        if first and set(steps) <= {"where"}:
-            yield token.start, token.end, "mv-expand"
-            yield step[on].start, step[on + 1].end, "| "
-            yield step[-1].start, step[-1].end, " "
+def _counts(found: tuple[Token, ...]) -> Iterator[_Edit]:
+    """`top n by x` and `take n` with the number that `let n = 5` gives."""
+    numbers = {
+        found[index + 1].text: found[index + 3].text
+        for index, token in enumerate(found[:-3])
+        if token.text == "let"
+        and found[index + 2].text == "="
+        and found[index + 3].kind == "number"
+        and (index + 4 == len(found) or found[index + 4].text == ";")
+    }
+    for index, token in enumerate(found[:-1]):
+        following = found[index + 1]
+        is_step = token.text in ("top", "take", "limit") and found[index - 1].text == "|"
+        if is_step and following.text in numbers:
+            yield following.start, following.end, numbers[following.text]
 
 
 def _expanded(found: tuple[Token, ...]) -> Iterator[_Edit]:

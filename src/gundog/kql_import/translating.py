@@ -95,7 +95,7 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         RefusalError: with the construct and its line.
     """
     translator.require()
-    prepared = preparing.prepare(query.query)
+    prepared = preparing.prepare(query.query, _columns_named(query.query, sources))
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
         raise RefusalError("query", "is not one query: keep one statement")
@@ -135,6 +135,13 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         reach - frequency,
         tuple(sorted(set(remarks))),
     )
+
+
+def _columns_named(kql: str, sources: Sources) -> frozenset[str]:
+    """The columns of all source tables that a query names."""
+    words = {token.text for token in tokens.read(kql)}
+    named = (source for name, source in sources.tables.items() if name in words)
+    return frozenset(column for source in named for column, _ in source.columns)
 
 
 def _need(table: KqlTable, use: uses.Use) -> Need:

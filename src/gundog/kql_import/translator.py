@@ -156,6 +156,30 @@ def _reproducible() -> Iterator[None]:
         ),
         EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
     }
+    with _replaced(known, ours), _replaced(functions.SCALAR_FUNCTIONS, _scalars()):
+        yield
+
+
+def _scalars() -> dict[str, Any]:
+    """Functions that the translator lacks, or knows for numbers only."""
+    known = functions.SCALAR_FUNCTIONS
+    spec = type(known["strlen"])
+
+    def made(name: str, template: str, *arities: int) -> tuple[str, Any]:
+        return name, spec(name, "template", template, arities)
+
+    return dict(
+        [
+            # A timespan has an absolute value too.
+            made("abs", "greatest({0}, -({0}))", 1),
+            made("string_size", "strlen(coalesce(CAST({0} AS VARCHAR), ''))", 1),
+            made("url_decode", "url_decode({0})", 1),
+        ]
+    )
+
+
+@contextlib.contextmanager
+def _replaced(known: dict[str, Any], ours: Mapping[str, Any]) -> Iterator[None]:
     before = dict(known)
     known.update(ours)
     try:

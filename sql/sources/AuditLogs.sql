@@ -1,0 +1,36 @@
+-- Changes in Entra ID, as Sentinel has them.
+-- Timestamp is Sentinel's TimeGenerated: map it in gundog.yaml under lake, columns.
+-- Dynamic:  AdditionalDetails, InitiatedBy, TargetResources
+create table AuditLogs (
+    Timestamp timestamptz,
+    SourceSystem varchar,
+    ResourceId varchar,
+    OperationName varchar,
+    OperationVersion varchar,
+    Category varchar,
+    ResultType varchar,
+    ResultSignature varchar,
+    ResultDescription varchar,
+    DurationMs bigint,
+    CorrelationId varchar,
+    Resource varchar,
+    ResourceGroup varchar,
+    ResourceProvider varchar,
+    Identity varchar,
+    Level varchar,
+    Location varchar,
+    AdditionalDetails varchar,
+    Id varchar,
+    InitiatedBy varchar,
+    LoggedByService varchar,
+    Result varchar,
+    ResultReason varchar,
+    TargetResources varchar,
+    AADTenantId varchar,
+    ActivityDisplayName varchar,
+    ActivityDateTime timestamptz,
+    AADOperationType varchar,
+    _IsBillable varchar,
+    _BilledSize double,
+    TenantId varchar
+);

@@ -1,0 +1,37 @@
+-- Sentinel's user and entity behaviour records.
+-- Timestamp is Sentinel's TimeGenerated: map it in gundog.yaml under lake, columns.
+-- Dynamic:  UsersInsights, DevicesInsights, ActivityInsights
+create table BehaviorAnalytics (
+    Timestamp timestamptz,
+    TenantId varchar,
+    SourceRecordId varchar,
+    TimeProcessed timestamptz,
+    ActivityType varchar,
+    ActionType varchar,
+    UserName varchar,
+    UserPrincipalName varchar,
+    EventSource varchar,
+    SourceIPAddress varchar,
+    SourceIPLocation varchar,
+    SourceDevice varchar,
+    DestinationIPAddress varchar,
+    DestinationIPLocation varchar,
+    DestinationDevice varchar,
+    EventVendor varchar,
+    EventProductVersion varchar,
+    ActorName varchar,
+    ActorPrincipalName varchar,
+    TargetName varchar,
+    TargetPrincipalName varchar,
+    Device varchar,
+    UsersInsights varchar,
+    DevicesInsights varchar,
+    ActivityInsights varchar,
+    SourceSystem varchar,
+    NativeTableName varchar,
+    InvestigationPriority integer,
+    _IsBillable varchar,
+    _BilledSize double,
+    _ResourceId varchar,
+    _SubscriptionId varchar
+);

@@ -1,0 +1,18 @@
+-- Vulnerability management in Defender's advanced hunting: a list of what is, not of events.
+-- Timestamp is when a row was exported: Defender gives none.
+-- Dynamic:  ExtensionVersion
+create table DeviceTvmBrowserExtensionsKB (
+    Timestamp timestamptz,
+    BrowserName varchar,
+    ExtensionId varchar,
+    ExtensionName varchar,
+    ExtensionDescription varchar,
+    ExtensionVersion varchar,
+    ExtensionRisk varchar,
+    PermissionId varchar,
+    PermissionName varchar,
+    PermissionDescription varchar,
+    PermissionRisk varchar,
+    IsPermissionRequired varchar,
+    TenantId varchar
+);

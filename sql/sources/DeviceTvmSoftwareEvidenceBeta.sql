@@ -1,0 +1,14 @@
+-- Vulnerability management in Defender's advanced hunting: a list of what is, not of events.
+-- Timestamp is when a row was exported: Defender gives none.
+-- Dynamic:  RegistryPaths, DiskPaths
+create table DeviceTvmSoftwareEvidenceBeta (
+    Timestamp timestamptz,
+    DeviceId varchar,
+    SoftwareVendor varchar,
+    SoftwareName varchar,
+    SoftwareVersion varchar,
+    RegistryPaths varchar,
+    DiskPaths varchar,
+    LastSeenTime varchar,
+    TenantId varchar
+);

@@ -1,0 +1,38 @@
+-- Incidents, as Sentinel has them.
+-- Timestamp is Sentinel's TimeGenerated: map it in gundog.yaml under lake, columns.
+-- Dynamic:  Owner, RelatedAnalyticRuleIds, AlertIds, BookmarkIds, Comments, Tasks,
+--           Labels, AdditionalData
+create table SecurityIncident (
+    Timestamp timestamptz,
+    TenantId varchar,
+    IncidentName varchar,
+    Title varchar,
+    Description varchar,
+    Severity varchar,
+    Status varchar,
+    Classification varchar,
+    ClassificationComment varchar,
+    ClassificationReason varchar,
+    Owner varchar,
+    ProviderName varchar,
+    ProviderIncidentId varchar,
+    FirstActivityTime timestamptz,
+    LastActivityTime timestamptz,
+    FirstModifiedTime timestamptz,
+    LastModifiedTime timestamptz,
+    CreatedTime timestamptz,
+    ClosedTime timestamptz,
+    IncidentNumber integer,
+    RelatedAnalyticRuleIds varchar,
+    AlertIds varchar,
+    BookmarkIds varchar,
+    Comments varchar,
+    Tasks varchar,
+    Labels varchar,
+    IncidentUrl varchar,
+    AdditionalData varchar,
+    ModifiedBy varchar,
+    SourceSystem varchar,
+    _IsBillable varchar,
+    _BilledSize double
+);

@@ -1,0 +1,282 @@
+"""Functions of a query that return tables, written out where they are called.
+
+The translator knows functions that return values. A function that returns a table is its body with
+the arguments in place of the parameters; what its body names by `let` gets a name of its own and
+goes before the statement. Lines stay where they are: what is written out is one line.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from gundog.kql_import import tokens
+from gundog.kql_import.refusing import RefusalError
+from gundog.kql_import.tokens import Token
+
+# Functions that call functions are written out one after the other.
+_MOST_CALLS = 200
+_LONGEST = 200_000
+_TABULAR = frozenset({"union", "datatable", "range", "print", "search", "find", "materialize"})
+
+
+@dataclass(frozen=True)
+class _Parameter:
+    name: str
+    default: str
+    is_table: bool
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function that returns a table: its parameters, and the tokens between its braces."""
+
+    name: str
+    parameters: tuple[_Parameter, ...]
+    body: tuple[Token, ...]
+
+
+def inlined(kql: str, columns: Collection[str]) -> str:
+    """The query without functions that return tables.
+
+    Args:
+        kql: the query.
+        columns: names of columns, which hide parameters of the same name in Kusto.
+
+    Raises:
+        RefusalError: for a function that calls itself, or a parameter that is also a column.
+    """
+    for number in range(_MOST_CALLS):
+        found = tokens.read(kql)
+        functions = _functions(kql, found)
+        if not functions:
+            return kql
+        call = _first_call(found, functions)
+        if call is None:
+            return _without(kql, found, functions)
+        kql = _written(kql, found, call, functions[found[call].text], number, columns)
+        if len(kql) > _LONGEST:
+            break
+    raise RefusalError("let function", "calls itself, or is called too often: write its steps out")
+
+
+def statements(found: Sequence[Token]) -> list[tuple[int, int]]:
+    """The index ranges of the statements, each without its semicolon."""
+    if not found:
+        return []
+    depth = min(token.depth for token in found)
+    ends = [i for i, token in enumerate(found) if token.text == ";" and token.depth == depth]
+    edges = [-1, *ends, len(found)]
+    spans = [(low + 1, high) for low, high in itertools.pairwise(edges)]
+    return [(low, high) for low, high in spans if low < high]
+
+
+def _functions(kql: str, found: tuple[Token, ...]) -> dict[str, _Function]:
+    """The functions that return tables, by name."""
+    known: dict[str, _Function] = {}
+    tables = _named_tables(found)
+    for low, high in statements(found):
+        opening = _opening(found, low, high)
+        if opening is None:
+            continue
+        brace = tokens.closing(found, opening) + 1
+        if brace >= high or found[brace].text != "{":
+            continue
+        body = found[brace + 1 : tokens.closing(found, brace)]
+        parameters = _parameters(kql, found, opening)
+        if _is_tabular(body, {p.name for p in parameters if p.is_table} | {*known} | tables):
+            name = found[low + 1].text
+            known[name] = _Function(name, parameters, body)
+    return known
+
+
+def _named_tables(found: tuple[Token, ...]) -> set[str]:
+    """Names that a `let` gives to something with a pipe in it."""
+    names = set()
+    for low, high in statements(found):
+        piped = any(part.text == "|" and part.depth == found[low].depth for part in found[low:high])
+        if found[low].text == "let" and piped:
+            names.add(found[low + 1].text)
+    return names
+
+
+def _opening(found: tuple[Token, ...], low: int, high: int) -> int | None:
+    """The index of the bracket before a function's parameters; None for other statements."""
+    if high - low < 6 or found[low].text != "let" or found[low + 2].text != "=":
+        return None
+    start = low + 3 + (found[low + 3].text == "view")
+    return start if found[start].text == "(" else None
+
+
+def _parameters(kql: str, found: tuple[Token, ...], opening: int) -> tuple[_Parameter, ...]:
+    made = []
+    for low, high in tokens.arguments(found, opening):
+        parts = found[low:high]
+        equals = next((i for i, part in enumerate(parts) if part.text == "="), None)
+        default = kql[parts[equals + 1].start : parts[-1].end] if equals else ""
+        is_table = len(parts) > 2 and parts[2].text == "("
+        made.append(_Parameter(parts[0].text, default, is_table))
+    return tuple(made)
+
+
+def _is_tabular(body: Sequence[Token], tables: Collection[str]) -> bool:
+    spans = statements(body)
+    if not spans:
+        return False
+    low, high = spans[-1]
+    depth = body[low].depth
+    piped = any(token.text == "|" and token.depth == depth for token in body[low:high])
+    first = body[low].text
+    return piped or first in _TABULAR or (high - low == 1 and first in tables)
+
+
+def _first_call(found: tuple[Token, ...], functions: dict[str, _Function]) -> int | None:
+    """The index of a call outside the functions' own definitions."""
+    inside = _definitions(found, functions)
+    for index, token in enumerate(found):
+        if token.kind != "word" or token.text not in functions:
+            continue
+        if any(low <= index < high for low, high in inside):
+            continue
+        before = found[index - 1].text if index else ""
+        if before in (".", "let") or (index + 1 < len(found) and found[index + 1].text == "="):
+            continue
+        return index
+    return None
+
+
+def _definitions(
+    found: tuple[Token, ...], functions: dict[str, _Function]
+) -> list[tuple[int, int]]:
+    return [
+        (low, high)
+        for low, high in statements(found)
+        if found[low].text == "let"
+        and found[low + 1].text in functions
+        and _opening(found, low, high)
+    ]
+
+
+def _without(kql: str, found: tuple[Token, ...], functions: dict[str, _Function]) -> str:
+    """The text without the definitions, whose lines stay as empty ones."""
+    for low, high in reversed(_definitions(found, functions)):
+        start = found[low].start
+        end = found[high].end if high < len(found) else found[high - 1].end
+        kql = kql[:start] + "\n" * kql.count("\n", start, end) + kql[end:]
+    return kql
+
+
+def _written(
+    kql: str,
+    found: tuple[Token, ...],
+    call: int,
+    function: _Function,
+    number: int,
+    columns: Collection[str],
+) -> str:
+    """The text with one call written out."""
+    has_arguments = call + 1 < len(found) and found[call + 1].text == "("
+    end = tokens.closing(found, call + 1) if has_arguments else call
+    given = tokens.arguments(found, call + 1) if has_arguments else []
+    values = [kql[found[low].start : found[high - 1].end] for low, high in given]
+    is_invoked = call > 0 and found[call - 1].text == "invoke"
+    statement = next(span for span in statements(found) if span[0] <= call < span[1])
+    start, before = found[statement[0]].start, ""
+    if is_invoked:
+        values, before, first = _piped(kql, found, call, statement, number, values)
+    else:
+        first = found[call].start
+    names = _arguments(kql, found[call], function, values, columns)
+    hoisted, body = _body(function, names, number)
+    previous = "(" if is_invoked else (found[call - 1].text if call else ";")
+    starts = previous in ("(", ";") or (previous == "=" and call - 3 == statement[0])
+    made = body if starts else f"({body})"
+    rest = kql[first : found[call].start].count("\n")
+    return (
+        kql[:start] + before + hoisted + kql[start:first] + made + "\n" * rest
+        + "\n" * kql.count("\n", found[call].start, found[end].end) + kql[found[end].end :]
+    )  # fmt: skip
+
+
+def _piped(
+    kql: str,
+    found: tuple[Token, ...],
+    call: int,
+    statement: tuple[int, int],
+    number: int,
+    values: list[str],
+) -> tuple[list[str], str, int]:
+    """The table before `| invoke f()` as a `let` of its own and the first argument."""
+    low = statement[0]
+    if found[call].depth != found[low].depth:
+        raise RefusalError(
+            f"invoke {found[call].text}", "stands in brackets: name the table by a let",
+            tokens.line_of(kql, found[call].start), tokens.column_of(kql, found[call].start),
+        )  # fmt: skip
+    source = low + 3 if found[low].text == "let" else low
+    name = f"gundog_table_{number}"
+    first = found[source].start
+    table = " ".join(token.text for token in found[source : call - 2])
+    return [name, *values], f"let {name} = {table}; ", first
+
+
+def _arguments(
+    kql: str,
+    call: Token,
+    function: _Function,
+    values: Sequence[str],
+    columns: Collection[str],
+) -> dict[str, str]:
+    """What stands for each parameter."""
+    line, column = tokens.line_of(kql, call.start), tokens.column_of(kql, call.start)
+    if len(values) > len(function.parameters):
+        raise RefusalError(f"{function.name}()", "has too many arguments", line, column)
+    names = {}
+    for place, parameter in enumerate(function.parameters):
+        if not parameter.is_table and parameter.name in columns:
+            raise RefusalError(
+                f"{function.name}({parameter.name})",
+                "has the name of a column, which Kusto reads instead: rename the parameter",
+                line, column,
+            )  # fmt: skip
+        value = values[place] if place < len(values) else parameter.default
+        if not value:
+            raise RefusalError(
+                f"{function.name}()", f"lacks the argument {parameter.name}", line, column
+            )
+        flat = " ".join(token.text for token in tokens.read(value))
+        names[parameter.name] = flat if len(tokens.read(value)) == 1 else f"({flat})"
+    return names
+
+
+def _body(function: _Function, names: dict[str, str], number: int) -> tuple[str, str]:
+    """The body's `let` statements under names of their own, and its last statement."""
+    spans = statements(function.body)
+    known, hoisted = dict(names), ""
+    for low, high in spans[:-1]:
+        part = function.body[low:high]
+        if part[0].text != "let":
+            raise RefusalError(f"{function.name}()", "holds more than let statements and one query")
+        own = f"{part[1].text}_{function.name}_{number}"
+        hoisted += f"let {own} = {_text(part[3:], known)}; "
+        known[part[1].text] = own
+    low, high = spans[-1]
+    return hoisted, _text(function.body[low:high], known)
+
+
+def _text(part: Sequence[Token], names: dict[str, str]) -> str:
+    """The tokens as one line, names replaced where they do not name a column."""
+    words = []
+    for index, token in enumerate(part):
+        before = part[index - 1].text if index else ""
+        after = part[index + 1].text if index + 1 < len(part) else ""
+        is_name = token.kind == "word" and token.text in names
+        if is_name and before not in (".", "$left", "$right") and after not in ("=", ":"):
+            words.append(names[token.text])
+        else:
+            words.append(token.text)
+    joined = " ".join(words)
+    # A dot belongs to what it takes a part of, and a number to its sign.
+    return re.sub(r"(?<=[\w\])]) \. (?=\w)", ".", joined)
