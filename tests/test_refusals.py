@@ -71,6 +71,40 @@ def test_reading_with_an_expired_token_says_so(expired: LakePath, tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    ("said", "cure"),
+    [
+        (
+            "403 not authorized to perform this operation using this permission.",
+            "Storage Blob Data Reader",
+        ),
+        ("403 KeyBasedAuthenticationNotPermitted", "unset AZURE_STORAGE_ACCOUNT_KEY"),
+        ("409 Public access is not permitted: PublicAccessNotPermitted", "az login"),
+        ("403 AuthorizationFailure", "firewall"),
+        (
+            "DefaultAzureCredential: Failed to get token from any of the credentials",
+            "AZURE_CLIENT_SECRET",
+        ),
+        ("404 The specified container does not exist. ContainerNotFound", "no such container"),
+        ("AWS Error NO_SUCH_BUCKET during ListObjectsV2: The specified bucket", "no such bucket"),
+        ("AWS Error INVALID_ACCESS_KEY_ID during ListObjectsV2", "AWS_ACCESS_KEY_ID"),
+        ("AWS Error SIGNATURE_DOES_NOT_MATCH during", "AWS_SECRET_ACCESS_KEY"),
+        (
+            "PERMISSION_DENIED: a@b.example does not have storage.objects.list access to x",
+            "Storage Object Viewer",
+        ),
+        ("Could not create a OAuth2 access token to authenticate", "gcloud auth"),
+    ],
+)
+def test_identities_that_may_not_read_are_told_what_lacks(said: str, cure: str) -> None:
+    """In our words: a store's own name a code."""
+    text = str(store_error("x", "cannot be listed", OSError(said)))
+
+    assert text.startswith("x: cannot be listed: ")
+    assert cure in text
+    assert said not in text
+
+
+@pytest.mark.parametrize(
     ("said", "meant"),
     [
         ("AWS Error EXPIRED_TOKEN during ListObjectsV2 operation", EXPIRED),

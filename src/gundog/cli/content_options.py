@@ -68,6 +68,20 @@ def add_content(add: Add) -> None:
     )
     init.add_argument("directory", type=Path, metavar="DIR")
     init.add_argument(
+        "--from",
+        dest="places",
+        action="append",
+        default=[],
+        metavar="URL",
+        help="find the tables in a bucket, a container, an Azure storage account or a folder, and"
+        " write their paths into gundog.yaml; can be given more than once",
+    )
+    init.add_argument(
+        "--endpoint",
+        metavar="URL",
+        help="of the store of --from, instead of the environment's or the cloud's own",
+    )
+    init.add_argument(
         "--prefect",
         action="store_true",
         help="add flows/ and prefect.yaml for a Prefect server, also to an existing project",

@@ -128,32 +128,74 @@ def _describe_file(
 ) -> tuple[list[str], bool]:
     remarks = read.remarks_on(read.tasks[0])
     lines = [f"  newest file: {file.path}", *_json_lines(remarks)]
-    times = [row["max_time"] for row in read.hours.to_pylist() if row["hour"]] if read.hours else []
-    if times:
-        lines.append(f"  newest event: {finding_list.short_time(max(times))} UTC")
+    newest = _newest_event(read)
+    if newest:
+        lines.append(f"  newest event: {newest}")
     paths = project.settings.lake[source.name]
     path = paths[file.lake_path]
     lines += _alias_problems(source, path.columns, held)
     lines += _column_lines(project, source, read)
-    others = {name: held[name] for name in remarks.extra if name in held}
-    better = path
-    if remarks.exporter in ("", PLAIN):
-        better = lake_suggestions.better(path, remarks.missing, others)
-    else:
-        named = lake_suggestions.suggest(remarks.missing, others)
-        better = replace(path, columns={**path.columns, **named})
-    formats: tuple[str, ...] = ()
-    if not times:
-        better, formats = _with_times(project, source, file, better, remarks.missing, others)
+    better, formats = _better(project, source, file, read, held)
     if better != path:
         lines += _said_better(source, paths, file.lake_path, better, path)
     if len(formats) > 1:
         lines.append(f"  the times seen also fit timeFormat: '{formats[1]}': choose")
-    if not times:
+    if not newest:
         has_time = binding.TIME in better.columns or better.exporter != path.exporter or formats
         hint = "" if has_time else ": name its column under lake, columns: {Timestamp: …}"
         lines.append(f"  no row has a usable Timestamp{hint}")
-    return lines, bool(times)
+    return lines, bool(newest)
+
+
+def _newest_event(read: Read) -> str:
+    """The time of a file's newest event; empty where no row has one."""
+    rows = read.hours.to_pylist() if read.hours else []
+    times = [row["max_time"] for row in rows if row["hour"]]
+    return f"{finding_list.short_time(max(times))} UTC" if times else ""
+
+
+def _better(
+    project: Project, source: Source, file: FileVersion, read: Read, held: Mapping[str, Any]
+) -> tuple[LakePath, tuple[str, ...]]:
+    """The file's lake path with what its names and times need, and all formats that fit them."""
+    path = project.settings.lake[source.name][file.lake_path]
+    remarks = read.remarks_on(read.tasks[0])
+    others = {name: held[name] for name in remarks.extra if name in held}
+    if remarks.exporter in ("", PLAIN):
+        path = lake_suggestions.better(path, remarks.missing, others)
+    else:
+        named = lake_suggestions.suggest(remarks.missing, others)
+        path = replace(path, columns={**path.columns, **named})
+    if _newest_event(read):
+        return path, ()
+    return _with_times(project, source, file, path, remarks.missing, others)
+
+
+def looked_at(project: Project, source: Source) -> tuple[LakePath, str]:
+    """The one path of a source with what its newest file needs, and what was seen of the file.
+
+    Raises:
+        StoreError: when the store cannot be listed or read.
+    """
+    paths = project.settings.lake[source.name]
+    files, _ = latest.newest_files(source.name, paths, project.settings.root, project.environ)
+    for file in files[:_MOST_EMPTY]:
+        read, held, error = _read(project, source, file)
+        if error:
+            return paths[0], f"{file.path} cannot be read: {error}"
+        if read.hours:
+            path, formats = _better(project, source, file, read, held)
+            exporter = read.remarks_on(read.tasks[0]).exporter
+            kind = f"{_EXPORTERS[exporter]}, " if exporter else ""
+            if len(formats) > 1:
+                return path, f"{kind}times read by {formats[0]!r}, or is it {formats[1]!r}?"
+            if newest := _newest_event(read):
+                return path, f"{kind}newest event {newest}"
+            if formats:
+                return path, f"{kind}times read by {formats[0]!r}"
+            needs = "" if path != paths[0] else ", no usable time: name its column under columns:"
+            return path, f"{kind}newest file {file.path}{needs}"
+    return paths[0], "no row yet" if files else "no file"
 
 
 def _said_better(

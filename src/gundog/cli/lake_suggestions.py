@@ -60,26 +60,26 @@ def _can_be_time(kind: Any) -> bool:
 
 
 def _same_name(name: str, columns: Sequence[str]) -> str | None:
-    return next((column for column in columns if _plain(column) == _plain(name)), None)
+    return next((column for column in columns if plain(column) == plain(name)), None)
 
 
 def _other_name(name: str, columns: Sequence[str]) -> str | None:
-    plain = {_plain(column): column for column in reversed(columns)}
-    others = map(_plain, _OTHER_NAMES.get(name, ()))
-    return next((plain[other] for other in others if other in plain), None)
+    by_plain = {plain(column): column for column in reversed(columns)}
+    others = map(plain, _OTHER_NAMES.get(name, ()))
+    return next((by_plain[other] for other in others if other in by_plain), None)
 
 
 def _close_name(name: str, columns: Sequence[str]) -> str | None:
-    wanted = _plain(name)
+    wanted = plain(name)
     # SHA1 and SHA256 look alike and are not.
-    plain = {_plain(column): column for column in columns if _digits(column) == _digits(name)}
-    close = difflib.get_close_matches(wanted, plain, 1, _CLOSE)
-    return plain[close[0]] if close else None
+    by_plain = {plain(column): column for column in columns if _digits(column) == _digits(name)}
+    close = difflib.get_close_matches(wanted, by_plain, 1, _CLOSE)
+    return by_plain[close[0]] if close else None
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """A column's name without what exporters add to it: case, separators, prefix, type suffix."""
-    name = re.sub(r"^properties[._]|_[sgtdb]$", "", name, flags=re.IGNORECASE)
+    name = re.sub(r"^properties[._]|_[sgtdb]$| \[UTC\]$", "", name, flags=re.IGNORECASE)
     return re.sub(r"[\W_]", "", name).casefold()
 
 

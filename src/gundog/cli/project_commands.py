@@ -170,6 +170,10 @@ def init_project(arguments: argparse.Namespace) -> int:
     from gundog.project import scaffold
 
     directory = arguments.directory
+    if arguments.places:
+        from gundog.cli import init_from
+
+        return init_from.run(arguments)
     written = scaffold.init(directory, prefect=arguments.prefect)
     for path in written:
         sys.stdout.write(f"wrote {path}\n")

@@ -149,11 +149,16 @@ examples:
     findings: []
 """
 
+_LAKE = """\
+  DeviceProcessEvents: lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
+  CloudAppEvents: lake/CloudAppEvents/date=%Y-%m-%d/*.parquet
+"""
+
+_HERE = "{lake}\n"
 _PROJECT = """\
 content: [builtin, .]       # the shipped hunts, and those in detections/ and sql/ of this folder
 lake:                       # a strftime path per source table; * may stand for any segment
-  DeviceProcessEvents: lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
-  CloudAppEvents: lake/CloudAppEvents/date=%Y-%m-%d/*.parquet
+{lake}
 freshness: 26h              # a source without an event for longer has no data
 lateArrival: 7d             # how far back every run looks for new or changed files
 warehouse: .gundog/warehouse.duckdb
@@ -184,17 +189,18 @@ def new(project: Path, kind: str, name: str) -> list[Path]:
     return [*_write(project, files), *write_schemas(project / schemas.FOLDER)]
 
 
-def init(directory: Path, *, prefect: bool = False) -> list[Path]:
+def init(directory: Path, *, prefect: bool = False, lake: str = _LAKE) -> list[Path]:
     """Writes a project folder that uses the shipped content; returns the paths written.
 
     Args:
         directory: the folder.
         prefect: adds what `prefect deploy` needs, also to a folder that is a project already.
+        lake: the lines below `lake:` in gundog.yaml.
 
     Raises:
         InputError: when the folder holds a gundog.yaml already, or with `prefect` one of its files.
     """
-    settings = f"{schemas.pointer('gundog')}\n{_PROJECT}"
+    settings = f"{schemas.pointer('gundog')}\n{_PROJECT.replace(_HERE, lake)}"
     files = {"gundog.yaml": settings, ".gitignore": ".gundog/\nhunt.log\nsecrets.env\n"}
     if prefect and (directory / "gundog.yaml").exists():
         return _write(directory, _prefect_files())
