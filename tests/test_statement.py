@@ -35,7 +35,7 @@ def test_every_allowed_function_exists_and_gives_the_same_again():
                 " where not function_type in ('table', 'table_macro', 'pragma') group by 1"
             ).fetchall()
         )
-    ours = {"cmdlets_run", "normalise_command_line", "normalise_record"}
+    ours = {"cmdlets_run", "kusto_series", "normalise_command_line", "normalise_record"}
     elsewhere = {*ours, "grouping", "try", "unnest"}
 
     assert functions.FUNCTIONS - set(known) == elsewhere

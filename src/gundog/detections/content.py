@@ -33,7 +33,14 @@ from gundog.detections.detection import Detection
 from gundog.detections.detection_files import Claim, Place
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import context_columns, database, locks, quoting, statement
+from gundog.warehouse import (
+    context_columns,
+    database,
+    locks,
+    quoting,
+    series_function,
+    statement,
+)
 
 # What any file system takes below any project folder.
 _LONGEST_PATH = 512
@@ -80,6 +87,7 @@ def load(
 
 def _register(con: duckdb.DuckDBPyConnection) -> None:
     stage_sql.register_functions(con)
+    series_function.register(con)
     con.execute("create schema if not exists staged")
 
 

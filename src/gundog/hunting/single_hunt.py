@@ -17,8 +17,8 @@ from gundog.core import child
 from gundog.core.errors import GundogError
 from gundog.core.times import Interval
 from gundog.detections.hunt import Hunt
-from gundog.hunting import match, series
-from gundog.warehouse import query
+from gundog.hunting import kusto_series, match, series
+from gundog.warehouse import query, series_function
 
 MORE_MEMORY = (
     "needs more memory than allowed: raise memoryLimit in gundog.yaml, or read fewer rows or"
@@ -114,6 +114,7 @@ def _connection(place: Place) -> duckdb.DuckDBPyConnection:
                 temp_directory=place.scratch,
             )
         )
+        series_function.register(_open.con, kusto_series.compute)
     return _open.con
 
 

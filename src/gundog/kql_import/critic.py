@@ -93,8 +93,25 @@ def _of_word(found: tuple[Token, ...], index: int) -> Iterator[str]:
     elif word in _NAMES and following == "==" and index + 2 < len(found):
         if found[index + 2].kind == "text":
             yield f"{word} == looks at case: write =~ if the case may vary"
+    elif word == "make-series":
+        yield (
+            "every row of the series is found again in each night that still reads it: for a new"
+            " hunt, gundog new series NAME scores only the hours of the night"
+        )
+    elif word == "series_decompose_anomalies" and following == "(":
+        yield from _of_anomalies(found, index)
     elif word in ("ingestion_time",):
         yield "ingestion_time() is the time of the event here"
+
+
+def _of_anomalies(found: tuple[Token, ...], index: int) -> Iterator[str]:
+    given = tokens.arguments(found, index + 1)
+    is_tested = len(given) > 4 and found[given[4][0]].text != "0"
+    if not is_tested:
+        yield (
+            "series_decompose_anomalies scores the points that it learns from: what lasts for more"
+            " than a tenth of them looks usual; give test_points, or score a series of gundog"
+        )
 
 
 def _of_bin(found: tuple[Token, ...], index: int) -> Iterator[str]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
-from gundog.kql_import import applying, inlining, tokens
+from gundog.kql_import import applying, inlining, series_text, tokens
 from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.tokens import Token
 
@@ -78,6 +78,7 @@ def prepare(kql: str, columns: Collection[str] = ()) -> Prepared:
     for refuse in (_refuse_traps, _refuse_outside, _refuse_named_arguments):
         refuse(kql, found)
     kql = inlining.inlined(kql, columns)
+    kql = _edited(kql, list(series_text.edits(kql, tokens.read(kql))))
     found = tokens.read(kql)
     remarks: list[Remark] = []
     stand_ins: list[tuple[str, str]] = []

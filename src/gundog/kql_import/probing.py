@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import duckdb
 
+from gundog.hunting import kusto_series
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.source_columns import KqlTable
 from gundog.kql_import.weaving import MARK
-from gundog.warehouse import database, locks, quoting, statement
+from gundog.warehouse import database, locks, quoting, series_function, statement
 
 _MOMENT = "TIMESTAMP '2026-01-01'"
 
@@ -28,6 +29,7 @@ def types_of(sql: str, tables: Iterable[KqlTable]) -> dict[str, str]:
                 f"{quoting.name(name)} {kind}" for name, kind in table.types.items()
             )
             con.execute(f"create table {quoting.name(table.name)} ({columns}, {MARK} VARCHAR)")
+        series_function.register(con, kusto_series.compute)
         locks.lock(con)
         bound = sql.replace("$kqlnow", _MOMENT)
         rows = con.execute(f"describe select * from ({bound})").fetchall()

@@ -111,10 +111,14 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
     sql = translator.sql_of(woven.query, {n: [*t.columns, MARK] for n, t in kept.items()})
     types = probing.types_of(sql, kept.values())
     frequency, reach = _spans(query, parsed)
+    has_series = any(
+        isinstance(node, translator.ir.Summarize) and weaving.series_of(node)
+        for node in translator.nodes(parsed)
+    )
     keys = _keys(woven.query, types)
     shape = hunt_sql.Shape(
         sql, tuple(kept.values()), woven.places, types, prepared.order, keys, reach,
-        cut=not spans.bounds_itself(parsed),
+        cut=not (has_series or spans.bounds_itself(parsed)),
     )  # fmt: skip
     remarks = (
         *prepared.remarks,
@@ -236,6 +240,8 @@ def _keys(woven: Any, types: Mapping[str, str]) -> tuple[str, ...] | None:
     """The columns by which the last summarize groups, those that the result still has."""
     ir = translator.ir
     for step in reversed(woven.operators):
+        if isinstance(step, ir.Summarize) and weaving.series_of(step):
+            return None
         if isinstance(step, ir.Summarize):
             names = [_name(key) for key in step.by]
             return tuple(name for name in names if name in types)

@@ -14,6 +14,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gundog.core.errors import InputError
+from gundog.hunting.kusto_series import OUTPUTS
+from gundog.kql_import import series_text
 from gundog.kql_import.refusing import RefusalError
 
 
@@ -44,6 +46,19 @@ _SET = (
     "THEN CAST(to_json({0}) AS JSON[]) ELSE [to_json({0})] END"
     ") FILTER (WHERE %s))), [])))"
 )
+# One value for each bin of a key, what is missing filled in.
+_FILLED = (
+    "to_json(list_transform(range(0, least(greatest(CAST({2} AS BIGINT), 0), 1000000)),"
+    " lambda gundog_i: coalesce(map_extract_value(map_from_entries(list(struct_pack(k := {0},"
+    " v := %s))), gundog_i), %s)))"
+)
+_LISTED = _FILLED % ("CAST({1} AS DOUBLE)", "CAST({3} AS DOUBLE)")
+_MARKED = _FILLED % ("{1}", "''")
+_AXIS = (
+    "to_json(list_transform(range(0, least(greatest(CAST({2} AS BIGINT), 0), 1000000)),"
+    " lambda gundog_i: strftime({0} + gundog_i * {1}, '%Y-%m-%dT%H:%M:%S.%f0Z')))"
+)
+_MOST_ARGUMENTS = 7
 
 
 def require() -> None:
@@ -154,6 +169,9 @@ def _reproducible() -> Iterator[None]:
         "count_distinctif": spec(
             "count_distinctif", "count(DISTINCT {0}) FILTER (WHERE {1})", (2,)
         ),
+        series_text.SERIES: spec(series_text.SERIES, _LISTED, (4,)),
+        series_text.AXIS: spec(series_text.AXIS, _AXIS, (3,)),
+        series_text.BINS: spec(series_text.BINS, _MARKED, (3,)),
         EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
     }
     with _replaced(known, ours), _replaced(functions.SCALAR_FUNCTIONS, _scalars()):
@@ -170,12 +188,27 @@ def _scalars() -> dict[str, Any]:
 
     return dict(
         [
+            *(made(*series) for series in _series_functions()),
             # A timespan has an absolute value too.
             made("abs", "greatest({0}, -({0}))", 1),
             made("string_size", "strlen(coalesce(CAST({0} AS VARCHAR), ''))", 1),
             made("url_decode", "url_decode({0})", 1),
         ]
     )
+
+
+def _series_functions() -> Iterator[tuple[Any, ...]]:
+    """Each output of a series function as a function of its own, for any number of arguments."""
+    for name, outputs in OUTPUTS.items():
+        for output in outputs:
+            arguments = [f"{{{place}}}" for place in range(_MOST_ARGUMENTS)]
+            for many in range(1, _MOST_ARGUMENTS + 1):
+                more = ", ".join(arguments[1:many])
+                template = (
+                    f"(kusto_series('{name}', TRY_CAST({{0}} AS DOUBLE[]),"
+                    f" CAST(json_array({more}) AS VARCHAR))::JSON -> '$.{output}')"
+                )
+                yield f"{name}_{output}_{many}", template, many
 
 
 @contextlib.contextmanager

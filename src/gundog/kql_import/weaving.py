@@ -11,9 +11,20 @@ from typing import Any
 
 from gundog.kql_import import translator
 from gundog.kql_import.refusing import RefusalError
+from gundog.kql_import.series_text import BINS, SERIES
 from gundog.kql_import.translator import EVENTS, Schema
 
 MARK = "gundog_events"
+_JOINED = (
+    f'array_to_string(list_filter(CAST("{BINS}" AS VARCHAR[]), lambda gundog_m:'
+    " gundog_m <> ''), ' ')"
+)
+_FLATTENING: tuple[Any, ...] = ()
+if translator.ir is not None:
+    _FLATTENING = tuple(
+        getattr(translator.ir, name)
+        for name in ("Summarize", "Distinct", "Count", "Join", "Lookup", "Union")
+    )
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,7 @@ class _Weaver:
     columns: dict[str, list[str]]
     lets: set[str] = field(default_factory=set)
     places: list[tuple[str, str]] = field(default_factory=list)
+    has_series: bool = False
 
     def woven(self, query: Any, role: str) -> Any:
         """The query with the mark in each of its rows."""
@@ -50,8 +62,22 @@ class _Weaver:
         new = ir.Query(query.source, [], lets, query.parameters)
         new.operators = list(self._started(query.source, role))
         for step in query.operators:
+            if isinstance(step, _FLATTENING):
+                new.operators += self._flat(new)
             new.operators += self._carried(step, new)
         return new
+
+    def _flat(self, query: Any) -> list[Any]:
+        """What makes one mark of the bins of a series, where the query has one."""
+        ir = translator.ir
+        if not self.has_series or BINS not in self._columns(query):
+            return []
+        every = f"trim(concat_ws(' ', \"{MARK}\", {_JOINED}))"
+        return [_extend(ir.RenderedAggregate(every)), ir.ProjectAway((BINS,))]
+
+    def _flattened(self, query: Any) -> Any:
+        query.operators += self._flat(query)
+        return query
 
     def _started(self, source: Any, role: str) -> list[Any]:
         ir = translator.ir
@@ -73,7 +99,15 @@ class _Weaver:
         mark = ir.NamedExpr(ir.ColumnRef(MARK), MARK)
         joined = ir.NamedExpr(ir.FunctionCall(EVENTS, (ir.ColumnRef(MARK),)), MARK)
         if isinstance(step, ir.Project):
-            return [replace(step, expressions=(*step.expressions, mark))]
+            bins = [ir.NamedExpr(ir.ColumnRef(BINS), BINS)] if self._has_bins(before) else []
+            return [replace(step, expressions=(*step.expressions, mark, *bins))]
+        if isinstance(step, ir.MvExpand) and self._has_bins(before):
+            target = ir.MvExpandTarget(BINS, None, "string")
+            both = ir.RenderedAggregate(f'trim(concat_ws(\' \', "{MARK}", "{BINS}"))')
+            expanded = replace(step, targets=(*step.targets, target))
+            return [expanded, _extend(both), ir.ProjectAway((BINS,))]
+        if isinstance(step, ir.Summarize) and (series := series_of(step)):
+            return self._binned(step, series)
         if isinstance(step, ir.Count):
             count = ir.NamedExpr(ir.FunctionCall("count", ()), step.name)
             return [ir.Summarize((count, joined), ())]
@@ -86,7 +120,9 @@ class _Weaver:
         if isinstance(step, (ir.Join, ir.Lookup)):
             return self._joined(step, before)
         if isinstance(step, ir.Union):
-            branches = tuple(self.woven(branch, "union") for branch in step.branches)
+            branches = tuple(
+                self._flattened(self.woven(branch, "union")) for branch in step.branches
+            )
             return [replace(step, branches=branches)]
         if isinstance(step, ir.GetSchema):
             raise RefusalError("getschema", "describes columns and finds nothing: remove it")
@@ -95,9 +131,20 @@ class _Weaver:
             return [ir.Sort((order,)), step]
         return [step]
 
+    def _has_bins(self, query: Any) -> bool:
+        return self.has_series and BINS in self._columns(query)
+
+    def _binned(self, step: Any, series: Any) -> list[Any]:
+        """A series with the marks of each of its bins beside it."""
+        ir = translator.ir
+        self.has_series = True
+        call = ir.FunctionCall(BINS, (series.args[0], ir.ColumnRef(MARK), series.args[2]))
+        listed = replace(step, aggregates=(*step.aggregates, ir.NamedExpr(call, BINS)))
+        return [listed, _extend(ir.Literal("", "string"))]
+
     def _joined(self, step: Any, before: Any) -> list[Any]:
         ir = translator.ir
-        right = self.woven(step.right, "joined")
+        right = self._flattened(self.woven(step.right, "joined"))
         step = replace(step, right=right)
         kind = step.kind
         if kind.startswith(("leftsemi", "leftanti", "rightsemi", "rightanti")):
@@ -155,8 +202,17 @@ def woven(query: Any, columns: Schema) -> Woven:
         RefusalError: where no mark can be carried.
     """
     weaver = _Weaver({name: list(names) for name, names in columns.items()})
-    new = weaver.woven(query, "event")
+    new = weaver._flattened(weaver.woven(query, "event"))
     return Woven(new, tuple(weaver._columns(new)), tuple(weaver.places))
+
+
+def series_of(step: Any) -> Any:
+    """The call in a summarize that lists the bins of make-series; None where there is none."""
+    ir = translator.ir
+    calls = (one.expr for one in step.aggregates)
+    return next(
+        (call for call in calls if isinstance(call, ir.FunctionCall) and call.name == SERIES), None
+    )
 
 
 def _computed(by: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:

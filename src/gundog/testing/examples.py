@@ -23,8 +23,16 @@ from gundog.detections.hunt import Content, Hunt
 from gundog.detections.staged import Source, StagedTable
 from gundog.findings import words
 from gundog.findings.model import Hit
-from gundog.hunting import match, series
-from gundog.warehouse import contexts, database, locks, quoting, redeliveries, tables
+from gundog.hunting import kusto_series, match, series
+from gundog.warehouse import (
+    contexts,
+    database,
+    locks,
+    quoting,
+    redeliveries,
+    series_function,
+    tables,
+)
 
 Rows = Mapping[str, Sequence[Mapping[str, Any]]]
 _FILE_ID = 1
@@ -94,6 +102,7 @@ def bench(loaded: Content, hunt: Hunt) -> Iterator[duckdb.DuckDBPyConnection]:
     con = database.connect(threads=1)
     try:
         stage_sql.register_functions(con)
+        series_function.register(con, kusto_series.compute)
         con.execute("create schema staged")
         for table in tables.TABLES:
             con.execute(next(tables.create(table)))

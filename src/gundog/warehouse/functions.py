@@ -33,7 +33,7 @@ FUNCTIONS = frozenset(
     suffix to_hex translate trim ucase unhex unicode upper url_decode url_encode parse_dirname
     parse_filename parse_path bin unbin to_base regexp_escape regexp_extract regexp_extract_all
     regexp_full_match regexp_matches regexp_replace regexp_split_to_array
-    normalise_command_line normalise_record cmdlets_run
+    normalise_command_line normalise_record cmdlets_run kusto_series
 
     century date_add date_diff date_part date_sub date_trunc datediff datepart datesub datetrunc day
     dayname dayofmonth dayofweek dayofyear days_in_month decade epoch epoch_ms epoch_ns epoch_us
