@@ -280,3 +280,22 @@ def test_run_over_a_table_finds_what_it_finds_in_parquet(tmp_path: Path) -> None
     add(kit.event("2026-03-08T02:00:00Z", "close", number=2))
     kit.hunt(root, ("2026-03-08", "2026-03-09"))
     assert len(kit.table(root, "from findings")) == 1
+
+
+def test_checkpoint_is_read_and_a_missing_one_is_named(lab: Lab) -> None:
+    """A table of which a part of the log is gone has no known files: not one row is read."""
+    for number in range(3):
+        write(lab, good(number))
+    table(lab).create_checkpoint()
+    logs = lab.root / "table/_delta_log"
+    for path in sorted(logs.glob("0*.json"))[:-1]:
+        path.unlink()
+    write(lab, good(3))
+    assert len(lab.listed()) == 4
+
+    for path in logs.glob("*.checkpoint.parquet"):
+        path.unlink()
+
+    with pytest.raises(StoreError, match=r"^table: cannot be read as a Delta table: ") as raised:
+        lab.listed()
+    assert "\n" not in str(raised.value)

@@ -157,7 +157,7 @@ def test_newest_folder_may_be_empty(tmp_path: Path) -> None:
 
 
 def test_place_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    """A slip of the pen is no empty container."""
+    """A slip of the pen differs from an empty container."""
     with pytest.raises(StoreError, match="does not exist: correct the URL"):
         look(tmp_path / "nowhere")
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from gundog.lake import json_text
 from gundog.lake.path import LakePath
 from gundog.staging import read_ends, reading, tails
 from gundog.staging.batch import Batch, Failed, FileOutcome, Read
+from tests import kit
 from tests.faults import Proxy, start_s3
 from tests.lab import STAGE, Lab
 from tests.test_json_lines import enveloped, json_lab, plain, put, row, text
@@ -333,3 +337,85 @@ def test_reading_that_ends_while_it_is_stored_leaves_nothing_half_done(
     got = everything(lab)
     lab.opened.close()
     assert got == read_whole(tmp_path / "whole", content[0] + content[1])
+
+
+_KILLED = """\
+import os, signal, sys
+from pathlib import Path
+from gundog.staging import read_ends, reading
+from tests import test_tails
+
+def kill(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+root, moment = Path(sys.argv[1]), sys.argv[2]
+lab = test_tails.two_stages(root)
+reader = reading.read
+if moment == "reading":
+    reader = kill
+elif moment == "storing":
+    read_ends.store = kill
+lab.stage(reader=reader)
+kill()
+"""
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "storing",
+        pytest.param("reading", marks=pytest.mark.slow),
+        pytest.param("stored", marks=pytest.mark.slow),
+    ],
+)
+def test_process_killed_while_a_file_is_read_again_leaves_what_no_kill_leaves(
+    tmp_path: Path, moment: str
+) -> None:
+    """Before, while and after what was added is stored: rows, counts and the end of the reading."""
+    content = [text([enveloped(row(n)) for n in range(start, start + 9)]) for start in (0, 9)]
+    lab = two_stages(tmp_path / "grown")
+    put(lab, content[0])
+    lab.stage()
+    before = everything(lab)
+    put(lab, content[0] + content[1])
+    lab.opened.close()
+
+    ended = subprocess.run(
+        [sys.executable, "-c", _KILLED, str(tmp_path / "grown"), moment],
+        cwd=Path(__file__).parents[1], capture_output=True, timeout=kit.HUNG_S, check=False,
+    )  # fmt: skip
+
+    assert ended.returncode == -signal.SIGKILL, ended.stderr
+    lab, watched = two_stages(tmp_path / "grown"), Watched()
+    assert (everything(lab) == before) == (moment != "stored")
+    lab.stage(reader=watched)
+    assert watched.tails == ([] if moment == "stored" else [True])
+    got = everything(lab)
+    lab.opened.close()
+    assert got == read_whole(tmp_path / "whole", content[0] + content[1])
+
+
+@pytest.mark.parametrize("hours", [3, pytest.param(24, marks=pytest.mark.slow)])
+def test_growing_blobs_that_are_hunted_hourly_are_read_at_most_twice(
+    tmp_path: Path, hours: int
+) -> None:
+    """Each of them grows in its hour and once more in the next."""
+    server, bucket = start_s3(), f"tails-{next(BUCKETS)}"
+    server.bucket(bucket)
+    with Proxy(server) as proxy:
+        lab = two_stages(tmp_path)
+        lab.path = LakePath(f"s3://{bucket}/h=*/PT1H.json")
+        lab.environ = {**proxy.environ, "AWS_EC2_METADATA_DISABLED": "true"}
+        blobs = dict[int, bytes]()
+        for turn in range(hours + 1):
+            for hour in {turn - 1, turn} & set(range(hours)):
+                rows = [row(hour * 3600 + n, RawEventData="x" * 900) for n in range(90)]
+                blobs[hour] = blobs.get(hour, b"") + text([enveloped(some) for some in rows])
+                key = f"h={hour:02}/PT1H.json"
+                server.client.put_object(Bucket=bucket, Key=key, Body=blobs[hour])
+            assert lab.stage().rejected == []
+        fetched = sum(sent for path, sent in proxy.sent.items() if path.endswith(".json"))
+
+    assert lab.rows("select count(*), sum(rows) from source_files") == [(hours, hours * 180)]
+    assert fetched <= 2 * sum(map(len, blobs.values()))
+    lab.opened.close()

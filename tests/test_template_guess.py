@@ -63,7 +63,7 @@ def template(*folders: str, beside: dict[str, list[str]] | None = None) -> str:
     ],
 )
 def test_folders_become_fields(folders: str, expected: str) -> None:
-    """Minutes, and numbers without a leading zero, are no fields."""
+    """Minutes, and numbers without a leading zero, become stars or text."""
     assert template(*folders.split("/")) == expected
 
 

@@ -75,7 +75,7 @@ def test_texts_in_no_such_format_are_read_as_ever(tmp_path: Path, kind: str) -> 
 @pytest.mark.parametrize("exporter", ["log-analytics", "azure-data-explorer"])
 @pytest.mark.parametrize("kind", ["parquet", "json"])
 def test_exporters_write_milliseconds(tmp_path: Path, kind: str, exporter: str) -> None:
-    """Where they write numbers; other units are no times that events can have."""
+    """Where they write numbers; in other units events would lie outside of all years."""
     milliseconds = EPOCH_NS // 10**6
     rows = read(tmp_path, [milliseconds, 5, milliseconds * 10**6], kind, exporter=exporter)
 
