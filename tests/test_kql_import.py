@@ -43,8 +43,42 @@ DeviceProcessEvents
 | project-reorder timekey, DeviceName, AccountName, ["commands"]
 | extend HostCustomEntity = DeviceName, AccountCustomEntity = AccountName
 """
+# The same of the other one: a series, its anomalies, and the records exactly on them.
+READS = """\
+let since = 14d;
+let until = 1d;
+let width = 1h;
+let least = 1.5;
+let Counted =
+    CloudAppEvents
+    | where Timestamp between (startofday(ago(since))..startofday(ago(until)))
+    | where ActionType =~ "mailitemsaccessed"
+    | where Application has "exchange"
+    | extend RawEventData = parse_json(RawEventData)
+    | where RawEventData.ResultStatus == "Succeeded"
+    | project Timestamp, ActionType, RawEventData.MailboxOwnerUPN
+    | make-series Total=count() on Timestamp from startofday(ago(since)) to startofday(ago(until))
+      step width;
+let Unusual =
+    Counted
+    | extend (anomalies, score, baseline) = series_decompose_anomalies(Total, least, -1, 'linefit')
+    | mv-expand Total to typeof(double), Timestamp to typeof(datetime),
+        anomalies to typeof(double), score to typeof(double), baseline to typeof(long)
+    | where anomalies > 0
+    | project Timestamp, Total, baseline, anomalies, score;
+Unusual | where Timestamp > ago(2d)
+| join (
+    CloudAppEvents
+    | where Timestamp > ago(2d)
+    | where ActionType =~ "mailitemsaccessed"
+    | where Application has "exchange"
+    | extend RawEventData = parse_json(RawEventData)
+    | where RawEventData.ResultStatus == "Succeeded"
+  ) on Timestamp
+"""
 QUERIES = {
     "exports": EXPORTS,
+    "reads": READS,
     "plain": 'DeviceProcessEvents | where FileName =~ "a.exe" and AccountName != "x"',
     "counted": (
         "DeviceProcessEvents | where FileName has_any ('a', 'b') | summarize n = count(),"
@@ -244,6 +278,28 @@ def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content
         compared += len(rows)
 
     assert compared >= 10
+
+
+# Where the detection goes beyond Kusto: odd shapes of records, and tenants told apart.
+BEYOND = ("records on it in other shapes", "another tenant's load")
+
+
+def test_published_operators_give_the_rows_of_the_published_series(loaded: Content) -> None:
+    """All 46 columns of Kusto; a record one tick of 100 ns beside the hour does not join."""
+    published = loaded.hunt("mail_items_accessed_time_series")
+    compared = 0
+    for example in published.detection.examples:
+        if example.name.startswith(BEYOND):
+            continue
+        theirs = examples.run(loaded, published, example)
+        ours = examples.run(loaded, loaded.hunt("reads"), example)
+        names = list(theirs[0].row["details"]) if theirs else []
+        rows = [tuple(hit.row["details"][name] for name in names) for hit in theirs]
+        kept = [name if name in ours[0].row else f"kql_{name}" for name in names]
+        assert kql_kit.values(ours, *kept) == sorted(rows, key=repr), example.name
+        compared += len(rows)
+
+    assert compared >= 5
 
 
 def _both_roles(hit: Any) -> int:

@@ -154,3 +154,13 @@ def test_no_value_of_a_key_stops_the_reading(tmp_path: Path, key: str, value: st
     (query,) = read(tmp_path, "a.yaml", f"{key}: {value}\nquery: '{QUERY}'\n")
 
     assert query.query == QUERY
+
+
+def test_rule_within_a_page_is_read(tmp_path: Path) -> None:
+    """A text with a rule's YAML between other lines is that rule, and nothing of the page."""
+    text = "A page\n\nT | where shown\n\nid: x\nname: N\nquery: |\n  T\n  | count\n\nThe end.\n"
+    path = tmp_path / "page.txt"
+    path.write_text(text)
+    (query,) = reading.read(path, "page.txt")
+
+    assert (query.name, query.query.strip()) == ("N", "T\n| count")

@@ -78,5 +78,5 @@ def _keeps_rows(part: tuple[Token, ...], steps: list[tuple[Token, ...]], expande
 
 def _extending(part: tuple[Token, ...]) -> str:
     """`project a, b = f(a)` as the columns that it makes."""
-    made = [" ".join(token.text for token in item) for item in _items(part) if len(item) > 1]
+    made = [tokens.joined(item) for item in _items(part) if len(item) > 1]
     return f"extend {', '.join(made)}" if made else "where true"

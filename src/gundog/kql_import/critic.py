@@ -136,7 +136,7 @@ def _of_join(found: tuple[Token, ...], index: int) -> Iterator[str]:
             " here always the first of a fixed order"
         )
     if "on" in words and set(TIME_NAMES) & set(words[words.index("on") :]):
-        yield "join on a raw time: equal to the microsecond here, to 100 ns in Kusto"
+        yield "join on a raw time: only events at the same 100 ns meet"
 
 
 def _of_has(needle: Token) -> Iterator[str]:

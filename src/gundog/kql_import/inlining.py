@@ -8,8 +8,7 @@ goes before the statement. Lines stay where they are: what is written out is one
 from __future__ import annotations
 
 import itertools
-import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from gundog.kql_import import tokens
@@ -218,7 +217,7 @@ def _piped(
     source = low + 3 if found[low].text == "let" else low
     name = f"gundog_table_{number}"
     first = found[source].start
-    table = " ".join(token.text for token in found[source : call - 2])
+    table = tokens.joined(found[source : call - 2])
     return [name, *values], f"let {name} = {table}; ", first
 
 
@@ -246,8 +245,9 @@ def _arguments(
             raise RefusalError(
                 f"{function.name}()", f"lacks the argument {parameter.name}", line, column
             )
-        flat = " ".join(token.text for token in tokens.read(value))
-        names[parameter.name] = flat if len(tokens.read(value)) == 1 else f"({flat})"
+        parts = tokens.read(value)
+        flat = tokens.joined(parts)
+        names[parameter.name] = flat if len(parts) == 1 else f"({flat})"
     return names
 
 
@@ -266,17 +266,13 @@ def _body(function: _Function, names: dict[str, str], number: int) -> tuple[str,
     return hoisted, _text(function.body[low:high], known)
 
 
-def _text(part: Sequence[Token], names: dict[str, str]) -> str:
+def _text(part: Sequence[Token], names: Mapping[str, str]) -> str:
     """The tokens as one line, names replaced where they do not name a column."""
-    words = []
+    replaced = {}
     for index, token in enumerate(part):
         before = part[index - 1].text if index else ""
         after = part[index + 1].text if index + 1 < len(part) else ""
         is_name = token.kind == "word" and token.text in names
         if is_name and before not in (".", "$left", "$right") and after not in ("=", ":"):
-            words.append(names[token.text])
-        else:
-            words.append(token.text)
-    joined = " ".join(words)
-    # A dot belongs to what it takes a part of, and a number to its sign.
-    return re.sub(r"(?<=[\w\])]) \. (?=\w)", ".", joined)
+            replaced[index] = names[token.text]
+    return tokens.joined(part, replaced)

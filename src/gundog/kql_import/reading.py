@@ -33,6 +33,9 @@ _FENCE = re.compile(
 _KINDS = frozenset({"kql", "kusto", "csl", "kusto-query"})
 _TECHNIQUE = re.compile(r"\bT\d{4}(?:\.\d{3})?\b")
 _ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
+_QUERY_KEY = re.compile(r"query:[ \t]*[|>]")
+# A key, what is indented below it, an item of a list, or nothing.
+_YAML_LINE = re.compile(r"[A-Za-z]\w*:(?:[ \t]|$)|[ \t]+\S|- |[ \t]*$")
 _STRING = re.compile(r"""@?"(?:[^"\\\n]|\\.)*"|@?'(?:[^'\\\n]|\\.)*'|//[^\n]*""")
 # Behind these a query is not whole.
 _OPEN = frozenset(
@@ -64,7 +67,8 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
     elif ending in _MARKDOWN:
         queries = _of_markdown(text, path, shown)
     elif ending in _PLAIN:
-        queries = _of_text(text, path, shown)
+        rule = _rule_within(text)
+        queries = _of_yaml(rule, path, shown) if rule else _of_text(text, path, shown)
     else:
         raise InputError(f"{shown}: ends in {ending!r}: give a file of {', '.join(ENDINGS)}")
     for query in queries:
@@ -84,6 +88,25 @@ def _of_yaml(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:
         raise InputError(f"{shown}: query: is missing: give the KQL under query:")
     blank = KqlQuery(shown, stem(path.stem), identify(path.stem, 1), "", "", "")
     return (sentinel_yaml.read(data, replace(blank, name=path.stem)),)
+
+
+def _rule_within(text: str) -> str:
+    """The YAML of a rule in a text with other lines around it, such as a page; empty without one.
+
+    >>> _rule_within("A page" + chr(10) + "id: a" + chr(10) + "query: |" + chr(10) + "  T" + chr(10)
+    ...     + "The end")
+    'id: a\\nquery: |\\n  T'
+    """
+    lines = text.split("\n")
+    query = next((i for i, line in enumerate(lines) if _QUERY_KEY.match(line)), None)
+    if query is None:
+        return ""
+    first = last = query
+    while first and _YAML_LINE.match(lines[first - 1]):
+        first -= 1
+    while last + 1 < len(lines) and _YAML_LINE.match(lines[last + 1]):
+        last += 1
+    return "\n".join(lines[first : last + 1]).strip()
 
 
 def _of_text(text: str, path: Path, shown: str) -> tuple[KqlQuery, ...]:

@@ -35,12 +35,6 @@ def _refused(kql: str, token: Token, reason: str) -> RefusalError:
     return RefusalError("make-series", reason, line, column)
 
 
-def _text(part: Sequence[Token]) -> str:
-    """The tokens as one line."""
-    joined = " ".join(token.text for token in part)
-    return re.sub(r"(?<=[\w\])]) \. (?=\w)", ".", joined)
-
-
 def _clauses(kql: str, step: tuple[Token, ...]) -> dict[str, tuple[Token, ...]]:
     """The parts of a make-series by the word before each; the aggregates have none."""
     depth = step[0].depth
@@ -66,10 +60,10 @@ def _clauses(kql: str, step: tuple[Token, ...]) -> dict[str, tuple[Token, ...]]:
 
 def _series(kql: str, step: tuple[Token, ...]) -> str:
     parts = _clauses(kql, step)
-    axis = _text(parts["on"])
+    axis = tokens.joined(parts["on"])
     if not re.fullmatch(r"\w+", axis):
         raise _refused(kql, step[0], "has an axis that is computed: extend a column first")
-    low, high, width = (f"({_text(parts[name])})" for name in ("from", "to", "step"))
+    low, high, width = (f"({tokens.joined(parts[name])})" for name in ("from", "to", "step"))
     keys = [_keyed(kql, item) for item in _split(parts.get("by", ()))]
     counted = [_counted(kql, item) for item in _split(parts[""])]
     many = f"tolong(ceiling(({high} - {low}) / {width}))"
@@ -103,9 +97,9 @@ def _keyed(kql: str, item: Sequence[Token]) -> tuple[str, str]:
     if len(item) == 1:
         return item[0].text, item[0].text
     if len(item) > 2 and item[1].text == "=":
-        return _text(item), item[0].text
+        return tokens.joined(item), item[0].text
     if len(item) == 4 and item[1].text == "(" and item[0].text.startswith("to"):
-        return f"{item[2].text} = {_text(item)}", item[2].text
+        return f"{item[2].text} = {tokens.joined(item)}", item[2].text
     raise _refused(kql, item[0], "has a key without a name: write by name = …")
 
 
@@ -115,7 +109,7 @@ def _counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
     depth = item[0].depth
     for place, token in enumerate(item):
         if token.text == "default" and token.depth == depth and item[place + 1].text == "=":
-            default = _text(item[place + 2 :])
+            default = tokens.joined(item[place + 2 :])
             item = item[:place]
             break
     is_named = len(item) > 2 and item[1].text == "="
@@ -124,7 +118,7 @@ def _counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
         raise _refused(kql, item[0], "counts by an expression: give one aggregate function")
     own = call[2].text if len(call) == 4 else ""
     name = item[0].text if is_named else f"{call[0].text}_{own}"
-    return name, _text(call), f"({default})"
+    return name, tokens.joined(call), f"({default})"
 
 
 def _extended(kql: str, found: tuple[Token, ...], index: int) -> Iterator[_Edit]:
@@ -158,7 +152,7 @@ def _assigned(kql: str, item: Sequence[Token], opening: int) -> str:
     given = tokens.arguments(call, 1) if len(call) > 1 else []
     if not given or tokens.closing(call, 1) != len(call) - 1:
         raise _refused(kql, call[0], f"cannot read this call of {function}")
-    texts = [_text(call[low:high]) for low, high in given]
+    texts = [tokens.joined(call[low:high]) for low, high in given]
     if item[0].text == "(":
         names = [part.text for part in item[1 : tokens.closing(tuple(item), 0)] if part.text != ","]
     elif opening:

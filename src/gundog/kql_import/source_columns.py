@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from gundog.detections.staged import Source
 from gundog.warehouse import quoting
 
 TIME_NAMES = ("Timestamp", "TimeGenerated")
+# What of a time is finer than a microsecond, in ns: only joins on raw times need it.
+TICKS = "gundog_ticks"
 _DYNAMIC = re.compile(r"^--\s*Dynamic:(.*(?:\n--\s{2,}(?!\w+:).*)*)", re.MULTILINE)
 # What tells two events apart, in every table that has it.
 KEYS = (
@@ -93,6 +95,13 @@ def table(
     return KqlTable(source.name, types, stamps, staged, frozenset(parsed), every)
 
 
+def with_ticks(table: KqlTable) -> KqlTable:
+    """The table with the column that tells times within a microsecond apart."""
+    return replace(
+        table, types={**table.types, TICKS: "BIGINT"}, staged={**table.staged, TICKS: TICKS}
+    )
+
+
 def read_back(table: KqlTable) -> list[str]:
     """The query's columns as SQL over the staged ones, in the table's order."""
     columns = []
@@ -106,6 +115,8 @@ def read_back(table: KqlTable) -> list[str]:
 
 def typed(name: str, kind: str) -> str:
     """The expression that makes Kusto's value of a source's column: no text is null there."""
+    if name == TICKS:
+        return "coalesce(timestamp_ns % 1000, 0)"
     column = quoting.name(name)
     if kind == "JSON":
         return f"try_cast({column} as json)"

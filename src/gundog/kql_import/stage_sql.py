@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gundog.kql_import import translator
-from gundog.kql_import.source_columns import KEYS, typed
+from gundog.kql_import.source_columns import KEYS, TICKS, typed
 from gundog.warehouse import quoting
 
 _TYPED = "typed"
@@ -65,7 +65,7 @@ def merged(needs: Sequence[Need]) -> Need:
         if not any(other < digests for other in branches)
     }
     ordered = tuple(branch for _, branch in sorted(kept.items(), key=lambda item: sorted(item[0])))
-    types = {name: kinds[name] for name in every if name in kinds}
+    types = {name: kinds[name] for name in (*every, TICKS) if name in kinds}
     return Need(needs[0].source, types, ordered, every)
 
 
@@ -108,7 +108,7 @@ def _event_id(need: Need) -> str:
     rest = [
         name
         for name in (need.every if is_listing else need.types)
-        if name not in keys and name not in _RECORD_IDS
+        if name not in keys and name not in (*_RECORD_IDS, TICKS)
     ]
     parts = [_part(name) for name in keys]
     if rest and is_listing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 _TOKEN = re.compile(
@@ -53,6 +53,23 @@ def _all(kql: str) -> Iterator[Token]:
         yield Token(kind, text, match.start(), depth)
         if kind == "sign" and text in "([{":
             depth += 1
+
+
+def joined(part: Sequence[Token], names: Mapping[int, str] | None = None) -> str:
+    """The tokens as one line, with a blank where something lay between two of them.
+
+    Args:
+        part: tokens in their order.
+        names: what stands for a token, by its place in `part`.
+
+    >>> joined(read("ago(1d) //x" + chr(10) + " - 2h"))
+    'ago(1d) - 2h'
+    """
+    words = []
+    for index, token in enumerate(part):
+        apart = index and token.start > part[index - 1].end
+        words += [" " if apart else "", (names or {}).get(index, token.text)]
+    return "".join(words)
 
 
 def line_of(kql: str, place: int) -> int:

@@ -107,6 +107,8 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
     if not used:
         raise RefusalError("no table", "is read: a hunt reads at least one source table")
     kept = {name: _pruned(known[name], used[name], uses.named(parsed)) for name in sorted(used)}
+    if weaving.joins_times(parsed):
+        kept = {name: source_columns.with_ticks(table) for name, table in kept.items()}
     woven = weaving.woven(parsed, {name: [*table.columns, MARK] for name, table in kept.items()})
     sql = translator.sql_of(woven.query, {n: [*t.columns, MARK] for n, t in kept.items()})
     types = probing.types_of(sql, kept.values())

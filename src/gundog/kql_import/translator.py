@@ -15,7 +15,7 @@ from typing import Any
 
 from gundog.core.errors import InputError
 from gundog.hunting.kusto_series import OUTPUTS
-from gundog.kql_import import series_text
+from gundog.kql_import import more_functions, series_text
 from gundog.kql_import.refusing import RefusalError
 
 
@@ -180,24 +180,19 @@ def _reproducible() -> Iterator[None]:
 
 def _scalars() -> dict[str, Any]:
     """Functions that the translator lacks, or knows for numbers only."""
-    known = functions.SCALAR_FUNCTIONS
-    spec = type(known["strlen"])
-
-    def made(name: str, template: str, *arities: int) -> tuple[str, Any]:
-        return name, spec(name, "template", template, arities)
-
-    return dict(
-        [
-            *(made(*series) for series in _series_functions()),
-            # A timespan has an absolute value too.
-            made("abs", "greatest({0}, -({0}))", 1),
-            made("string_size", "strlen(coalesce(CAST({0} AS VARCHAR), ''))", 1),
-            made("url_decode", "url_decode({0})", 1),
-        ]
-    )
+    spec = type(functions.SCALAR_FUNCTIONS["strlen"])
+    texts = {name: forms for name, forms in more_functions.FUNCTIONS.items() if len(forms) == 1}
+    made = {
+        name: spec(name, "template", text, (many,))
+        for name, forms in texts.items()
+        for many, text in forms.items()
+    }
+    for name, text, many in _series_functions():
+        made[name] = spec(name, "template", text, (many,))
+    return made
 
 
-def _series_functions() -> Iterator[tuple[Any, ...]]:
+def _series_functions() -> Iterator[tuple[str, str, int]]:
     """Each output of a series function as a function of its own, for any number of arguments."""
     for name, outputs in OUTPUTS.items():
         for output in outputs:

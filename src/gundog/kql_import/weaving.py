@@ -12,6 +12,7 @@ from typing import Any
 from gundog.kql_import import translator
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.series_text import BINS, SERIES
+from gundog.kql_import.source_columns import TICKS, TIME_NAMES
 from gundog.kql_import.translator import EVENTS, Schema
 
 MARK = "gundog_events"
@@ -100,7 +101,8 @@ class _Weaver:
         joined = ir.NamedExpr(ir.FunctionCall(EVENTS, (ir.ColumnRef(MARK),)), MARK)
         if isinstance(step, ir.Project):
             bins = [ir.NamedExpr(ir.ColumnRef(BINS), BINS)] if self._has_bins(before) else []
-            return [replace(step, expressions=(*step.expressions, mark, *bins))]
+            ticks = [ir.NamedExpr(ir.ColumnRef(TICKS), TICKS)] if self._has_ticks(before) else []
+            return [replace(step, expressions=(*step.expressions, mark, *bins, *ticks))]
         if isinstance(step, ir.MvExpand) and self._has_bins(before):
             target = ir.MvExpandTarget(BINS, None, "string")
             both = ir.RenderedAggregate(f'trim(concat_ws(\' \', "{MARK}", "{BINS}"))')
@@ -131,6 +133,15 @@ class _Weaver:
             return [ir.Sort((order,)), step]
         return [step]
 
+    def _ticked(self, query: Any, step: Any) -> list[Any]:
+        """What gives a side of a join on a raw time the part of it within a microsecond."""
+        ir = translator.ir
+        if not joins_times(step):
+            return []
+        known = TICKS in self._columns(query)
+        value = f'coalesce("{TICKS}", 0)' if known else "0"
+        return [ir.Extend((ir.NamedExpr(ir.RenderedAggregate(value), TICKS),))]
+
     def _has_bins(self, query: Any) -> bool:
         return self.has_series and BINS in self._columns(query)
 
@@ -142,19 +153,30 @@ class _Weaver:
         listed = replace(step, aggregates=(*step.aggregates, ir.NamedExpr(call, BINS)))
         return [listed, _extend(ir.Literal("", "string"))]
 
+    def _has_ticks(self, query: Any) -> bool:
+        return TICKS in self._columns(query)
+
     def _joined(self, step: Any, before: Any) -> list[Any]:
         ir = translator.ir
         right = self._flattened(self.woven(step.right, "joined"))
+        made = self._ticked(before, step)
+        if made:
+            right.operators += self._ticked(right, step)
+            step = replace(step, keys=(*step.keys, ir.JoinKey(TICKS, TICKS)))
+        elif self._has_ticks(right):
+            right.operators.append(ir.ProjectAway((TICKS,)))
         step = replace(step, right=right)
         kind = step.kind
         if kind.startswith(("leftsemi", "leftanti", "rightsemi", "rightanti")):
-            return [step]
+            return [*made, step]
+        before = ir.Query(before.source, [*before.operators, *made], before.lets, [])
         left = self._columns(before)
         with_step = ir.Query(before.source, [*before.operators, step], before.lets, [])
         new = self._columns(with_step)[len(left) :]
         other = next(name for name in reversed(new) if name.startswith(MARK))
         both = f'concat_ws(\' \', "{MARK}", "{other}")'
-        return [step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway((other,))]
+        dropped = (other, *(name for name in new if made and name.startswith(TICKS)))
+        return [*made, step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway(dropped)]
 
     def _columns(self, query: Any) -> list[str]:
         return translator.columns_of(query, self.columns)
@@ -165,7 +187,7 @@ class _Weaver:
         named = []
         for one in expressions:
             if isinstance(one.expr, ir.Wildcard):
-                columns = [name for name in self._columns(before) if name != MARK]
+                columns = [name for name in self._columns(before) if name not in (MARK, TICKS)]
                 named += [ir.NamedExpr(ir.ColumnRef(name), name) for name in columns]
             else:
                 named.append(one)
@@ -185,7 +207,7 @@ class _Weaver:
         }
         first = call.args[0]
         own = first.name if isinstance(first, ir.ColumnRef) else ""
-        taken = {*keys, MARK, own}
+        taken = {*keys, MARK, TICKS, own}
         columns = [name for name in self._columns(before) if name not in taken]
         arguments = (first, *(ir.ColumnRef(name) for name in columns))
         return replace(one, expr=replace(call, args=arguments))
@@ -203,7 +225,19 @@ def woven(query: Any, columns: Schema) -> Woven:
     """
     weaver = _Weaver({name: list(names) for name, names in columns.items()})
     new = weaver._flattened(weaver.woven(query, "event"))
+    if weaver._has_ticks(new):
+        new.operators.append(translator.ir.ProjectAway((TICKS,)))
     return Woven(new, tuple(weaver._columns(new)), tuple(weaver.places))
+
+
+def joins_times(node: Any) -> bool:
+    """True when a join within has a raw time among its keys."""
+    ir = translator.ir
+    return any(
+        isinstance(inner, (ir.Join, ir.Lookup))
+        and any({key.left, key.right} & {*TIME_NAMES} for key in inner.keys)
+        for inner in translator.nodes(node)
+    )
 
 
 def series_of(step: Any) -> Any:
