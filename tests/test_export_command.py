@@ -205,7 +205,7 @@ def test_what_fails_half_way_leaves_the_old_file(
     """And nothing beside it."""
     target = kit.write_text(tmp_path / "f.csv", "old")
 
-    def fail(query: object, out: io.StringIO) -> None:
+    def fail(query: object, out: io.StringIO, wrote: object) -> None:
         out.write("half")
         raise KeyboardInterrupt
 

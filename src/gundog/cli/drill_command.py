@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gundog.cli import common, run_commands
+from gundog.cli import common, run_commands, waiting
 from gundog.core.errors import InputError
 from gundog.core.wording import count
 
@@ -38,7 +38,7 @@ def drill(arguments: argparse.Namespace) -> int:
     drilled = failed = 0
     left_out: dict[str, list[str]] = {}
     with Child() as helper, database.lock(project.settings.warehouse, wait, datetime.now(UTC)):
-        for hunt in hunts:
+        for hunt in waiting.each(hunts, arguments, "attacking", "hunt"):
             result = _tried(helper, project, hunt, arguments.nights)
             if result is None:
                 failed += 1

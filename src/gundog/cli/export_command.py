@@ -6,15 +6,16 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from gundog.cli import common
+from gundog.cli import common, waiting
 from gundog.core.errors import InputError
 from gundog.core.times import parse_time
+from gundog.core.waiting import Went, unseen
 from gundog.core.wording import count
 
 if TYPE_CHECKING:
@@ -44,16 +45,41 @@ def _tables(arguments: argparse.Namespace, since: datetime | None) -> str:
         raise InputError(
             "--out is missing: name a file for one table, or a folder for several or all of them"
         )
-    with reader.published(common.settings(arguments).findings) as con:
+    with reader.published(common.settings(arguments).findings) as con, _bar(arguments) as went:
+        wrote = _teller(went, sum(tables.count(con, name, since) for name in names))
         for name in names:
             place = out if is_one else delivery.inside(out, f"{name}.{form}")
             with _file(place) as path:
-                _write(con, name, form, since, path)
+                _write(con, name, form, since, path, wrote)
     return names[0] if is_one else count(len(names), "table")
 
 
+def _bar(arguments: argparse.Namespace) -> AbstractContextManager[Went]:
+    """A bar while rows are written, unless the terminal shows them themselves."""
+    if not arguments.out and sys.stdout.isatty():
+        return nullcontext(unseen)
+    return waiting.bar(arguments, "writing")
+
+
+def _teller(went: Went, total: int) -> Callable[[int], None]:
+    """Adds up the rows that are written, and tells the bar."""
+    done = 0
+
+    def wrote(rows: int) -> None:
+        nonlocal done
+        done += rows
+        went(done, max(total, done), "row")
+
+    return wrote
+
+
 def _write(
-    con: duckdb.DuckDBPyConnection, name: str, form: str, since: datetime | None, path: Path | None
+    con: duckdb.DuckDBPyConnection,
+    name: str,
+    form: str,
+    since: datetime | None,
+    path: Path | None,
+    wrote: Callable[[int], None],
 ) -> None:
     """Writes one table into a file, or as text to standard output."""
     from gundog.export import files, tables
@@ -62,21 +88,22 @@ def _write(
     query = tables.rows(con, name, since)
     if form == "parquet" and path:
         with path.open("wb") as binary:
-            files.write_parquet(query, binary)
+            files.write_parquet(query, binary, wrote)
         return
     with _text(path) as text:
         if form == "csv":
-            files.write_csv(query, text)
+            files.write_csv(query, text, wrote)
         else:
-            files.write_jsonl(query, text, held)
+            files.write_jsonl(query, text, held, wrote)
 
 
 def _ocsf(arguments: argparse.Namespace, since: datetime | None) -> str:
-    from gundog.export import ocsf, ocsf_columns
+    from gundog.export import ocsf, ocsf_columns, tables
     from gundog.findings import reader
 
-    with reader.published(common.settings(arguments).findings) as con:
-        events = ocsf.events(con, since)
+    with reader.published(common.settings(arguments).findings) as con, _bar(arguments) as went:
+        total = tables.count(con, "findings", since)
+        events = waiting.counted(ocsf.events(con, since), total, went, "event")
         with _file(arguments.out) as path:
             if path and arguments.out.endswith(".parquet"):
                 with path.open("wb") as binary:

@@ -14,7 +14,7 @@ from gundog.core.wording import count
 
 if TYPE_CHECKING:
     pass
-from gundog.cli import common, run_commands
+from gundog.cli import common, run_commands, waiting
 
 
 def status(arguments: argparse.Namespace) -> int:
@@ -203,12 +203,10 @@ def purge(arguments: argparse.Namespace) -> int:
     whom = Whom(arguments.mailbox, arguments.account)
     if not whom.name:
         raise InputError("the name is empty: give a mailbox or an account")
-    done = run.purge(
-        common.load(arguments, "report", "publishTo"),
-        whom,
-        run_commands.waiting_time(arguments.wait),
-        datetime.now(UTC),
-    )
+    project = common.load(arguments, "report", "publishTo")
+    wait = run_commands.waiting_time(arguments.wait)
+    with waiting.bar(arguments, "removing"):
+        done = run.purge(project, whom, wait, datetime.now(UTC))
     sys.stdout.write(
         f"removed {count(done.staged, 'staged row')}, {count(done.findings, 'finding')},"
         f" {count(done.evidence, 'row of other evidence')}, {count(done.series, 'hour of series')};"

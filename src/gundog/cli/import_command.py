@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from gundog.cli import common
+from gundog.cli import common, waiting
 from gundog.core.errors import InputError
 from gundog.core.wording import count
 
@@ -33,7 +34,9 @@ def import_queries(arguments: argparse.Namespace) -> int:
         arguments.files, arguments.group, arguments.id == "new", arguments.update
     )
     made = importing.regrouped if arguments.regroup else importing.plan
-    plan = made(request, project)
+    with waiting.bar(arguments, "translating") as went:
+        files = waiting.counted(arguments.files, len(arguments.files), went, "file")
+        plan = made(replace(request, paths=files), project)
     for refused in plan.refused:
         common.complain(refused)
     _say(_reads(plan, loaded))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from gundog.cli import finding_list, lake_suggestions, time_samples
+from gundog.cli import finding_list, lake_suggestions, time_samples, waiting
 from gundog.core.errors import StoreError
 from gundog.core.wording import count
 from gundog.detections.staged import Source
@@ -34,10 +35,11 @@ _MOST_EMPTY = 5
 _CIRCULAR = ": run `gundog check --lake`"
 
 
-def check(project: Project, console: Console) -> int:
+def check(project: Project, console: Console, arguments: argparse.Namespace) -> int:
     """Lists every source of gundog.yaml and opens its newest file; 0, or 1 with problems."""
     bad = 0
-    for name, source in sorted(project.content.sources.items()):
+    sources = sorted(project.content.sources.items())
+    for name, source in waiting.each(sources, arguments, "reading", "source"):
         if name not in project.settings.lake:
             console.print(
                 finding_list.safe(f"{name}: no path in gundog.yaml; hunts on it cannot run")

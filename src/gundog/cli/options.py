@@ -38,6 +38,9 @@ def parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="the folder that holds gundog.yaml (default: here)",
     )
+    project.add_argument(
+        "--quiet", "-q", action="store_true", help="do not show how far long work is"
+    )
 
     def add(
         name: str, run: Callable[[argparse.Namespace], int], about: str

@@ -11,13 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import FrameType
-from typing import TYPE_CHECKING
 
+from gundog.cli import waiting
 from gundog.core import safe_text
+from gundog.core import waiting as core_waiting
+from gundog.core.waiting import Went
 from gundog.core.wording import count
-
-if TYPE_CHECKING:
-    from rich.progress import Progress
 
 _EVERY_S = 30.0
 
@@ -27,7 +26,7 @@ class Watch:
     """What a run tells while it goes, and asks: may it go on."""
 
     say: Callable[[str], None]
-    went: Callable[[int, int], None]
+    went: Went
     stopped: threading.Event
 
     def stop(self) -> bool:
@@ -47,21 +46,19 @@ def _line_at_once(words: str) -> None:
 
 
 @contextmanager
-def watching() -> Iterator[Watch]:
+def watching(quiet: bool = False) -> Iterator[Watch]:
     """A bar with an estimate on a terminal, plain lines elsewhere; Ctrl-C stops after a day.
 
-    A second Ctrl-C stops at once.
+    A second Ctrl-C stops at once. With `quiet` nobody is told how far it is.
     """
     stopped = threading.Event()
     with _interruptible(stopped):
-        if not sys.stderr.isatty():
-            yield Watch(_line, _in_lines(_line), stopped)
+        if not waiting.is_shown(quiet):
+            yield Watch(_line, core_waiting.unseen if quiet else _in_lines(_line), stopped)
             return
-        with _bar() as bar:
-            task = bar.add_task("", total=None)
-
-            def went(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
+        with waiting.made() as bar:
+            task = bar.add_task("", total=None, unit="")
+            went = waiting.updater(bar, task)
 
             def say(words: str) -> None:
                 bar.console.print(safe_text.for_terminal(words), markup=False, highlight=False)
@@ -69,34 +66,21 @@ def watching() -> Iterator[Watch]:
             yield Watch(say, went, stopped)
 
 
-def _bar() -> Progress:
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    return Progress(
-        BarColumn(), MofNCompleteColumn(), TextColumn("days"), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
-    )  # fmt: skip
-
-
-def _in_lines(say: Callable[[str], None]) -> Callable[[int, int], None]:
+def _in_lines(say: Callable[[str], None]) -> Went:
     """Says how far a long run is, at most twice a minute."""
     began = said = time.monotonic()
+    last = "day"
 
-    def went(done: int, total: int) -> None:
-        nonlocal said
+    def went(done: int, total: int, unit: str = "day", /) -> None:
+        nonlocal began, said, last
         now = time.monotonic()
-        if done < total and now - said >= _EVERY_S:
+        if unit != last:
+            began, last = now, unit
+        if 0 < done < total and now - said >= _EVERY_S:
             said = now
             left = (now - began) / done * (total - done)
             minutes = count(max(round(left / 60), 1), "minute")
-            say(f"{done} of {count(total, 'day')}, about {minutes} left")
+            say(f"{done} of {count(total, unit)}, about {minutes} left")
 
     return went
 

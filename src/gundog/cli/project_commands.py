@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from gundog.detections.hunt import Hunt
     from gundog.run.run import Project
     from gundog.testing.trying import Trials
-from gundog.cli import common, run_commands
+from gundog.cli import common, run_commands, waiting
 
 
 def check(arguments: argparse.Namespace) -> int:
@@ -44,7 +44,7 @@ def check(arguments: argparse.Namespace) -> int:
     if arguments.lake:
         from gundog.cli import lake_check
 
-        return lake_check.check(project, common.console())
+        return lake_check.check(project, common.console(), arguments)
     return 0
 
 
@@ -122,13 +122,13 @@ def test_examples(arguments: argparse.Namespace) -> int:
             common.complain(problem)
         named = [project.content.hunt(name) for name in arguments.detections]
         hunts, trials = named or project.content.hunts, Trials(helper, project)
-        failed = _try_examples(trials, hunts)
+        failed = _try_examples(trials, waiting.each(hunts, arguments, "trying", "detection"))
         if arguments.mutate:
-            failed += _mutate(trials, hunts)
+            failed += _mutate(trials, waiting.each(hunts, arguments, "changing", "detection"))
     return 2 if failed or project.content.problems else 0
 
 
-def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
+def _try_examples(trials: Trials, hunts: Iterable[Hunt]) -> int:
     """Runs every example; returns how many failed."""
     tried = failed = 0
     for hunt in hunts:
@@ -142,7 +142,7 @@ def _try_examples(trials: Trials, hunts: Sequence[Hunt]) -> int:
     return failed
 
 
-def _mutate(trials: Trials, hunts: Sequence[Hunt]) -> int:
+def _mutate(trials: Trials, hunts: Iterable[Hunt]) -> int:
     """Judges the mutations of every firing example; returns how many failed."""
     tried = failed = 0
     for hunt in hunts:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gundog.cli import common, run_commands
+from gundog.cli import common, run_commands, waiting
 from gundog.core.errors import InputError
 from gundog.core.times import parse_time
 
@@ -34,8 +34,9 @@ def report(arguments: argparse.Namespace) -> int:
 
         wanted = replace(wanted, evidence=False)
     place = _place(arguments, wanted, project.settings)
-    html = report_step.made(project, wanted, datetime.now(UTC))
-    writing.write(place, html, project.environ)
+    with waiting.bar(arguments, "writing the report"):
+        html = report_step.made(project, wanted, datetime.now(UTC))
+        writing.write(place, html, project.environ)
     sys.stdout.write(f"the report is in {_shown(place)}\n")
     return 0
 

@@ -53,7 +53,7 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         )
         if is_plan:
             return _plan(project, request)
-        return _watched(project, request, helper)
+        return _watched(project, request, helper, arguments.quiet)
 
 
 def _plan(project: Project, request: Request) -> int:
@@ -64,14 +64,14 @@ def _plan(project: Project, request: Request) -> int:
     return 0
 
 
-def _watched(project: Project, request: Request, helper: Child) -> int:
+def _watched(project: Project, request: Request, helper: Child, quiet: bool) -> int:
     """Runs and shows how it goes; the exit status."""
     from uuid import uuid4
 
     from gundog.cli import progress
     from gundog.run import run
 
-    with progress.watching() as watch:
+    with progress.watching(quiet) as watch:
         outcome = run.run(
             project, request, datetime.now(UTC), uuid4(), watch.say,
             went=watch.went, stop=watch.stop, helper=helper,

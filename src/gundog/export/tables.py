@@ -76,6 +76,12 @@ def rows(
     )
 
 
+def count(con: duckdb.DuckDBPyConnection, name: str, since: datetime | None = None) -> int:
+    """How many rows a table or view has; arguments as for `rows`."""
+    query = rows(con, name, since).aggregate("count(*)")
+    return int(query.fetchall()[0][0])
+
+
 def _columns(con: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
     try:
         described = con.execute(f"describe {quoting.name(name)}").fetchall()

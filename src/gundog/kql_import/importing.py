@@ -41,7 +41,7 @@ class Request:
         update: True to replace the query and SQL of detections that are there.
     """
 
-    paths: Sequence[Path] = ()
+    paths: Iterable[Path] = ()
     group: str = ""
     new_id: bool = False
     update: bool = False

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gundog.core.child import Child
 from gundog.core.times import Interval
+from gundog.core.waiting import Went, unseen
 from gundog.detections.hunt import Hunt
 from gundog.findings.model import RunStamp
 from gundog.project.project import Project
@@ -54,11 +55,6 @@ def silent(line: str) -> None:
     del line
 
 
-def unseen(done: int, total: int) -> None:
-    """Shows nobody how far it is."""
-    del done, total
-
-
 def never() -> bool:
     """Nobody asks to stop."""
     return False
@@ -80,7 +76,7 @@ class Context:
         hunts: what it hunts.
         say: gets one line of progress at a time.
         step: runs each part.
-        went: is told how many days are done, and of how many.
+        went: is told how many days are done, or files published, and of how many.
         stop: asked before each day.
         child: the process in which SQL runs that others wrote; started when something needs it.
         began: when the run began, in seconds of `time.perf_counter`.
@@ -92,7 +88,7 @@ class Context:
     hunts: tuple[Hunt, ...]
     say: Say = silent
     step: Step = directly
-    went: Callable[[int, int], None] = unseen
+    went: Went = unseen
     stop: Callable[[], bool] = never
     child: Child = field(default_factory=Child)
     began: float = field(default_factory=time.perf_counter)

@@ -14,6 +14,7 @@ from gundog.core import places
 from gundog.core.child import Child
 from gundog.core.errors import InputError
 from gundog.core.times import Interval, hull
+from gundog.core.waiting import Went, unseen
 from gundog.core.wording import count
 from gundog.detections import stage_sql
 from gundog.detections.hunt import Content, Hunt
@@ -36,7 +37,7 @@ from gundog.run import (
     timekeeping,
     upgrade,
 )
-from gundog.run.context import Context, Request, Say, never, silent, unseen
+from gundog.run.context import Context, Request, Say, never, silent
 from gundog.run.outcome import Outcome
 from gundog.run.parts import Kind, Part, PartResult, Step, directly
 from gundog.warehouse import database, opening
@@ -64,7 +65,7 @@ def run(
     run_id: UUID,
     say: Say = silent,
     step: Step = directly,
-    went: Callable[[int, int], None] = unseen,
+    went: Went = unseen,
     stop: Callable[[], bool] = never,
     helper: Child | None = None,
 ) -> Outcome:
@@ -77,7 +78,7 @@ def run(
         run_id: names the run in every row that it writes.
         say: gets one line of progress at a time.
         step: runs each part: list, stage, one hunt per detection and interval, publish, notify.
-        went: is told how many days are done, and of how many.
+        went: is told how many days are done, or files published, and of how many.
         stop: asked before each day; True ends the run there, with all it did stored and published.
         helper: the process for SQL that others wrote, if there is one; it ends with the run.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from gundog.core.errors import GundogError, StoreError
+from gundog.core.waiting import Went, unseen
 from gundog.project.project import Project
 from gundog.run import parts, target_faults
 from gundog.run.context import Context
@@ -41,7 +42,7 @@ def after_messages(context: Context, failed: frozenset[str], outcome: Outcome) -
 
 def publish(context: Context, target: PublishTo) -> str:
     """Brings a target up to date as a part of the run; why that failed, or nothing."""
-    work = partial(_failure, context.project, target, context.stamp.at)
+    work = partial(_failure, context.project, target, context.stamp.at, context.went)
     return context.run_part(parts.target_part(target.name), work, str)
 
 
@@ -60,10 +61,10 @@ def after_purge(project: Project, now: datetime) -> None:
         )
 
 
-def _failure(project: Project, target: PublishTo, now: datetime) -> str:
+def _failure(project: Project, target: PublishTo, now: datetime, went: Went = unseen) -> str:
     """Brings a target up to date; why that failed, or nothing."""
     try:
-        publishing.publish(target, project.settings.findings, project.environ, now)
+        publishing.publish(target, project.settings.findings, project.environ, now, went)
     except GundogError as error:
         text = str(error)
         return text if target.name in text else f"{target.name}: {text}"

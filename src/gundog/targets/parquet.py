@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 import gundog
 from gundog.core.errors import StoreError
 from gundog.core.times import format_time
+from gundog.core.waiting import Went, unseen
 from gundog.targets import sections
 from gundog.targets.file_store import FileStore
 from gundog.targets.sections import Section
@@ -42,7 +43,13 @@ class Done:
     removed: int
 
 
-def publish(con: duckdb.DuckDBPyConnection, store: FileStore, project: str, now: datetime) -> Done:
+def publish(
+    con: duckdb.DuckDBPyConnection,
+    store: FileStore,
+    project: str,
+    now: datetime,
+    went: Went = unseen,
+) -> Done:
     """Brings a folder or bucket up to date; the manifest is the last thing that is written.
 
     Args:
@@ -50,6 +57,7 @@ def publish(con: duckdb.DuckDBPyConnection, store: FileStore, project: str, now:
         store: the target.
         project: the id of the project, which the manifest names.
         now: the run's time.
+        went: is told how many files are written.
 
     Raises:
         StoreError: when it cannot be written, or belongs to something else; who reads it sees the
@@ -65,6 +73,7 @@ def publish(con: duckdb.DuckDBPyConnection, store: FileStore, project: str, now:
         data = {path: _parquet(con, wanted[path]) for path in some}
         store.each(lambda path, data=data: store.write(path, data[path]), some)
         sizes |= {path: len(data[path]) for path in some}
+        went(start + len(some), len(missing), "file")
     text = json.dumps(_written_down(wanted, sizes, project, now), indent=1)
     store.write(MANIFEST, text.encode())
     left = [path for path in held if path not in wanted and _is_ours(path)]

@@ -15,6 +15,7 @@ import duckdb
 
 import gundog
 from gundog.core.errors import StoreError
+from gundog.core.waiting import Went, unseen
 from gundog.lake.path import split_uri
 from gundog.targets import postgres_rows, postgres_tables, sections
 from gundog.targets.config import PublishTo
@@ -41,13 +42,16 @@ _CURES = (
 )
 
 
-def publish(con: duckdb.DuckDBPyConnection, target: PublishTo, project: str) -> int:
+def publish(
+    con: duckdb.DuckDBPyConnection, target: PublishTo, project: str, went: Went = unseen
+) -> int:
     """Brings the tables of a target up to date, all at once or not at all.
 
     Args:
         con: the published findings.
         target: where to.
         project: the id of the project that its tables belong to.
+        went: is told how many of the changed days of tables are written.
 
     Returns:
         How many sections were written again.
@@ -61,14 +65,17 @@ def publish(con: duckdb.DuckDBPyConnection, target: PublishTo, project: str) -> 
         _make(cursor, target.schema)
         changed = _changed(con, cursor, target.schema)
         _delete(cursor, target.schema, changed)
+        done, total = 0, sum(map(len, changed.values()))
         for table, digests in changed.items():
             days = [day for day, digest in digests.items() if digest]
             for start in range(0, len(days), _DAYS_AT_ONCE):
                 some = days[start : start + _DAYS_AT_ONCE]
                 _insert(cursor, target.schema, table, postgres_rows.rows(con, table, some))
+            done += len(digests)
+            went(done, total, "section")
         _remember(cursor, target.schema, project, changed)
         there.commit()
-    return sum(map(len, changed.values()))
+    return total
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from gundog.core import places
 from gundog.core.errors import StoreError
+from gundog.core.waiting import Went, unseen
 from gundog.findings import reader
 from gundog.targets import file_store, parquet
 from gundog.targets.config import PublishTo
@@ -16,7 +17,13 @@ from gundog.targets.config import PublishTo
 PROJECT_ID = "publish-id.txt"
 
 
-def publish(target: PublishTo, findings: Path, environ: Mapping[str, str], now: datetime) -> None:
+def publish(
+    target: PublishTo,
+    findings: Path,
+    environ: Mapping[str, str],
+    now: datetime,
+    went: Went = unseen,
+) -> None:
     """Makes a target hold what is published, and nothing else of gundog's.
 
     Args:
@@ -24,6 +31,7 @@ def publish(target: PublishTo, findings: Path, environ: Mapping[str, str], now: 
         findings: findings.duckdb, which stays the truth.
         environ: where a store's credentials are looked for.
         now: the run's time.
+        went: is told how much of what changed is there.
 
     Raises:
         GundogError: when it cannot; who reads the target sees what it held before, and the next
@@ -34,9 +42,9 @@ def publish(target: PublishTo, findings: Path, environ: Mapping[str, str], now: 
         if target.is_postgres:
             from gundog.targets import postgres  # needs gundog[postgres]
 
-            postgres.publish(con, target, project)
+            postgres.publish(con, target, project, went)
         else:
-            parquet.publish(con, file_store.opened(target.store, environ), project, now)
+            parquet.publish(con, file_store.opened(target.store, environ), project, now, went)
 
 
 def project_id(path: Path) -> str:
