@@ -194,14 +194,15 @@ def recorded(read: Read, samples: Sequence[Any]) -> Shape:
         if problems:
             raise ValueError(f"a sample is wrong: {problems[0]}")
         for path in _paths(sample):
+            place = tuple(0 if isinstance(part, int) else part for part in path)
             lacks = not _takes(read, _changed(sample, path))
-            needed[path] = needed.get(path, True) and lacks
+            needed[place] = needed.get(place, True) and lacks
             if _takes(read, _changed(sample, path, None)):
-                nullable.add(path)
+                nullable.add(place)
     for path, is_needed in needed.items():
-        place = shape.at(map(str, path))
-        if path in nullable and place.types:
-            place.types.add("null")
+        inner = shape.at(map(str, path))
+        if path in nullable and inner.types:
+            inner.types.add("null")
         if is_needed and isinstance(path[-1], str) and path[-1] != NAME:
             shape.at(map(str, path[:-1])).required.add(path[-1])
     return shape

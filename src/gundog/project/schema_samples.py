@@ -11,6 +11,7 @@ _LAKE: dict[str, Any] = {
     "path": "lake/*.json",
     "format": "json",
     "exporter": "plain",
+    "timeFormat": "%Y-%m-%d",
     "partitionBy": "ingest",
     "columns": {"NAME": "column"},
     "endpoint": "https://store.example",

@@ -17,6 +17,7 @@ from gundog.core.recording import NAME, Recorder, Shape, any_case, recorded
 from gundog.detections import detection, detection_yaml
 from gundog.findings import exceptions
 from gundog.health import acknowledged
+from gundog.lake import time_formats
 from gundog.project import schema_samples, settings
 
 # The folder of a project that `gundog init` and `gundog new` write them to.
@@ -36,6 +37,7 @@ _MATCH = {
     },
 }
 _COLUMNS = {"additionalProperties": {"type": "string"}}
+_TIME_FORMAT = {"pattern": rf"%|^\s*({'|'.join(time_formats.EPOCHS)})?\s*$"}
 _SCHEMA = {"pattern": r"^\s*(?!pg_|public\s*$)[a-z_][a-z0-9_]{0,62}\s*$"}
 _LOCAL_FILE = {"pattern": r"^(?![\s\S]*(://|\?))"}
 # By the place in the file: what its reader looks at by itself.
@@ -49,6 +51,8 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     f"lake.{NAME}.0.endpoint": _URL,
     f"lake.{NAME}.columns": _COLUMNS,
     f"lake.{NAME}.0.columns": _COLUMNS,
+    f"lake.{NAME}.timeFormat": _TIME_FORMAT,
+    f"lake.{NAME}.0.timeFormat": _TIME_FORMAT,
     "memoryLimit": {"pattern": r"^\s*(\d{1,12}(\.\d+)?\s*[kmgtKMGT][iI]?[bB]\s*)?$"},
     "workers": {"pattern": r"^\s*([a-z]+://\S+)?\s*$"},
     "warehouse": _LOCAL_FILE,
@@ -174,7 +178,7 @@ def _detection() -> dict[str, Any]:
         _move_repeats(shape)
         _add(shape, _DETECTION)
     series = _series(forecast.inner["series"], kql.inner["series"])
-    is_series = {"properties": {"kind": {"pattern": _only("series")}}, "required": ["kind"]}
+    is_series = {"properties": {"kind": _only("series")}, "required": ["kind"]}
     only_match, only_series = match.required - kql.required, kql.required - match.required
     match.required &= kql.required
     return _converted(
@@ -194,7 +198,7 @@ def _series(forecast: Shape, kql: Shape) -> dict[str, Any]:
     return {
         **forecast.schema(),
         "not": {"required": ["alertBudget", "threshold"]},
-        "if": {"properties": {"method": {"pattern": _only("kql")}}, "required": ["method"]},
+        "if": {"properties": {"method": _only("kql")}, "required": ["method"]},
         "then": {
             "required": sorted(only_kql),
             "properties": dict.fromkeys(detection_yaml.FORECAST_KEYS, False),
@@ -203,8 +207,8 @@ def _series(forecast: Shape, kql: Shape) -> dict[str, Any]:
     }
 
 
-def _only(choice: str) -> str:
-    return rf"^\s*{any_case(choice)}\s*$"
+def _only(choice: str) -> dict[str, str]:
+    return {"type": "string", "pattern": rf"^\s*{any_case(choice)}\s*$"}
 
 
 def _move_repeats(shape: Shape) -> None:
