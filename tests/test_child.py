@@ -225,3 +225,35 @@ def lifted() -> tuple[int, int]:
     with child.unlimited():
         inside = resource.getrlimit(resource.RLIMIT_DATA)[0]
     return resource.getrlimit(resource.RLIMIT_DATA)[0], inside
+
+
+def fork_one() -> int:
+    """A process that a library forks and that waits for work for ever."""
+    worker = os.fork()
+    if not worker:
+        while True:
+            time.sleep(60)
+    return worker
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
+def test_processes_that_the_child_forked_end_with_it(helper: Child) -> None:
+    """A hunt that is killed leaves no worker of a library behind, also where nothing kills it."""
+    worker = helper.call(fork_one)
+    os.kill(worker, 0)
+
+    helper.stop()
+
+    for _ in range(1000):
+        if is_gone(worker):
+            return
+        time.sleep(0.01)
+    raise AssertionError("the worker is still there")
+
+
+def is_gone(process: int) -> bool:
+    """True for a process that is no more, or that only its new parent still has to hear of."""
+    try:
+        return ") Z " in Path(f"/proc/{process}/stat").read_text()
+    except OSError:
+        return True

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from gundog.hunting.scoring import baseline, calibration, hour_scores, surprise
+from gundog.hunting.scoring import baseline, calibration, chunks, surprise
 from gundog.hunting.scoring.hour_scores import Scores, score
 from tests import draws
 
@@ -84,15 +84,15 @@ def test_what_is_expected_does_not_depend_on_what_is_scored(
 def test_order_and_chunks_change_no_bit(
     case: tuple[np.ndarray, int], random: object, chunk: int, pool: bool
 ) -> None:
-    """Series in another order, worked on in chunks of another size, get the very same scores."""
+    """Series in another order, in chunks of another size, on two cores: the very same scores."""
     counts, scored = case
     rows = np.arange(len(counts))
     random.shuffle(rows)  # type: ignore[attr-defined]
     expected = score(counts, MONDAY, scored, pool=pool)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(hour_scores, "_CHUNK", chunk)
-        actual = score(counts[rows], MONDAY, scored, pool=pool)
+        patch.setattr(chunks, "SERIES", chunk)
+        actual = score(counts[rows], MONDAY, scored, pool=pool, jobs=2)
 
     assert same(expected, actual, rows)
 

@@ -84,6 +84,7 @@ BEYOND = re.compile(
     r"|needs its whole date|for JSON lines|for a Delta table|folder of a Delta|fields above it"
     r"|an unknown field"
     r"|needs the bucket|three slashes|a web address|outside the years|add a channel without"
+    r"|unknown model|one model of statsforecast"
 )
 
 

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.core.child import Child
+from gundog.core.errors import GundogError
 from gundog.core.times import Interval, parse_time
 from gundog.detections import series_keys, stage_sql
 from gundog.detections.hunt import Content
@@ -819,3 +820,20 @@ def test_night_whose_points_were_removed_is_scored_again(
 
     assert seen == [2, 1]
     assert points(lake, "2026-03-09") == before
+
+
+def test_series_is_scored_by_the_model_that_it_names(desk: Make) -> None:
+    """What is expected follows from it, and a model that fits no series fails in its own words."""
+    hour = NIGHT.start + 3 * HOUR
+    rows = [*steady(), (hour - timedelta(days=7), "count", "a", 15)]
+    expected = []
+    for model in ("SeasonalWindowAverage", "{SeasonalNaive: {season_length: 168}}"):
+        made = desk(("threshold: 4", f"threshold: 4, model: {model}"))
+        expected.append(covered(made).put(rows).points()["/a", hour]["expected"])
+
+    assert expected[1] > expected[0]
+    broken = covered(desk(("threshold: 4", "threshold: 4, model: {AutoETS: {model: QQQ}}"))).put(
+        rows
+    )
+    with pytest.raises(GundogError, match=r"series\.model: AutoETS: "):
+        broken.night()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from gundog.hunting.scoring import baseline, calibration, hour_scores, surprise
+from gundog.hunting.scoring import baseline, calibration, surprise
 
 
 def _without_channel(channel: int) -> Any:
@@ -46,7 +46,7 @@ PARTS: dict[str, tuple[Any, str, Any]] = {
     "variance drawn to the group's": (baseline, "_SERIES_PRIOR", 1e-6),
     "leaving the week out": (baseline, "_without_each", lambda total, weekly: total + 0 * weekly),
     "rate groups": (calibration, "_MIN_NIGHTS", 10**9),
-    "three hours as one": (hour_scores, "_threes", _hourly),
+    "three hours as one": (surprise, "threes", _hourly),
     "3 h window": (surprise, "channels", _without_channel(0)),
     "24 h window": (surprise, "channels", _without_channel(1)),
     "damping of the 24 h window": (surprise, "damp", lambda hourly: hourly),

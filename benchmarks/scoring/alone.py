@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.scoring import generator
-from gundog.hunting.scoring import baseline, calibration, hour_scores
+from gundog.hunting.scoring import baseline, calibration, hour_scores, windows
 
 SEEDS = (901, 902, 903)
 
@@ -21,10 +21,10 @@ def main() -> None:
         history = sample.counts.shape[1] - sample.scored
         when = baseline.calendar(sample.start, history, sample.scored, "UTC")
         learning = np.zeros(len(sample.counts), dtype=bool)
-        fit = hour_scores._fit(sample.counts[:, :history], when, learning)
+        fit = hour_scores._fit(sample.counts[:, :history], when, learning, None, 1)
         group = calibration.groups(fit.rate, None)
         spread = hour_scores._shrunk(fit, group, pooled=False)
-        nights.append(hour_scores._windows(sample.counts, when, spread, fit.nights).plain)
+        nights.append(windows.windows(sample.counts, when, spread, fit.nights, None, 1).plain)
         groups.append(group)
     scale = calibration.scale(np.concatenate(nights), np.concatenate(groups))
     print("middle", scale.middle.round(2).tolist())  # noqa: T201 - the output of this command

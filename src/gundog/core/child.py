@@ -31,6 +31,7 @@ _START = (
     "importlib.import_module(sys.argv[1]); child.serve()"
 )
 # The first letter of what `at` says; a pickle begins with another.
+_PR_SET_PDEATHSIG = 1
 _AT = b"@"
 # Nothing else of the environment reaches the child: no credentials, no addresses of channels.
 _KEPT = frozenset("HOME LANG LANGUAGE PATH TEMP TMP TMPDIR TZ USER".split())
@@ -220,6 +221,7 @@ def serve() -> None:
     _Served.replies = replies
     threading.Thread(target=_end_with_parent, args=(requests.fileno(),), daemon=True).start()
     os.dup2(2, 1)  # whatever prints must not get between the replies
+    _end_forks_with_this()
     with suppress(EOFError, BrokenPipeError):
         while True:
             work, arguments, limit = pickle.loads(requests.recv_bytes())  # noqa: S301 - our parent's
@@ -227,6 +229,29 @@ def serve() -> None:
             replies.send_bytes(b"")
             _limit(limit)
             replies.send_bytes(_reply(work, arguments, limit))
+
+
+def _end_forks_with_this() -> None:
+    """Has the system kill what this process forks, such as workers of a library, when it ends.
+
+    They would keep the pipe of answers open and the memory of a hunt that was killed. It counts
+    from the end of the thread that forks, which is the one that works here.
+    """
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    system, forking = ctypes.CDLL(None), [0]
+
+    def remember() -> None:
+        forking[0] = os.getpid()
+
+    def follow() -> None:
+        system.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != forking[0]:  # it ended before the system knew
+            os._exit(1)
+
+    os.register_at_fork(before=remember, after_in_child=follow)
 
 
 def _hush() -> None:

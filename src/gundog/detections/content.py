@@ -262,7 +262,7 @@ def hunt_hash(
         "lookback": loaded.lookback,
         "frequency": loaded.frequency,
         "identity": loaded.identity,
-        "series": vars(loaded.series) if loaded.series else None,
+        "series": loaded.series.settings if loaded.series else None,
     }
     parts = [stage_sql.canonical(sql), json.dumps(settings, sort_keys=True, default=str)]
     return stage_sql.digest([*parts, *(stage.hash for stage in read), *kept])

@@ -20,6 +20,7 @@ from gundog.core.fields import (
     unknown,
 )
 from gundog.core.times import Interval, format_duration, parse_duration, parse_time
+from gundog.detections.seasonal_models import SeasonalModel
 
 KINDS = ("match", "series")
 METHODS = ("forecast", "kql")
@@ -32,7 +33,7 @@ TACTICS = (
     "PreAttack", "InhibitResponseFunction", "ImpairProcessControl",
 )  # fmt: skip
 SERIES_KEYS = frozenset(
-    "measure by training method timeZone alertBudget threshold minCount"
+    "measure by training method model timeZone alertBudget threshold minCount"
     " until trend seasonality join".split()
 )
 # A night of shorter intervals is more hunts than anybody reads.
@@ -61,7 +62,7 @@ class Series:
 
     With method `kql` the hours of [end - training, end - until), both cut to midnight, go through
     Kusto's series_decompose_anomalies with this threshold, trend and seasonality, and `join` names
-    the SELECT that makes findings of the hours that it flags.
+    the SELECT that makes findings of the hours that it flags. `model` is None for the default.
     """
 
     measure: str
@@ -76,6 +77,15 @@ class Series:
     trend: str = "avg"
     seasonality: int = -1
     join: str = ""
+    model: SeasonalModel | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All of it, without what came later where that has its default: a hash holds it."""
+        settings = dict(vars(self))
+        if self.model is None:
+            del settings["model"]
+        return settings
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from gundog.core.fields import (
     unknown,
 )
 from gundog.core.times import DAY, HOUR, Interval, format_duration, parse_time
-from gundog.detections import detection
+from gundog.detections import detection, seasonal_models
 from gundog.detections.detection import Detection, EntityMapping, Example, Series, Suppression
 from gundog.warehouse import quoting
 
@@ -52,7 +52,7 @@ KEYS = frozenset(
 KQL_KEYS = ("until", "trend", "seasonality", "join")
 
 
-FORECAST_KEYS = ("timeZone", "alertBudget", "minCount")
+FORECAST_KEYS = ("model", "timeZone", "alertBudget", "minCount")
 
 
 def load(path: Path, shown: str, problems: list[Problem], override: Any = None) -> Detection | None:
@@ -243,6 +243,7 @@ def _series(fields: Fields) -> Series:
         trend=inner.choice("trend", detection.TRENDS, "avg"),
         seasonality=inner.integer("seasonality", -1, -1, 100_000),
         join=inner.text("join", ... if method == "kql" else ""),
+        model=seasonal_models.read(inner) if method == "forecast" else None,
     )
 
 

@@ -41,7 +41,11 @@ class Judged:
 
 
 def score(
-    hunt: Hunt, interval: Interval, series: Counts, attacks: Sequence[tuple[str, Interval]]
+    hunt: Hunt,
+    interval: Interval,
+    series: Counts,
+    attacks: Sequence[tuple[str, Interval]],
+    threads: int = 1,
 ) -> list[Judged]:
     """Scores each tenant's mailboxes against each other's history, and its own series alone.
 
@@ -50,14 +54,20 @@ def score(
         interval: the scored span, whole hours.
         series: counts of the training span and of the interval.
         attacks: confirmed attacks by series key; they teach nothing.
+        threads: how many cores it may use.
+
+    Raises:
+        ModelError: when the model that `series.model` names fails for every series.
     """
     judged = []
     for tenant, mine in counts.by_tenant(hunt, series):
         own, totals = counts.with_totals(mine)
         if own.keys:
-            judged.append(_score_group(hunt, interval, own, attacks, tenant, pool=True))
+            judged.append(_score_group(hunt, interval, own, attacks, tenant, threads, pool=True))
         if totals:
-            judged.append(_score_group(hunt, interval, totals, attacks, tenant, pool=False))
+            judged.append(
+                _score_group(hunt, interval, totals, attacks, tenant, threads, pool=False)
+            )
     return judged
 
 
@@ -67,10 +77,11 @@ def _score_group(
     series: Counts,
     attacks: Sequence[tuple[str, Interval]],
     tenant: str | None,
+    threads: int,
     *,
     pool: bool,
 ) -> Judged:
-    from gundog.hunting.scoring import hour_scores  # statsforecast takes seconds to import
+    from gundog.hunting.scoring import hour_scores  # scipy takes a while to import
 
     settings = hunt.detection.series
     assert settings is not None  # noqa: S101 - checked by the caller, for the type checker
@@ -88,6 +99,8 @@ def _score_group(
         threshold=settings.threshold,
         pool=pool,
         time_zone=settings.time_zone,
+        model=settings.model,
+        jobs=threads,
     )
     recent = observed[:, -scored:]
     return Judged(
@@ -97,7 +110,7 @@ def _score_group(
         series.states[:, -scored:],
         scores.flagged & (np.nan_to_num(recent) >= (settings.min_count or 0)),
         scores,
-        _said(scores) if pool else "",
+        _said(hunt, scores) if pool else "",
         tenant,
     )
 
@@ -111,7 +124,7 @@ def _forget(observed: np.ndarray, series: Counts, attacks: Sequence[tuple[str, I
             observed[place[key], max(low, 0) : max(high, 0)] = np.nan
 
 
-def _said(scores: Scores) -> str:
+def _said(hunt: Hunt, scores: Scores) -> str:
     """The threshold, what to expect of it, and who is too new to be judged."""
     said = [
         f"threshold {scores.threshold:.2f}, {scores.expected_false:.2g} false findings expected"
@@ -119,6 +132,11 @@ def _said(scores: Scores) -> str:
     learning = int(scores.learning.sum())
     if learning:
         said.append(f"learning: {learning} of {len(scores.learning)} series have under 14 days")
+    if scores.unfitted:
+        settings = hunt.detection.series
+        name = ", ".join(settings.model or ()) if settings else ""
+        many = f"{scores.unfitted} of {len(scores.learning)} series"
+        said.append(f"{name} failed for {many}, which have the default model")
     return "; ".join(said)
 
 

@@ -77,12 +77,18 @@ def score(
     else:
         arranged = counts.arrange(con, hunt, training, counted, basis.states, left_out)
         with apart():
-            judged = forecast.score(hunt, interval, arranged, basis.attacks)
+            judged = forecast.score(hunt, interval, arranged, basis.attacks, _threads(con))
         nights, points = forecast.nights(judged), forecast.points_table(hunt, interval, judged)
         told = {group.tenant: group.note for group in judged if group.note}
         note = _notes(told, {group.tenant for group in judged}, left_out)
     hits = tuple(series_findings.hits(con, hunt, interval, nights))
     return Scored(hits, points, counted, basis.digest, note)
+
+
+def _threads(con: duckdb.DuckDBPyConnection) -> int:
+    """What queries may use, scoring may."""
+    threads: int = con.execute("select current_setting('threads')").fetchall()[0][0]
+    return threads
 
 
 @dataclass(frozen=True)

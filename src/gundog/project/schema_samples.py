@@ -110,7 +110,13 @@ _DETECTION: dict[str, Any] = {
     "enabled": True,
 }
 _SERIES = {"measure": "items", "by": ["tenant"], "training": "28d"}
-_FORECAST = {**_SERIES, "method": "forecast", "timeZone": "UTC", "minCount": 1}
+_FORECAST = {
+    **_SERIES,
+    "method": "forecast",
+    "model": "SeasonalWindowAverage",
+    "timeZone": "UTC",
+    "minCount": 1,
+}
 _KQL = {
     **_SERIES,
     "method": "kql",

@@ -72,6 +72,7 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
 _TACTICS = [*detection.TACTICS, *detection_yaml.TACTIC_ALIASES]
 _TACTIC = {"anyOf": [{"enum": _TACTICS}, {"pattern": rf"^\s*({'|'.join(_TACTICS)})\s*$"}]}
 _TECHNIQUE = {"pattern": r"^\s*T\d{4}(\.\d{3})?\s*$"}
+_MODEL = {"type": ["string", "object", "null"], "minProperties": 1, "maxProperties": 1}
 _PARAM = {"type": ["string", "number", "boolean", "array"]}
 _DETECTION: Mapping[str, Mapping[str, Any]] = {
     "id": {"pattern": r"^\s*(urn:|uuid:|\{)*(-*[0-9a-fA-F]){32}\}?\s*$"},
@@ -194,6 +195,7 @@ def _detection() -> dict[str, Any]:
 def _series(forecast: Shape, kql: Shape) -> dict[str, Any]:
     """The two methods know different keys, and of two keys only one may be there."""
     only_kql = kql.required - forecast.required
+    forecast.at(["model"]).words |= _MODEL
     forecast.inner |= {key: kql.inner[key] for key in detection_yaml.KQL_KEYS}
     return {
         **forecast.schema(),

@@ -125,12 +125,14 @@ def grid(history: Floats, when: Calendar) -> Floats:
     return placed
 
 
-def usual(placed: Floats, when: Calendar) -> tuple[Baseline, Floats]:
+def usual(placed: Floats, when: Calendar, season: Floats | None = None) -> tuple[Baseline, Floats]:
     """What is expected of each series, and its history as it was learned from.
 
     Args:
         placed: counts on the calendar's slots, (series, weeks * 168), NaN where not observed.
         when: the calendar.
+        season: what a seasonal model says of each hour of the week, (weeks + 1, series, 168), in
+            place of the mean over weeks; the last row is of the scored week. NaN for that mean.
 
     Returns:
         What is usual, and the counts (series, weeks * 168) with polluted weeks scaled down and 0
@@ -146,13 +148,14 @@ def usual(placed: Floats, when: Calendar) -> tuple[Baseline, Floats]:
     cells = _cell_sums(guarded, when)
     phases, seen_phases = _season_sums(guarded), _season_sums(seen)
     left_out = _expected(
-        _without_each(phases, guarded),
+        _told(season, slice(-1), _without_each(phases, guarded), _without_each(seen_phases, seen)),
         _without_each(seen_phases, seen),
         _without_each(cells.sum(axis=0), cells),
         _without_each(seen_cells.sum(axis=0), seen_cells),
         when,
     )
-    expected = _expected(phases, seen_phases, cells.sum(axis=0), seen_cells.sum(axis=0), when)
+    last = _told(season, -1, phases, seen_phases)
+    expected = _expected(last, seen_phases, cells.sum(axis=0), seen_cells.sum(axis=0), when)
     line = _in_line(guarded)
     levels = _levels(line, np.isfinite(placed), _in_line(left_out))
     lag = (len(when.scored) - 1) // DAY_H
@@ -246,19 +249,21 @@ def _guard(counts: Floats, seen: Floats, seen_cells: Floats, when: Calendar) -> 
 
 
 def _season_sums(weekly: Floats) -> Floats:
-    """Sums over weeks of each series' hours of the week, by statsforecast.
+    """Sums over weeks of each series' hours of the week.
 
-    The series lie side by side as one whose season is all their weeks, so that one call does for
-    all and a ratio of two such sums leaves out what was not observed.
+    It is statsforecast's SeasonalWindowAverage over all weeks, to the bit. A ratio of two such
+    sums leaves out what was not observed.
     """
-    from statsforecast.models import SeasonalWindowAverage  # takes seconds to import
-
-    weeks, series, hours = weekly.shape
-    season = series * hours
-    model = SeasonalWindowAverage(season_length=season, window_size=weeks)
-    mean: Floats = model.forecast(weekly.reshape(-1), h=season)["mean"]
-    sums: Floats = mean.reshape(series, hours) * weeks
+    sums: Floats = weekly.mean(axis=0) * len(weekly)
     return sums
+
+
+def _told(season: Floats | None, weeks: slice | int, sums: Floats, seen: Floats) -> Floats:
+    """What a model says, worth as much as the sums over the hours seen that it stands for."""
+    if season is None:
+        return sums
+    told = season[weeks]
+    return np.where(np.isfinite(told), told * seen, sums)
 
 
 def _mean_rate(counts: Floats, seen: Floats) -> Floats:

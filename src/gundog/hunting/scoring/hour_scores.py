@@ -12,13 +12,14 @@ on the pool's own nights (`calibration`). Scored hours never enter what they are
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
-from gundog.hunting.scoring import baseline, bounds, calibration, surprise
+from gundog.detections.seasonal_models import SeasonalModel
+from gundog.hunting.scoring import baseline, bounds, calibration, chunks, seasonal, surprise
+from gundog.hunting.scoring import windows as windows_of
 from gundog.hunting.scoring.baseline import (
     DAY_H,
     PRIOR_A,
@@ -33,13 +34,14 @@ from gundog.hunting.scoring.baseline import (
 )
 from gundog.hunting.scoring.bounds import Hours
 from gundog.hunting.scoring.calibration import Clean, Scorer
+from gundog.hunting.scoring.seasonal import Seasons
 from gundog.hunting.scoring.surprise import WINDOWS_H
+from gundog.hunting.scoring.windows import Windows
 
 LEARNING_DAYS = 14
 ALONE_THRESHOLD = 4.0
 MIN_POOL = 30
 
-_CHUNK = 512
 _WARM_UP_DAYS, _SHORT_WARM_UP_DAYS = 7, 3
 _MIN_THRESHOLD = 0.001
 
@@ -63,6 +65,7 @@ class Scores:
         learning: under 14 days from the first observed hour to the first scored hour, (n_series,).
         threshold: the score from which hours are flagged.
         expected_false: clean series that are flagged in a night of 24 hours, on average.
+        unfitted: series for which the model that was named gives nothing; they have the default.
     """
 
     expected: Floats
@@ -75,6 +78,7 @@ class Scores:
     learning: Bools
     threshold: float
     expected_false: float
+    unfitted: int = 0
 
 
 @dataclass(frozen=True)
@@ -87,23 +91,6 @@ class _Fit:
     rate: Floats
     own: Spread
     nights: Bools
-
-
-@dataclass(frozen=True)
-class _Windows:
-    """Windows of surprise of each series, -inf where they do not pass.
-
-    `nights` holds history's nights, the highest of each by channel, (series, nights, channels),
-    NaN where not usable. `plain` is the same, whether they pass or not, of the history that was
-    learned from, without what pollutes it. `scored` are those of the scored hours, (series, scored,
-    channels), and `due` what is expected over each channel's window.
-    """
-
-    plain: Floats
-    nights: Floats
-    scored: Floats
-    expected: Floats
-    due: Floats
 
 
 @dataclass(frozen=True)
@@ -124,6 +111,8 @@ def score(
     threshold: float | None = None,
     pool: bool = True,
     time_zone: str = "UTC",
+    model: SeasonalModel | None = None,
+    jobs: int = 1,
 ) -> Scores:
     """Scores the last hours of each series against its history and the pool's clean nights.
 
@@ -138,6 +127,8 @@ def score(
         pool: whether the series are alike enough to learn from each other. A pool needs 30
             series with 14 days of history.
         time_zone: whose hours of the week the season follows.
+        model: what says how much an hour of the week holds; None for the mean over weeks.
+        jobs: how many cores it may use.
 
     Returns:
         Scores, in the order of the series. With neither budget nor threshold, the budget is
@@ -146,6 +137,7 @@ def score(
     Raises:
         ValueError: both budget and threshold are given or one is not above 0, a shape or
             `scored` does not fit, `start` has no time zone, or a count is negative or infinite.
+        ModelError: when the model fails for every series.
 
     >>> from datetime import UTC
     >>> hours = np.tile([0.0] * 8 + [40.0] * 8 + [0.0] * 8, 29)
@@ -159,17 +151,18 @@ def score(
     when = baseline.calendar(start, history, scored, time_zone)
     n_train, age_h = _observed_hours(counts[:, :history])
     learning = age_h < LEARNING_DAYS * DAY_H
-    fit = _fit(counts[:, :history], when, learning)
+    season = seasonal.seasons(counts[:, :history], when, model, jobs) if model else None
+    fit = _fit(counts[:, :history], when, learning, season, jobs)
     nights = fit.nights.sum(axis=1)
     pooled = pool and int(np.count_nonzero(nights)) >= MIN_POOL
     group = calibration.groups(fit.rate, nights if pooled else None)
     spread = _shrunk(fit, group, pooled)
-    windows = _windows(counts, when, spread, fit.nights)
+    windows = windows_of.windows(counts, when, spread, fit.nights, season, jobs)
     scorer, clean = _scorer(windows, group) if pooled else (Scorer(calibration.alone(), ()), None)
     if budget is None and threshold is None:
         budget = min(1.0, len(counts) / 1000)
     at, expected_false = _threshold_of(clean, budget, threshold, int((~learning).sum()))
-    hours = _score_hours(windows, spread, scorer, group, at)
+    hours = _score_hours(windows, spread, scorer, group, at, jobs)
     unobserved = np.isnan(counts[:, history:])
     scores = np.where(unobserved, np.nan, hours.score)
     flagged = ~unobserved & ~learning[:, None] & (hours.score >= at)
@@ -184,6 +177,7 @@ def score(
         learning=learning,
         threshold=at,
         expected_false=expected_false,
+        unfitted=int(season.failed.sum()) if season else 0,
     )
 
 
@@ -214,22 +208,23 @@ def _observed_hours(history: Floats) -> tuple[Ints, Ints]:
     return seen.sum(axis=1), history.shape[1] - padded.argmax(axis=1)
 
 
-def _chunks(n_series: int) -> Iterator[slice]:
-    return (slice(low, low + _CHUNK) for low in range(0, n_series, _CHUNK))
-
-
-def _fit(history: Floats, when: Calendar, learning: Bools) -> _Fit:
+def _fit(
+    history: Floats, when: Calendar, learning: Bools, season: Seasons | None, jobs: int
+) -> _Fit:
     series, weeks = len(history), when.weeks
     rate, nights = np.zeros(series), np.zeros((series, weeks * 7), dtype=bool)
     own = Spread(*(np.zeros((weeks + 1, series)) for _ in range(3)))
     warm_up = _WARM_UP_DAYS if history.shape[1] > 2 * WEEK_H else _SHORT_WARM_UP_DAYS
-    for rows in _chunks(series):
+
+    def learn(rows: slice) -> None:
         placed = baseline.grid(history[rows], when)
-        normal, guarded = baseline.usual(placed, when)
+        normal, guarded = baseline.usual(placed, when, seasonal.of(season, rows))
         rate[rows] = normal.rate
         mine = baseline.spread(*_in_threes(placed, guarded, normal), when)
         own.a[:, rows], own.b[:, rows], own.busy[:, rows] = mine.a, mine.b, mine.busy
         nights[rows] = _usable(placed, warm_up) & ~learning[rows, None]
+
+    chunks.each(learn, series, jobs)
     return _Fit(rate, own, nights)
 
 
@@ -238,16 +233,9 @@ def _in_threes(
 ) -> tuple[Floats, Floats, Baseline]:
     """History as `baseline.spread` takes it, each hour with the two before it."""
     seen = np.isfinite(placed)
-    had, due = _threes(np.where(seen, learned, np.nan), normal.history)
+    had, due = surprise.threes(np.where(seen, learned, np.nan), normal.history)
     any_seen = surprise.over_3(seen.astype(float)) > 0
     return np.where(any_seen, had, np.nan), had, Baseline(due, normal.scored, 3 * normal.rate)
-
-
-def _threes(y: Floats, mu: Floats) -> tuple[Floats, Floats]:
-    """Counts of each hour with the two before it, and what is expected of those observed."""
-    seen = np.isfinite(y)
-    due = surprise.over_3(np.where(seen, mu, 0.0))
-    return surprise.over_3(np.where(seen, y, 0.0)), np.maximum(due, baseline.MIN_EXPECTED)
 
 
 def _usable(placed: Floats, warm_up: int) -> Bools:
@@ -276,44 +264,7 @@ def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
     )
 
 
-def _windows(counts: Floats, when: Calendar, spread: Spread, usable: Bools) -> _Windows:
-    series, scored, channels = len(counts), len(when.scored), len(WINDOWS_H)
-    plain, nights = (np.full((*usable.shape, channels), np.nan) for _ in range(2))
-    last, due = (np.zeros((series, scored, channels)) for _ in range(2))
-    expected = np.zeros((series, scored))
-    for rows in _chunks(series):
-        placed = baseline.grid(counts[rows, :-scored], when)
-        normal, learned = baseline.usual(placed, when)
-        y = np.concatenate([placed, counts[rows, -scored:]], axis=1)
-        mu = np.concatenate([normal.history, normal.scored], axis=1)
-        a, b = _by_hour(spread, rows, scored)
-        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
-        sums = np.where(surprise.passes(y, mu), sums, -np.inf)
-        nights[rows] = _nightly(sums[:, :-scored], usable[rows])
-        last[rows], expected[rows] = sums[:, -scored:], normal.scored
-        due[rows] = surprise.over_windows(mu)[:, -scored:]
-        y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
-        sums = surprise.channels(surprise.surprise(*_threes(y, mu), a, b))
-        plain[rows] = _nightly(sums[:, :-scored], usable[rows])
-    return _Windows(plain, nights, last, expected, due)
-
-
-def _nightly(windows: Floats, nights: Bools) -> Floats:
-    """The highest window of each night by channel, NaN where the night is not usable."""
-    highest = windows.reshape(*nights.shape, DAY_H, -1).max(axis=2)
-    return np.where(nights[..., None], highest, np.nan)
-
-
-def _by_hour(spread: Spread, rows: slice, scored: int) -> tuple[Floats, Floats]:
-    """a and b of every hour: history's from the other weeks, the scored hours' from all."""
-    repeats = [WEEK_H] * (len(spread.a) - 1) + [scored]
-    return (
-        np.repeat(spread.a[:, rows].T, repeats, axis=1),
-        np.repeat(spread.b[:, rows].T, repeats, axis=1),
-    )
-
-
-def _scorer(windows: _Windows, group: Ints) -> tuple[Scorer, Clean]:
+def _scorer(windows: Windows, group: Ints) -> tuple[Scorer, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
     plain = Scorer(calibration.scale(windows.plain, group), ())
     nights = plain.value(windows.nights, group)
@@ -337,20 +288,24 @@ def _threshold_of(
 
 
 def _score_hours(
-    windows: _Windows, spread: Spread, scorer: Scorer, group: Ints, threshold: float
+    windows: Windows, spread: Spread, scorer: Scorer, group: Ints, threshold: float, jobs: int
 ) -> _ScoredHours:
     score, upper = np.zeros_like(windows.expected), np.zeros_like(windows.expected)
     window_h = np.zeros(upper.shape, dtype=int)
-    for rows in _chunks(len(score)):
+    needed = bounds.needed(scorer, threshold)
+
+    def judge(rows: slice) -> None:
         scored, mine = windows.scored[rows], group[rows]
         score[rows] = scorer.score(scorer.value(scored, mine), mine)
         window_h[rows] = WINDOWS_H[scorer.scale.standardise(scored, mine).argmax(axis=-1)]
-        hours = _single_hours(windows, spread, group, rows)
-        upper[rows] = bounds.upper(hours, scorer, threshold).reshape(len(mine), -1)
+        hours = _single_hours(windows, spread, needed[mine], rows)
+        upper[rows] = bounds.upper(hours).reshape(len(mine), -1)
+
+    chunks.each(judge, len(score), jobs)
     return _ScoredHours(score, window_h, upper)
 
 
-def _single_hours(windows: _Windows, spread: Spread, group: Ints, rows: slice) -> Hours:
+def _single_hours(windows: Windows, spread: Spread, needed: Floats, rows: slice) -> Hours:
     """The scored hours of some series, one after the other."""
     hours = windows.expected.shape[1]
     return Hours(
@@ -358,7 +313,7 @@ def _single_hours(windows: _Windows, spread: Spread, group: Ints, rows: slice) -
         np.repeat(spread.a[-1, rows], hours),
         np.repeat(spread.b[-1, rows], hours),
         windows.due[rows].reshape(-1, len(WINDOWS_H)),
-        np.repeat(group[rows], hours),
+        np.repeat(needed, hours, axis=0),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import betainc
 
-from gundog.hunting.scoring.baseline import Bools, Floats
+from gundog.hunting.scoring.baseline import MIN_EXPECTED, Bools, Floats
 
 # Each channel's window: three hours' surprise as it is, and damped over a day.
 WINDOWS_H = np.array([3, 24])
@@ -42,6 +42,24 @@ def surprise(y: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
     return surprises
 
 
+def count_of(rarity: Floats, mu: Floats, a: Floats, b: Floats) -> Floats:
+    """About the count with such a surprise: good to begin a search with, and nothing else.
+
+    Newton's steps on Chernoff's bound, and one more from the surprise itself, which is a bit
+    higher. Arguments as for `surprise`; inf where no count is so rare.
+    """
+    size, wanted = 1 / (a / mu + b), rarity * np.log(10)
+    with np.errstate(all="ignore"):
+        y = mu + np.sqrt(2 * mu * (1 + mu / size) * wanted) + wanted
+        for _ in range(4):
+            slope = np.log(y / mu * (size + mu) / (size + y))
+            bound = y * slope - size * np.log((size + y) / (size + mu))
+            y = np.maximum(y - (bound - wanted) / slope, mu + 0.01)
+        slope = np.log(y / mu * (size + mu) / (size + y))
+        near = y - (surprise(y, mu, a, b) * np.log(10) - wanted) / slope
+    return np.where(np.isfinite(near), near, np.inf)
+
+
 def channels(threes: Floats) -> Floats:
     """Surprise of three hours as it is, and damped and summed over 24 hours, on a last axis.
 
@@ -68,6 +86,13 @@ def over_3(hourly: Floats) -> Floats:
     return total
 
 
+def threes(y: Floats, mu: Floats) -> tuple[Floats, Floats]:
+    """Counts of each hour with the two before it, and what is expected of those observed."""
+    seen = np.isfinite(y)
+    due = over_3(np.where(seen, mu, 0.0))
+    return over_3(np.where(seen, y, 0.0)), np.maximum(due, MIN_EXPECTED)
+
+
 def _over_24(three: Floats) -> Floats:
     """Sums over 24 hours from sums over 3, without the rounding errors of running sums."""
     for width in (3, 6, 12):
@@ -86,22 +111,30 @@ def passes(y: Floats, mu: Floats) -> Bools:
     return lifted & touched[..., None]
 
 
-def alone(y: Floats, mu: Floats, a: Floats, b: Floats, due: Floats) -> Floats:
-    """The windows (hours, channels) of single hours, all other hours being as expected.
+def alone_passes(y: Floats, mu: Floats, due: Floats) -> Bools:
+    """Whether windows (hours, channels) of single hours hold enough more to matter.
+
+    All other hours are as expected.
 
     Args:
         y, mu: counts of the hours and what is expected of them, (hours,).
-        a, b: the variance of three hours' count, (hours,).
         due: expected over each channel's window, (hours, channels).
     """
     more = y - mu
-    threes = surprise(due[:, 0] + more, due[:, 0], a, b)
     lifted = (more[:, None] >= (_LIFT - 1) * due) & (more >= _EXCESS)[:, None]
-    passed = lifted & (y >= _TOUCH * mu)[:, None]
-    return np.where(passed, np.stack([threes, damp(threes)], axis=-1), -np.inf)
+    passed: Bools = lifted & (y >= _TOUCH * mu)[:, None]
+    return passed
+
+
+def channels_alone(threes: Floats) -> Floats:
+    """`channels` of single hours' surprise, (hours, channels), no other hour being odd."""
+    return np.stack([threes, damp(threes)], axis=-1)
 
 
 def fewest(mu: Floats, due: Floats) -> Floats:
-    """A count (hours,) that single hours need in any case to pass; arguments as in `alone`."""
+    """A count (hours,) that single hours need in any case to pass.
+
+    Arguments are as in `alone_passes`.
+    """
     more: Floats = np.maximum(_EXCESS, (_LIFT - 1) * due.min(axis=-1))
     return mu + np.maximum(more, (_TOUCH - 1) * mu)
