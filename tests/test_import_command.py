@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
 from gundog.cli import main
 from gundog.core import documents
+from gundog.core.times import parse_time
 from gundog.kql_import import translator
 
 KQL = "DeviceProcessEvents | where FileName =~ 'a.exe' | project DeviceName, AccountName\n"
@@ -222,3 +225,28 @@ def test_imports_share_staged_tables_and_say_what_they_read(
     assert stages == ["sql/stage/kql_joined_device_process_events.sql"]
     assert run("check") == 0
     assert run("import", "--regroup", "plain.kql") == 2
+
+
+def test_trial_finds_in_staged_days_and_writes_nothing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Over the days that a run has staged; before that it says what to run."""
+    assert run("import", "--try", "plain.kql") == 2
+    assert "is staged yet: run `gundog hunt` first" in capsys.readouterr().err
+    moment = parse_time("2026-02-02T10:00:00Z")
+    names = [("A.exe", "d1"), ("b.exe", "d2")]
+    rows = [{"Timestamp": moment, "FileName": name, "DeviceName": host} for name, host in names]
+    lake = project / "lake/2026-02-02.parquet"
+    lake.parent.mkdir()
+    pq.write_table(pa.Table.from_pylist(rows), lake)
+    assert run("backfill", "--from", "2026-02-02", "--to", "2026-02-02") in (0, 1)
+    before = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    capsys.readouterr()
+
+    assert run("import", "--try", "plain.kql") == 0
+    told = capsys.readouterr().out
+    assert "tried over [2026-02-02T00:00:00Z, 2026-02-03T00:00:00Z)" in told
+    assert "plain: 1 finding\n" in told
+    assert "would write detections/plain.yaml" in told
+    after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
+    assert after == before

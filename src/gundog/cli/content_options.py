@@ -132,3 +132,9 @@ def _add_import(add: Add) -> None:
     imports.add_argument(
         "--plan", action="store_true", help="show what it would write, and write nothing"
     )
+    imports.add_argument(
+        "--try",
+        dest="dry_run",
+        action="store_true",
+        help="hunt with them over the newest staged days, show what is found, write nothing",
+    )

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gundog.cli import common, waiting
 from gundog.core.errors import InputError
 from gundog.core.wording import count
+
+_SHOWN = 20
 
 if TYPE_CHECKING:
     from gundog.kql_import.importing import Imported, Plan
@@ -40,6 +45,8 @@ def import_queries(arguments: argparse.Namespace) -> int:
     for refused in plan.refused:
         common.complain(refused)
     _say(_reads(plan, loaded))
+    if arguments.dry_run and plan.imported:
+        _try(plan, loaded, folders)
     for imported in plan.imported:
         _tell(imported, arguments, set(settings.lake))
     if plan.refused:
@@ -58,6 +65,24 @@ def _reads(plan: Plan, project: Project) -> list[str]:
     return [str(volume) for volume in volumes]
 
 
+def _try(plan: Plan, project: Project, folders: Sequence[Path]) -> None:
+    """Prints what the detections would have found in the newest staged days."""
+    from gundog.cli import finding_list
+    from gundog.run import context as run_context
+    from gundog.testing import import_trial
+
+    now = datetime.now(UTC)
+    trial = import_trial.tried(plan.imported, project, folders, now, run_context.silent)
+    by_name = Counter(row["detection_name"] for row in trial.findings)
+    _say([f"tried over {trial.span}, in a warehouse that is thrown away:"])
+    _say([f"  {name}: {count(number, 'finding')}" for name, number in by_name.most_common()])
+    if not trial.findings:
+        _say(["  nothing would have been found"])
+    else:
+        finding_list.findings_table(common.console(), trial.findings[:_SHOWN])
+    _say([*(f"  {note}" for note in trial.notes), *(f"  PROBLEM {p}" for p in trial.problems)])
+
+
 def _say(lines: list[str]) -> None:
     from gundog.core import safe_text
 
@@ -71,7 +96,7 @@ def _tell(imported: Imported, arguments: argparse.Namespace, lake: set[str]) -> 
     from gundog.kql_import import importing
 
     lines = []
-    if arguments.plan:
+    if arguments.plan or arguments.dry_run:
         lines += [f"would write {name}" for name in imported.files]
         lines += [f"would remove {name}" for name in imported.removed]
     else:

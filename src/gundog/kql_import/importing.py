@@ -295,20 +295,24 @@ def _read_by_others(project: Project, replaced: set[str]) -> set[str]:
 
 def _wrong(imported: Sequence[Imported], project: Project) -> dict[str, str]:
     """Why detections would not load, by their name."""
-    with tempfile.TemporaryDirectory() as made, Child("gundog.detections.content") as helper:
-        folder = Path(made).resolve()
-        _copied(project, {name for one in imported for name in one.stages.values()}, folder)
-        for one in imported:
-            write(one, folder)
-        where = (*(path for path in project.folders if path != project.root), folder)
-        limit = project.settings.memory_limit
-        content = loading.load(helper, where, {}, folder, limit)
+    with tempfile.TemporaryDirectory() as made:
+        content = loaded(imported, project, Path(made).resolve())
     wrong: dict[str, str] = {}
     for problem in content.problems:
         for one in imported:
             if _is_about(problem, one):
                 wrong.setdefault(one.stem, f"{one.path}: {problem}")
     return wrong
+
+
+def loaded(imported: Sequence[Imported], project: Project, folder: Path) -> Content:
+    """What a project has once the detections are written, which are written below `folder`."""
+    _copied(project, {name for one in imported for name in one.stages.values()}, folder)
+    for one in imported:
+        write(one, folder)
+    where = (*(path for path in project.folders if path != project.root), folder)
+    with Child("gundog.detections.content") as helper:
+        return loading.load(helper, where, {}, folder, project.settings.memory_limit)
 
 
 def _is_about(problem: Problem, imported: Imported) -> bool:
