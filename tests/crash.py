@@ -142,8 +142,11 @@ def ended(child: int) -> int:
 
 def killed(work: Callable[[], Any], delay: float) -> bool:
     """Runs `work` and kills it after `delay` seconds; False when it had ended by itself."""
-    child = fork(work)
-    time.sleep(delay)
+    child, until = fork(work), time.monotonic() + delay
+    while time.monotonic() < until:
+        if os.waitpid(child, os.WNOHANG)[0]:
+            return False
+        time.sleep(min(0.01, delay))
     os.kill(child, signal.SIGKILL)
     return ended(child) == -signal.SIGKILL
 
