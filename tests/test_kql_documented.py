@@ -127,6 +127,7 @@ VALUES: list[tuple[str, Any]] = [
     ("isfinite(1.0)", True),
     ("5 between (1 .. 5)", True),
     ("5 !between (1 .. 4)", True),
+    ("(9223372036854775807 + 1) - 1", None),
     ("binary_and(6, 3)", 2),
     ("binary_or(6, 3)", 7),
     ("binary_shift_left(1, 2)", 4),

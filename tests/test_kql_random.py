@@ -1,0 +1,32 @@
+"""Random queries give what plain Python gives, some here and 5,000 in `make torture`."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+
+pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
+
+from tests import draws, kql_random
+
+QUICK, THOROUGH = 60, 600
+
+
+def test_random_queries_give_what_plain_python_gives() -> None:
+    """Filters, new columns, summaries, joins, unions, lists and lets, woven with their events."""
+    many = THOROUGH if draws.is_thorough() else QUICK
+    with duckdb.connect() as con:
+        differing = [text for seed in range(many) if (text := kql_random.differing(con, seed))]
+
+    assert differing == []
+
+
+def test_drawn_queries_are_about_something() -> None:
+    """Most give rows, and each shape is among them."""
+    cases = [kql_random.case(seed) for seed in range(400)]
+    shapes = ("where", "extend", "summarize", "distinct", "arg_max", "mv-expand", "union", "let")
+    kinds = ("inner", "leftouter", "leftanti", "leftsemi", "rightsemi", "rightanti")
+
+    assert sum(bool(case.rows) for case in cases) > 200
+    for shape in (*shapes, *(f"kind={kind}" for kind in kinds)):
+        assert sum(shape in case.kql and bool(case.rows) for case in cases) >= 3, shape
