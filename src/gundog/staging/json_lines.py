@@ -17,7 +17,7 @@ from gundog.detections.staged import Source
 from gundog.lake import columns, exporters, json_text
 from gundog.lake.json_text import Copied, NotLinesError
 from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API
-from gundog.staging import binding, tails
+from gundog.staging import binding, read_columns, tails
 from gundog.staging.batch import Batch, Limits, Task
 from gundog.staging.binding import Remarks
 from gundog.staging.tails import Tail
@@ -101,7 +101,7 @@ def _convert(
         if before:
             _check_keys(look, keys, batch, before)
         written = con.execute(
-            f"copy ({_select(text, look, keys, batch.source)})"
+            f"copy ({_select(text, look, keys, _written(batch))})"
             f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
         ).fetchall()[0][0]
     finally:
@@ -118,6 +118,20 @@ def _convert(
         waiting=copied.waiting,
     )
     return _remarks(look, keys, tail, batch.source, written), tail
+
+
+def _written(batch: Batch) -> Source:
+    """The source with only the columns that the batch's stages read, and that rows are counted by.
+
+    Their values are nulls to whoever asks for another one, and nobody does.
+    """
+    stages = batch.files[0][0].stages
+    read = read_columns.of(batch.source, stages)
+    if read is None:
+        return batch.source
+    needed = read | {binding.TIME, binding.TENANT}
+    columns_ = tuple(column for column in batch.source.columns if column[0] in needed)
+    return replace(batch.source, columns=columns_)
 
 
 def _said(batch: Batch) -> str:
@@ -157,10 +171,9 @@ def _connect(limits: Limits) -> duckdb.DuckDBPyConnection:
 def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail | None) -> Look:
     """What a file holds: every line is looked at, for a rare key may be in the last one."""
     is_flat = batch.exporter not in ("", STREAMING_API)
-    inner = "''" if is_flat else _joined("'$.properties'")
-    _see(con, text, inner)
+    _see(con, text, is_flat=is_flat)
     if _WRAPPER in _distinct(con, "outer_keys") and _unwrap(con, text, batch.source):
-        _see(con, text, inner)
+        _see(con, text, is_flat=is_flat)
     lines, broken = con.execute(
         """select coalesce(sum(lines), 0)::bigint,
                   coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
@@ -176,14 +189,17 @@ def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail
     return Look(exporter, tuple(sorted(known.union(names))), lines, broken, first)
 
 
-def _see(con: duckdb.DuckDBPyConnection, text: Path, inner: str) -> None:
+def _see(con: duckdb.DuckDBPyConnection, text: Path, *, is_flat: bool) -> None:
     """Makes the temp table `seen`: how many lines have which keys."""
+    # Both lists of keys in one call: each call parses the line.
+    keys = "[json_keys(json), []]" if is_flat else "json_keys(json, ['$', '$.properties'])"
     con.execute(
         f"""create or replace temp table seen as
-            select {_joined()} as outer_keys, {inner} as inner_keys,
-                   coalesce(starts_with(json::varchar, '{{'), false) as is_object,
-                   count(*) as lines
-            from {_objects(text)} group by all"""
+            select array_to_string(keys[1], chr(0)) as outer_keys,
+                   array_to_string(keys[2], chr(0)) as inner_keys, is_object, count(*) as lines
+            from (select {keys} as keys,
+                         coalesce(starts_with(json::varchar, '{{'), false) as is_object
+                  from {_objects(text)}) group by all"""
     )
 
 
@@ -194,7 +210,7 @@ def _unwrap(con: duckdb.DuckDBPyConnection, text: Path, source: Source) -> bool:
     if has_column or not wrappers.fetchall()[0][0]:
         return False
     target = text.with_suffix(".unwrapped")
-    is_wrapper = f"""{_joined()} = '{_WRAPPER}'
+    is_wrapper = f"""array_to_string(json_keys(json), chr(0)) = '{_WRAPPER}'
                      and json_type(json, '$.{_WRAPPER}') = 'ARRAY'"""
     con.execute(
         f"""copy (
@@ -207,11 +223,6 @@ def _unwrap(con: duckdb.DuckDBPyConnection, text: Path, source: Source) -> bool:
     )
     target.replace(text)
     return True
-
-
-def _joined(path: str = "") -> str:
-    """Keys of an object as one text, which groups and travels better than a list."""
-    return f"array_to_string(json_keys({', '.join(filter(None, ('json', path)))}), chr(0))"
 
 
 def _objects(text: Path) -> str:
@@ -261,7 +272,7 @@ def _keys(look: Look, source: Source, aliases: Mapping[str, str]) -> dict[str, s
 
 
 def _select(text: Path, look: Look, keys: Mapping[str, str], source: Source) -> str:
-    wanted = sorted(set(keys.values()))
+    wanted = sorted({keys[name] for name, _ in source.columns if name in keys})
     if not columns.is_plain(wanted):
         raise columns.DoubledColumnError(
             f"columns of {source.name} are read from keys that differ only in case:"
