@@ -32,11 +32,16 @@ def call(capsys: pytest.CaptureFixture[str]) -> Call:
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project of two days with one pair."""
-    make_project(tmp_path)
-    fill_days(tmp_path, "2026-03-08", 2)
+    return two_days(tmp_path)
+
+
+def two_days(root: Path) -> Path:
+    """Makes a folder a project of two days with one pair."""
+    make_project(root)
+    fill_days(root, "2026-03-08", 2)
     pair = [event("2026-03-09T01:00", "open"), event("2026-03-09T02:00", "close", number=1)]
-    write_file(tmp_path, "2026-03-09", pair)
-    return tmp_path
+    write_file(root, "2026-03-09", pair)
+    return root
 
 
 @pytest.fixture

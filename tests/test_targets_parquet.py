@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import io
 import json
-from collections.abc import Callable, Iterator
+import shutil
+import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,9 +28,8 @@ from gundog.targets.file_store import FileStore
 from tests import kit
 from tests.faults import start_s3
 from tests.test_finding_list import DETECTION, NOW, evidence, finding, published
-from tests.test_report_command import project
+from tests.test_report_command import two_days
 
-__all__ = ["project"]
 DAY = timedelta(days=1)
 Rows = dict[str, list[tuple[Any, ...]]]
 
@@ -37,6 +40,13 @@ class Killed(BaseException):
 
 def world(path: Path, *numbers: int) -> Path:
     """A published file with a finding, its evidence and its change for each number."""
+    return Path(shutil.copy(_world(*numbers), path))
+
+
+@cache
+def _world(*numbers: int) -> Path:
+    path = Path(tempfile.mkdtemp(prefix="gundog-world-")) / "findings.duckdb"
+    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
     rows = [finding(number, updated_at=NOW) for number in numbers]
     changes = [
         {"finding_id": row["finding_id"], "detection_id": DETECTION, "change": "new",
@@ -51,14 +61,15 @@ def world(path: Path, *numbers: int) -> Path:
 
 def truth(path: Path) -> Rows:
     """The rows of the published tables, UUIDs and JSON as text, in any order."""
+    rows: Rows = {table.name: [] for table in sections.TABLES}
     with reader.published(path) as con:
-        return {table.name: sorted(_rows(con, table.name), key=repr) for table in sections.TABLES}
+        for section in sections.sections(con):
+            rows[section.table] += _tuples(sections.rows(con, section).to_arrow_table())
+    return {name: sorted(held, key=repr) for name, held in rows.items()}
 
 
-def _rows(con: duckdb.DuckDBPyConnection, name: str) -> Iterator[tuple[Any, ...]]:
-    for section in sections.sections(con):
-        if section.table == name:
-            yield from sections.rows(con, section).fetchall()
+def _tuples(table: pa.Table) -> list[tuple[Any, ...]]:
+    return [tuple(row.values()) for row in table.to_pylist()]
 
 
 def seen(store: FileStore) -> Rows | None:
@@ -72,7 +83,7 @@ def seen(store: FileStore) -> Rows | None:
         for file in table["files"]:
             content = store.read(file["path"])
             assert content is not None, file["path"]
-            part = duckdb.from_arrow(pq.read_table(io.BytesIO(content))).fetchall()
+            part = _tuples(pq.read_table(io.BytesIO(content)))
             assert len(part) == file["rows"]
             held += part
         rows[name] = sorted(held, key=repr)
@@ -88,7 +99,7 @@ def names(store: FileStore) -> set[str]:
     return set(store.sizes(table.name for table in sections.TABLES))
 
 
-@pytest.fixture(params=["folder", "bucket"])
+@pytest.fixture(params=["folder", pytest.param("bucket", marks=pytest.mark.slow)])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> FileStore:
     """An empty target of each kind."""
     if request.param == "folder":
@@ -110,6 +121,22 @@ def test_a_reader_of_the_manifest_sees_every_table_as_it_is_published(
     assert seen(store) == truth(path)
     assert first.written == len(names(store))
     assert again == parquet.Done(0, 0)
+
+
+def test_a_bucket_is_brought_up_to_date_and_purged(tmp_path: Path) -> None:
+    """In one go; the slow tests do each of the others in a bucket too."""
+    server = start_s3()
+    server.bucket("quick")
+    store = file_store.opened(LakePath("s3://quick/soc/gundog"), server.environ)
+    sync(store, world(tmp_path / "a.duckdb", 1, 30))
+    store.write("findings/2026-03-10-0123456789abcdef.parquet", b"left by a killed run")
+    path = world(tmp_path / "b.duckdb", 2, 31)
+
+    sync(store, path)
+
+    assert seen(store) == truth(path)
+    manifest = json.loads(store.read(parquet.MANIFEST) or b"")
+    assert names(store) == {f["path"] for t in manifest["tables"].values() for f in t["files"]}
 
 
 def test_only_changed_days_are_written_and_what_they_replace_is_removed(
@@ -180,7 +207,17 @@ def test_a_kill_at_any_file_shows_the_old_run_or_the_new_one(
     """Nothing half, nothing lost, nothing twice; the next run removes what was left."""
     store = file_store.opened(LakePath(str(tmp_path / "t")), {})
 
-    assert kill_everywhere(store, tmp_path, monkeypatch, 2) > 4
+    assert kill_everywhere(store, tmp_path, monkeypatch, 5) > 4
+
+
+@pytest.mark.slow
+def test_a_kill_at_every_file_shows_the_old_run_or_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same before and after each file."""
+    store = file_store.opened(LakePath(str(tmp_path / "t")), {})
+
+    assert kill_everywhere(store, tmp_path, monkeypatch, 1) > 20
 
 
 @pytest.mark.slow
@@ -269,33 +306,46 @@ def shared(root: Path) -> FileStore:
     return file_store.opened(LakePath(str(root / "shared")), {})
 
 
-def test_every_run_publishes_to_its_targets(project: Path) -> None:
+@pytest.fixture(scope="module")
+def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after one night that published to two folders."""
+    root = tmp_path_factory.mktemp("hunted")
+    two_days(root)
+    config(root, "[shared, other]")
+    assert kit.hunt(root).problems == []
+    return root
+
+
+@pytest.fixture
+def hunted(hunted_once: Path, tmp_path: Path) -> Path:
+    """A copy of it for one test."""
+    return kit.copy_project(hunted_once, tmp_path / "project")
+
+
+def test_every_run_publishes_to_its_targets(hunted_once: Path) -> None:
     """With the run itself as it ended."""
-    config(project, "shared")
-
-    outcome = kit.hunt(project)
-
-    assert outcome.problems == []
-    rows = seen(shared(project))
-    assert rows == truth(project / ".gundog/findings.duckdb")
+    rows = seen(shared(hunted_once))
+    assert rows == truth(hunted_once / ".gundog/findings.duckdb")
     assert len(rows["findings"]) == len(rows["runs"]) == 1
 
 
 def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    hunted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """In the run and in status; the others get theirs, and the next run mends it."""
+    project = hunted
     config(project, "[shared, {to: taken/inner, name: lake}]")
     blocker = kit.write_text(project / "taken", "a file")
 
-    outcome = kit.hunt(project)
+    outcome = kit.hunt(project, now=kit.NOW + timedelta(minutes=1))
 
     [problem] = outcome.problems
     assert problem.startswith("publishTo: lake: ")
     assert "a file lies where a folder must be" in problem
     findings = project / ".gundog/findings.duckdb"
     assert seen(shared(project)) == truth(findings)
-    assert [list(row) for row in kit.table(project, "select problems from runs")] == [[[problem]]]
+    newest = "select problems from runs order by started_at desc limit 1"
+    assert kit.table(project, newest) == [([problem],)]
 
     assert main.main(["status", "--project", str(project)]) == 1
     assert "publishTo: lake: " in capsys.readouterr().out
@@ -308,8 +358,9 @@ def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
     assert "publishTo" not in capsys.readouterr().out
 
 
-def test_a_failed_target_is_told_to_the_channels_once_a_day(project: Path, sink: Any) -> None:
+def test_a_failed_target_is_told_to_the_channels_once_a_day(hunted: Path, sink: Any) -> None:
     """In the same night; and messages that were sent are in the other targets as sent."""
+    project = hunted
     kit.write_text(project / "taken", "a file")
     kit.write_text(
         project / "gundog.yaml",
@@ -317,7 +368,7 @@ def test_a_failed_target_is_told_to_the_channels_once_a_day(project: Path, sink:
         f"notify: [{{name: soc, url: '{sink.url()}'}}]\n",
     )
 
-    kit.hunt(project)
+    kit.hunt(project, now=kit.NOW + timedelta(minutes=1))
     kit.hunt(project, now=kit.NOW + timedelta(minutes=5))
 
     told = [str(request.body) for request in sink.requests]
@@ -326,11 +377,10 @@ def test_a_failed_target_is_told_to_the_channels_once_a_day(project: Path, sink:
 
 
 def test_purge_reaches_every_target_before_it_reports_success(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    hunted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """With one that is down it fails, and says so; the others are purged; again is enough."""
-    config(project, "[shared, other]")
-    kit.hunt(project)
+    project = hunted
     purge = ["purge", "--account", "a", "--project", str(project)]
     (project / "shared/_manifest.json").rename(project / "kept.json")
     (project / "shared/_manifest.json").mkdir()
@@ -351,12 +401,12 @@ def test_purge_reaches_every_target_before_it_reports_success(
             assert path.name.startswith("empty-")
 
 
-def test_retention_reaches_every_target(project: Path) -> None:
+def test_retention_reaches_every_target(hunted: Path) -> None:
     """A finding that is kept no longer is in no file of a target."""
+    project = hunted
     kit.write_text(
         project / "gundog.yaml", f"{kit.CONFIG}publishTo: shared\nretention: {{findings: 30d}}\n"
     )
-    kit.hunt(project)
     before = {path.name for path in (project / "shared/findings").iterdir()}
 
     kit.hunt(project, now=kit.NOW + timedelta(days=40), trust_clock=True)
