@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import children, draws
+from tests import blanks, children, draws, kept_content
 
 if TYPE_CHECKING:
+    import duckdb
+
     from tests.sinks import Sink
 
 draws.register()
@@ -43,8 +45,46 @@ def children_are_handed_on() -> Iterator[None]:
 def new_children() -> Iterator[None]:
     """For a test of the processes themselves: they start and end with it."""
     children.start_new()
+    kept_content.read_again()
     yield
+    kept_content.keep()
     children.hand_on()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def content_is_kept() -> Iterator[None]:
+    """What `load_project` reads of content folders is read once."""
+    kept_content.keep()
+    yield
+    kept_content.read_again()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blanks_are_copied() -> Iterator[None]:
+    """Warehouses and published files start as copies of empty ones."""
+    blanks.copy()
+    yield
+    blanks.make_new()
+
+
+@pytest.fixture
+def new_blanks() -> Iterator[None]:
+    """For a test of how empty files are made, or of what stops that."""
+    blanks.make_new()
+    yield
+    blanks.copy()
+
+
+@pytest.fixture
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """An empty warehouse in memory, with all its tables."""
+    from gundog.warehouse import database, tables
+
+    made = database.connect(threads=1)
+    for table in tables.TABLES:
+        made.execute(next(tables.create(table)))
+    yield made
+    made.close()
 
 
 @pytest.fixture

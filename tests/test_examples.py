@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,32 @@ def test_a_source_may_have_any_name(tmp_path: Path, name: str) -> None:
 
     (hunt,) = made.hunts
     assert examples.check(made, hunt, hunt.detection.examples[0]) == []
+
+
+def test_a_bench_serves_one_example_after_the_other(loaded: Content, pair: Hunt) -> None:
+    """Nothing of an example is left for the next one, not even of one that went wrong."""
+    fires, silent = example([OPEN, CLOSE], {"account_name": "a"}), example([OPEN])
+    wrong = example([{**OPEN, "Colour": "red"}])
+
+    with examples.bench(loaded, pair) as con:
+        said = [examples.check(loaded, pair, one, con) for one in (fires, silent, wrong, fires)]
+
+    assert said[:2] == [[], []]
+    assert "events.Things.Colour" in said[2][0]
+    assert said[3] == []
+
+
+def test_events_that_no_stage_reads_are_checked_too() -> None:
+    """Rows of another source than the hunt reads: their columns must exist, no more comes of it."""
+    loaded, hunt = kit.shipped(), kit.shipped().hunt("throttled_mailbox")
+    given = hunt.detection.examples[0]
+
+    def beside(column: str) -> Example:
+        row = {"Timestamp": "2026-01-05T10:00:00Z", column: "x"}
+        return replace(given, events={**given.events, "DeviceProcessEvents": (row,)})
+
+    with examples.bench(loaded, hunt) as con:
+        said = [examples.check(loaded, hunt, beside(name), con) for name in ("FileName", "Name")]
+
+    assert said[0] == []
+    assert "events.DeviceProcessEvents.Name" in said[1][0]

@@ -7,6 +7,7 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from itertools import combinations
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import duckdb
 import pyarrow as pa
 import pytest
 from hypothesis import example as planted
@@ -342,13 +342,11 @@ class Bench:
     def __init__(self, stage: str) -> None:
         self.stage = kit.shipped().stages[stage]
         self.source = kit.shipped().sources[self.stage.source]
-        self.con = duckdb.connect(config={"threads": 1})
-        self.con.execute("set timezone = 'UTC'")
-        stage_sql.register_functions(self.con)
-        self.con.execute("create schema staged")
-        self.con.execute(self.source.ddl)
-        self.con.execute(f"alter table {self.source.name} add column file_id bigint")
-        stage_sql.create_stage(self.con, self.stage)
+        hunt = next(hunt for hunt in kit.shipped().hunts if self.stage in hunt.stages)
+        self.opened = ExitStack()
+        self.con = self.opened.enter_context(
+            examples.bench(kit.shipped(), replace(hunt, stages=(self.stage,)))
+        )
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Replaces all events, and stages them."""
@@ -393,7 +391,7 @@ def shells() -> Iterator[Bench]:
     """A warehouse with shell_commands."""
     bench = Bench("shell_commands")
     yield bench
-    bench.con.close()
+    bench.opened.close()
 
 
 @pytest.fixture(scope="module")
@@ -401,7 +399,7 @@ def mail() -> Iterator[Bench]:
     """A warehouse with mail_access."""
     bench = Bench("mail_access")
     yield bench
-    bench.con.close()
+    bench.opened.close()
 
 
 # The pair, from its words

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,7 +16,7 @@ from gundog.core.times import Interval, parse_time, split
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings.model import RunStamp
 from gundog.run import ledger
-from gundog.warehouse import database, tables
+from gundog.warehouse import database
 from tests import draws, kit
 
 DAY = timedelta(days=1)
@@ -55,16 +54,6 @@ def pair(loaded: Content) -> Hunt:
 def count(loaded: Content) -> Hunt:
     """Reads back nothing and trains on 21 days."""
     return loaded.hunt("count")
-
-
-@pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty warehouse in memory."""
-    con = database.connect(threads=1)
-    for one in tables.TABLES:
-        con.execute(next(tables.create(one)))
-    yield con
-    con.close()
 
 
 def hunted(

@@ -6,7 +6,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -29,7 +29,7 @@ from gundog.detections.hunt import Content, Hunt
 from gundog.findings import model, storing, words
 from gundog.findings.model import Changes, Event, Hit, Hunted, RunStamp
 from gundog.testing import examples
-from gundog.warehouse import database, tables
+from gundog.warehouse import database
 from tests import kit
 from tests.hostile import HOSTILE
 from tests.kit import DAY, event, table, write_file
@@ -70,16 +70,6 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
 def pair(loaded: Content) -> Hunt:
     """The match detection of the small project."""
     return loaded.hunt("pair")
-
-
-@pytest.fixture
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    """An empty warehouse in memory."""
-    con = database.connect(threads=1)
-    for one in tables.TABLES:
-        con.execute(next(tables.create(one)))
-    yield con
-    con.close()
 
 
 def hunt_of(

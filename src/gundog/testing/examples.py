@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC
 from typing import Any
 
@@ -39,10 +39,19 @@ _FILE_ID = 1
 _GIVEN = "events of an example"  # no table of a content folder has this name
 
 
-def check(loaded: Content, hunt: Hunt, example: Example) -> list[str]:
-    """What differs between the findings an example promises and those it gives; empty when none."""
+def check(
+    loaded: Content, hunt: Hunt, example: Example, con: duckdb.DuckDBPyConnection | None = None
+) -> list[str]:
+    """What differs between the findings an example promises and those it gives; empty when none.
+
+    Args:
+        loaded: the content that names the source tables.
+        hunt: whose example it is.
+        example: the example.
+        con: an open `bench` of the hunt, which may have served other examples; None for a new one.
+    """
     try:
-        hits = run(loaded, hunt, example)
+        hits = run(loaded, hunt, example, con)
     except (GundogError, duckdb.Error) as error:
         return [str(error)]
     except OverflowError:
@@ -69,23 +78,27 @@ def compare(hunt: Hunt, example: Example, hits: Sequence[Hit]) -> list[str]:
     return problems
 
 
-def run(loaded: Content, hunt: Hunt, example: Example) -> tuple[Hit, ...]:
+def run(
+    loaded: Content, hunt: Hunt, example: Example, con: duckdb.DuckDBPyConnection | None = None
+) -> tuple[Hit, ...]:
     """The hits that a detection has on an example's events, through the SQL that production runs.
+
+    Takes what `check` takes.
 
     Raises:
         InputError: when an event names a table or column that does not exist.
         QueryError: when the SQL fails.
     """
-    with bench(loaded, hunt) as con:
+    with nullcontext(con) if con else bench(loaded, hunt) as opened:
         rows = expand(example)
         times = [parse_time(row["Timestamp"]) for mine in rows.values() for row in mine
                  if row.get("Timestamp")]  # fmt: skip
         first = floor(min(times, default=example.interval.start), DAY)
         covers = Interval(min(first, example.interval.start), example.interval.end)
-        fill(con, loaded, hunt, rows, covers)
+        fill(opened, loaded, hunt, rows, covers)
         if hunt.detection.series:
-            return series.score(con, hunt, example.interval, first, apart=child.unlimited).hits
-        return match.match(con, hunt, example.interval, first)
+            return series.score(opened, hunt, example.interval, first, apart=child.unlimited).hits
+        return match.match(opened, hunt, example.interval, first)
 
 
 def expand(example: Example) -> Rows:
@@ -106,15 +119,19 @@ def bench(loaded: Content, hunt: Hunt) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("create schema staged")
         for table in tables.TABLES:
             con.execute(next(tables.create(table)))
-        for source in loaded.sources.values():
-            con.execute(source.ddl)
-            stage_sql.add_hidden_columns(con, source.name)
+        for name in hunt.sources:
+            _make_source(con, loaded.sources[name])
         for stage in hunt.stages:
             stage_sql.create_stage(con, stage)
         locks.lock(con)
         yield con
     finally:
         con.close()
+
+
+def _make_source(con: duckdb.DuckDBPyConnection, source: Source) -> None:
+    con.execute(source.ddl)
+    stage_sql.add_hidden_columns(con, source.name)
 
 
 def fill(
@@ -143,6 +160,9 @@ def fill(
     con.execute("delete from file_stages")
     for name in rows.keys() - loaded.sources.keys():
         raise InputError(f"events.{name}: {unknown(name, loaded.sources, 'source table')}")
+    for name in rows.keys() - hunt.sources:  # no stage reads them; their rows are checked too
+        if not con.execute("from duckdb_tables() where table_name = ?", [name]).fetchall():
+            _make_source(con, loaded.sources[name])
     for name in {*rows, *hunt.sources}:
         mine = rows.get(name, ())
         files = (file_ids or {}).get(name) or [_FILE_ID] * len(mine)
