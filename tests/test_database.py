@@ -19,6 +19,7 @@ from gundog.core.errors import LockError, StoreError
 from gundog.warehouse import database, tables
 from tests import kit
 
+pytestmark = pytest.mark.usefixtures("new_blanks")
 NOW = datetime(2026, 3, 10, 4, tzinfo=UTC)
 NONE = timedelta()
 

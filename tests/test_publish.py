@@ -25,6 +25,7 @@ from gundog.warehouse import database, file_identity, tables
 from tests import kit
 from tests.kit import DAY, NOW
 
+pytestmark = pytest.mark.usefixtures("new_blanks")
 WEEK = 7 * DAY
 STABLE, TRIAL = UUID(int=1), UUID(int=2)
 

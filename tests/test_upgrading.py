@@ -14,6 +14,7 @@ from gundog.core.errors import StoreError
 from gundog.warehouse import database, tables, upgrading
 from tests import kit, old_project
 
+pytestmark = pytest.mark.usefixtures("new_blanks")
 FINDING = "b48e76c6-906d-55e9-b2f3-47bc6e4209dd"
 ENTRY = {"finding_id": FINDING, "actor": "kim", "note": "theft"}
 WHEN = "2026-03-08 09:00:00+00"
