@@ -16,7 +16,7 @@ import pytest
 
 from gundog.core import child
 from gundog.core.child import Child, EndedError, LateError
-from tests import kit
+from tests import draws, kit
 
 pytestmark = pytest.mark.usefixtures("new_children")
 
@@ -185,7 +185,7 @@ helper.call(query, sys.argv[1])
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", draws.spread([signal.SIGKILL, signal.SIGTERM, signal.SIGINT]))
 @pytest.mark.parametrize(
     "sql",
     [

@@ -6,7 +6,7 @@ import json
 import os
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,7 @@ overrides:
   mail_read_from_new_context:
     params: {history: 2d, established: 2d, minDays: 2, minPoints: 2}
 """
+Files = dict[tuple[int, str], list[dict[str, Any]]]
 HUNT = ("mail_read_from_new_context",)
 # What a backfill may leave otherwise than the nights did.
 FREE = ("run_id", "created_at", "updated_at", "origin", "is_late", "seconds")
@@ -68,13 +69,13 @@ def read(
     }
 
 
-def world(seed: int) -> dict[tuple[int, str], list[dict[str, Any]]]:
+def world(seed: int) -> Files:
     """Rows by the day they come and the name of their file: usual ones, new places, late ones.
 
     A late file has the first reads from a place that a later night finds new.
     """
     chance = random.Random(seed)  # noqa: S311 - seeded on purpose
-    files: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    files: Files = {}
     for day in range(HISTORY + NIGHTS):
         for tenant in ("alpha", "beta"):
             for hour in range(8, 16):
@@ -99,7 +100,7 @@ def world(seed: int) -> dict[tuple[int, str], list[dict[str, Any]]]:
 
 def arrive(
     root: Path,
-    files: dict[tuple[int, str], list[dict[str, Any]]],
+    files: Files,
     day: int,
     tenants: Sequence[str] = ("alpha", "beta"),
 ) -> None:
@@ -142,9 +143,7 @@ def contexts(root: Path) -> list[Any]:
         return con.execute("from contexts order by all").fetchall()
 
 
-def night_by_night(
-    files: dict[tuple[int, str], list[dict[str, Any]]], tenants: Sequence[str] = ("alpha", "beta")
-) -> Path:
+def night_by_night(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
     """A lake hunted each night as its files came, and once more after the last of them."""
     root = project()
     for day in range(HISTORY + NIGHTS):
@@ -163,14 +162,24 @@ def whole(root: Path) -> Path:
     return root
 
 
+def in_turn(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
+    """A lake hunted each night, and as a whole after the last of them."""
+    return whole(night_by_night(files, tenants))
+
+
+def at_once(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
+    """A lake hunted when all its files are there."""
+    root = project()
+    for day in range(HISTORY + NIGHTS + 1):
+        arrive(root, files, day, tenants)
+    return whole(root)
+
+
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_nights_leave_what_a_backfill_leaves(seed: int) -> None:
     """The same findings, contexts and first times, however late the files were."""
     files = world(seed)
-    nights, backfill = whole(night_by_night(files)), project()
-    for day in range(HISTORY + NIGHTS + 1):
-        arrive(backfill, files, day)
-    whole(backfill)
+    nights, backfill = in_turn(files), at_once(files)
 
     assert content(nights) == content(backfill)
     assert contexts(nights) == contexts(backfill)
@@ -178,12 +187,13 @@ def test_nights_leave_what_a_backfill_leaves(seed: int) -> None:
     assert content(nights)["finding_contexts"]
 
 
-def test_findings_of_two_tenants_are_those_of_each_alone() -> None:
+@pytest.mark.parametrize("make", [at_once, pytest.param(in_turn, marks=pytest.mark.slow)])
+def test_findings_of_two_tenants_are_those_of_each_alone(make: Callable[..., Path]) -> None:
     """The other tenant's networks teach nothing, and its readers are nobody's colleagues."""
     files = world(3)
-    both = whole(night_by_night(files))
+    both = make(files)
     for tenant in ("alpha", "beta"):
-        alone = whole(night_by_night(files, (tenant,)))
+        alone = make(files, (tenant,))
         expected, found = content(alone), content(both, f"tenant = '{tenant}'")
         for name in ("findings", "finding_contexts"):
             assert found[name] == expected[name], (tenant, name)

@@ -445,7 +445,7 @@ def unreadable(root: Path, what: str) -> None:
             "\0",
             "[" * 99,
         ],
-        every=4,
+        every=8,
     ),
 )
 def test_file_that_cannot_be_read_keeps_the_entries_of_the_last_run(

@@ -24,7 +24,7 @@ from gundog.lake.path import LakePath
 from gundog.run import run
 from gundog.staging import reading, stage
 from gundog.staging.batch import Batch, Failed, FileOutcome, Read
-from tests import kit
+from tests import draws, kit
 from tests.faults import Faults, Proxy, Server, start_s3
 from tests.lab import Lab, good
 from tests.test_laws import content
@@ -124,7 +124,7 @@ def test_batch_for_a_reader_holds_no_credential(lab: Lab, s3: Server) -> None:
     assert [name for name, value in secrets.items() if value.encode() in batches[0]] == []
 
 
-@pytest.mark.parametrize("row_group_size", [3_000, 40_000])
+@pytest.mark.parametrize("row_group_size", draws.spread([3_000, 40_000]))
 def test_only_needed_columns_travel(lab: Lab, s3: Server, row_group_size: int) -> None:
     """Of a file of 10 MB and more, at most 1.3 times the needed column chunks leave the store."""
     table = wide(15_000)
@@ -157,7 +157,7 @@ def test_sparse_copy_has_the_columns_at_their_places(tmp_path: Path) -> None:
     assert target.read_bytes().count(0) > len(whole) // 3
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", draws.spread(range(6), 3))
 def test_sparse_copy_reads_as_the_whole_file(tmp_path: Path, seed: int) -> None:
     """Whatever the types, row groups and compression, needed columns are the same by DuckDB."""
     rng = random.Random(seed)  # noqa: S311 - no secret
@@ -242,7 +242,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@pytest.mark.parametrize("name", draws.spread(BROKEN, 3))
 def test_broken_file_on_a_store_is_set_aside_alone(lab: Lab, s3: Server, name: str) -> None:
     """A file that its store gives and that is broken is the file's fault, not the store's."""
     whole = to_bytes(wide(5_000))
@@ -308,7 +308,7 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", FAULTS)
+@pytest.mark.parametrize("name", draws.spread(reversed(FAULTS), 4))
 def test_one_request_in_ten_may_fail(
     lab: Lab, s3: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -16,6 +16,7 @@ from gundog.core.times import HOUR_US
 from gundog.lake import footers
 from gundog.lake.footers import Span
 from gundog.staging import reading
+from tests import draws
 from tests.lab import NOON, STAGE, Lab, good
 
 HOUR = timedelta(hours=1)
@@ -100,7 +101,7 @@ LAKES: dict[str, list[Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", LAKES)
+@pytest.mark.parametrize("name", draws.spread(LAKES, 2))
 def test_hours_are_the_same_from_footers_and_rows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

@@ -341,7 +341,7 @@ def test_a_larger_budget_flags_no_less() -> None:
         assert np.all(loose.flagged >= tight.flagged)
 
 
-@pytest.mark.parametrize("time_zone", ["UTC", "Asia/Kolkata"])
+@pytest.mark.parametrize("time_zone", ["Asia/Kolkata", pytest.param("UTC", marks=pytest.mark.slow)])
 def test_a_budget_is_what_clean_series_cost(time_zone: str) -> None:
     """Over clean nights of many series, about as many are flagged as were budgeted."""
     counts = office(1500, 31 * DAY, 6)

@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.core.times import Interval
-from gundog.detections import content, content_folder
 from gundog.hunting import match
 from gundog.testing import examples
-from tests import draws
+from tests import draws, kit
 
-LOADED = content.load([content_folder.builtin()])
+LOADED = kit.shipped()
 HUNT = LOADED.hunt("mailbox_export")
 DAY = timedelta(days=1)
 START = datetime(2026, 3, 10, tzinfo=UTC)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from gundog.report import page, palette
+from tests import draws
 from tests.browser import CHROMIUM, Browser, browser
 from tests.report_kit import NOW, Parsed, finding, gathered, published
 from tests.test_report_page import hostile_night, hostile_rows
@@ -78,7 +79,7 @@ def test_a_message_leads_to_its_finding_and_unfolds_it(opened: Browser, hostile:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 900, 1440])
+@pytest.mark.parametrize("width", draws.spread([360, 900, 1440]))
 def test_the_page_fits_the_window(opened: Browser, hostile: Path, width: int, scheme: str) -> None:
     """No sideways scroll, all parts unfolded, however long a name is."""
     opened.size(width, 740, scheme)

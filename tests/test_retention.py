@@ -28,12 +28,31 @@ TRAINED_FROM = parse_time("2026-02-01")
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
+    """A project of which nothing was hunted."""
+    return make(tmp_path)
+
+
+def make(root: Path) -> Path:
     """Nine quiet days, a finding on the eighth, everything kept for 20 days, evidence for 10."""
-    kit.make_project(tmp_path)
-    keep(tmp_path, staged="20d", series="20d", evidence="10d", findings="30d")
-    kit.fill_days(tmp_path, "2026-03-01", 9)
-    pair(tmp_path)
-    return tmp_path
+    kit.make_project(root)
+    keep(root, staged="20d", series="20d", evidence="10d", findings="30d")
+    kit.fill_days(root, "2026-03-01", 9)
+    pair(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a project of which a week was hunted."""
+    root = make(tmp_path_factory.mktemp("week"))
+    hunt(root, WEEK)
+    return root
+
+
+@pytest.fixture
+def hunted(week: Path, tmp_path: Path) -> Path:
+    """A copy of it, of one's own."""
+    return kit.copy_project(week, tmp_path)
 
 
 def keep(root: Path, **retention: str) -> None:
@@ -65,30 +84,26 @@ def later(root: Path, days: int, **options: Any) -> run.Outcome:
     return hunt(root, now=now, **options)
 
 
-def test_young_rows_stay(project: Path) -> None:
+def test_young_rows_stay(hunted: Path) -> None:
     """Nothing goes before its time."""
-    hunt(project, WEEK)
-    rows = staged(project)
-    later(project, 8)
+    rows = staged(hunted)
+    later(hunted, 8)
 
-    assert staged(project) == rows + 24
-    assert table(project, "select count(*) from evidence") == [(2,)]
+    assert staged(hunted) == rows + 24
+    assert table(hunted, "select count(*) from evidence") == [(2,)]
 
 
-def test_staged_rows_go_when_they_were_written_long_ago(project: Path) -> None:
+def test_staged_rows_go_when_they_were_written_long_ago(hunted: Path) -> None:
     """A file read 21 days ago loses its rows; it is called expired, and its findings stay."""
-    hunt(project, WEEK)
-    later(project, 21)
+    later(hunted, 21)
 
-    assert staged(project) == 24
-    assert kept(project, "select state, count(*) from source_files group by all order by all") == [
+    assert staged(hunted) == 24
+    assert kept(hunted, "select state, count(*) from source_files group by all order by all") == [
         ("expired", 8), ("staged", 1),
     ]  # fmt: skip
-    assert table(project, "select state, count(*) from source_files group by all") == [
-        ("staged", 1)
-    ]
-    assert table(project, "select count(*) from findings") == [(1,)]
-    assert kept(project, "select count(*) from stage_hours") == [(24,)]
+    assert table(hunted, "select state, count(*) from source_files group by all") == [("staged", 1)]
+    assert table(hunted, "select count(*) from findings") == [(1,)]
+    assert kept(hunted, "select count(*) from stage_hours") == [(24,)]
 
 
 def test_backfill_of_old_years_is_counted_from_when_it_was_written(project: Path) -> None:
@@ -159,42 +174,39 @@ def test_points_and_counts_go_when_no_interval_needs_them(
     assert [tuple(map(str, row)) for row in found] == [tuple(str(stays[name]) for name in names)]
 
 
-def test_findings_go_last(project: Path) -> None:
+def test_findings_go_last(hunted: Path) -> None:
     """After their own time findings go, with everything about them."""
-    hunt(project, WEEK)
-    later(project, 31)
+    later(hunted, 31)
 
     for name in ("findings", "evidence", "finding_changes"):
-        assert table(project, f"select count(*) from {name}") == [(0,)]
-    assert table(project, "select count(*) from runs") == [(1,)]
+        assert table(hunted, f"select count(*) from {name}") == [(0,)]
+    assert table(hunted, "select count(*) from runs") == [(1,)]
 
 
-def test_interval_whose_files_left_the_lake_is_kept_as_it_was(project: Path) -> None:
+def test_interval_whose_files_left_the_lake_is_kept_as_it_was(hunted: Path) -> None:
     """Hunting again what cannot be read any more would lose its findings: it is left and named."""
-    hunt(project, WEEK)
-    later(project, 21)
-    (project / "lake/date=2026-03-08/pair-a.parquet").unlink()
+    later(hunted, 21)
+    (hunted / "lake/date=2026-03-08/pair-a.parquet").unlink()
 
-    outcome = hunt(project, WEEK, now=NOW + 22 * DAY, again=True)
+    outcome = hunt(hunted, WEEK, now=NOW + 22 * DAY, again=True)
 
-    assert table(project, "select count(*) from findings") == [(1,)]
+    assert table(hunted, "select count(*) from findings") == [(1,)]
     assert [note.split(":")[0][:8] for note in outcome.notes] == ["pair [20", "pair [20"]
     assert "left the lake" in outcome.notes[0]
     assert outcome.exit_status == 0
 
 
-def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(project: Path) -> None:
+def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(hunted: Path) -> None:
     """A backfill over a time whose rows expired reads them again and finds the same."""
-    hunt(project, WEEK)
-    before = content(project, ("findings", "evidence"))
-    later(project, 21)
+    before = content(hunted, ("findings", "evidence"))
+    later(hunted, 21)
 
-    outcome = hunt(project, WEEK, now=NOW + 22 * DAY, again=True)
+    outcome = hunt(hunted, WEEK, now=NOW + 22 * DAY, again=True)
 
     assert outcome.files == 8
     assert outcome.changes.unchanged == 1
-    assert table(project, "select count(*) from findings") == [(1,)]
-    assert content(project, ("findings",))["findings"] == [
+    assert table(hunted, "select count(*) from findings") == [(1,)]
+    assert content(hunted, ("findings",))["findings"] == [
         tuple("final" if one == "provisional" else one for one in row) for row in before["findings"]
     ]
 
@@ -209,29 +221,27 @@ def test_rows_are_kept_as_long_as_nights_read_back(project: Path) -> None:
     assert outcome.files == 1
 
 
-def test_rows_of_old_stage_sql_go_at_the_end_of_a_run(project: Path) -> None:
+def test_rows_of_old_stage_sql_go_at_the_end_of_a_run(hunted: Path) -> None:
     """Another stage SQL has a table of its own; the one before is dropped, files are not lost."""
-    hunt(project, WEEK)
-    path = project / "sql/stage/happenings.sql"
+    path = hunted / "sql/stage/happenings.sql"
     path.write_text(path.read_text().replace("lower(Kind)", "trim(lower(Kind))"))
-    hunt(project, WEEK)
-    tables = kept(project, "select count(*) from duckdb_tables() where schema_name = 'staged'")
+    hunt(hunted, WEEK)
+    tables = kept(hunted, "select count(*) from duckdb_tables() where schema_name = 'staged'")
 
     assert tables == [(1,)]
-    assert kept(project, "select count(distinct stage_hash) from file_stages") == [(1,)]
-    assert table(project, "select count(*) from findings") == [(1,)]
+    assert kept(hunted, "select count(distinct stage_hash) from file_stages") == [(1,)]
+    assert table(hunted, "select count(*) from findings") == [(1,)]
 
 
-def test_stage_that_does_not_load_tonight_keeps_its_rows(project: Path) -> None:
+def test_stage_that_does_not_load_tonight_keeps_its_rows(hunted: Path) -> None:
     """A typing error in a stage file costs no reading of the lake."""
-    hunt(project, WEEK)
-    path = project / "sql/stage/happenings.sql"
+    path = hunted / "sql/stage/happenings.sql"
     text = path.read_text()
     path.write_text("selekt")
-    hunt(project, WEEK)
+    hunt(hunted, WEEK)
     path.write_text(text)
 
-    assert hunt(project, WEEK).files == 0
+    assert hunt(hunted, WEEK).files == 0
 
 
 @pytest.mark.parametrize("column", ["actor", "grantee"])
@@ -273,24 +283,21 @@ def test_purge_of_a_warehouse_from_before_redeliveries_were_marked(project: Path
     assert kept(project, f"""select count(*) from staged."{old}" where who = 'a'""") == [(0,)]
 
 
-def test_purge_needs_a_name(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_purge_needs_a_name(hunted: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """An empty name is an error and removes nothing."""
-    hunt(project, WEEK)
-
-    assert main(["purge", "--account", " ", "--project", str(project)]) == 2
+    assert main(["purge", "--account", " ", "--project", str(hunted)]) == 2
     assert "the name is empty" in capsys.readouterr().err
-    assert table(project, "select count(*) from findings") == [(1,)]
+    assert table(hunted, "select count(*) from findings") == [(1,)]
 
 
-def test_compacted_warehouse_is_the_same_warehouse(project: Path) -> None:
+def test_compacted_warehouse_is_the_same_warehouse(hunted: Path) -> None:
     """Rewriting the file changes no row."""
-    hunt(project, WEEK)
-    before = content(project)
-    purging.compact(project / ".gundog/warehouse.duckdb")
-    outcome = hunt(project, WEEK)
+    before = content(hunted)
+    purging.compact(hunted / ".gundog/warehouse.duckdb")
+    outcome = hunt(hunted, WEEK)
 
     assert (outcome.hunted, outcome.files) == (0, 0)
-    assert content(project) == before
+    assert content(hunted) == before
 
 
 @pytest.mark.slow

@@ -519,11 +519,13 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
     ("step", "module", "function"),
     [
         # Rows are there, nothing is committed.
-        ("stage", "gundog.staging.staged_rows", "_record_files"),
+        pytest.param(
+            "stage", "gundog.staging.staged_rows", "_record_files", marks=pytest.mark.slow
+        ),
         # Between two steps: findings are stored, the ledger is not.
         ("", "gundog.findings.storing", "_store_ledger"),
         # Built aside.
-        ("publish", "gundog.findings.publish", "_rename"),
+        pytest.param("publish", "gundog.findings.publish", "_rename", marks=pytest.mark.slow),
         pytest.param("list lake", "gundog.lake.listing", "list_files", marks=pytest.mark.slow),
         pytest.param(
             "hunt pair 2026-03-06", "gundog.core.child", "Child.call", marks=pytest.mark.slow
@@ -578,6 +580,7 @@ def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:
     assert hunt(project, ("2026-03-01", "2026-03-09")).hunted == 9
 
 
+@pytest.mark.slow  # test_single_hunt has one whose limit comes at once
 def test_a_hunt_that_takes_too_long_fails_alone_and_says_what_to_do(project: Path) -> None:
     """A time limit keeps one hunt from holding up the night."""
     pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
