@@ -16,13 +16,19 @@ from tests import kit
 HOLE = ("Things", "--from", "2026-02-25", "--to", "2026-02-28")
 
 
+@pytest.fixture(scope="module")
+def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a hole of four days; not to be changed."""
+    root = kit.make_project(tmp_path_factory.mktemp("hunted"))
+    kit.fill_days(root, "2026-03-01", 9)
+    kit.hunt(root, ("2026-02-25", "2026-03-02"))
+    return root
+
+
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """A project with a hole of four days."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 9)
-    kit.hunt(tmp_path, ("2026-02-25", "2026-03-02"))
-    return tmp_path
+def root(hunted: Path, tmp_path: Path) -> Path:
+    """The same, to be changed."""
+    return kit.copy_project(hunted, tmp_path)
 
 
 def gundog(root: Path, *arguments: str) -> int:

@@ -53,22 +53,25 @@ def test_every_string_became_a_finding(root: Path) -> None:
     assert {row["account_name"] for row in rows_of(root)} == set(STRINGS.values())
 
 
+COMMANDS = [
+    ("findings",),
+    ("status",),
+    ("findings", "--json"),
+    ("backfill", *RANGE, "--again"),
+    ("hunt", *RANGE),
+    ("sql", "from findings"),
+    ("sql", "from findings", "--format", "csv"),
+    ("sql", "from evidence", "--format", "csv"),
+    ("sql", "from findings", "--format", "json"),
+    ("sql", "from evidence"),
+    ("sql", "select account_name as a, {'k': account_name} as b, [title] as c from findings"),
+    ("sql", "from risk_by_entity"),
+]
+
+
 @pytest.mark.parametrize(
     "command",
-    [
-        ("findings",),
-        ("findings", "--json"),
-        ("status",),
-        ("hunt", *RANGE),
-        ("backfill", *RANGE, "--again"),
-        ("sql", "from findings"),
-        ("sql", "from findings", "--format", "csv"),
-        ("sql", "from findings", "--format", "json"),
-        ("sql", "from evidence", "--format", "csv"),
-        ("sql", "from evidence"),
-        ("sql", "select account_name as a, {'k': account_name} as b, [title] as c from findings"),
-        ("sql", "from risk_by_entity"),
-    ],
+    draws.spread((pytest.param(command) for command in COMMANDS), 2),
     ids=lambda command: " ".join(command)[:40],
 )
 def test_nothing_printed_acts(

@@ -752,7 +752,7 @@ LATE = {
 
 @pytest.mark.parametrize(
     ("day", "row", "scored"),
-    draws.spread((pytest.param(*case, id=name) for name, case in LATE.items()), every=3),
+    draws.spread((pytest.param(*case, id=name) for name, case in LATE.items()), every=5),
 )
 def test_night_is_scored_again_only_where_counts_or_hours_changed(
     lake: Path,

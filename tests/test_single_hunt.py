@@ -51,13 +51,10 @@ def be_hasty(monkeypatch: pytest.MonkeyPatch, never_ends: Callable[[object], boo
     """
     call = Child.call
 
-    def hasty(
-        self: Child, work: Callable[..., Any], *arguments: Any,
-        memory: int | None = None, seconds: float | None = None,
-    ) -> Any:  # fmt: skip
+    def hasty(self: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
         if any(map(never_ends, arguments)):
-            seconds = 0.3
-        return call(self, work, *arguments, memory=memory, seconds=seconds)
+            limits = {**limits, "seconds": 0.3, "patience": 1}
+        return call(self, work, *arguments, **limits)
 
     monkeypatch.setattr(Child, "call", hasty)
 

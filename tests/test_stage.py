@@ -22,6 +22,7 @@ from gundog.lake import columns
 from gundog.lake.path import LakePath
 from gundog.staging import binding, reading, stage
 from gundog.staging.batch import Batch, Failed, FileOutcome, Limits, Read
+from tests import draws
 from tests.lab import NOON, SOURCE, STAGE, Lab, good
 
 
@@ -54,7 +55,7 @@ TIMES = {
 }
 
 
-@pytest.mark.parametrize("name", TIMES)
+@pytest.mark.parametrize("name", draws.spread(TIMES, 2))
 def test_every_kind_of_time_is_the_same_instant(lab: Lab, name: str) -> None:
     """A time counts in UTC however its file writes it; without a zone it is read as UTC."""
     lab.put(good(1, Timestamp=TIMES[name]))
@@ -110,7 +111,7 @@ RAW = {
 }
 
 
-@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("name", draws.spread(RAW, 2))
 def test_json_may_come_as_text_bytes_or_nested(lab: Lab, name: str) -> None:
     """The stage SQL sees JSON text whatever the exporter made of it; what was cast is noted."""
     values, remark = RAW[name]
@@ -215,7 +216,7 @@ def test_tenant_comes_from_the_column_else_from_the_path(lab: Lab) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("year", [1, 1601, 1899, 1970, 2300, 9999])
+@pytest.mark.parametrize("year", draws.spread([1601, 1, 1899, 9999, 1970, 2300], 3))
 def test_clock_faults_are_no_times(lab: Lab, year: int) -> None:
     """A row of 1601 or 9999 is set aside with its reason; its neighbours count."""
     odd = NOON.replace(year=year, tzinfo=None)
