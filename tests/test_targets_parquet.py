@@ -376,6 +376,37 @@ def test_a_failed_target_is_told_to_the_channels_once_a_day(hunted: Path, sink: 
     assert seen(shared(project)) == truth(project / ".gundog/findings.duckdb")
 
 
+def test_a_target_that_fails_only_after_messages_is_shown_by_status(
+    hunted: Path, sink: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It took the findings, and not that they were sent; the next run mends it."""
+    manifest = hunted / "shared/_manifest.json"
+
+    def block() -> int:
+        manifest.rename(hunted / "kept.json")
+        manifest.mkdir()
+        return 200
+
+    config = f"{kit.CONFIG}publishTo: [shared, other]\n"
+    config += f"notify: [{{name: soc, url: '{sink.url()}', mode: digest}}]\n"
+    kit.write_text(hunted / "gundog.yaml", config)
+    sink.script = [block]
+
+    [problem] = kit.hunt(hunted, now=kit.NOW + timedelta(minutes=1)).problems
+    assert problem.startswith("publishTo: ")
+    newest = "select problems, exit_status from runs order by started_at desc limit 1"
+    assert kit.table(hunted, newest) == [([problem], 1)]
+    assert main.main(["status", "--project", str(hunted)]) == 1
+    assert "publishTo: " in capsys.readouterr().out
+
+    manifest.rmdir()
+    (hunted / "kept.json").rename(manifest)
+    assert kit.hunt(hunted, now=kit.NOW + timedelta(minutes=5)).problems == []
+    main.main(["status", "--project", str(hunted)])
+    assert "publishTo" not in capsys.readouterr().out
+    assert seen(shared(hunted)) == truth(hunted / ".gundog/findings.duckdb")
+
+
 def test_purge_reaches_every_target_before_it_reports_success(
     hunted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -66,7 +66,9 @@ def finish(
     if is_sent or failed or not is_written:
         run_rows.close(con, context, judged, outcome)
         _name_logs(publish.publish_sent(con, options.findings), outcome)
-        target_step.after_messages(context, failed, outcome)
+        if target_step.after_messages(context, failed, outcome):
+            run_rows.close(con, context, judged, outcome)  # so that status knows of it
+            _name_logs(publish.publish_sent(con, options.findings), outcome)
     if options.heartbeat and not outcome.problems:
         error = sending.heartbeat(options.heartbeat)
         if error:

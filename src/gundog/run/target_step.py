@@ -33,11 +33,17 @@ def after_publish(context: Context, outcome: Outcome) -> frozenset[str]:
     return frozenset(failed)
 
 
-def after_messages(context: Context, failed: frozenset[str], outcome: Outcome) -> None:
-    """Sends on what sending messages changed, to the targets that did not fail before."""
-    for target in context.project.settings.publish_to:
-        if target.name not in failed and (failure := publish(context, target)):
-            outcome.problems.append(f"{target_faults.HEAD}{failure}")
+def after_messages(context: Context, failed: frozenset[str], outcome: Outcome) -> bool:
+    """Sends on what sending messages changed, to the targets that did not fail before.
+
+    Returns:
+        True when one of them failed now, which is a problem of the run.
+    """
+    targets = context.project.settings.publish_to
+    tried = [target for target in targets if target.name not in failed]
+    failures = [failure for target in tried if (failure := publish(context, target))]
+    outcome.problems += [f"{target_faults.HEAD}{failure}" for failure in failures]
+    return bool(failures)
 
 
 def publish(context: Context, target: PublishTo) -> str:
