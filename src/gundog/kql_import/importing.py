@@ -306,13 +306,12 @@ def _wrong(imported: Sequence[Imported], project: Project) -> dict[str, str]:
 
 
 def loaded(imported: Sequence[Imported], project: Project, folder: Path) -> Content:
-    """What a project has once the detections are written, which are written below `folder`."""
-    _copied(project, {name for one in imported for name in one.stages.values()}, folder)
+    """The detections alone, as a project would load them; what they read is put into `folder`."""
+    _copied(imported, project, folder)
     for one in imported:
         write(one, folder)
-    where = (*(path for path in project.folders if path != project.root), folder)
     with Child("gundog.detections.content") as helper:
-        return loading.load(helper, where, {}, folder, project.settings.memory_limit)
+        return loading.load(helper, (folder,), {}, folder, project.settings.memory_limit)
 
 
 def _is_about(problem: Problem, imported: Imported) -> bool:
@@ -320,14 +319,16 @@ def _is_about(problem: Problem, imported: Imported) -> bool:
     return any(problem.path.endswith(name) for name in (*imported.files, *stages))
 
 
-def _copied(project: Project, stages: Iterable[str], folder: Path) -> None:
-    """Copies what detections read of the project's own: its sources and these staged tables."""
-    names = [f"sql/stage/{name}.sql" for name in stages]
-    names += [f"sql/sources/{p.name}" for p in (project.root / "sql/sources").glob("*.sql")]
-    for name in names:
-        if (project.root / name).is_file():
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(project.root / name, folder / name)
+def _copied(imported: Sequence[Imported], project: Project, folder: Path) -> None:
+    """Copies the source tables that detections read, and the staged ones that are there."""
+    wanted = {f"sql/sources/{name}.sql" for one in imported for name in one.sources}
+    wanted |= {f"sql/stage/{name}.sql" for one in imported for name in one.stages.values()}
+    for name in sorted(wanted):
+        for place in (project.root, *reversed(project.folders)):
+            if (place / name).is_file():
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(place / name, folder / name)
+                break
 
 
 def write(imported: Imported, root: Path) -> tuple[Path, ...]:
