@@ -81,6 +81,20 @@ def test_purge_takes_the_purged_off_the_page(project: Path) -> None:
     assert "a opened and closed" not in shown(project / "r.html")
 
 
+def test_retention_takes_the_forgotten_off_the_page(project: Path) -> None:
+    """In the run that forgets it."""
+    kit.write_text(
+        project / "gundog.yaml", kit.CONFIG + "report: r.html\nretention: {findings: 30d}\n"
+    )
+    hunt(project)
+    assert "a opened and closed" in shown(project / "r.html")
+
+    hunt(project, now=NOW + timedelta(days=40), trust_clock=True)
+
+    assert kit.table(project, "select count(*) from findings") == [(0,)]
+    assert "a opened and closed" not in shown(project / "r.html")
+
+
 def test_the_page_is_there_before_a_message_that_links_to_it(project: Path) -> None:
     """Whoever takes the message at once finds what it is about."""
     page = project / "r.html"
