@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -250,3 +251,22 @@ def test_trial_finds_in_staged_days_and_writes_nothing(
     assert "would write detections/plain.yaml" in told
     after = {path: path.read_bytes() for path in project.rglob("*") if path.is_file()}
     assert after == before
+
+
+def test_guide_leads_from_a_query_to_a_stable_detection(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The query and the examples of docs/from-kql.md, as a reader would copy them."""
+    page = (Path(__file__).parents[1] / "docs/from-kql.md").read_text(encoding="utf-8")
+    fence = re.compile(r"^```(\w+) import=([\w.]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+    texts = {kind: (name, text) for kind, name, text in fence.findall(page)}
+    Path(texts["kql"][0]).write_text(texts["kql"][1], encoding="utf-8")
+
+    assert run("import", "domain_questions.kql") == 0
+    for line in re.findall(r"^```text\n(line .*)\n```", page, re.MULTILINE):
+        assert line in capsys.readouterr().out
+    path = project / "detections/domain_questions.yaml"
+    text = path.read_text(encoding="utf-8").replace("experimental", "stable")
+    path.write_text(text + texts["yaml"][1], encoding="utf-8")
+    assert run("test", "domain_questions") == 0
+    assert run("check") == 0
