@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import generator
+from benchmarks.engine import generator, lines
 from benchmarks.engine.peers import ENGINES, SOURCES
 from benchmarks.engine.project import DAILY, DAY, FIRST, HOURLY
 
@@ -111,6 +111,38 @@ def _summary(name: str, turns: list[dict[str, Found]]) -> Found:
         "ratio": statistics.median(turn[name]["cpu"] / turn["decode"]["cpu"] for turn in turns),
         "peak_mb": max(turn[name]["rss_mb"] for turn in turns),
     }
+
+
+def json_lines(root: Path, megabytes: int, rounds: int) -> Found:
+    """The same rows as parquet and JSON lines: staged, beside reading the lines as text."""
+    lake = generator.write(root / "lines", generator.sized(1, max(megabytes // 20, 1)))
+    lines.write(lake)
+    sources = {}
+    for source in lines.SOURCES:
+        contestants = {"text": lambda source=source: task("line_text", lake, source)} | {
+            ending: lambda source=source, ending=ending: task("lined", lake, source, ending)
+            for ending in lines.ENDINGS
+        }
+        turns = [{name: run() for name, run in contestants.items()} for _ in range(rounds)]
+        ratios = {
+            name: statistics.median(turn[name]["cpu"] / turn["text"]["cpu"] for turn in turns)
+            for name in contestants
+        }
+        sources[source] = {
+            "megabytes": lines.megabytes(lake, source),
+            "rows": turns[0]["json"]["result"],
+            "taken": {
+                name: {
+                    "cpu": statistics.median(turn[name]["cpu"] for turn in turns),
+                    "ratio": ratios[name],
+                    "peak_mb": max(turn[name]["rss_mb"] for turn in turns),
+                }
+                for name in contestants
+            },
+        }
+        if len({str(turns[0][ending]["result"]) for ending in lines.ENDINGS}) > 1:
+            raise SystemExit(f"{source}: formats give different rows")
+    return {"megabytes": generator.megabytes(lake), "rounds": rounds, "sources": sources}
 
 
 def memory(root: Path, megabytes: int, rounds: int) -> Found:
@@ -208,6 +240,7 @@ def _hidden(lake: Path, day: str) -> Iterator[None]:
 
 PARTS: dict[str, Callable[[Path, int, int], Found]] = {
     "engines": engines,
+    "json_lines": json_lines,
     "memory": memory,
     "lookback": lookback,
     "backfill": backfill,

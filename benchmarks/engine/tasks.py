@@ -17,7 +17,7 @@ from uuid import UUID
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from benchmarks.engine import nights, peers
+from benchmarks.engine import lines, nights, peers
 from benchmarks.engine.project import DAY, FIRST, HOURLY, HUNTS, THREADS, write_project
 from gundog.core.times import Interval
 from gundog.detections import checks, content, content_folder
@@ -116,6 +116,17 @@ def whole(lake: Path, limit: str, scratch: Path) -> Any:
     return _timed(lambda: run.run(project, request, FIRST + 2 * DAY, UUID(int=1)).problems)
 
 
+def line_text(lake: Path, source: str, scratch: Path) -> Any:
+    """Reads JSON lines as text."""
+    del scratch
+    return lines.text(lake, source, _timed)
+
+
+def lined(lake: Path, source: str, ending: str, scratch: Path) -> Any:
+    """Stages a day in one format."""
+    return lines.staged(lake, source, ending, scratch, _timed)
+
+
 def _timed(work: Callable[[], Any]) -> Any:
     """CPU seconds and what came of it; peak memory is the process's."""
     began = time.process_time()
@@ -134,6 +145,8 @@ TASKS: dict[str, Callable[..., Any]] = {
     "engine": engine,
     "peer": peer,
     "whole": whole,
+    "line_text": line_text,
+    "lined": lined,
     "nights": nights.nights,
     "lookback": nights.lookback,
     "backfill": nights.backfill,
