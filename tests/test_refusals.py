@@ -80,6 +80,7 @@ def test_reading_with_an_expired_token_says_so(expired: LakePath, tmp_path: Path
         ("403 KeyBasedAuthenticationNotPermitted", "unset AZURE_STORAGE_ACCOUNT_KEY"),
         ("409 Public access is not permitted: PublicAccessNotPermitted", "az login"),
         ("403 AuthorizationFailure", "firewall"),
+        ("403 Server failed to authenticate the request. AuthorizationFailure", "credentials"),
         (
             "DefaultAzureCredential: Failed to get token from any of the credentials",
             "AZURE_CLIENT_SECRET",

@@ -45,6 +45,10 @@ _MEANINGS = (
     ),
     ("KeyBasedAuthenticationNotPermitted", _NO_KEYS),
     ("Public ?Access(?: is)? ?not ?permitted|NoAuthenticationInformation", _NO_GUESTS),
+    (
+        "AuthenticationFailed|InvalidAuthenticationInfo|failed to authenticate the request",
+        f"the key or identity is not one of this storage account: {_CREDENTIALS}",
+    ),
     (r"\bAuthorizationFailure\b", _FIREWALL),
     ("(?:DefaultAzure|ChainedToken|ManagedIdentity)Credential|AADSTS", _NO_AZURE_IDENTITY),
     (
