@@ -39,9 +39,10 @@ torture: $(READY)  ## kill a run 200 times; time doubled texts; draw 20,000 SQL 
 	$(BIN)/python -m tests.drift_nights
 	$(BIN)/python -m tests.kql_random 5000
 
-bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md
+bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md, contexts.md
 	@$(EXTRA)
 	$(BIN)/python -m benchmarks.scoring
+	$(BIN)/python -m benchmarks.scoring.context_trial
 
 samples: $(READY)  ## write parquet_samples/ again
 	$(BIN)/gundog samples

@@ -1,23 +1,154 @@
--- Mail read per mailbox and hour.
+-- Mail read per mailbox and hour, and how much of it from something new to the mailbox.
 --
 -- Grain:    one row per tenant, mailbox and hour that has records; items are what Bind
---           records tell, folders are what Sync records took whole.
+--           records tell, folders are what Sync records took whole. The columns of new
+--           things are items, and null until the mailbox is known well enough.
 -- Interval: hours of [start, end).
 -- Reads:    mail_access(event_time, tenant, mailbox, access_type, items, folder,
---           is_throttled)
--- Params:   $start, $end   timestamptz; the interval [start, end)
+--           is_throttled, network, isp, country, app_id, record_app_id),
+--           mail_access_contexts(tenant, entity, kind, value, first_time)
+-- Params:   $start, $end    timestamptz; the interval [start, end)
+--           $established    interval; how long a mailbox must be known
+--           $fresh          interval; how long something is new after it was first seen
+
+with fresh as (
+    select
+        tenant,
+        entity as mailbox,
+        kind,
+        value,
+        min(first_time) as first_time
+    from mail_access_contexts as known
+    where
+        kind in ('network', 'isp', 'country', 'app_id')
+        and first_time >= $start - $fresh
+        and first_time < $end
+        and not exists (
+            select 1
+            from mail_access_contexts as older
+            where
+                older.first_time < $start - $fresh
+                and older.kind = known.kind
+                and older.tenant = known.tenant
+                and older.entity = known.entity
+                and older.value = known.value
+        )
+    group by tenant, entity, kind, value
+),
+
+-- Records of mailboxes that have something new: for how long they had what is new.
+compared as (
+    select
+        records.tenant,
+        records.mailbox,
+        date_trunc('hour', records.event_time) as hour,
+        records.items,
+        records.event_time - networks.first_time as network_age,
+        records.event_time - providers.first_time as provider_age,
+        records.event_time - countries.first_time as country_age,
+        records.event_time - apps.first_time as app_age
+    from mail_access as records
+    left join fresh as networks
+        on
+            networks.kind = 'network'
+            and records.tenant = networks.tenant
+            and records.mailbox = networks.mailbox
+            and records.network = networks.value
+    left join fresh as providers
+        on
+            providers.kind = 'isp'
+            and records.tenant = providers.tenant
+            and records.mailbox = providers.mailbox
+            and records.isp = providers.value
+    left join fresh as countries
+        on
+            countries.kind = 'country'
+            and records.tenant = countries.tenant
+            and records.mailbox = countries.mailbox
+            and records.country = countries.value
+    left join fresh as apps
+        on
+            apps.kind = 'app_id'
+            and records.tenant = apps.tenant
+            and records.mailbox = apps.mailbox
+            and apps.value = coalesce(
+                nullif(records.app_id, ''), nullif(records.record_app_id, '')
+            )
+    where
+        records.event_time >= $start
+        and records.event_time < $end
+        and exists (
+            select 1
+            from fresh
+            where fresh.tenant = records.tenant and fresh.mailbox = records.mailbox
+        )
+),
+
+news as (
+    select
+        tenant,
+        mailbox,
+        hour,
+        sum(items) filter (where network_age < $fresh) as new_network,
+        sum(items) filter (where provider_age < $fresh) as new_provider,
+        sum(items) filter (where country_age < $fresh) as new_country,
+        sum(items) filter (where app_age < $fresh) as new_app
+    from compared
+    group by tenant, mailbox, hour
+),
+
+learned as (
+    select
+        tenant,
+        entity as mailbox,
+        min(first_time) + $established as learned_at
+    from mail_access_contexts
+    where kind = '*'
+    group by tenant, entity
+),
+
+counted as (
+    select
+        date_trunc('hour', event_time) as hour,
+        tenant,
+        mailbox,
+        cast(coalesce(sum(items), 0) as bigint) as items,
+        count(*) as records,
+        count(distinct coalesce(folder, '')) filter (
+            where access_type = 'Sync'
+        ) as folders,
+        bool_or(is_throttled) as throttled
+    from mail_access
+    where
+        event_time >= $start
+        and event_time < $end
+    group by all
+)
 
 select
-    date_trunc('hour', event_time) as hour,
-    tenant,
-    mailbox,
-    cast(coalesce(sum(items), 0) as bigint) as items,
-    count(*) as records,
-    count(distinct coalesce(folder, '')) filter (where access_type = 'Sync') as folders,
-    bool_or(is_throttled) as throttled
-from mail_access
-where
-    event_time >= $start
-    and event_time < $end
-group by all
-order by hour, tenant, mailbox
+    counted.*,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.new_network, 0) as bigint)
+    end as new_network,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.new_provider, 0) as bigint)
+    end as new_provider,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.new_country, 0) as bigint)
+    end as new_country,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.new_app, 0) as bigint)
+    end as new_app
+from counted
+left join learned
+    on counted.tenant = learned.tenant and counted.mailbox = learned.mailbox
+left join news
+    on
+        counted.tenant = news.tenant
+        and counted.mailbox = news.mailbox
+        and counted.hour = news.hour
+order by counted.hour, counted.tenant, counted.mailbox

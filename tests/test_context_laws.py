@@ -32,9 +32,12 @@ memoryLimit: 1GB
 overrides:
   mail_read_from_new_context:
     params: {history: 2d, established: 2d, minDays: 2, minPoints: 2}
+  mail_items_accessed:
+    params: {established: 2d}
+    series: {training: 4d}
 """
 Files = dict[tuple[int, str], list[dict[str, Any]]]
-HUNT = ("mail_read_from_new_context",)
+HUNT = ("mail_read_from_new_context", "mail_items_accessed")
 # What a backfill may leave otherwise than the nights did.
 FREE = ("run_id", "created_at", "updated_at", "origin", "is_late", "seconds")
 TABLES = ("findings", "evidence", "finding_contexts", "run_intervals")
@@ -143,6 +146,14 @@ def contexts(root: Path) -> list[Any]:
         return con.execute("from contexts order by all").fetchall()
 
 
+def counted(root: Path) -> list[Any]:
+    """What was counted of each series and hour, and how much of it was of something new."""
+    with duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True) as con:
+        return con.execute(
+            "select series_key, hour, observed, new from series_counts order by all"
+        ).fetchall()
+
+
 def night_by_night(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
     """A lake hunted each night as its files came, and once more after the last of them."""
     root = project()
@@ -183,6 +194,8 @@ def test_nights_leave_what_a_backfill_leaves(seed: int) -> None:
 
     assert content(nights) == content(backfill)
     assert contexts(nights) == contexts(backfill)
+    assert counted(nights) == counted(backfill)
+    assert any(new and any(new) for *_, new in counted(nights))
     assert content(nights)["findings"]
     assert content(nights)["finding_contexts"]
 

@@ -85,7 +85,7 @@ def test_detections_keep_their_hash() -> None:
         "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
         "mail_audit_weakened": "9baca7fe4557fd58",
         "mail_forwarded_or_hidden": "359e5d6908e5c324",
-        "mail_items_accessed": "080d56870dfb4230",
+        "mail_items_accessed": "5ce5d6704f2917e9",
         "mail_items_accessed_time_series": "50031ab3f20177f5",
         "mail_read_from_new_context": "2aad57944fe6bccd",
         "mail_searched_or_exported": "3307844e40586314",
@@ -94,7 +94,7 @@ def test_detections_keep_their_hash() -> None:
         "mailbox_export_removed": "b80f95eac77da3b2",
         "new_app_access": "2cb37165e3615e6b",
         "new_client_app": "2bf6092c1d335aa8",
-        "other_users_mailboxes": "9b3f0c4f16a48734",
+        "other_users_mailboxes": "a8fca852f9c255ab",
         "throttled_mailbox": "f6398d71f5951d10",
     }
 

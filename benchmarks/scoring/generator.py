@@ -68,11 +68,11 @@ def make(
     attack = np.where(rng.random(n_series) < attacked, rng.choice(ATTACKS, n_series), "")
     counts, marked = np.zeros((n_series, hours)), np.zeros((n_series, hours), dtype=bool)
     for row in range(n_series):
-        mu, local = _usual(rng, kind[row], start, hours, holiday)
-        counts[row] = _draw(rng, kind[row], mu)
-        counts[row] += _resyncs(rng, kind[row], mu)
+        mu, local = usual(rng, kind[row], start, hours, holiday)
+        counts[row], _, _ = draw(rng, kind[row], mu)
+        counts[row] += resyncs(rng, kind[row], mu)
         if attack[row]:
-            stolen = _stolen(rng, attack[row], kind[row], mu, local, scored)
+            stolen = theft(rng, attack[row], kind[row], mu, local, scored)
             counts[row] += stolen
             marked[row] = stolen > 0
         if rng.random() < 0.15:
@@ -88,7 +88,7 @@ def _clock(start: datetime, hours: int, zone: str) -> np.ndarray:
     return np.array([moment.weekday() * DAY + moment.hour for moment in local])
 
 
-def _usual(
+def usual(
     rng: np.random.Generator, kind: str, start: datetime, hours: int, holiday: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The true mean of each hour, and the local hour of the day."""
@@ -118,20 +118,22 @@ def _activity(rng: np.random.Generator, hours: int, spread: float) -> np.ndarray
     return np.exp(noise + days - spread**2 / 2)
 
 
-def _draw(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
+def draw(rng: np.random.Generator, kind: str, mu: np.ndarray) -> tuple[np.ndarray, float, float]:
+    """Counts of each hour, and a and b of their variance `mu + a * mu + b * mu ** 2`."""
     if kind != "sparse":
         size = 1 / rng.uniform(*((0.003, 0.03) if kind == "tenant" else (0.02, 0.3)))
-        return rng.negative_binomial(size, size / (size + mu)).astype(float)
+        counts = rng.negative_binomial(size, size / (size + mu)).astype(float)
+        return counts, 0.0, 1 / size
     events = 10 ** rng.uniform(0, 1)
     counts = np.zeros(len(mu))
     for at in np.repeat(np.arange(len(mu)), rng.poisson(mu / events)):
         lasts = int(rng.integers(1, 5))
         when = at + rng.integers(lasts, size=rng.geometric(1 / events))
         np.add.at(counts, np.minimum(when, len(mu) - 1), 1)
-    return counts
+    return counts, 2 * events - 2, 0.0
 
 
-def _resyncs(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
+def resyncs(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
     """Spikes that no one should hunt: a mailbox's client fetches a folder again.
 
     A tenant has them in the size its mailboxes have.
@@ -145,7 +147,7 @@ def _resyncs(rng: np.random.Generator, kind: str, mu: np.ndarray) -> np.ndarray:
     return extra
 
 
-def _stolen(
+def theft(
     rng: np.random.Generator,
     attack: str,
     kind: str,

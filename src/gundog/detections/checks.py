@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -104,6 +104,22 @@ def bind_params(
     return {**hunt_params, "start": start, "end": end, "staged_from": staged_from}
 
 
+def optional_problems(loaded: Detection, read: Sequence[str]) -> list[Problem]:
+    """Problems with the tables that a hunt says it can do without."""
+    if read and not set(read) - set(loaded.optional):
+        reason = "names every table that the SQL reads: leave out those it cannot do without"
+        return [Problem(loaded.shown, "optionalTables", reason)]
+    return [
+        Problem(
+            loaded.shown,
+            "optionalTables",
+            f"names {brief_name(name)}, which sql/{loaded.sql} does not read: remove it",
+        )
+        for name in loaded.optional
+        if name not in read
+    ]
+
+
 def column_problems(
     con: duckdb.DuckDBPyConnection,
     loaded: Detection,
@@ -117,7 +133,7 @@ def column_problems(
     hours: dict[str, str | None] = {}
     if series:
         hours = {"hour": "TIMESTAMP WITH TIME ZONE", series.measure: None}
-        hours |= dict.fromkeys(series.by)
+        hours |= dict.fromkeys((*series.by, *series.newness))
     if series and not join:
         hours |= dict.fromkeys(loaded.identity)
     returned = _check_columns(

@@ -186,6 +186,7 @@ def _load_hunt(
     read = tuple(stages[name] for name in sorted({readable[name] for name in names}))
     problems += checks.parameter_problems(loaded, sql, join)
     if not problems:
+        problems += checks.optional_problems(loaded, [stage.name for stage in read])
         problems += checks.column_problems(con, loaded, sql, join, read)
     kept = [
         stage_keys.shown(stage.contexts)
@@ -264,5 +265,6 @@ def hunt_hash(
         "identity": loaded.identity,
         "series": loaded.series.settings if loaded.series else None,
     }
+    settings |= {"optionalTables": loaded.optional} if loaded.optional else {}
     parts = [stage_sql.canonical(sql), json.dumps(settings, sort_keys=True, default=str)]
     return stage_sql.digest([*parts, *(stage.hash for stage in read), *kept])

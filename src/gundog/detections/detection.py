@@ -33,7 +33,7 @@ TACTICS = (
     "PreAttack", "InhibitResponseFunction", "ImpairProcessControl",
 )  # fmt: skip
 SERIES_KEYS = frozenset(
-    "measure by training method model timeZone alertBudget threshold minCount"
+    "measure by training method model timeZone alertBudget threshold minCount newness"
     " until trend seasonality join".split()
 )
 # A night of shorter intervals is more hunts than anybody reads.
@@ -63,6 +63,8 @@ class Series:
     With method `kql` the hours of [end - training, end - until), both cut to midnight, go through
     Kusto's series_decompose_anomalies with this threshold, trend and seasonality, and `join` names
     the SELECT that makes findings of the hours that it flags. `model` is None for the default.
+    `newness` are columns that say how much of an hour's measure came from something that was new to
+    the series, each of one kind.
     """
 
     measure: str
@@ -78,14 +80,13 @@ class Series:
     seasonality: int = -1
     join: str = ""
     model: SeasonalModel | None = None
+    newness: tuple[str, ...] = ()
 
     @property
     def settings(self) -> dict[str, Any]:
         """All of it, without what came later where that has its default: a hash holds it."""
-        settings = dict(vars(self))
-        if self.model is None:
-            del settings["model"]
-        return settings
+        later = ("model", "newness")
+        return {key: value for key, value in vars(self).items() if value or key not in later}
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,8 @@ class EntityMapping:
 class Detection:
     """What to look for, how bad it is, and how to triage it.
 
-    `query` is the KQL that its SQL was translated from, if it was.
+    `query` is the KQL that its SQL was translated from, if it was. `optional` are staged tables
+    that only add to its findings: how long they are staged does not count for `$staged_from`.
     """
 
     id: str
@@ -142,6 +144,7 @@ class Detection:
     examples: tuple[Example, ...]
     enabled: bool = True
     query: str = ""
+    optional: tuple[str, ...] = ()
 
     @property
     def runs(self) -> bool:

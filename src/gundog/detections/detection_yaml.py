@@ -45,14 +45,14 @@ IGNORED = frozenset({"version", "author", "date", "modified", "tags", "query", "
 KEYS = frozenset(
     "id name kind status severity riskScore description tactics relevantTechniques falsePositives"
     " blindSpots triage references related requiredDataConnectors sql params frequency lookback"
-    " identity entityMappings title suppression series examples".split()
+    " identity entityMappings title suppression series examples optionalTables".split()
 )
 
 
 KQL_KEYS = ("until", "trend", "seasonality", "join")
 
 
-FORECAST_KEYS = ("model", "timeZone", "alertBudget", "minCount")
+FORECAST_KEYS = ("model", "timeZone", "alertBudget", "minCount", "newness")
 
 
 def load(path: Path, shown: str, problems: list[Problem], override: Any = None) -> Detection | None:
@@ -142,6 +142,7 @@ def read(fields: Fields, path: Path, shown: str) -> Detection:
         examples=_examples(fields),
         enabled=fields.flag("enabled", True),
         query=_query(fields),
+        optional=fields.texts("optionalTables"),
     )
 
 
@@ -244,6 +245,7 @@ def _series(fields: Fields) -> Series:
         seasonality=inner.integer("seasonality", -1, -1, 100_000),
         join=inner.text("join", ... if method == "kql" else ""),
         model=seasonal_models.read(inner) if method == "forecast" else None,
+        newness=inner.texts("newness"),
     )
 
 

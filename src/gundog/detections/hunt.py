@@ -35,6 +35,11 @@ class Hunt:
         return tuple(stage for stage in kept if context_columns.view_name(stage.name) in named)
 
     @property
+    def needed(self) -> tuple[StagedTable, ...]:
+        """The stages without which it cannot answer; others add to what it finds."""
+        return tuple(stage for stage in self.stages if stage.name not in self.detection.optional)
+
+    @property
     def sources(self) -> tuple[str, ...]:
         return tuple(sorted({stage.source for stage in self.stages}))
 

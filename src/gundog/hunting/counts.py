@@ -20,8 +20,9 @@ import pyarrow.compute as pc
 from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us, split
 from gundog.detections import checks, series_keys
 from gundog.detections.hunt import Hunt
-from gundog.hunting import hour_states
+from gundog.hunting import hour_states, new_counts
 from gundog.hunting.hour_states import HourStates
+from gundog.hunting.scoring.newness import Newness, joined
 from gundog.warehouse import query
 
 # A first night counts weeks; what its SQL returns for so long a span is in memory at a time.
@@ -38,12 +39,14 @@ class Counts:
         keys: the values of the `by` columns of each series, in the order of their series keys.
         values: (n_series, n_hours), zero where nothing was counted.
         states: (n_series, n_hours), which of `STATES` each hour is.
+        new: what of the counts came from something new; None where the hunt does not say.
     """
 
     start: datetime
     keys: tuple[tuple[str, ...], ...]
     values: np.ndarray
     states: np.ndarray
+    new: Newness | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,7 @@ SCHEMA = pa.schema(
         ("hour", pa.timestamp("us", tz="UTC")),
         ("observed", pa.float64()),
         ("throttled", pa.bool_()),
+        ("new", pa.list_(pa.float64())),
     ]
 )
 
@@ -98,10 +102,11 @@ def count(
 def _digest(con: duckdb.DuckDBPyConnection, rows: pa.Table, span: Interval) -> str:
     """The same for the same counts of a span, in whatever order they come."""
     mine = rows.filter((pc.field("hour") >= span.start) & (pc.field("hour") < span.end))
-    each = con.from_arrow(mine.select(["series_key", "hour", "observed", "throttled"]))
-    figures = each.aggregate(
-        "count(*), sum(hash(series_key, hour, observed, throttled))"
-    ).fetchall()
+    columns = ["series_key", "hour", "observed", "throttled"]
+    # Hunts that say nothing of it keep the digests that they have.
+    columns += ["new"] if mine["new"].null_count < mine.num_rows else []
+    each = con.from_arrow(mine.select(columns))
+    figures = each.aggregate(f"count(*), sum(hash({', '.join(columns)}))").fetchall()
     return " ".join(str(figure) for figure in figures[0])
 
 
@@ -129,18 +134,29 @@ def digests(
 def _uncounted(
     con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval, training: Interval
 ) -> tuple[Interval, ...]:
-    """Grid intervals of the training span whose rows changed since they were counted, if ever."""
+    """Grid intervals of the training span whose rows changed since they were counted, if ever.
+
+    What is new depends on everything before it.
+    """
     detection = hunt.detection
     names = [stage.name for stage in hunt.stages]
     stale = con.execute(
         """select s.interval_start, s.interval_end,
                   exists (select 1 from stage_changes as c
-                          where c.stage in (select unnest(?::varchar[])) and c.seq > s.seq
-                          and c.max_time >= s.interval_start and c.min_time < s.interval_end)
+                          where c.stage in (select unnest($names::varchar[])) and c.seq > s.seq
+                          and ($learned or c.max_time >= s.interval_start)
+                          and c.min_time < s.interval_end)
            from series_spans as s
-           where s.detection_id = ? and s.detection_hash = ?
-           and s.interval_end > ? and s.interval_start < ?""",
-        [names, detection.id, hunt.hash, training.start, training.end],
+           where s.detection_id = $detection and s.detection_hash = $hash
+           and s.interval_end > $start and s.interval_start < $end""",
+        {
+            "names": names,
+            "learned": bool(hunt.learned),
+            "detection": detection.id,
+            "hash": hunt.hash,
+            "start": training.start,
+            "end": training.end,
+        },
     ).fetchall()
     fresh = {Interval(start, end) for start, end, changed in stale if not changed}
     grid = split(Interval(_grid_start(interval, training.start, detection.frequency), interval.end),
@@ -183,6 +199,7 @@ def _rows(
             rows["hour"].cast(SCHEMA.field("hour").type),
             rows[settings.measure].cast(pa.float64()),
             _flags(rows),
+            new_counts.column(rows, settings.newness, SCHEMA.field("new").type),
         ],
         schema=SCHEMA,
     )
@@ -258,6 +275,8 @@ def arrange(
     states = np.empty(values.shape, dtype=np.uint8)
     for row, name in enumerate(names):
         states[row] = known_states.of(series_keys.tenant_of(hunt, series_keys.by_values(name)))
+    newness = list[Newness]()
+    kinds = len(hunt.detection.series.newness) if hunt.detection.series else 0
     for batch in _batches(con, hunt, span, counted):
         encoded = batch["series_key"].combine_chunks()
         wanted = [place.get(name, -1) for name in encoded.dictionary.to_pylist()]
@@ -273,7 +292,10 @@ def arrange(
         for row, column in zip(rows[marks].tolist(), columns[marks].tolist(), strict=True):
             hidden = states[row, column + 1 : column + 1 + hour_states.THROTTLED_HOURS]
             hidden[hidden == hour_states.OBSERVED] = hour_states.THROTTLED
-    return Counts(span.start, tuple(series_keys.by_values(name) for name in names), values, states)
+        if kinds:
+            newness.append(new_counts.entries(batch["new"], kinds, rows, columns, values.shape))
+    keys = tuple(series_keys.by_values(name) for name in names)
+    return Counts(span.start, keys, values, states, joined(newness) if newness else None)
 
 
 def _kept(hunt: Hunt, span: Interval, counted: Counted) -> tuple[str, dict[str, Any]]:
@@ -308,7 +330,7 @@ def _batches(
     """Rows of the axis a batch at a time, each with its series keys encoded."""
     sql, params = _kept(hunt, span, counted)
     kept = con.sql(
-        f"select series_key, hour, observed, throttled {sql}", params=params
+        f"select series_key, hour, observed, throttled, new {sql}", params=params
     ).to_arrow_reader(_ROWS_AT_A_TIME)
     kind = SCHEMA.field("series_key").type
     for batch in kept:
@@ -336,7 +358,8 @@ def by_tenant(hunt: Hunt, counts: Counts) -> Iterator[tuple[str | None, Counts]]
             yield tenant, counts
             return
         keys = tuple(counts.keys[row] for row in rows)
-        yield tenant, Counts(counts.start, keys, counts.values[rows], counts.states[rows])
+        new = counts.new and counts.new.of(rows)
+        yield tenant, Counts(counts.start, keys, counts.values[rows], counts.states[rows], new)
 
 
 def with_totals(counts: Counts) -> tuple[Counts, Counts | None]:
@@ -360,7 +383,8 @@ def with_totals(counts: Counts) -> tuple[Counts, Counts | None]:
     if own.all():
         return counts, totals
     keys = tuple(key for key in counts.keys if not series_keys.is_total(key))
-    return Counts(counts.start, keys, counts.values[own], counts.states[own]), totals
+    new = counts.new and counts.new.of(np.flatnonzero(own))
+    return Counts(counts.start, keys, counts.values[own], counts.states[own], new), totals
 
 
 def _shared(states: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from gundog.hunting.series_findings import Night
 
 if TYPE_CHECKING:
     from gundog.hunting.scoring.hour_scores import Scores
+    from gundog.hunting.scoring.newness import Newness
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Judged:
     """Series of a tenant scored together: what each scored hour counted, and how it stands.
 
     `observed`, `states` and `flagged` are (n_series, scored); `start` is the first scored hour.
+    `new` is what came from something new, of each kind in `kinds`, on an axis that begins at
+    `axis`.
     """
 
     start: datetime
@@ -38,6 +41,9 @@ class Judged:
     scores: Scores
     note: str
     tenant: str | None
+    axis: datetime
+    kinds: tuple[str, ...] = ()
+    new: Newness | None = None
 
 
 def score(
@@ -101,6 +107,7 @@ def _score_group(
         time_zone=settings.time_zone,
         model=settings.model,
         jobs=threads,
+        new=series.new if pool else None,
     )
     recent = observed[:, -scored:]
     return Judged(
@@ -112,6 +119,9 @@ def _score_group(
         scores,
         _said(hunt, scores) if pool else "",
         tenant,
+        series.start,
+        settings.newness,
+        series.new if pool else None,
     )
 
 
@@ -151,7 +161,7 @@ def _nights(group: Judged) -> Iterator[Night]:
         for turn, low in enumerate(range(0, group.flagged.shape[1], 24)):
             places = np.flatnonzero(group.flagged[row, low : low + 24]) + low
             if len(places):
-                yield series_findings.of(
+                night = series_findings.of(
                     group.keys[row],
                     group.start,
                     {place: int(scores.window_h[row, place]) for place in places.tolist()},
@@ -161,6 +171,17 @@ def _nights(group: Judged) -> Iterator[Night]:
                     score=round(float(scores.night_score[row, turn]), 3),
                     n_train=int(scores.n_train[row]),
                 )
+                yield replace(night, new=_new(group, row, night.window_hours))
+
+
+def _new(group: Judged, row: int, hours: Sequence[datetime]) -> dict[str, float]:
+    """How much of what a series counted in some hours came from something new, by kind."""
+    if group.new is None:
+        return {}
+    places = [(hour - group.axis) // HOUR for hour in hours]
+    mine = (group.new.rows == row) & np.isin(group.new.hours, places)
+    amounts = group.new.amounts[mine].sum(axis=0).tolist()
+    return {kind: amount for kind, amount in zip(group.kinds, amounts, strict=True) if amount}
 
 
 def _figures(group: Judged, row: int, place: int) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -27,7 +27,8 @@ class Night:
 
     `hours` are those that triggered and, with `window_h` 0, those before them that counted at least
     one more than expected and so made them. `window_hours` are the ones of them that counted
-    anything: what a finding's words and evidence are of; `expected` is what these should hold.
+    anything: what a finding's words and evidence are of; `expected` is what these should hold, and
+    `new` how much of what they hold was of something new, by kind.
     """
 
     key: tuple[str, ...]
@@ -38,6 +39,7 @@ class Night:
     score: float
     figures: tuple[dict[str, float], ...]
     n_train: int
+    new: Mapping[str, float] = field(default_factory=dict)
 
 
 def of(
@@ -118,18 +120,17 @@ def kept(con: duckdb.DuckDBPyConnection, hunt: Hunt, interval: Interval) -> list
             for hour in row["hours"]
             if hour["window_h"]
         }
-        nights.append(
-            of(
-                by_values(row["series_key"]),
-                interval.start,
-                windows,
-                lambda place, points=points: figures(*points[place]),  # type: ignore[misc]
-                points[:, 0],
-                points[:, 1],
-                score=score,
-                n_train=row["n_train"],
-            )
+        night = of(
+            by_values(row["series_key"]),
+            interval.start,
+            windows,
+            lambda place, points=points: figures(*points[place]),  # type: ignore[misc]
+            points[:, 0],
+            points[:, 1],
+            score=score,
+            n_train=row["n_train"],
         )
+        nights.append(replace(night, new=row.get("new", {})))
     return nights
 
 
@@ -181,6 +182,7 @@ def hits(
                 for hour, figures in zip(night.hours, night.figures, strict=True)
             ],
         }
+        row |= {"new": dict(night.new)} if night.new else {}
         row["reason"] = _reason(hunt, night, observed)
         yield Hit(
             model.identify(hunt.detection, [series_key(night.key), night.start]),
@@ -201,7 +203,9 @@ def _reason(hunt: Hunt, night: Night, observed: float) -> str:
     who = "the whole tenant" if is_total(night.key) else night.key[-1]
     count = len(night.window_hours or night.hours)
     hours = "hour" if count == 1 else "hours"
-    return f"{observed:,.0f} {measure} of {who} in {count} {hours}; {night.expected:,.1f} expected"
+    said = f"{observed:,.0f} {measure} of {who} in {count} {hours}; {night.expected:,.1f} expected"
+    parts = [f"{amount:,.0f} from a {name.replace('_', ' ')}" for name, amount in night.new.items()]
+    return f"{said}; {', '.join(parts)}" if parts else said
 
 
 def _evidence_filter(hunt: Hunt, night: Night) -> tuple[str, list[Any]]:

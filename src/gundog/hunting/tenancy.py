@@ -77,7 +77,7 @@ def parts(
         [list(hunt.sources), span.start - HOUR, span.end],
     ).fetchall()
     there = tuple(name for (name,) in rows)
-    since = started(con, hunt.stages) if hunt.needs_history else {}
+    since = started(con, hunt.needed) if hunt.needs_history else {}
     if len(there) < 2:
         own = next(iter(there), None)
         return [Part(own, (), since.get(own or "", staged_from) if there else staged_from)]

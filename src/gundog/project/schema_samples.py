@@ -98,6 +98,7 @@ _DETECTION: dict[str, Any] = {
         }
     ],
     "title": "words",
+    "optionalTables": ["NAME"],
     "suppression": {"groupBy": ["tenant"], "duration": "1d", "most": 1},
     "examples": [
         {
@@ -116,6 +117,7 @@ _FORECAST = {
     "model": "SeasonalWindowAverage",
     "timeZone": "UTC",
     "minCount": 1,
+    "newness": ["NAME"],
 }
 _KQL = {
     **_SERIES,

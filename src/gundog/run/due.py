@@ -127,7 +127,7 @@ def look(
                 continue
             absent = _absent(answers, hunt, interval)
             lost = upgrade.told(
-                upgrade.reached(staging.lost, hunt.stages, interval.widen(hunt.detection.lookback))
+                upgrade.reached(staging.lost, hunt.needed, interval.widen(hunt.detection.lookback))
             )
             reason = _why_held(answers, hunt, interval, states[key], absent, lost)
             if reason:
@@ -158,7 +158,7 @@ def _absent(answers: _Answers, hunt: Hunt, interval: Interval) -> _Absent:
     expired = answers.expired(hunt.sources, interval.widen(hunt.detection.lookback))
     tenants = left_out.of(
         answers.tenants(hunt.sources),
-        answers.missing(hunt.stages, interval, hunt.detection.lookback),
+        answers.missing(hunt.needed, interval, hunt.detection.lookback),
     )
     return _Absent(tenants, "" if tenants.some else expired)
 
@@ -182,19 +182,19 @@ def _due(
     lost: str,
 ) -> Due:
     some = absent.tenants.some
-    staged_from = answers.staged_from(hunt.stages)
+    staged_from = answers.staged_from(hunt.needed)
     learning = left_out.learning(
         hunt,
         interval,
         answers.tenants(hunt.sources),
-        answers.started(hunt.stages) if hunt.needs_history else {},
+        answers.started(hunt.needed) if hunt.needs_history else {},
         staged_from,
     )
     return Due(
         hunt,
         interval,
         answers.seq(),
-        absent.expired or answers.no_data(hunt.stages, interval) or absent.tenants.all,
+        absent.expired or answers.no_data(hunt.needed, interval) or absent.tenants.all,
         staged_from,
         ledger.fingerprint(answers.con, hunt, interval),
         _not_to_be_read(staging, hunt, interval),

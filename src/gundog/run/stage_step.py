@@ -84,7 +84,7 @@ def find_waiting(con: duckdb.DuckDBPyConnection, context: Context, listing: List
         source: {stage.file_id(source, file.path) for file in files}
         for source, files in listing.files.items()
     }
-    lost = upgrade.lost(con, [item for hunt in hunts for item in hunt.stages], ids)
+    lost = upgrade.lost(con, [item for hunt in hunts for item in hunt.needed], ids)
     limit = apart.limit_of(context.project.settings.hunt_limit)
     patience = Patience(limit.total_seconds())
     return Staging(waiting, listing.unlisted, lost=lost, patience=patience)
@@ -111,7 +111,7 @@ def announce(
         file
         for hunt in context.hunts
         if (span := hull(wanted[hunt.detection.id]))
-        for file in upgrade.reached(staging.lost, hunt.stages, span.widen(hunt.detection.reach))
+        for file in upgrade.reached(staging.lost, hunt.needed, span.widen(hunt.detection.reach))
     }
     outcome.notes += upgrade.notes(gone)
     size = _size(tasks)

@@ -184,7 +184,7 @@ def _is_in(victim: Victim, findings: Sequence[frozenset[str]]) -> bool:
 
 
 def _hunted(con: duckdb.DuckDBPyConnection, hunt: Hunt, night: Interval) -> tuple[Hit, ...]:
-    since = tenancy.started(con, hunt.stages)
+    since = tenancy.started(con, hunt.needed)
     first = min(since.values(), default=night.start)
     if hunt.detection.series:
         return series.score(con, hunt, night, first, apart=child.unlimited).hits

@@ -189,6 +189,7 @@ SERIES_COUNTS = schema.table(
     hour TIMESTAMPTZ: start of the hour
     observed DOUBLE: the measure
     throttled BOOLEAN: recording was cut off in this hour
+    new DOUBLE[]: how much of it was of something new, by series.newness; null where unknown
     """,
     published=False,
 )

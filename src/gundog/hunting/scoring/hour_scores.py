@@ -7,6 +7,7 @@ on the pool's own nights (`calibration`). Scored hours never enter what they are
     counts -> baseline: what each hour is expected to be, and how much it scatters
            -> surprise: windows of 3 hours and of a day, one channel each
            -> scale of the group of series with a like rate: both channels alike
+           -> newness: an excess from something new to its series stands higher
            -> tail of the group's clean nights: how rarely such a night is so high = the score
 """
 
@@ -18,7 +19,15 @@ from datetime import datetime
 import numpy as np
 
 from gundog.detections.seasonal_models import SeasonalModel
-from gundog.hunting.scoring import baseline, bounds, calibration, chunks, seasonal, surprise
+from gundog.hunting.scoring import (
+    baseline,
+    bounds,
+    calibration,
+    chunks,
+    newness,
+    seasonal,
+    surprise,
+)
 from gundog.hunting.scoring import windows as windows_of
 from gundog.hunting.scoring.baseline import (
     DAY_H,
@@ -34,6 +43,7 @@ from gundog.hunting.scoring.baseline import (
 )
 from gundog.hunting.scoring.bounds import Hours
 from gundog.hunting.scoring.calibration import Clean, Scorer
+from gundog.hunting.scoring.newness import Newness, Rarities
 from gundog.hunting.scoring.seasonal import Seasons
 from gundog.hunting.scoring.surprise import WINDOWS_H
 from gundog.hunting.scoring.windows import Windows
@@ -113,6 +123,7 @@ def score(
     time_zone: str = "UTC",
     model: SeasonalModel | None = None,
     jobs: int = 1,
+    new: Newness | None = None,
 ) -> Scores:
     """Scores the last hours of each series against its history and the pool's clean nights.
 
@@ -129,6 +140,8 @@ def score(
         time_zone: whose hours of the week the season follows.
         model: what says how much an hour of the week holds; None for the mean over weeks.
         jobs: how many cores it may use.
+        new: what of the counts came from something new to its series; without a pool it says
+            nothing.
 
     Returns:
         Scores, in the order of the series. With neither budget nor threshold, the budget is
@@ -157,12 +170,17 @@ def score(
     pooled = pool and int(np.count_nonzero(nights)) >= MIN_POOL
     group = calibration.groups(fit.rate, nights if pooled else None)
     spread = _shrunk(fit, group, pooled)
-    windows = windows_of.windows(counts, when, spread, fit.nights, season, jobs)
-    scorer, clean = _scorer(windows, group) if pooled else (Scorer(calibration.alone(), ()), None)
+    rare = newness.rarities(new, when) if new and pooled else newness.none()
+    windows = windows_of.windows(counts, when, spread, fit.nights, season, jobs, rare)
+    rarity = rare.weighed(windows.excess)
+    scorer, clean = Scorer(calibration.alone(), ()), None
+    if pooled:
+        scorer, clean = _scorer(windows, group, rare, rarity)
     if budget is None and threshold is None:
         budget = min(1.0, len(counts) / 1000)
     at, expected_false = _threshold_of(clean, budget, threshold, int((~learning).sum()))
-    hours = _score_hours(windows, spread, scorer, group, at, jobs)
+    of_scored = rare.of_scored(rarity, when, len(counts))
+    hours = _score_hours(windows, spread, scorer, group, at, of_scored, jobs)
     unobserved = np.isnan(counts[:, history:])
     scores = np.where(unobserved, np.nan, hours.score)
     flagged = ~unobserved & ~learning[:, None] & (hours.score >= at)
@@ -264,10 +282,15 @@ def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
     )
 
 
-def _scorer(windows: Windows, group: Ints) -> tuple[Scorer, Clean]:
+def _scorer(windows: Windows, group: Ints, rare: Rarities, rarity: Floats) -> tuple[Scorer, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
     plain = Scorer(calibration.scale(windows.plain, group), ())
     nights = plain.value(windows.nights, group)
+    values = newness.raised(plain.value(windows.new, group[rare.rows]), rarity)
+    night = rare.places // DAY_H
+    past = night < nights.shape[1]
+    # A night that is not usable is NaN and stays so.
+    np.maximum.at(nights, (rare.rows[past], night[past]), values[past])
     tails = tuple(calibration.clean(nights[group == number]) for number in range(group.max() + 1))
     scorer = replace(plain, tails=tails)
     scores = np.where(np.isnan(nights), np.nan, scorer.score(nights, group))
@@ -288,7 +311,13 @@ def _threshold_of(
 
 
 def _score_hours(
-    windows: Windows, spread: Spread, scorer: Scorer, group: Ints, threshold: float, jobs: int
+    windows: Windows,
+    spread: Spread,
+    scorer: Scorer,
+    group: Ints,
+    threshold: float,
+    rarity: Floats,
+    jobs: int,
 ) -> _ScoredHours:
     score, upper = np.zeros_like(windows.expected), np.zeros_like(windows.expected)
     window_h = np.zeros(upper.shape, dtype=int)
@@ -296,7 +325,8 @@ def _score_hours(
 
     def judge(rows: slice) -> None:
         scored, mine = windows.scored[rows], group[rows]
-        score[rows] = scorer.score(scorer.value(scored, mine), mine)
+        value = newness.raised(scorer.value(scored, mine), rarity[rows])
+        score[rows] = scorer.score(value, mine)
         window_h[rows] = WINDOWS_H[scorer.scale.standardise(scored, mine).argmax(axis=-1)]
         hours = _single_hours(windows, spread, needed[mine], rows)
         upper[rows] = bounds.upper(hours).reshape(len(mine), -1)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gundog.hunting.scoring import baseline, chunks, seasonal, surprise
-from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floats, Spread
+from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floats, Ints, Spread
+from gundog.hunting.scoring.newness import Rarities
 from gundog.hunting.scoring.seasonal import Seasons
 from gundog.hunting.scoring.surprise import WINDOWS_H
 
@@ -19,7 +20,9 @@ class Windows:
     `nights` holds history's nights, the highest of each by channel, (series, nights, channels),
     NaN where not usable. `plain` is the same, whether they pass or not, of the history that was
     learned from, without what pollutes it. `scored` are those of the scored hours, (series, scored,
-    channels), and `due` what is expected over each channel's window.
+    channels), and `due` what is expected over each channel's window. `new` are the windows of the
+    hours in which something was new, (n, channels), and `excess` how much more than expected the
+    day up to them counted, (n,).
     """
 
     plain: Floats
@@ -27,6 +30,8 @@ class Windows:
     scored: Floats
     expected: Floats
     due: Floats
+    new: Floats
+    excess: Floats
 
 
 def windows(
@@ -36,6 +41,7 @@ def windows(
     usable: Bools,
     season: Seasons | None,
     jobs: int,
+    rare: Rarities,
 ) -> Windows:
     """The windows of all series, which `spread` says how to take.
 
@@ -46,11 +52,13 @@ def windows(
         usable: history's nights that calibration may use, (series, nights).
         season: what a seasonal model says; None for the default.
         jobs: how many cores it may use.
+        rare: the hours in which something was new.
     """
     series, scored, channels = len(counts), len(when.scored), len(WINDOWS_H)
     plain, nights = (np.full((*usable.shape, channels), np.nan) for _ in range(2))
     last, due = (np.zeros((series, scored, channels)) for _ in range(2))
     expected = np.zeros((series, scored))
+    new, excess = np.zeros((len(rare.rows), channels)), np.zeros(len(rare.rows))
 
     def judge(rows: slice) -> None:
         placed = baseline.grid(counts[rows, :-scored], when)
@@ -65,6 +73,9 @@ def windows(
         sums = np.where(surprise.passes(y, mu), sums, -np.inf)
         nights[rows] = _nightly(sums[:, :-scored], usable[rows])
         last[rows], expected[rows] = sums[:, -scored:], normal.scored
+        mine = rare.of(rows)
+        at = rare.rows[mine] - rows.start, rare.places[mine]
+        new[mine], excess[mine] = sums[at], _excess(y, mu, *at)
         due[rows] = surprise.over_windows(mu)[:, -scored:]
         y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
         # Weeks are scaled down here and there: what stays as it was is not computed twice.
@@ -76,7 +87,16 @@ def windows(
         plain[rows][scaled] = _nightly(sums[:, :-scored], usable[rows][scaled])
 
     chunks.each(judge, series, jobs)
-    return Windows(plain, nights, last, expected, due)
+    return Windows(plain, nights, last, expected, due, new, excess)
+
+
+def _excess(y: Floats, mu: Floats, rows: Ints, places: Ints) -> Floats:
+    """How much more than expected the 24 hours up to each place counted, (n,)."""
+    if not len(rows):
+        return np.zeros(0)
+    more = np.cumsum(np.where(np.isfinite(y), y - mu, 0.0), axis=1)
+    excess: Floats = more[rows, places] - more[rows, np.maximum(places - DAY_H, 0)]
+    return excess
 
 
 def _nightly(windows: Floats, nights: Bools) -> Floats:
