@@ -25,6 +25,10 @@ PUBLISHED = {
         detection_id detection_hash interval_start interval_end state fingerprint findings
         note seconds error run_id updated_at
     """,
+    "looked_at": """
+        detection_id tenant interval_start interval_end rows mailboxes scored learning throttled
+        silent
+    """,
     "series_points": """
         detection_id series_key hour observed expected upper score flagged data_state
         interval_start interval_end

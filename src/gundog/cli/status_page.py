@@ -18,7 +18,7 @@ from gundog.core.times import Interval, format_time
 from gundog.core.wording import count
 from gundog.health import acknowledged, clock, watch
 from gundog.health.watch import Trouble
-from gundog.run.status_model import Coverage, Status
+from gundog.run.status_model import Coverage, LookedAt, Status
 
 _NOT_YET = "not hunted yet: the next gundog hunt starts it, a backfill adds history"
 
@@ -37,6 +37,7 @@ def show(console: Console, status: Status) -> None:
     _how_to_acknowledge(console, status.troubles)
     listing(console, "Notes", status.notes)
     _coverage(console, status.coverage)
+    listing(console, "What silence rests on", [_looked_at(row) for row in status.looked_at])
     _sources(console, status)
     listing(console, "Exceptions", status.exceptions)
     _acknowledged(console, status)
@@ -91,6 +92,21 @@ def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
             said[words or _NOT_YET].append(coverage.detection)
     for words, stems in said.items():
         console.print(Text("  ").append_text(hanging(f"{', '.join(stems)}: {words}")))
+
+
+def _looked_at(row: LookedAt) -> str:
+    """What a detection looked at in its newest interval, without what is none or not known."""
+    figures = {
+        "scored": row.scored,
+        "learning": row.learning,
+        "throttled": row.throttled,
+        "without a record for 30 days": row.silent,
+    }
+    parts = [f"{figure:,} {words}" for words, figure in figures.items() if figure]
+    tenants = f"{row.tenants:,} tenants, " if row.tenants > 1 else ""
+    mailboxes = "" if row.mailboxes is None else f", {count(row.mailboxes, 'mailbox')}"
+    told = f": {', '.join(parts)}" if parts else ""
+    return f"{row.detection}: {tenants}{count(row.rows, 'row')}{mailboxes}{told}"
 
 
 def _what_was_hunted(console: Console, rows: Sequence[tuple[Coverage, Interval]]) -> None:
@@ -182,6 +198,7 @@ def as_dict(status: Status) -> dict[str, Any]:
             }
             for coverage in status.coverage
         ],
+        "looked_at": [vars(row) for row in status.looked_at],
         "sources": [
             {
                 "source": source.name,

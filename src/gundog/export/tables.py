@@ -21,6 +21,7 @@ SINCE = {
     "sources": "",
     "drifts": "until >= $since",
     "run_intervals": "interval_end >= $since",
+    "looked_at": "interval_end >= $since",
     "series_points": "hour >= $since",
     "findings": "end_time >= $since",
     "evidence": _OF_FINDING,

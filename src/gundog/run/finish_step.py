@@ -18,6 +18,7 @@ from gundog.run import (
     drift_faults,
     drifts,
     ledger,
+    looked_at,
     parts,
     report_step,
     run_rows,
@@ -54,6 +55,7 @@ def finish(
     triage.copy_in(con, triage.read(triage.beside(options.findings))[0])
     if not judged.doubt:
         retention.apply(con, content, options.retention, stamp.late_arrival, stamp.at)
+    looked_at.record(con, content.hunts)
     gaps = ledger.coverage_gaps(con, content.hunts, stamp)
     if judged.doubt and judged.seen:  # the time up to a clock that is ahead is not a gap
         gaps = [row for row in gaps if row["interval_start"] < judged.seen]

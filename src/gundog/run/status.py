@@ -139,6 +139,7 @@ def read(
         troubles=watch.together(left),
         notes=tuple(notes),
         coverage=tuple(_coverage(about, intervals)),
+        looked_at=status_rows.looked_at(con),
         sources=sources,
         exceptions=tuple(
             exceptions.attention(

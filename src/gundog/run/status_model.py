@@ -26,6 +26,20 @@ class Coverage:
 
 
 @dataclass(frozen=True)
+class LookedAt:
+    """What the newest interval of a detection had, over all tenants; None where it is not known."""
+
+    detection: str
+    tenants: int
+    rows: int
+    mailboxes: int | None = None
+    scored: int | None = None
+    learning: int | None = None
+    throttled: int | None = None
+    silent: int | None = None
+
+
+@dataclass(frozen=True)
 class Remark:
     """Staged files of one source that have the same oddity."""
 
@@ -59,6 +73,7 @@ class Status:
     troubles: tuple[Trouble, ...] = ()
     notes: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()
+    looked_at: tuple[LookedAt, ...] = ()
     sources: tuple[Source, ...] = ()
     exceptions: tuple[str, ...] = ()
     acknowledged: tuple[tuple[Entry, int], ...] = ()

@@ -12,7 +12,7 @@ from gundog.core.times import DAY, Interval
 from gundog.health import watch
 from gundog.health.clock import Source
 from gundog.health.watch import Fault
-from gundog.run.status_model import Remark, Unsent
+from gundog.run.status_model import LookedAt, Remark, Unsent
 from gundog.warehouse import database
 
 # For so long a message that was given up is a problem, although later ones arrived.
@@ -26,6 +26,22 @@ def has(con: duckdb.DuckDBPyConnection, table: str, column: str) -> bool:
         [table, column],
     ).fetchall()
     return bool(columns[0][0])
+
+
+def looked_at(con: duckdb.DuckDBPyConnection) -> tuple[LookedAt, ...]:
+    """What silence rests on, one for each detection that was hunted."""
+    if not has(con, "looked_at", "silent"):
+        return ()
+    rows = database.rows(
+        con,
+        """select d.stem as detection, count(*) as tenants, sum(l.rows)::bigint as rows,
+                  sum(mailboxes)::bigint as mailboxes, sum(scored)::bigint as scored,
+                  sum(learning)::bigint as learning, sum(throttled)::bigint as throttled,
+                  sum(silent)::bigint as silent
+           from looked_at as l inner join detections as d using (detection_id)
+           group by d.stem order by d.stem""",
+    )
+    return tuple(LookedAt(**row) for row in rows)
 
 
 def sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:

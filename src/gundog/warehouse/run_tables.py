@@ -179,6 +179,24 @@ RUN_INTERVALS = schema.table(
 )
 
 
+LOOKED_AT = schema.table(
+    "looked_at",
+    "What the silence of each detection rests on, by tenant: its newest interval that was hunted.",
+    """
+    detection_id UUID: the detection
+    tenant VARCHAR: the tenant; empty if there is none
+    interval_start TIMESTAMPTZ: start of the interval
+    interval_end TIMESTAMPTZ: its end, exclusive
+    rows BIGINT: staged rows of the days in it
+    mailboxes BIGINT: mailboxes with records in it, of a series those with a history
+    scored BIGINT: those of them that could have been found
+    learning BIGINT: those that could not, because too little of the past is staged
+    throttled BIGINT: series of which hours were not recorded
+    silent BIGINT: known mailboxes without a record for 30 days although others have them
+    """,
+)
+
+
 SERIES_COUNTS = schema.table(
     "series_counts",
     "Hourly counts of each series, only hours that have any; baselines are made from them.",
