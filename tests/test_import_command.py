@@ -44,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (root / "gundog.yaml").write_text("content: [builtin, .]\n" + lake)
     (tmp_path / "thing.yaml").write_text(RULE)
     (tmp_path / "plain.kql").write_text(KQL)
-    (tmp_path / "bad.kql").write_text("DeviceProcessEvents | evaluate pivot(FileName)")
+    (tmp_path / "bad.kql").write_text("DeviceProcessEvents | evaluate narrow()")
     monkeypatch.chdir(tmp_path)
     return root
 

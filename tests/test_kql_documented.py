@@ -217,6 +217,8 @@ VALUES: list[tuple[str, Any]] = [
     ("ipv4_is_private('172.32.0.1')", False),
     ("ipv4_is_private('192.0.2.1')", False),
     ("ipv4_is_match('192.168.1.1', '192.168.1.255', 24)", True),
+    ("ipv4_is_match('192.168.1.1/24', '192.168.1.255')", True),
+    ("ipv4_is_match('192.168.1.1', '192.168.1.2')", False),
     ("ipv4_is_in_range('192.168.1.6', '192.168.1.0/24')", True),
     ("ipv4_is_in_range('192.168.2.6', '192.168.1.0/24')", False),
     ("parse_ipv4('0.0.1.0')", 256),

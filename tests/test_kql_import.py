@@ -137,6 +137,14 @@ QUERIES = {
         "DeviceProcessEvents | make-series n = count(), most = max(ProcessId) default = -1"
         " on Timestamp from ago(1d) to now() step 6h | extend series_stats(n)"
     ),
+    "unpacked": (
+        "CloudAppEvents | where ActionType == 'x' | evaluate bag_unpack(RawEventData)"
+        " | where Kind == 'k' | project AccountId, Kind, Id = tostring(Id)"
+    ),
+    "pivot": (
+        "DeviceProcessEvents | where ProcessId > 0 | project DeviceName, FileName"
+        " | evaluate pivot(FileName)"
+    ),
     "sevens": "DeviceProcessEvents | summarize n = count() by week = bin(Timestamp, 7d)",
 }
 KINDS = ("inner", "innerunique", "leftouter", "leftanti", "leftsemi", "rightouter", "fullouter")
@@ -455,6 +463,28 @@ def test_series_of_a_day_is_a_row(loaded: Content) -> None:
     assert hit.evidence_count == 4
 
 
+def test_columns_that_depend_on_the_data(loaded: Content) -> None:
+    """bag_unpack gives what later steps name; pivot counts into fields of one column."""
+    records = [
+        {
+            "Timestamp": "2026-02-02T10:00:00Z", "AccountId": "a", "ActionType": "x",
+            "RawEventData": {"Kind": kind, "Id": "1"},
+        }
+        for kind in ("k", "K")
+    ]  # fmt: skip
+    found = kql_kit.hits(loaded, "unpacked", {"CloudAppEvents": records})
+    assert kql_kit.values(found, "AccountId", "Id") == [("a", "1")]
+
+    rows = drawn(11, 30)
+    counts: dict[str, dict[str, int]] = {}
+    for row in rows:
+        if row["ProcessId"] > 0:
+            files = counts.setdefault(text(row["DeviceName"]), {})
+            files[row["FileName"]] = files.get(row["FileName"], 0) + 1
+    found = kql_kit.hits(loaded, "pivot", {"DeviceProcessEvents": rows})
+    assert {hit.row["DeviceName"]: json.loads(hit.row["pivot_FileName"]) for hit in found} == counts
+
+
 def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
     """Sets, first rows and ids are the same for any order of the rows."""
     rows = drawn(3, 40)
@@ -488,7 +518,8 @@ def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
             "f(b = …)",
             2,
         ),
-        ("DeviceProcessEvents\n| evaluate bag_unpack(AdditionalFields)", "evaluate", 2),
+        ("DeviceProcessEvents\n| evaluate narrow()", "evaluate", 2),
+        ("DeviceProcessEvents\n| evaluate pivot(Nowhere)", "evaluate", 2),
         ("print x = 1", "no table", 0),
         ("DeviceProcessEvents | where Timestamp > ago(9999d)", "reach", 0),
         ("DeviceProcessEvents | where Nowhere == 1", "column Nowhere", 0),

@@ -6,10 +6,10 @@ Every change keeps the lines, so that what the translator says of a place holds 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from gundog.kql_import import applying, inlining, series_text, tokens
+from gundog.kql_import import applying, evaluating, inlining, series_text, tokens
 from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.tokens import Token
 
@@ -64,12 +64,12 @@ class Prepared:
 _Edit = tuple[int, int, str]
 
 
-def prepare(kql: str, columns: Collection[str] = ()) -> Prepared:
+def prepare(kql: str, schema: Mapping[str, list[str]] | None = None) -> Prepared:
     """The query's text with old spellings renewed.
 
     Args:
         kql: the query.
-        columns: the columns of the source tables that it names.
+        schema: the columns of the source tables that it names.
 
     Raises:
         RefusalError: for what the translator would read wrongly or nobody can supply here.
@@ -77,7 +77,8 @@ def prepare(kql: str, columns: Collection[str] = ()) -> Prepared:
     found = tokens.read(kql)
     for refuse in (_refuse_traps, _refuse_outside, _refuse_named_arguments):
         refuse(kql, found)
-    kql = inlining.inlined(kql, columns)
+    schema = schema or {}
+    kql = inlining.inlined(kql, {name for columns in schema.values() for name in columns})
     kql = _edited(kql, list(series_text.edits(kql, tokens.read(kql))))
     found = tokens.read(kql)
     remarks: list[Remark] = []
@@ -88,7 +89,8 @@ def prepare(kql: str, columns: Collection[str] = ()) -> Prepared:
     edits += [*_adjacent(kql, found, remarks), *_extracted(found), *applying.applied(found)]
     edits += _counts(found)
     edits += _profiles(kql, found, stand_ins, remarks)
-    return Prepared(_edited(kql, edits), order, tuple(stand_ins), tuple(remarks))
+    kql, told = evaluating.replaced(_edited(kql, edits), schema)
+    return Prepared(kql, order, tuple(stand_ins), (*remarks, *told))
 
 
 def _edited(kql: str, edits: list[_Edit]) -> str:

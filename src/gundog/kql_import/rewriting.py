@@ -61,6 +61,8 @@ def _changed(node: Any, time_column: str) -> Any:
         whole = ir.FunctionCall("split", arguments[:2])
         part = ir.PathAccess(whole, (ir.PathStep(index=arguments[2]),))
         return ir.FunctionCall("pack_array", (part,))
+    if name == "ipv4_is_match" and len(arguments) == 2:
+        return replace(node, args=(*arguments, ir.Literal(32, "long")))
     if name == "ipv4_is_private" and len(arguments) == 1:
         pattern = ir.Literal(_PRIVATE, "string")
         return ir.BinaryOp("matches regex", arguments[0], pattern)

@@ -95,7 +95,7 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         RefusalError: with the construct and its line.
     """
     translator.require()
-    prepared = preparing.prepare(query.query, _columns_named(query.query, sources))
+    prepared = preparing.prepare(query.query, _schema(query.query, sources))
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
         raise RefusalError("query", "is not one query: keep one statement")
@@ -143,11 +143,14 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
     )
 
 
-def _columns_named(kql: str, sources: Sources) -> frozenset[str]:
-    """The columns of all source tables that a query names."""
+def _schema(kql: str, sources: Sources) -> dict[str, list[str]]:
+    """The columns of the source tables that a query names; the time under both its names."""
     words = {token.text for token in tokens.read(kql)}
-    named = (source for name, source in sources.tables.items() if name in words)
-    return frozenset(column for source in named for column, _ in source.columns)
+    return {
+        name: [*(column for column, _ in source.columns), *source_columns.TIME_NAMES[1:]]
+        for name, source in sources.tables.items()
+        if name in words
+    }
 
 
 def _need(table: KqlTable, use: uses.Use) -> Need:

@@ -177,6 +177,11 @@ def _reproducible() -> Iterator[None]:
         series_text.SERIES: spec(series_text.SERIES, _LISTED, (4,)),
         series_text.AXIS: spec(series_text.AXIS, _AXIS, (3,)),
         series_text.BINS: spec(series_text.BINS, _MARKED, (3,)),
+        "gundog_bag": spec(
+            "gundog_bag",
+            "to_json(map_from_entries(list(struct_pack(k := {0}, v := {1}) ORDER BY {0})))",
+            (2,),
+        ),
         EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
     }
     with (
