@@ -17,6 +17,7 @@ from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
 from gundog.staging import reading, stage
 from gundog.staging.batch import Limits, Reader
+from gundog.staging.others import Others
 from gundog.staging.rescue import Patience
 from gundog.staging.results import Staged
 from gundog.warehouse import database
@@ -91,13 +92,14 @@ class Lab:
         files: Sequence[FileVersion] | None = None,
         reader: Reader = reading.read,
         patience: Patience | None = None,
+        others: Others | None = None,
     ) -> Staged:
         """Lists the lake unless given files, and stages what is pending."""
         found = self.listed() if files is None else files
         return stage.run(
             self.con, stage.pending(self.con, found, self.stages), self.content.sources,
             {"Cloud": [self.path]}, self.environ, AT, Limits(1_000_000_000, 2, self.tmp),
-            reader, patience,
+            reader, patience, others,
         )  # fmt: skip
 
     def rows(self, sql: str, params: Any = None) -> list[tuple[Any, ...]]:

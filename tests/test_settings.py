@@ -24,6 +24,7 @@ from gundog.project.settings import (
     require,
     threads_for,
 )
+from gundog.workers.config import Workers
 from tests import draws, hostile_files, kit
 
 LAKE = "lake: {Device: device/date=%Y-%m-%d/*.parquet}\n"
@@ -159,7 +160,7 @@ def test_every_key_is_read(loaded: Load, tmp_path: Path) -> None:
         heartbeat="https://beat.example/y",
         memory_limit=1_610_612_736,
         threads=settings.threads,
-        workers="tcp://10.0.0.1:8786",
+        workers=Workers("tcp://10.0.0.1:8786"),
     )
 
 
@@ -511,7 +512,8 @@ FULL = {
         "name": "n", "url": "https://h.example/x", "minSeverity": "low", "mode": "each",
         "detections": ["x"], "tags": ["x"], "tenants": [],
     }],
-    "heartbeat": "https://h.example/y", "memoryLimit": "4GB", "workers": "tcp://h:1",
+    "heartbeat": "https://h.example/y", "memoryLimit": "4GB", "insecureWorkers": True,
+    "workers": {"address": "tls://h:1", "ca": "ca.pem", "cert": "c.pem", "key": "k.pem"},
     "huntLimit": "10m",
 }  # fmt: skip
 SHAPES = (

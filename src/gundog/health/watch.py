@@ -21,11 +21,11 @@ NEVER, CLOCK, NIGHT, SILENT, AHEAD = "never", "clock", "night", "silent", "ahead
 RUN = "run"
 HOLE, FAILED, MISSING, STALE = "hole", "failed", "missing", "stale"
 DRIFT, FILE, CHANNEL, CONTENT, TRIAGE = "drift", "file", "channel", "content", "triage"
-CANARY, TARGET = "canary", "target"
+CANARY, TARGET, WORKERS = "canary", "target", "workers"
 # In the order in which they are told.
 KINDS = (
     NEVER, RUN, CLOCK, CONTENT, NIGHT, CANARY, SILENT, HOLE, DRIFT, FAILED, MISSING, STALE, FILE,
-    AHEAD, CHANNEL, TARGET, TRIAGE,
+    AHEAD, CHANNEL, TARGET, WORKERS, TRIAGE,
 )  # fmt: skip
 # As what each can be acknowledged.
 KNOWN_AS = {

@@ -58,7 +58,8 @@ SETTINGS: tuple[dict[str, Any], ...] = (
         "notify": [_CHANNEL, _MAIL],
         "heartbeat": "https://alive.example",
         "memoryLimit": "4GB",
-        "workers": "tcp://host:1",
+        "workers": {"address": "tls://host:1", "ca": "ca.pem", "cert": "c.pem", "key": "k.pem"},
+        "insecureWorkers": False,
         "huntLimit": "10m",
         "report": {"path": "report.html", "url": "https://web.example", "evidence": True},
         "canaries": [
@@ -67,7 +68,7 @@ SETTINGS: tuple[dict[str, Any], ...] = (
         "publishTo": [_PUBLISH_TO, "other"],
     },
     {"lake": {"NAME": "lake/*.parquet"}, "report": "report.html", "publishTo": _PUBLISH_TO},
-    {"lake": {"NAME": ["lake/*.parquet", _LAKE]}, "publishTo": "shared"},
+    {"lake": {"NAME": ["lake/*.parquet", _LAKE]}, "publishTo": "shared", "workers": "tls://h:1"},
 )
 _ROW = {"repeat": {"every": "1h", "times": 2}}
 _DETECTION: dict[str, Any] = {

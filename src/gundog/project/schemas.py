@@ -54,7 +54,11 @@ _SETTINGS: Mapping[str, Mapping[str, Any]] = {
     f"lake.{NAME}.timeFormat": _TIME_FORMAT,
     f"lake.{NAME}.0.timeFormat": _TIME_FORMAT,
     "memoryLimit": {"pattern": r"^\s*(\d{1,12}(\.\d+)?\s*[kmgtKMGT][iI]?[bB]\s*)?$"},
-    "workers": {"pattern": r"^\s*([a-z]+://\S+)?\s*$"},
+    "workers": {
+        "type": ["object", "string", "null"],
+        "pattern": r"^\s*([a-z]+://\S+)?\s*$",
+    },
+    "workers.address": {"pattern": r"^\s*[a-z]+://\S+\s*$"},
     "warehouse": _LOCAL_FILE,
     "findings": _LOCAL_FILE,
     "notify.0": {"type": ["object"]},

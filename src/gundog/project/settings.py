@@ -25,11 +25,13 @@ from gundog.report import target
 from gundog.report.target import Target
 from gundog.targets import config
 from gundog.targets.config import PublishTo
+from gundog.workers import config as cluster
+from gundog.workers.config import Workers
 
 FILE = "gundog.yaml"
 KEYS = frozenset(
     "content overrides lake freshness lateArrival warehouse findings retention notify heartbeat"
-    " memoryLimit workers huntLimit report canaries publishTo".split()
+    " memoryLimit workers insecureWorkers huntLimit report canaries publishTo".split()
 )
 # Only hunts and their messages use these; people who read need none of their secrets.
 MAY_BE_UNSET = frozenset("lake notify heartbeat workers report publishTo".split())
@@ -63,7 +65,7 @@ class Settings:
     heartbeat: str | None = field(repr=False)
     memory_limit: int
     threads: int
-    workers: str | None
+    workers: Workers | None
     hunt_limit: timedelta = HUNT_LIMIT
     report: Target | None = None
     canaries: tuple[Canary, ...] = ()
@@ -181,7 +183,7 @@ def read(fields: Fields, root: Path) -> Settings:
         heartbeat=addresses.web(fields, "heartbeat"),
         memory_limit=memory_limit,
         threads=threads_for(memory_limit, _cores()),
-        workers=_workers(fields),
+        workers=cluster.read(fields, root),
         hunt_limit=fields.duration("huntLimit", HUNT_LIMIT),
         report=report,
         canaries=canaries.read(fields),
@@ -227,13 +229,6 @@ def _retention(fields: Fields) -> Retention:
             for key, text in _RETENTION.items()
         }
     )
-
-
-def _workers(fields: Fields) -> str | None:
-    address = fields.text("workers", "") or None
-    if address and not re.fullmatch(r"[a-z]+://\S+", address):
-        fields.problem("workers", "is not a scheduler's address: write one such as tcp://HOST:8786")
-    return address
 
 
 def _file(fields: Fields, key: str, default: str, root: Path) -> Path:

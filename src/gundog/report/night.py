@@ -12,7 +12,7 @@ from gundog.health.clock import Source
 from gundog.health.watch import Trouble
 
 # These say nothing of what was hunted.
-ASIDE = frozenset({watch.CHANNEL, watch.TARGET, watch.TRIAGE})
+ASIDE = frozenset({watch.CHANNEL, watch.TARGET, watch.WORKERS, watch.TRIAGE})
 # Their sentences may hold names of any tenant.
 _OF_ALL = ASIDE | {watch.FILE, watch.CONTENT, watch.RUN}
 

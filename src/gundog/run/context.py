@@ -14,6 +14,7 @@ from gundog.detections.hunt import Hunt
 from gundog.findings.model import RunStamp
 from gundog.project.project import Project
 from gundog.run.parts import Part, PartResult, Step, T, directly
+from gundog.staging.others import Nobody, Others
 from gundog.warehouse import database
 
 
@@ -79,6 +80,7 @@ class Context:
         went: is told how many days are done, or files published, and of how many.
         stop: asked before each day.
         child: the process in which SQL runs that others wrote; started when something needs it.
+        others: those who read lake files beside this process.
         began: when the run began, in seconds of `time.perf_counter`.
     """
 
@@ -91,6 +93,7 @@ class Context:
     went: Went = unseen
     stop: Callable[[], bool] = never
     child: Child = field(default_factory=Child)
+    others: Others = field(default_factory=Nobody)
     began: float = field(default_factory=time.perf_counter)
 
     def run_part(

@@ -40,7 +40,10 @@ from gundog.run import (
 from gundog.run.context import Context, Request, Say, never, silent
 from gundog.run.outcome import Outcome
 from gundog.run.parts import Kind, Part, PartResult, Step, directly
+from gundog.staging import apart
+from gundog.staging.others import Nobody, Others
 from gundog.warehouse import database, opening
+from gundog.workers.cluster import Cluster
 
 __all__ = [
     "Kind",
@@ -93,7 +96,8 @@ def run(
     for problem in (*project.content.problems, *project.problems):
         outcome.trouble(f"content:{problem}", "content", str(problem))
     child = helper or Child()
-    context = Context(project, request, stamp, hunts, say, step, went, stop, child)
+    others = _others(project)
+    context = Context(project, request, stamp, hunts, say, step, went, stop, child, others)
     range_check.check_range(context)
     with places.private(), _held(project, request.wait, now):
         try:
@@ -104,6 +108,14 @@ def run(
             report_step.after_failure(project, now, str(error))
             raise
     return outcome
+
+
+def _others(project: Project) -> Others:
+    """Those who read beside this process; Dask is loaded when they are first asked."""
+    options = project.settings
+    if not options.workers:
+        return Nobody()
+    return Cluster(options.workers, apart.limit_of(options.hunt_limit))
 
 
 def _stamp(project: Project, request: Request, now: datetime, run_id: UUID) -> RunStamp:
@@ -146,7 +158,7 @@ def _steps(context: Context, outcome: Outcome) -> None:
     # What a killed run was reading; no other run is at work.
     shutil.rmtree(context.project.settings.warehouse.with_suffix(".tmp"), ignore_errors=True)
     trusted = context.request.trust_clock
-    with context.child, context.hold() as held:
+    with context.child, context.others, context.hold() as held:
         judged = timekeeping.judge(held.con(), context.stamp.at, trusted=trusted)
         if judged.behind:
             finish_step.report_clock(held.con(), context, judged, outcome)

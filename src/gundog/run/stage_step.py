@@ -20,7 +20,7 @@ from gundog.health import acknowledged
 from gundog.lake import latest, listing
 from gundog.lake.file_version import FileVersion
 from gundog.project.settings import Settings
-from gundog.run import estimate, upgrade
+from gundog.run import estimate, target_faults, upgrade
 from gundog.run.context import Context
 from gundog.run.outcome import About, Outcome
 from gundog.run.parts import stage_part
@@ -190,16 +190,18 @@ def stage_day(
 ) -> Staging | None:
     """Stages what waits of the files that the first day's hunts can read; None where nothing does.
 
-    What the days after it need is staged with it, up to a batch: small steps cost more than they
-    read. With `ahead` also where the first day needs nothing.
+    What the days after it need is staged with it, up to a batch, or to one for each of many
+    workers: small steps cost more than they read. With `ahead` also where the first day needs
+    nothing.
     """
     late = context.stamp.late_arrival
     tasks = _waiting_for(staging, days[0][1], late)
     if not tasks and not ahead:
         return None
+    most = context.others.step_bytes or stage.BATCH_BYTES
     for _, intervals in days[1:]:
         more = tasks | _waiting_for(staging, intervals, late)
-        if _size(more.values()) > stage.BATCH_BYTES:
+        if _size(more.values()) > most:
             break
         tasks = more
     if not tasks:
@@ -253,6 +255,7 @@ def _stage_tasks(
         reading_limits(options),
         reader,
         staging.patience,
+        context.others,
     )
     after = _after(staging, tasks, staged)
     _name_blind(context, staging, after, outcome)
@@ -260,6 +263,9 @@ def _stage_tasks(
     outcome.files += staged.files
     outcome.bytes += staged.bytes
     _name_failures(context, staged, outcome)
+    for problem in context.others.problems():
+        key = f"workers:{context.stamp.at:%Y-%m-%d}:{problem}"
+        outcome.trouble(key, target_faults.WORKERS, problem)
     return after
 
 

@@ -1,4 +1,4 @@
-"""The targets of `publishTo:` that the newest run could not reach, as `status` reports them."""
+"""What the newest run could not use: targets of `publishTo:` and workers, as `status` says it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from gundog.health.watch import Fault
 
 # What such a problem of a run begins with.
 HEAD = "publishTo: "
+WORKERS = "workers"
+_KINDS = {HEAD: watch.TARGET, f"{WORKERS}: ": watch.WORKERS}
 
 
 def of(con: duckdb.DuckDBPyConnection) -> list[Fault]:
-    """One fault for each target that failed; none when a later run reached it.
+    """One fault for each that failed; none when a later run could use it.
 
     Args:
         con: findings.duckdb.
@@ -24,4 +26,9 @@ def of(con: duckdb.DuckDBPyConnection) -> list[Fault]:
            )"""
     ).fetchall()
     texts = [str(problem) for (problem,) in rows if problem]
-    return [Fault(watch.TARGET, text) for text in texts if text.startswith(HEAD)]
+    return [
+        Fault(kind, text)
+        for text in texts
+        for head, kind in _KINDS.items()
+        if text.startswith(head)
+    ]

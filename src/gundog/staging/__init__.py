@@ -2,6 +2,8 @@
 
 - `stage`: each file version read once per stage SQL.
 - `batch`: what goes to a reader and comes back; what became of each file.
+- `others`: batches that others read, and what of it is taken.
+- `near`: a batch's files brought near to who reads them.
 - `reading`: files to rows, a pure function of the files.
 - `apart`, `rescue`: bad files and bad SQL, kept away from the good ones.
 - `binding`: a file's columns, bound to its source.

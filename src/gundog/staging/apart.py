@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from gundog.core.child import Child, EndedError, LateError
 from gundog.core.times import format_duration
 from gundog.staging import reading
-from gundog.staging.batch import LACKING, LATE, Batch, Failed, Read, Reader
+from gundog.staging.batch import LACKING, LATE, Batch, Failed, Read, Reader, Task
 
 # What the limit of time is meant for; a larger file may take longer in proportion.
 BATCH_BYTES = 256 * 2**20
@@ -32,17 +33,25 @@ def reader(child: Child, limit: timedelta) -> Reader:
     """
 
     def read(batch: Batch) -> Read | Failed:
-        size = sum(task.file.size for task, _ in batch.files)
-        seconds = limit.total_seconds() * max(1.0, size / BATCH_BYTES)
-        try:
-            outcome: Read | Failed = child.call(
-                reading.read, batch, memory=batch.limits.memory, seconds=seconds
-            )
-        except LateError:
-            limited = format_duration(timedelta(seconds=max(1, round(seconds))))
-            return Failed(_TOO_LONG.format(limit=limited), LATE)
-        except EndedError as error:
-            return Failed(str(error), LACKING)
-        return outcome
+        return read_within(child, batch, seconds_for(limit, (task for task, _ in batch.files)))
 
     return read
+
+
+def seconds_for(limit: timedelta, tasks: Iterable[Task]) -> float:
+    """How long these files may take, where a batch of `BATCH_BYTES` may take `limit`."""
+    return limit.total_seconds() * max(1.0, sum(task.file.size for task in tasks) / BATCH_BYTES)
+
+
+def read_within(child: Child, batch: Batch, seconds: float) -> Read | Failed:
+    """Reads a batch in the child; LATE when it takes longer, LACKING when its process ended."""
+    try:
+        outcome: Read | Failed = child.call(
+            reading.read, batch, memory=batch.limits.memory, seconds=seconds
+        )
+    except LateError:
+        limited = format_duration(timedelta(seconds=max(1, round(seconds))))
+        return Failed(_TOO_LONG.format(limit=limited), LATE)
+    except EndedError as error:
+        return Failed(str(error), LACKING)
+    return outcome

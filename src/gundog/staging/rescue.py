@@ -88,9 +88,8 @@ def read(group: Sequence[Near], way: Way) -> Iterator[Read | FileResult]:
     """What files of one schema give, and of each file that a stage did not read, why."""
     stages = group[0][0].stages
     wanted = tuple(stage for stage in stages if stage.name not in way.patience.left_out)
-    for stage in stages:
-        if stage not in wanted:
-            yield from _left_out(group, stage, way)
+    for task, _ in group:
+        yield from left_out(task, way.patience)
     if stages and not wanted:
         return
     outcome = _attempt(group, wanted, way)
@@ -105,10 +104,11 @@ def read(group: Sequence[Near], way: Way) -> Iterator[Read | FileResult]:
         yield from _again(group[0], wanted, outcome, way)
 
 
-def _left_out(group: Sequence[Near], stage: StagedTable, way: Way) -> Iterator[FileResult]:
-    why = way.patience.left_out[stage.name]
-    for task, _ in group:
-        yield FileResult(replace(task, stages=(stage,)), FileOutcome.LEFT_OUT, why)
+def left_out(task: Task, patience: Patience) -> Iterator[FileResult]:
+    """A result for each stage of a file that the run goes on without."""
+    for stage in task.stages:
+        if why := patience.left_out.get(stage.name):
+            yield FileResult(replace(task, stages=(stage,)), FileOutcome.LEFT_OUT, why)
 
 
 def _attempt(

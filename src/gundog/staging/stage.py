@@ -8,24 +8,23 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from gundog.core.errors import StoreError
 from gundog.detections import stage_sql
 from gundog.detections.staged import Source, StagedTable
-from gundog.lake import columns, fetch
+from gundog.lake import fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
-from gundog.lake.path import JSON, LakePath
-from gundog.staging import binding, older_reads, read_ends, reading, rescue, staged_rows, tails
+from gundog.lake.path import LakePath
+from gundog.staging import near, older_reads, read_ends, reading, rescue, staged_rows
 from gundog.staging.batch import (
     Batch,
     Failed,
@@ -37,12 +36,13 @@ from gundog.staging.batch import (
     Task,
 )
 from gundog.staging.binding import Remarks
+from gundog.staging.near import Lake
+from gundog.staging.others import Asked, Given, Nobody, Others
 from gundog.staging.rescue import Patience, Way
 from gundog.staging.results import Staged
 
 BATCH_FILES = 50
 BATCH_BYTES = 256 * 2**20
-_PARALLEL_COPIES = 8
 # So many files in a row that their store does not give are a store that is gone.
 _GONE_AFTER = 3
 # What the warehouse keeps in memory while a batch is read, and reading alone has the limit.
@@ -51,11 +51,9 @@ _IDLE_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a source's files are and what bringing them near and reading them may use."""
+    """Where a source's files are, and how this process reads them."""
 
-    paths: Sequence[LakePath]
-    environ: Mapping[str, str]
-    limits: Limits
+    lake: Lake
     reader: Reader
     patience: Patience
 
@@ -116,12 +114,13 @@ def run(
     limits: Limits,
     reader: Reader = reading.read,
     patience: Patience | None = None,
+    others: Others | None = None,
 ) -> Staged:
     """Reads and stores the tasks, batch by batch; a file that cannot be read is set aside.
 
-    What a batch gave is stored before the next is read, so that files are stored in the order of
-    the batches, whatever reads them. A file whose store does not give it is left for the next run;
-    after a few of them in a row the source's other files are left as well, and `gone` says why.
+    Batches are stored in their own order, whatever reads them. A file whose store does not give it
+    is left for the next run; after a few of them in a row the source's other files are left as
+    well, and `gone` says why.
 
     Args:
         con: the warehouse, writable.
@@ -133,8 +132,10 @@ def run(
         limits: what reading may use; `limits.folder` is made where it is not.
         reader: reads a batch, here or elsewhere.
         patience: of the run with its stages; it ends for a stage that reads nothing for too long.
+        others: those who read batches ahead, if there are any.
     """
     patience = patience.copy() if patience else Patience()
+    others = others or Nobody()
 
     def read_idly(batch: Batch) -> Read | Failed:
         with _idle(con, limits):
@@ -144,21 +145,35 @@ def run(
     for stage in {stage.name: stage for task in tasks for stage in task.stages}.values():
         stage_sql.create_stage(con, stage)
     results, gone = list[FileResult](), dict[str, str]()
-    for batch in _batches(tasks):
-        source = sources[batch[0].file.source]
-        if source.name in gone:
-            results += _not_given(batch, gone[source.name])
-            continue
-        with (
-            tempfile.TemporaryDirectory(prefix="stage-", dir=limits.folder) as scratch,
-            ExitStack() as opened,
-        ):
-            here = replace(limits, folder=Path(scratch))
-            place = _Place(lake_paths[source.name], environ, here, read_idly, patience)
-            stored = _store_batch(con, batch, source, place, opened, now)
-        results += stored.results
-        if stored.gone:
-            gone[source.name] = stored.gone
+
+    def ask() -> Iterator[Asked]:
+        for batch in _batches(tasks, others.batch_bytes or BATCH_BYTES):
+            source = sources[batch[0].file.source]
+            if source.name in gone:
+                results.extend(_not_given(batch, gone[source.name]))
+            else:
+                left_out = frozenset(patience.left_out)
+                yield Asked(tuple(batch), source, lake_paths[source.name], limits, left_out)
+
+    with others.read(ask()) as answers:
+        for asked, given in answers:
+            name = asked.source.name
+            if name in gone:  # while others read it
+                results += _not_given(asked.tasks, gone[name])
+                continue
+            with (
+                tempfile.TemporaryDirectory(prefix="stage-", dir=limits.folder) as scratch,
+                ExitStack() as opened,
+            ):
+                lake = Lake(asked.paths, environ, replace(limits, folder=Path(scratch)))
+                place = _Place(lake, read_idly, patience)
+                items = _read_all(asked, given, place, opened)
+                stored = _store_batch(con, asked, items, now)
+            results += stored.results
+            if stored.gone:
+                gone[name] = stored.gone
+            if given and (given.error or given.failed) and stored.is_read:
+                others.could_be_read(given)
     return Staged(tuple(results), gone, patience)
 
 
@@ -169,32 +184,62 @@ class _Stored:
     results: tuple[FileResult, ...]
     gone: str = ""
 
+    @property
+    def is_read(self) -> bool:
+        """Whether every file was read by the stages that are not left out."""
+        good = (FileOutcome.READ, FileOutcome.LEFT_OUT)
+        return all(result.outcome in good for result in self.results)
+
 
 def _store_batch(
     con: duckdb.DuckDBPyConnection,
-    batch: Sequence[Task],
-    source: Source,
-    place: _Place,
-    opened: ExitStack,
+    asked: Asked,
+    items: Iterable[Read | FileResult | _Gone],
     now: datetime,
 ) -> _Stored:
-    """Reads a batch and stores what it gave."""
-    wanted = {task.file_id: task.stages for task in batch}
+    """Stores what reading a batch gave."""
+    wanted = {task.file_id: task.stages for task in asked.tasks}
     results = list[FileResult]()
-    for item in _read_batch(batch, source, place, opened):
+    for item in items:
         match item:
             case Read():
                 for part in _without_timeless(item):
                     lacking = _lacking(part, wanted, results)
-                    staged_rows.store(con, replace(part, unread=lacking), source, now)
+                    staged_rows.store(con, replace(part, unread=lacking), asked.source, now)
                     results += [FileResult(t, part.outcome, part.error) for t in part.tasks]
             case FileResult():
                 results.append(item)
             case _Gone():
                 reached = {result.task.file_id for result in results}
-                rest = [task for task in batch if task.file_id not in reached]
+                rest = [task for task in asked.tasks if task.file_id not in reached]
                 return _Stored((*results, *_not_given(rest, item.error)), item.error)
     return _Stored(tuple(results))
+
+
+def _read_all(
+    asked: Asked, given: Given | None, place: _Place, opened: ExitStack
+) -> Iterator[Read | FileResult | _Gone]:
+    """What others gave for a batch, and what is read here of the rest of it."""
+    rest = {task.file_id: task for task in asked.tasks}
+    for is_left, parts in groupby(
+        given.parts if given else (), lambda part: isinstance(part, Task)
+    ):
+        # Once more stages are left out, what was asked is not what would be read now.
+        if asked.left_out != place.patience.left_out.keys():
+            break
+        left = list[Task]()
+        for part in parts:
+            if isinstance(part, Task):
+                left.append(rest.pop(part.file_id))
+                continue
+            place.patience.went(part.tasks[0].stages)
+            for task in part.tasks:
+                yield from rescue.left_out(rest.pop(task.file_id), place.patience)
+            yield part
+        if is_left:
+            yield from _read_batch(left, asked.source, place, opened)
+    if rest:
+        yield from _read_batch(list(rest.values()), asked.source, place, opened)
 
 
 def _not_given(tasks: Iterable[Task], error: str) -> list[FileResult]:
@@ -217,7 +262,7 @@ def _lacking(
     return tuple(stage for stage in wanted[first.file_id] if stage.name not in have_read)
 
 
-def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
+def _batches(tasks: Sequence[Task], most_bytes: int) -> Iterator[list[Task]]:
     """Tasks of one source and the same stages, oldest path first, in batches of bounded size."""
     groups = defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[Task]](list)
     for task in sorted(tasks, key=lambda task: task.file.path):
@@ -227,69 +272,12 @@ def _batches(tasks: Sequence[Task]) -> Iterator[list[Task]]:
         batch: list[Task] = []
         size = 0
         for task in group:
-            if batch and (len(batch) >= BATCH_FILES or size + task.file.size > BATCH_BYTES):
+            if batch and (len(batch) >= BATCH_FILES or size + task.file.size > most_bytes):
                 yield batch
                 batch, size = [], 0
             batch.append(task)
             size += task.file.size
         yield batch
-
-
-def _bring(
-    batch: Sequence[Task], source: Source, place: _Place, opened: ExitStack
-) -> Iterator[tuple[Task, Path | Exception, str]]:
-    """Each file of a batch near, with its schema; or why it is not."""
-
-    def bring(task: Task) -> tuple[Task, Path | Exception, str]:
-        path = place.paths[task.file.lake_path]
-        needed = binding.needed(source, task.stages, path.columns, path.exporter)
-        try:
-            task, near = _near(task, place, opened, needed)
-            return task, near, _group_of(task, near, place)
-        except (pa.ArrowException, StoreError, OSError) as error:
-            return task, error, ""
-
-    if not fetch.is_remote(place.paths):
-        yield from map(bring, batch)
-        return
-    with ThreadPoolExecutor(_PARALLEL_COPIES) as pool:
-        try:
-            yield from pool.map(bring, batch)
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _group_of(task: Task, near: Path, place: _Place) -> str:
-    """What files have in common that are read together; odd names are read alone."""
-    if place.paths[task.file.lake_path].format == JSON:
-        return JSON
-    schema = columns.schema(near)
-    alone = "" if columns.is_plain(schema.names) else str(task.file_id)
-    return f"{alone}{schema.remove_metadata()}"
-
-
-def _near(
-    task: Task, place: _Place, opened: ExitStack, needed: Collection[str]
-) -> tuple[Task, Path]:
-    """A file near; what was added to it alone, where what was read before is still there."""
-    if task.tail and place.paths[task.file.lake_path].grows:
-        near = _copy(task, place, opened, start=task.tail.start)
-        if tails.digest(near, task.tail.end) == task.tail.digest:
-            return task, near
-    return replace(task, tail=None), _copy(task, place, opened, needed)
-
-
-def _copy(
-    task: Task,
-    place: _Place,
-    opened: ExitStack,
-    needed: Collection[str] | None = None,
-    start: int = 0,
-) -> Path:
-    folder = place.limits.folder
-    return opened.enter_context(
-        fetch.local_copy(task.file, place.paths, folder, place.environ, needed, start)
-    )
 
 
 def _read_batch(
@@ -298,42 +286,37 @@ def _read_batch(
     """Reads a batch, schema by schema; when a group fails, in parts to find the bad one."""
     groups = defaultdict[tuple[str, int], list[rescue.Near]](list)
     in_a_row = 0
-    for task, near, schema in _bring(batch, source, place, opened):
-        match near:
+    for task, path, schema in near.bring(batch, source, place.lake, opened):
+        match path:
             case Path():
-                groups[schema, task.file.lake_path].append((task, near))
+                groups[schema, task.file.lake_path].append((task, path))
                 in_a_row = 0
             case FileChangedError():
-                yield _refused(task, FileOutcome.CHANGED, near)
+                yield _refused(task, FileOutcome.CHANGED, path)
             case StoreError():
-                yield FileResult(task, FileOutcome.STORE_GONE, str(near))
+                yield FileResult(task, FileOutcome.STORE_GONE, str(path))
                 in_a_row += 1
                 if in_a_row == _GONE_AFTER:
-                    yield _Gone(str(near))
+                    yield _Gone(str(path))
                     return
             case _:
-                yield _refused(task, FileOutcome.REJECTED, near)
+                yield _refused(task, FileOutcome.REJECTED, path)
     for group in groups.values():
         way = Way(
-            _shared(source, group[0][0], place),
+            near.shared(source, group[0][0], place.lake),
             place.reader,
             place.patience,
-            whole=lambda task: _copy(task, place, opened),
-            is_partial=lambda task: bool(task.tail) or fetch.is_partial(task.file, place.paths),
+            whole=lambda task: near.copy(task, place.lake, opened),
+            is_partial=lambda task: (
+                bool(task.tail) or fetch.is_partial(task.file, place.lake.paths)
+            ),
         )
         for item in rescue.read(group, way):
             if isinstance(item, Read):
-                changed = dict(_changed(item.tasks, place))
+                changed = dict(near.changed(item.tasks, place.lake))
                 yield from _without(item, FileOutcome.CHANGED, changed)
             else:
                 yield item
-
-
-def _shared(source: Source, task: Task, place: _Place) -> Batch:
-    """What files of one lake path have in common."""
-    path = place.paths[task.file.lake_path]
-    aliases, limits = dict(path.columns), place.limits
-    return Batch((), source, aliases, limits, path.format, path.exporter, path.time_format)
 
 
 def _refused(task: Task, outcome: FileOutcome, error: Exception) -> Read:
@@ -353,15 +336,6 @@ def _idle(con: duckdb.DuckDBPyConnection, limits: Limits) -> Iterator[None]:
         yield
     finally:
         con.execute(f"set memory_limit = '{limits.memory}B'")
-
-
-def _changed(tasks: Iterable[Task], place: _Place) -> Iterator[tuple[int, str]]:
-    """Files that became another version while they were read, with what to say of them."""
-    for task in tasks:
-        try:
-            fetch.check_unchanged(task.file, place.paths)
-        except FileChangedError as error:
-            yield task.file_id, str(error)
 
 
 def _without_timeless(read: Read) -> Iterator[Read]:
