@@ -51,7 +51,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def hunted(week: Path, tmp_path: Path) -> Path:
-    """A copy of it, of one's own."""
+    """A copy of it, for one test."""
     return kit.copy_project(week, tmp_path)
 
 

@@ -12,18 +12,22 @@ from dataclasses import dataclass
 # What writers put around a table's name in the name of a container or folder.
 _AROUND = re.compile(r"^(insightslogsadvancedhunting|advancedhunting|am)(?=.)|(?<=.)cl$")
 _YEAR = r"(?:19|20|21)\d\d"
-_MONTH, _DAY, _HOUR = r"(?:0[1-9]|1[0-2])", r"(?:0[1-9]|[12]\d|3[01])", r"(?:[01]\d|2[0-3])"
+_TWO_DIGIT_MONTH, _TWO_DIGIT_DAY, _TWO_DIGIT_HOUR = (
+    r"(?:0[1-9]|1[0-2])",
+    r"(?:0[1-9]|[12]\d|3[01])",
+    r"(?:[01]\d|2[0-3])",
+)
 # Whole dates in one name, the longest first.
 _DATES = (
-    (rf"{_YEAR}-{_MONTH}-{_DAY}-{_HOUR}", "%Y-%m-%d-%H"),
-    (rf"{_YEAR}-{_MONTH}-{_DAY}T{_HOUR}", "%Y-%m-%dT%H"),
-    (rf"{_YEAR}-{_MONTH}-{_DAY}", "%Y-%m-%d"),
-    (rf"{_YEAR}{_MONTH}{_DAY}{_HOUR}", "%Y%m%d%H"),
-    (rf"{_YEAR}{_MONTH}{_DAY}", "%Y%m%d"),
-    (rf"{_YEAR}-{_MONTH}", "%Y-%m"),
+    (rf"{_YEAR}-{_TWO_DIGIT_MONTH}-{_TWO_DIGIT_DAY}-{_TWO_DIGIT_HOUR}", "%Y-%m-%d-%H"),
+    (rf"{_YEAR}-{_TWO_DIGIT_MONTH}-{_TWO_DIGIT_DAY}T{_TWO_DIGIT_HOUR}", "%Y-%m-%dT%H"),
+    (rf"{_YEAR}-{_TWO_DIGIT_MONTH}-{_TWO_DIGIT_DAY}", "%Y-%m-%d"),
+    (rf"{_YEAR}{_TWO_DIGIT_MONTH}{_TWO_DIGIT_DAY}{_TWO_DIGIT_HOUR}", "%Y%m%d%H"),
+    (rf"{_YEAR}{_TWO_DIGIT_MONTH}{_TWO_DIGIT_DAY}", "%Y%m%d"),
+    (rf"{_YEAR}-{_TWO_DIGIT_MONTH}", "%Y-%m"),
 )
 # A part of a date on its own, in the order in which folders have them.
-_PARTS = (("%Y", _YEAR), ("%m", _MONTH), ("%d", _DAY), ("%H", _HOUR))
+_PARTS = (("%Y", _YEAR), ("%m", _TWO_DIGIT_MONTH), ("%d", _TWO_DIGIT_DAY), ("%H", _TWO_DIGIT_HOUR))
 _KEYS = {
     "y": "%Y", "year": "%Y", "m": "%m", "month": "%m", "d": "%d", "day": "%d", "h": "%H",
     "hour": "%H", "hr": "%H",

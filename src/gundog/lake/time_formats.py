@@ -22,7 +22,7 @@ EPOCHS = {
 # From 1990 to 2199, in seconds.
 _FIRST_S, _LAST_S = 631_152_000, 7_258_118_400
 _FIELDS = frozenset("aAbBdfHIjmMpSTyYzZ%")
-_YEAR, _MONTH, _DAY = "yY", "mbB", "d"
+_YEARS, _MONTHS, _MONTH_DAYS = "yY", "mbB", "d"
 
 
 def problem(text: str) -> str | None:
@@ -41,7 +41,7 @@ def problem(text: str) -> str | None:
             f"holds %{odd[0]}, an unknown field: use %Y %y %m %b %B %d %j %H %I %p %M %S %f %z %Z,"
             " and %% for a percent sign"
         )
-    kinds = ((_YEAR, "%Y"), (_MONTH, "%m"), (_DAY, "%d"))
+    kinds = ((_YEARS, "%Y"), (_MONTHS, "%m"), (_MONTH_DAYS, "%d"))
     lacks = [name for letters, name in kinds if not set(letters) & set(fields)]
     if "j" in fields:
         lacks = [name for name in lacks if name == "%Y"]
