@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +127,24 @@ def test_whatever_was_read_for_some_a_run_for_all_gives_what_one_reading_gives(
     read(whole, whole.stages)
     assert got == everything(whole)
     whole.opened.close()
+
+
+def test_rejected_file_is_read_again_when_gundog_yaml_is_corrected(lab: Lab) -> None:
+    """By every stage, also when some are first; a good file is not."""
+    mail, more = lab.stages
+    lab.put(good(1).rename_columns(["When", *good(1).column_names[1:]]), "other")
+    lab.put(good(9))
+    assert len(lab.stage().rejected) == 1
+    assert read(lab, [mail, more]) == 0
+    lab.path = replace(lab.path, columns={"Timestamp": "Time"})
+    assert read(lab, [mail, more]) == 1
+    assert ids(lab, mail) == [9]
+
+    lab.path = replace(lab.path, columns={"Timestamp": "When"})
+    assert read(lab, [mail]) == 1
+    assert (ids(lab, mail), ids(lab, more)) == ([1, 9], [9])
+
+    assert read(lab, [mail, more]) == 1
+    assert (ids(lab, mail), ids(lab, more)) == ([1, 9], [1, 9])
+    lab.path = replace(lab.path, columns={})
+    assert read(lab, [mail, more]) == 0

@@ -294,5 +294,5 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute("delete from drifts where until < ?", [before])
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
     con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
-    for table in ("file_stages", "read_ends", "older_reads"):
+    for table in ("file_stages", "read_ends", "older_reads", "rejected_reads"):
         con.execute(f"delete from {table} where file_id not in (select file_id from source_files)")

@@ -60,6 +60,7 @@ def list_table(
                 ),
                 lake_path=index,
                 partition_by="event",
+                reading=path.reading,
                 partition=tuple(sorted(partition.items())),
                 location=location,
             )

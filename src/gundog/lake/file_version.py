@@ -26,6 +26,7 @@ class FileVersion:
         tenant: what a `tenantId=` folder in its path says, in any case of letters.
         lake_path: which of the source's lake paths it was found by.
         partition: values that its table keeps beside its rows, by column; of Delta tables only.
+        reading: what gundog.yaml says of how it is read.
         location: what pyarrow opens; the same as `path` when empty.
     """
 
@@ -38,6 +39,7 @@ class FileVersion:
     lake_path: int = 0
     partition_by: str = "ingest"
     partition: tuple[tuple[str, str | None], ...] = ()
+    reading: str = field(default="", repr=False, compare=False)
     location: str = field(default="", repr=False, compare=False)
 
 
@@ -54,5 +56,6 @@ def version_of(
         tenant=unquote(tenant[1]) if tenant else None,
         lake_path=index,
         partition_by=path.partition_by,
+        reading=path.reading,
         location=object_store.location_of(info),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,12 @@ class LakePath:
         'json'
         """
         return self.said_format or (JSON if _JSON_NAME.fullmatch(self.template) else PARQUET)
+
+    @property
+    def reading(self) -> str:
+        """Everything that is said of how its files are read, as one text."""
+        columns = sorted(self.columns.items())
+        return json.dumps([self.format, self.exporter, self.time_format, columns])
 
     @property
     def grows(self) -> bool:

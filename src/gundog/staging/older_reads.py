@@ -1,6 +1,7 @@
 """Which stages hold rows of an older version of a file than the one that is known of it.
 
-They come to be where a run reads for some detections only: the file stays due for the others.
+They come to be where a run reads for some detections only: the file stays due for the others. Here
+is kept as well what was said of files that were rejected.
 """
 
 from __future__ import annotations
@@ -10,9 +11,14 @@ from collections import defaultdict
 import duckdb
 import pyarrow as pa
 
-from gundog.staging.batch import Read
+from gundog.staging.batch import FileOutcome, Read
 
-_VERSIONS = pa.schema([(name, pa.int64()) for name in ("file_id", "size_bytes", "mtime_ns")])
+_VERSIONS = pa.schema(
+    [
+        *((name, pa.int64()) for name in ("file_id", "size_bytes", "mtime_ns")),
+        ("reading", pa.string()),
+    ]
+)
 
 
 def by_file(con: duckdb.DuckDBPyConnection) -> dict[int, set[str]]:
@@ -21,6 +27,24 @@ def by_file(con: duckdb.DuckDBPyConnection) -> dict[int, set[str]]:
     for key, name in con.execute("select file_id, stage from older_reads").fetchall():
         stages[key].add(name)
     return stages
+
+
+def rejected(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
+    """What gundog.yaml said of the files that were rejected, by file_id."""
+    return dict(con.execute("select file_id, reading from rejected_reads").fetchall())
+
+
+def note_rejected(con: duckdb.DuckDBPyConnection, read: Read) -> None:
+    """Keeps what gundog.yaml says of these files, if they are rejected, in place of what it said.
+
+    Args:
+        con: the warehouse, in the transaction that stores the files, after `note`; the temp table
+            `batch` has their ids.
+        read: what is stored.
+    """
+    con.execute("delete from rejected_reads where file_id in (from batch)")
+    for task in read.tasks if read.outcome == FileOutcome.REJECTED else ():
+        con.execute("insert into rejected_reads values (?, ?)", [task.file_id, task.file.reading])
 
 
 def note(con: duckdb.DuckDBPyConnection, read: Read) -> None:
@@ -33,7 +57,12 @@ def note(con: duckdb.DuckDBPyConnection, read: Read) -> None:
     """
     stages = [stage.name for stage in (*read.tasks[0].stages, *read.unread)]
     versions = [
-        {"file_id": task.file_id, "size_bytes": task.file.size, "mtime_ns": task.file.mtime_ns}
+        {
+            "file_id": task.file_id,
+            "size_bytes": task.file.size,
+            "mtime_ns": task.file.mtime_ns,
+            "reading": task.file.reading,
+        }
         for task in read.tasks
     ]
     con.register("read_versions", pa.Table.from_pylist(versions, _VERSIONS))
@@ -43,6 +72,7 @@ def note(con: duckdb.DuckDBPyConnection, read: Read) -> None:
            inner join source_files as s using (file_id)
            inner join read_versions as v using (file_id)
            where (s.size_bytes, s.mtime_ns) <> (v.size_bytes, v.mtime_ns)
+           or v.reading <> (select r.reading from rejected_reads as r where r.file_id = v.file_id)
            except select file_id, stage from older_reads"""
     )
     con.unregister("read_versions")

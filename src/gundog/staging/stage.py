@@ -77,7 +77,8 @@ def pending(
     """The files that are new, changed, or not yet read by a stage's present SQL.
 
     A changed file is read again by every stage, by those not among `stages` when they are, so that
-    no staged table keeps rows of the version that is gone.
+    no staged table keeps rows of the version that is gone; so is a rejected file once gundog.yaml
+    says something else of how it is read.
     """
     versions = {
         row[0]: row[1:]
@@ -89,11 +90,12 @@ def pending(
     ).fetchall():
         if name not in older[key]:
             read[key].add((name, digest))
-    grown = read_ends.known(con, stages)
+    grown, rejected = read_ends.known(con, stages), older_reads.rejected(con)
     tasks = []
     for file in files:
         key = file_id(file.source, file.path)
         unchanged = versions.get(key) == (file.size, file.mtime_ns)
+        unchanged = unchanged and rejected.get(key, file.reading) == file.reading
         done = read[key] if unchanged else set()
         mine = [stage for stage in stages if stage.source == file.source]
         wanted = tuple(stage for stage in mine if (stage.name, stage.hash) not in done)

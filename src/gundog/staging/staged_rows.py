@@ -240,6 +240,7 @@ def _replace_hours(
 
 def _record_files(con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq: int) -> None:
     before = _counted_before(con)
+    older_reads.note_rejected(con, read)
     con.execute("delete from source_files where file_id in (from batch)")
     refused = dict(
         con.execute(

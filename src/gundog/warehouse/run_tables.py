@@ -113,6 +113,17 @@ OLDER_READS = schema.table(
 )
 
 
+REJECTED_READS = schema.table(
+    "rejected_reads",
+    "What gundog.yaml said of rejected files: when it says something else, they are read again.",
+    """
+    file_id BIGINT: the file
+    reading VARCHAR: its format, exporter, time format and columns
+    """,
+    published=False,
+)
+
+
 SOURCE_HOURS = schema.table(
     "source_hours",
     "Rows per source file, tenant and hour: shows whether an hour was quiet or is missing.",

@@ -316,6 +316,7 @@ TABLES = (
     DRIFTS,
     run_tables.READ_ENDS,
     run_tables.OLDER_READS,
+    run_tables.REJECTED_READS,
     run_tables.FILE_STAGES,
     COUNTED_FILES,
     run_tables.SOURCE_HOURS,
