@@ -13,7 +13,8 @@ from gundog.core.times import parse_range, parse_time
 from gundog.core.wording import count
 
 if TYPE_CHECKING:
-    pass
+    import pyarrow as pa
+
 from gundog.cli import common, run_commands, waiting
 
 
@@ -171,12 +172,33 @@ def run_sql(arguments: argparse.Namespace) -> int:
         raise InputError(f"{arguments.file}: does not exist: give a file that holds one SELECT")
     findings = common.settings(arguments).findings
     sql = _sql_text(arguments)
+    if arguments.staged:
+        rows = _staged_rows(arguments, sql)
+        finding_list.write_rows(rows, arguments.format, sys.stdout, common.console())
+        return 0
     with reader.published(findings):
         pass
     said, _ = triage.read(triage.beside(findings))
     rows = query.user_query(findings, sql, prepare=partial(triage.overlay, entries=said))
     finding_list.write_rows(rows, arguments.format, sys.stdout, common.console())
     return 0
+
+
+def _staged_rows(arguments: argparse.Namespace, sql: str) -> pa.Table:
+    """What the SQL gives of the staged tables, as soon as no run writes them."""
+    from gundog.cli import run_commands
+    from gundog.warehouse import staged_query
+
+    options = common.settings(arguments)
+    if not options.warehouse.exists():
+        raise InputError("nothing was hunted yet: run gundog hunt first")
+    return staged_query.ask(
+        options.warehouse,
+        sql,
+        memory_limit=options.memory_limit,
+        threads=options.threads,
+        wait=run_commands.waiting_time(arguments.wait),
+    )
 
 
 def _sql_text(arguments: argparse.Namespace) -> str:

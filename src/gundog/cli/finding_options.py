@@ -50,6 +50,18 @@ def add_readers(add: Add) -> None:
     )
     sql.add_argument("-f", "--file", type=Path, metavar="FILE", help="read the SQL from a file")
     sql.add_argument("--format", choices=("table", "csv", "json"), default="table")
+    sql.add_argument(
+        "--staged",
+        action="store_true",
+        help="query the staged tables, such as mail_access, in place of the findings; waits for"
+        " a run to let go of them, and never makes a run wait",
+    )
+    sql.add_argument(
+        "--wait",
+        default="10m",
+        metavar="DURATION",
+        help="with --staged: how long to wait for a run (default: 10m)",
+    )
 
 
 def _add_report(add: Add) -> None:

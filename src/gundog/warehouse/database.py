@@ -87,13 +87,14 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     is_new = not path.exists()
     try:
         con = _released(
+            wanted(path),
             partial(
                 connect,
                 path,
                 memory_limit=f"{memory_limit}B",
                 threads=threads,
                 temp_directory=str(path.with_suffix(".tmp")),
-            )
+            ),
         )
     except duckdb.Error as error:
         if is_new:
@@ -116,16 +117,29 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
             con.close()
 
 
-def _released(opened: Callable[[], duckdb.DuckDBPyConnection]) -> duckdb.DuckDBPyConnection:
-    """The connection, also where the process that hunted for a killed run still lets go."""
-    for _ in range(_RELEASE_TRIES):
-        try:
-            return opened()
-        except duckdb.IOException as error:
-            if "Conflicting lock" not in str(error):
-                raise
-            time.sleep(_RELEASE_NAP_S)
-    return opened()
+def wanted(path: Path) -> Path:
+    """The file by which a run says that it wants the warehouse back from those who read it."""
+    return path.with_suffix(".wanted")
+
+
+def _released(
+    sign: Path, opened: Callable[[], duckdb.DuckDBPyConnection]
+) -> duckdb.DuckDBPyConnection:
+    """The connection, also where somebody reads, or the process of a killed run still lets go."""
+    try:
+        for _ in range(_RELEASE_TRIES):
+            try:
+                return opened()
+            except duckdb.IOException as error:
+                if "Conflicting lock" not in str(error):
+                    raise
+                with suppress(OSError):  # a full disk; then the reader is waited for
+                    sign.touch(mode=0o600)
+                time.sleep(_RELEASE_NAP_S)
+        return opened()
+    finally:
+        with suppress(OSError):
+            sign.unlink(missing_ok=True)
 
 
 def _unopened(path: Path, error: duckdb.Error) -> StoreError:

@@ -18,6 +18,8 @@ from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floa
 
 # How many nights of a series weigh as much as what the pool's say.
 _POOL_NIGHTS = 10.0
+# Where two thirds of an excess came from something new, all of it may have: counts are noisy.
+_NOISE = 1.5
 # What is new is worth at most twice the excess, so that a small one stays small, and the less the
 # rarer the excess is by itself, so that harmless ones with new tools do not make the tail longer.
 _MOST, _LEAST, _FROM, _FALL = 2.0, 0.5, 3.0, 0.5
@@ -87,7 +89,7 @@ class Rarities:
         Args:
             excess: how much more than expected was counted in the day up to each entry, (n,).
         """
-        share = np.minimum(self.amounts / np.maximum(excess, 1)[:, None], 1)
+        share = np.minimum(_NOISE * self.amounts / np.maximum(excess, 1)[:, None], 1)
         weighed: Floats = (self.rarity * share).max(axis=1, initial=0)
         return weighed
 
