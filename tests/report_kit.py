@@ -96,7 +96,8 @@ class Parsed(HTMLParser):
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        # A blank at which no line may end is a blank to who reads.
+        return "".join(self.pieces).replace("\u00a0", " ")
 
     def values(self, name: str) -> Iterator[str]:
         """Every value of an attribute."""

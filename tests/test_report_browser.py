@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gundog.findings import reader
 from gundog.report import page, palette
+from gundog.report.asked import Asked
+from gundog.report.night import Night
 from tests import draws
 from tests.browser import CHROMIUM, Browser, browser
 from tests.report_kit import NOW, Parsed, finding, gathered, published
@@ -128,3 +131,47 @@ def test_the_scheme_of_the_reader_is_used(opened: Browser, hostile: Path, scheme
     shown = opened.value("getComputedStyle(document.body).backgroundColor")
 
     assert shown == f"rgb({red}, {green}, {blue})"
+
+
+def test_counts_of_the_grid_can_be_read_on_a_phone(opened: Browser, tmp_path: Path) -> None:
+    """Beside the sign of the day; no text of a picture is smaller than seven pixels."""
+    target = tmp_path / "report.html"
+    path = published(tmp_path / "f.duckdb", findings=[finding(1, end_time=NOW)])
+    target.write_text(page.html(gathered(path)), encoding="utf-8")
+    cell = "<table class='grid'><tbody><tr><td><sup>4</sup></td></tr></tbody></table>"
+    picture = "<svg class='chart' viewBox='0 0 820 100'><text x='9' y='50'>06:00</text></svg>"
+
+    opened.size(360, 740)
+    opened.open(target)
+    opened.value(
+        f"document.querySelector('main').insertAdjacentHTML('beforeend', `{cell}{picture}`)"
+    )
+
+    shown = "document.querySelector('main > table.grid:last-of-type sup').getBoundingClientRect()"
+    assert opened.value(f"{shown}.height") >= 7
+    text = "document.querySelector('main > svg:last-of-type text').getBoundingClientRect().height"
+    assert opened.value(text) >= 7
+
+
+@pytest.mark.slow
+def test_a_page_of_ten_thousand_findings_opens(opened: Browser, tmp_path: Path) -> None:
+    """On a phone too; it says how many it does not show."""
+    from benchmarks import report as benchmark
+
+    path = benchmark.published(tmp_path / "f.duckdb", 10_000)
+    target = tmp_path / "report.html"
+    with reader.published(path) as con:
+        made = page.html(page.gather(con, Asked(), Night(benchmark.NOW)))
+    target.write_text(made, encoding="utf-8")
+
+    assert target.stat().st_size < 3_000_000
+    for width in (360, 1440):
+        opened.size(width, 740)
+        assert opened.open(target) == []
+        assert opened.value("document.documentElement.scrollWidth") <= width
+        bottoms = opened.value(
+            "[...document.querySelectorAll('.answer')].map(e => e.getBoundingClientRect().bottom)"
+        )
+        assert max(bottoms) <= 740
+    text = opened.value("document.body.textContent")
+    assert "10,000" in text
