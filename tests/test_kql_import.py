@@ -6,6 +6,7 @@ detections that hold these.
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import random
@@ -376,6 +377,31 @@ def test_no_text_ends_a_hunt(loaded: Content) -> None:
     assert len(kql_kit.hits(loaded, "fields", given)) == len(rows)
 
 
+def test_base64_of_any_text(tmp_path: Path) -> None:
+    """PowerShell's two bytes a letter are kept as they are, and no text ends the hunt."""
+    kql = """
+        DeviceProcessEvents
+        | project DeviceName, Decoded = replace_regex(
+            base64_decode_tostring(ProcessCommandLine), @"\\x00", ""),
+            Encoded = base64_encode_tostring(ProcessCommandLine)
+    """
+    encoded = {"SQBFAFgA": "IEX", "SUVY": "IEX", "A": "", "AAAAA": "", "/w==": "", "C:\\x": ""}
+    rows = [
+        {"Timestamp": "2026-02-02T10:00:00Z", "DeviceName": f"pc{n}", "ProcessCommandLine": text}
+        for n, text in enumerate(encoded)
+    ]
+    found = kql_kit.hits(
+        kql_kit.load(tmp_path, {"decoded": kql}), "decoded", {"DeviceProcessEvents": rows}
+    )
+
+    assert [decoded for _, decoded in kql_kit.values(found, "DeviceName", "Decoded")] == [
+        *encoded.values()
+    ]
+    assert [text for _, text in kql_kit.values(found, "DeviceName", "Encoded")] == [
+        base64.b64encode(text.encode()).decode() for text in encoded
+    ]
+
+
 def test_dynamic_values_are_expanded(loaded: Content) -> None:
     """A path into JSON, and a row for each item."""
     rows = [
@@ -564,6 +590,28 @@ def test_critic_says(query: str, said: str) -> None:
     assert any(said in str(remark) for remark in kql_kit.translate(query).remarks)
 
 
+def test_stage_looks_for_long_words_by_their_text(tmp_path: Path) -> None:
+    """It may stage a row too many, which the hunt itself leaves out, and takes no regex for it."""
+    kql = """
+        DeviceProcessEvents
+        | where FileName =~ "a.exe" or ProcessCommandLine has_any ("vssadmin", "shadows")
+            or (ProcessCommandLine has "delete" and not(ProcessCommandLine has "catalog"))
+        | project DeviceName
+    """
+    lines = ["x vssadmin y", "xvssadminy", "Delete it", "delete catalog", "undelete", "other"]
+    rows = [
+        {"Timestamp": "2026-02-02T10:00:00Z", "DeviceName": line, "ProcessCommandLine": line}
+        for line in lines
+    ]
+    loaded = kql_kit.load(tmp_path, {"words": kql})
+    (stage,) = loaded.hunt("words").stages
+
+    assert "vssadmin" in stage.sql
+    assert stage.sql.count("regexp_matches") == 1  # of the word that must not be there
+    found = kql_kit.hits(loaded, "words", {"DeviceProcessEvents": rows})
+    assert kql_kit.values(found, "DeviceName") == [("Delete it",), ("x vssadmin y",)]
+
+
 def test_stage_has_only_the_rows_and_columns_of_the_query() -> None:
     """Filters on the rows themselves are in the stage, and columns that nobody names are not."""
     made = kql_kit.translate(
@@ -573,7 +621,7 @@ def test_stage_has_only_the_rows_and_columns_of_the_query() -> None:
     (sql,) = kql_kit.stages(made).values()
 
     assert "'a.exe'" in sql
-    assert "ILIKE" in sql  # the cheap test before the one for whole words
+    assert "ilike" in sql  # the cheap test before the one for whole words
     assert "kqlnow" not in sql
     assert "FolderPath" not in sql
 

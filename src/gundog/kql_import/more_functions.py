@@ -35,12 +35,18 @@ def _same_network(bits: str) -> str:
     return f"(({first} - {first} % {size}) = ({second} - {second} % {size}))"
 
 
+# Text that is not base64 is no error in Kusto, nor is a backslash.
+_DECODED, _ENCODED = "coalesce(try(decode(from_base64({0}))), '')", "to_base64(encode({0}))"
 _BOTH = f"least({_bits('{0}')}, {_bits('{1}')})"
 FUNCTIONS: dict[str, dict[int, str]] = {
     # A timespan has an absolute value too.
     "abs": {1: "greatest({0}, -({0}))"},
     "string_size": {1: "strlen(coalesce(CAST({0} AS VARCHAR), ''))"},
     "url_decode": {1: "url_decode({0})"},
+    "base64_decode_tostring": {1: _DECODED},
+    "base64_decodestring": {1: _DECODED},
+    "base64_encode_tostring": {1: _ENCODED},
+    "base64_encodestring": {1: _ENCODED},
     "tohex": {1: "lower(to_hex({0}))"},
     "unixtime_seconds_todatetime": {1: "make_timestamp(CAST({0} * 1000000 AS BIGINT))"},
     "unixtime_milliseconds_todatetime": {1: "make_timestamp(CAST({0} * 1000 AS BIGINT))"},

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gundog.kql_import import translator
+from gundog.kql_import import known_types, translator
 from gundog.kql_import.source_columns import KEYS, TICKS, typed
 from gundog.warehouse import quoting
 
 _TYPED = "typed"
+_LONGEST_CONDITION = 1_500
+_SHORTEST_WORD = 4
 # A test for the bare text is much cheaper than one for whole words, and drops nearly all rows.
 _WORDS = frozenset({"has", "has_cs", "hasprefix", "hassuffix", "hasprefix_cs", "hassuffix_cs"})
 _RECORD_IDS = ("ReportId", "Id")
@@ -138,16 +140,31 @@ def _filtered(need: Need) -> str:
     if need.is_whole:
         return f"select * from {_TYPED}"
     ir = translator.ir
-    alternatives = []
-    for branch in need.branches:
-        parts = []
-        for condition in branch:
-            cheap = _cheap(condition)
-            parts += [condition] if cheap is None else [cheap, condition]
-        alternatives.append(_balanced("and", parts))
+    alternatives = [
+        _balanced("and", [_relaxed(condition) for condition in branch]) for branch in need.branches
+    ]
     query = ir.Query(ir.TableRef(_TYPED), [ir.Where(_balanced("or", alternatives))])
     columns = {_TYPED: ["file_id", "event_id", "event_time", "tenant", *need.types]}
-    return f"select * from (\n{translator.sql_of(query, columns)}\n)"
+    plain = known_types.simplified(translator.sql_of(query, columns), need.types)
+    return f"select * from (\n{plain}\n)"
+
+
+def _relaxed(condition: Any) -> Any:
+    """A condition that passes all its rows and is cheap: the text of a word for the whole word.
+
+    The hunt itself looks for the whole word. A short word is in too many others to do without.
+    """
+    ir = translator.ir
+    if isinstance(condition, ir.BinaryOp) and condition.op in ("and", "or"):
+        left, right = _relaxed(condition.left), _relaxed(condition.right)
+        return ir.BinaryOp(condition.op, left, right)
+    cheap = _cheap(condition)
+    if cheap is None:
+        return condition
+    is_list = isinstance(condition, ir.HasList)
+    needles = condition.items if is_list else (condition.right,)
+    is_long = all(len(str(needle.value)) >= _SHORTEST_WORD for needle in needles)
+    return cheap if is_long else ir.BinaryOp("and", cheap, condition)
 
 
 def _balanced(operator: str, parts: Sequence[Any]) -> Any:
@@ -159,12 +176,31 @@ def _balanced(operator: str, parts: Sequence[Any]) -> Any:
     return translator.ir.BinaryOp(operator, left, right)
 
 
-def _digest(condition: Any, types: Iterable[str]) -> str:
+def affordable(conditions: tuple[Any, ...], types: Iterable[str]) -> tuple[Any, ...]:
+    """The conditions that are worth testing on every row of the lake.
+
+    One that takes very much SQL, such as a `case` of regexes, is left to the hunt, as long as
+    another one remains: each row of the lake is tested for every hunt of a shared table, and
+    planning costs as much for a small file as for a large one.
+    """
+    names = list(types)
+    lengths = [len(_where(condition, names)) for condition in conditions]
+    longest = max(_LONGEST_CONDITION, min(lengths, default=0))
+    return tuple(
+        condition
+        for condition, length in zip(conditions, lengths, strict=True)
+        if length <= longest
+    )
+
+
+def _where(condition: Any, types: Iterable[str]) -> str:
     ir = translator.ir
     query = ir.Query(ir.TableRef(_TYPED), [ir.Where(condition)])
-    sql = translator.sql_of(query, {_TYPED: list(types)})
-    where = sql.rpartition("WHERE")[2]
-    return hashlib.sha256(where.encode()).hexdigest()[:10]
+    return translator.sql_of(query, {_TYPED: list(types)}).rpartition("WHERE")[2]
+
+
+def _digest(condition: Any, types: Iterable[str]) -> str:
+    return hashlib.sha256(_where(condition, types).encode()).hexdigest()[:10]
 
 
 def _cheap(condition: Any) -> Any:

@@ -18,6 +18,7 @@ from gundog.kql_import import (
     rewriting,
     source_columns,
     spans,
+    stage_sql,
     tokens,
     translator,
     uses,
@@ -169,7 +170,9 @@ def _need(table: KqlTable, use: uses.Use) -> Need:
         for name, kind in table.types.items()
     }
     branches = tuple(
-        tuple(translator.changed(condition, change) for condition in conditions)
+        stage_sql.affordable(
+            tuple(translator.changed(condition, change) for condition in conditions), types
+        )
         for conditions in dict.fromkeys(use.filters)
     )
     return Need(table.name, types, branches, table.every)

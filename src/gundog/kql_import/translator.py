@@ -148,7 +148,7 @@ def _plain(construct: str) -> str:
 
 @contextlib.contextmanager
 def _reproducible() -> Iterator[None]:
-    """Aggregates whose result depends on the order of rows replaced by ones that do not."""
+    """Aggregates that depend on the order of rows, and calls that one text can end, replaced."""
     known = functions.AGGREGATE_FUNCTIONS
     spec = type(known["count"])
     ours = {
@@ -241,6 +241,7 @@ def _series_functions() -> Iterator[tuple[str, str, int]]:
 
 @contextlib.contextmanager
 def _replaced(known: dict[str, Any], ours: Mapping[str, Any]) -> Iterator[None]:
+    """A table of the translator's functions with ours in it."""
     before = dict(known)
     known.update(ours)
     try:
