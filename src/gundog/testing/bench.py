@@ -115,6 +115,22 @@ def _move(value: Any, by: timedelta) -> Any:
     return f"{at + by:%Y-%m-%dT%H:%M:%S.%f}{finer[1]}Z"
 
 
+def columns(trial: Trial, hit: Hit, events: Mapping[str, str]) -> dict[str, Any]:
+    """A hit's columns, without hashes of what a move changes.
+
+    The keys of a hunt imported from KQL are hashes of its events, or of the interval and of columns
+    that are in the row as well.
+    """
+    row = dict(hit.row)
+    if not trial.detection.query or "finding_key" not in row:
+        return row
+    key = row.pop("finding_key")
+    if row.pop("group_key", None) is None:
+        places = (f"{event.role} {events.get(str(event.event_id))}" for event in hit.events)
+        row["finding_key"] = sorted(places) or key
+    return row
+
+
 def told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
     """A value without what a move may change: times moved back, event ids as row numbers."""
     if isinstance(value, datetime):
@@ -134,8 +150,8 @@ def identities(
     """How often each finding is there, whatever time it was moved to."""
     names = trial.detection.identity
     return Counter(
-        plain_values.canonical([told(hit.row.get(name), by, events) for name in names])
-        for hit in hits
+        plain_values.canonical([told(row.get(name), by, events) for name in names])
+        for row in (columns(trial, hit, events) for hit in hits)
     )
 
 

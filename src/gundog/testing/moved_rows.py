@@ -38,10 +38,10 @@ def rows_of(
     kept = _COUNTED if is_forecast and moved % WEEK else None
     return Counter(
         plain_values.canonical(
-            {name: bench.told(value, back, events) for name, value in hit.row.items()
+            {name: bench.told(value, back, events) for name, value in row.items()
              if kept is None or name in kept}
         )
-        for hit in hits
+        for row in (bench.columns(trial, hit, events) for hit in hits)
     )  # fmt: skip
 
 

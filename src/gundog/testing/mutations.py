@@ -13,11 +13,13 @@ its YAML says of itself, never from its name:
 - Names of hosts, accounts and files have no case. Where a finding is a whole row of the query
   (a detection bound to its interval), that holds for all rows at once only.
 
-A detection is bound when its identity names the interval, as the Sentinel hunts do.
+A detection is bound when its identity names the interval, as the Sentinel hunts do, or when it was
+imported from KQL and counts: then its key is made of the interval and of what it counts by.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -56,7 +58,7 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
     verdicts: list[Verdict] = []
     with examples.bench(loaded, hunt) as con:
         trial = Trial(con, loaded, hunt, example, examples.expand(example))
-        for part in _parts(hunt.detection):
+        for part in _parts(hunt):
             try:
                 verdicts += part(trial)
             except (GundogError, duckdb.Error) as error:
@@ -64,22 +66,24 @@ def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
     return verdicts
 
 
-def _parts(detection: Detection) -> Sequence[Part]:
+def _parts(hunt: Hunt) -> Sequence[Part]:
     """The kinds of mutation whose verdict the detection's YAML implies."""
     always: tuple[Part, ...] = (_delivered, _moved_along, _respelled)
-    if detection.series or is_bound(detection):
+    if hunt.detection.series or is_bound(hunt):
         return always
     return (*always, _across_edges, _in_two_parts, _around_durations, _as_pairs)
 
 
-def is_bound(detection: Detection) -> bool:
+def is_bound(hunt: Hunt) -> bool:
     """True when a finding is what it is in one interval only.
 
     >>> from types import SimpleNamespace
-    >>> is_bound(SimpleNamespace(identity=("interval_start", "details")))
+    >>> detection = SimpleNamespace(identity=("interval_start", "details"), query="")
+    >>> is_bound(SimpleNamespace(detection=detection, sql=""))
     True
     """
-    return "interval_start" in detection.identity
+    counts = re.search(r"\bas group_key\b", hunt.sql)
+    return "interval_start" in hunt.detection.identity or bool(hunt.detection.query and counts)
 
 
 def _delivered(trial: Trial) -> Iterator[Verdict]:
@@ -126,14 +130,14 @@ def _respelled(trial: Trial) -> Iterator[Verdict]:
     everything = {
         name: [moved_rows.capitals(row) for row in mine] for name, mine in trial.rows.items()
     }
-    if not is_bound(trial.detection) or moved_rows.respell_names(
+    if not is_bound(trial.hunt) or moved_rows.respell_names(
         trial.rows, str
     ) == moved_rows.respell_names(trial.rows, str.upper):
         yield Verdict(
             "names in capitals",
             bench.differ(expected, moved_rows.outside(bench.found(trial, everything))),
         )
-    if is_bound(trial.detection):
+    if is_bound(trial.hunt):
         return
     seen: dict[str, int] = {}
     some: dict[str, list[Mapping[str, Any]]] = {}
