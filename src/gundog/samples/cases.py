@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import date
-from typing import Literal
 
+from gundog.samples import community_cases
+from gundog.samples.case import Case
 from gundog.samples.rows import CLOUD, PROCESSES
 
-
-@dataclass(frozen=True)
-class Case:
-    """One planted story.
-
-    `day` is the interval it belongs to. `entity` is the host, the mailbox or, for reads of other
-    people's mailboxes, the account; `*` is the tenant's own series. `severity` is None where the
-    case is silent or the detection's own severity holds.
-    """
-
-    name: str
-    table: str
-    detection: str
-    expected: Literal["fires", "silent"]
-    severity: str | None
-    day: date
-    entity: str
-    story: str
+__all__ = ["CASES", "Case", "find"]
 
 
 def _pair(name: str, host: str, day: int, outcome: str, story: str) -> Case:
@@ -295,7 +278,7 @@ def find(detection: str, day: date, entities: Collection[str]) -> Case | None:
     >>> find("mailbox_export_removed", date(2026, 10, 28), {"exch02"}).name
     'across_midnight'
     """
-    for case in CASES:
+    for case in (*CASES, *community_cases.CASES):
         if case.detection == detection and case.day == day and case.entity in entities:
             return case
     return None

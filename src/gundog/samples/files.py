@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from gundog.core.times import DAY
 from gundog.detections import content_folder
-from gundog.samples import noise, plants
+from gundog.samples import community_cases, noise, plants
 from gundog.samples.cases import CASES, Case
 from gundog.samples.rows import CLOUD, END, HOURLY_FROM, PROCESSES, START, Event, Row, stream
 from gundog.warehouse import quoting
@@ -71,7 +71,8 @@ def path_of(table: str, landed: datetime) -> str:
 
 def _events() -> Iterator[Event]:
     ordinary = (plants.reshape(event) for event in noise.events())
-    return chain((event for event in ordinary if event), plants.events())
+    planted = chain(plants.events(), community_cases.events())
+    return chain((event for event in ordinary if event), planted)
 
 
 def _files(events: Iterable[Event]) -> dict[str, tuple[str, list[Row]]]:
@@ -131,6 +132,7 @@ def readme() -> str:
         old_hour=_old_schema_files()[1],
         processes=_case_table(case for case in CASES if case.table == PROCESSES),
         cloud=_case_table(case for case in CASES if case.table == CLOUD),
+        community=_case_table(community_cases.CASES),
     )
 
 
@@ -182,6 +184,13 @@ The leaver script also ran on 8, 15 and 22 October, before the days that are hun
 ## Mail: `mail_items_accessed`, and others where named
 
 {cloud}
+
+## Community hunts
+
+These run only with `content: [builtin, community, .]`. They tell of one intruder: on wks31 with the
+account svc-deploy, then on the servers. `admin_tool_first_seen` names his tools too.
+
+{community}
 
 ## The late file
 

@@ -66,6 +66,12 @@ PROGRAMS = {
     "robocopy.exe": Program(_SYSTEM32, "robocopy.exe", "Microsoft Robocopy"),
     "explorer.exe": Program(r"C:\Windows", "EXPLORER.EXE", "Windows Explorer"),
     "w3wp.exe": Program(_SYSTEM32 + r"\inetsrv", "w3wp.exe", "IIS Worker Process"),
+    "vssadmin.exe": Program(_SYSTEM32, "VSSADMIN.EXE", "Command Line Interface for Shadow Copies"),
+    "wevtutil.exe": Program(_SYSTEM32, "wevtutil.exe", "Eventing Command Line Utility"),
+    "AdFind.exe": Program(r"C:\ProgramData\t", "AdFind.exe", "AdFind", "joeware", "AdFind"),
+    "PsExec.exe": Program(
+        r"C:\ProgramData\t", "psexec.c", "Execute processes remotely", "Sysinternals", "PsExec"
+    ),
     "outlook.exe": Program(
         r"C:\Program Files\Microsoft Office\root\Office16",
         "Outlook.exe",
