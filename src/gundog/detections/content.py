@@ -219,7 +219,8 @@ def _read_sql(
         )
         problems.append(Problem(loaded.shown, key, reason))
         return None
-    path = next((f / "sql" / name for f in where if os.path.lexists(f / "sql" / name)), None)
+    paths = (content_folder.layout(folder).sql / name for folder in where)
+    path = next((path for path in paths if os.path.lexists(path)), None)
     if not path:
         reason = f"sql/{name} does not exist: create it or correct the name"
         problems.append(Problem(loaded.shown, key, reason))

@@ -10,6 +10,8 @@ from gundog.core import text_files
 from gundog.core.errors import InputError, Problem
 from gundog.core.fields import brief_name, unknown
 
+# Hunts that ship and run only where gundog.yaml names them under `content`.
+COMMUNITY = "community"
 # What is said of an error that nobody foresaw.
 DEFECT = "a bug in gundog"
 
@@ -20,10 +22,56 @@ def builtin() -> Path:
     return packed if packed.is_dir() else Path(__file__).parents[3]
 
 
+def community() -> Path:
+    """The folder of the community hunts, which lie inside the content that ships."""
+    return builtin() / "detections" / COMMUNITY
+
+
 def folders(names: Iterable[str], root: Path) -> tuple[Path, ...]:
     """The content folders that gundog.yaml names, each once."""
-    paths = [builtin() if name == "builtin" else (root / name).resolve() for name in names]
-    return tuple(dict.fromkeys(folder.resolve() for folder in paths))
+    return tuple(dict.fromkeys(place_of(name, root).resolve() for name in names))
+
+
+def place_of(name: str, root: Path) -> Path:
+    """The folder that a name under `content` means.
+
+    A folder of the project's own that is called `community` goes before the one that ships.
+    """
+    if name == "builtin":
+        return builtin()
+    if name == COMMUNITY and not text_files.is_folder(root / name):
+        return community()
+    return root / name
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the files of a content folder are.
+
+    Args:
+        detections: the YAML files, also in folders below.
+        sql: what `sql:` in a YAML file is relative to.
+        tables: the folder of `sources` and `stage`.
+    """
+
+    detections: Path
+    sql: Path
+    tables: Path
+
+
+def layout(folder: Path) -> Layout:
+    """Where the files of a content folder are: the community hunts share the shipped `sql`."""
+    if folder.resolve() == community().resolve():
+        sql = builtin().resolve() / "sql"
+        return Layout(folder, sql, sql / COMMUNITY)
+    return Layout(folder / "detections", folder / "sql", folder / "sql")
+
+
+def belongs(path: Path, folder: Path) -> bool:
+    """False for a file of the community hunts that is seen from the content around them."""
+    if folder.resolve() != builtin().resolve():
+        return True
+    return not any(path.is_relative_to(folder / part / COMMUNITY) for part in ("detections", "sql"))
 
 
 @dataclass(frozen=True)
@@ -53,10 +101,10 @@ def shown(path: Path, root: Path | None) -> str:
 def sql_files(
     where: Iterable[Path], below: str, root: Path | None, problems: list[Problem]
 ) -> dict[str, Path]:
-    """SQL files by stem; a later folder's wins."""
+    """SQL files of `stage` or `sources` by stem; a later folder's wins."""
     paths: dict[str, Path] = {}
     for folder in where:
-        listed = text_files.find(folder / below, (".sql",))
+        listed = text_files.find(layout(folder).tables / below, (".sql",))
         problems += [Problem(shown(path, root), "", reason) for path, reason in listed.wrong]
         paths |= {path.stem: path for path in listed.files}
     return paths
@@ -72,12 +120,23 @@ def named(where: Iterable[Path], name: str) -> list[Path]:
     Raises:
         InputError: when there is none.
     """
-    patterns = ("detections/**/*.yaml", "detections/**/*.yml", "sql/**/*.sql")
-    paths = [path for folder in where for pattern in patterns for path in folder.glob(pattern)]
+    paths = [path for folder in where for path in _files(folder)]
     if not (chosen := [path for path in paths if path.stem == name]):
         names = sorted({path.stem for path in paths})
         raise InputError(f"--where {brief_name(name)}: {unknown(name, names, 'file')}")
     return chosen
+
+
+def _files(folder: Path) -> list[Path]:
+    """The detections and SQL files of a content folder."""
+    places = layout(folder)
+    patterns = (
+        (places.detections, "*.yaml"),
+        (places.detections, "*.yml"),
+        (places.tables, "*.sql"),
+    )
+    paths = (path for place, ending in patterns for path in place.glob(f"**/{ending}"))
+    return [path for path in paths if belongs(path, folder)]
 
 
 def text_of(path: Path, where: str, problems: list[Problem]) -> str | None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gundog.core import text_files
 from gundog.core.errors import Problem
+from gundog.detections import content_folder
 
-FOLDER = "detections"
 _ENDINGS = (".yaml", ".yml")
 
 
@@ -50,10 +50,15 @@ def find(
     """
     places = []
     for folder in where:
-        listed = text_files.find(folder / FOLDER, _ENDINGS, deep=True)
-        problems += [Problem(shown(path), "", reason) for path, reason in listed.wrong]
-        names = set(listed.files)
-        for path in listed.files:
+        listed = text_files.find(content_folder.layout(folder).detections, _ENDINGS, deep=True)
+        problems += [
+            Problem(shown(path), "", reason)
+            for path, reason in listed.wrong
+            if content_folder.belongs(path, folder)
+        ]
+        files = [path for path in listed.files if content_folder.belongs(path, folder)]
+        names = set(files)
+        for path in files:
             other = path.with_suffix(".yaml")
             if path != other and other in names:
                 reason = f"exists beside {other.name}, which is read instead: remove one of them"

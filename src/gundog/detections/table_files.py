@@ -22,7 +22,7 @@ def load_sources(
     watch: Watch,
 ) -> dict[str, Source]:
     sources: dict[str, Source] = {}
-    for name, path in content_folder.sql_files(where, "sql/sources", root, problems).items():
+    for name, path in content_folder.sql_files(where, "sources", root, problems).items():
         own_problems: list[Problem] = []
         if not watch.passes(path, content_folder.shown(path, root), problems):
             continue
@@ -82,7 +82,7 @@ def load_stages(
     watch: Watch,
 ) -> dict[str, StagedTable]:
     stages: dict[str, StagedTable] = {}
-    for name, path in content_folder.sql_files(where, "sql/stage", root, problems).items():
+    for name, path in content_folder.sql_files(where, "stage", root, problems).items():
         own_problems: list[Problem] = []
         others = {*sources, *stages}
         if not watch.passes(path, content_folder.shown(path, root), problems):

@@ -35,7 +35,7 @@ def _same_network(bits: str) -> str:
     return f"(({first} - {first} % {size}) = ({second} - {second} % {size}))"
 
 
-# Text that is not base64 is no error in Kusto, nor is a backslash.
+# In Kusto neither text that is not base64 nor a backslash is an error.
 _DECODED, _ENCODED = "coalesce(try(decode(from_base64({0}))), '')", "to_base64(encode({0}))"
 _BOTH = f"least({_bits('{0}')}, {_bits('{1}')})"
 FUNCTIONS: dict[str, dict[int, str]] = {

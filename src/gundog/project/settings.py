@@ -15,6 +15,7 @@ from gundog.core.errors import ContentError, Problem
 from gundog.core.fields import YEAR, Fields, plain_key, read_yaml
 from gundog.core.severity import SEVERITIES, STATUSES
 from gundog.core.times import parse_duration
+from gundog.detections import content_folder
 from gundog.findings import canaries
 from gundog.findings.canaries import Canary
 from gundog.findings.retention_times import Retention
@@ -201,7 +202,7 @@ def _content(fields: Fields, root: Path) -> tuple[str, ...]:
     if not folders:
         fields.problem("content", "is empty: write [builtin, .]")
     for place, folder in enumerate(folders):
-        if folder != "builtin" and not text_files.is_folder(root / folder):
+        if not text_files.is_folder(content_folder.place_of(folder, root)):
             fields.problem(f"content.{place}", f"is not a folder in {root}: make it, or remove it")
     return folders
 

@@ -1,0 +1,90 @@
+-- Files copied to the cloud with Rclone or MEGA, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_device_process_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: cloud_copy_tool.yaml, KQL 4fe9699965d3da69, duckdb-kql 1.1.2
+
+with "DeviceProcessEvents" as (
+    select
+        "Timestamp",
+        "DeviceId",
+        "DeviceName",
+        "FileName",
+        "FolderPath",
+        "SHA256",
+        "ProcessVersionInfoOriginalFileName",
+        "ProcessCommandLine",
+        "AccountDomain",
+        "AccountName",
+        "InitiatingProcessFileName",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_device_process_events
+    where
+        event_time >= $end - to_microseconds(86400000000)
+        and event_time < $end
+),
+
+found as (
+WITH _s0 AS (SELECT * FROM "DeviceProcessEvents"),
+     _s1 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "FolderPath", "SHA256", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "FolderPath", "SHA256", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "gundog_events", ((CASE WHEN typeof("FileName") = 'JSON' THEN coalesce((lower(coalesce("FileName" ->> '$', '')) = lower('rclone.exe')), FALSE) ELSE coalesce((lower("FileName") = lower('rclone.exe')), FALSE) END OR CASE WHEN typeof("ProcessVersionInfoOriginalFileName") = 'JSON' THEN coalesce((lower(coalesce("ProcessVersionInfoOriginalFileName" ->> '$', '')) = lower('rclone.exe')), FALSE) ELSE coalesce((lower("ProcessVersionInfoOriginalFileName") = lower('rclone.exe')), FALSE) END) OR CASE WHEN typeof("ProcessCommandLine") = 'JSON' THEN coalesce((regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)' || regexp_escape('--multi-thread-streams') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)' || regexp_escape('--no-check-certificate') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)' || regexp_escape('--transfers') || '(?:$|[^\pL\pN])')), FALSE) ELSE coalesce((regexp_matches("ProcessCommandLine", '(?i)' || regexp_escape('--multi-thread-streams') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)' || regexp_escape('--no-check-certificate') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)' || regexp_escape('--transfers') || '(?:$|[^\pL\pN])')), FALSE) END) AS "IsRclone" FROM _s1),
+     _s3 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "FolderPath", "SHA256", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "gundog_events", "IsRclone", CASE WHEN typeof("FileName") = 'JSON' THEN coalesce((lower(coalesce("FileName" ->> '$', '')) IN (lower('megacmdshell.exe'), lower('megaclient.exe'), lower('megacopy.exe'), lower('megaput.exe'))), FALSE) ELSE coalesce((lower("FileName") IN (lower('megacmdshell.exe'), lower('megaclient.exe'), lower('megacopy.exe'), lower('megaput.exe'))), FALSE) END AS "IsMega" FROM _s2),
+     _s4 AS (SELECT * FROM _s3 WHERE (("IsRclone" AND CASE WHEN typeof("ProcessCommandLine") = 'JSON' THEN coalesce((regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('copy') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('sync') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('move') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('copyto') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('moveto') || '(?:$|[^\pL\pN])')), FALSE) ELSE coalesce((regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('copy') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('sync') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('move') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('copyto') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('moveto') || '(?:$|[^\pL\pN])')), FALSE) END) OR ("IsMega" AND CASE WHEN typeof("ProcessCommandLine") = 'JSON' THEN coalesce((regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('put') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('copy') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('backup') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('sync') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('megaput') || '(?:$|[^\pL\pN])')), FALSE) ELSE coalesce((regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('put') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('copy') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('backup') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('sync') || '(?:$|[^\pL\pN])') OR regexp_matches("ProcessCommandLine", '(?i)(?:^|[^\pL\pN])' || regexp_escape('megaput') || '(?:$|[^\pL\pN])')), FALSE) END))),
+     _s5 AS (SELECT "Timestamp" AS "Timestamp", "DeviceId" AS "DeviceId", "DeviceName" AS "DeviceName", "AccountDomain" AS "AccountDomain", "AccountName" AS "AccountName", "FileName" AS "FileName", "FolderPath" AS "FolderPath", "ProcessCommandLine" AS "ProcessCommandLine", "SHA256" AS "SHA256", "InitiatingProcessFileName" AS "InitiatingProcessFileName", "gundog_events" AS "gundog_events" FROM _s4)
+SELECT * FROM _s5
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(gundog_events) as finding_key,
+        row_number() over (
+            partition by md5(gundog_events)
+            order by "Timestamp", "DeviceId", "DeviceName", "AccountDomain", "AccountName", "FileName", "FolderPath", "ProcessCommandLine", "SHA256", "InitiatingProcessFileName", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    "Timestamp" at time zone 'UTC' as "Timestamp",
+    "DeviceId" as "DeviceId",
+    "DeviceName" as "DeviceName",
+    "AccountDomain" as "AccountDomain",
+    "AccountName" as "AccountName",
+    "FileName" as "FileName",
+    "FolderPath" as "FolderPath",
+    "ProcessCommandLine" as "ProcessCommandLine",
+    "SHA256" as "SHA256",
+    "InitiatingProcessFileName" as "InitiatingProcessFileName",
+    nullif(lower(split_part("DeviceName", '.', 1)), '') as host_name,
+    nullif(lower(regexp_extract("DeviceName", '^[^.]*[.](.+)$', 1)), '') as dns_domain,
+    nullif(lower("AccountName"), '') as account_name,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['event'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['DeviceProcessEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

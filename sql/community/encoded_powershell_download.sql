@@ -1,0 +1,90 @@
+-- Encoded PowerShell that fetches or runs code, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_device_process_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: encoded_powershell_download.yaml, KQL 270dfb417b44c731, duckdb-kql 1.1.2
+
+with "DeviceProcessEvents" as (
+    select
+        "Timestamp",
+        "DeviceId",
+        "DeviceName",
+        "FileName",
+        "ProcessVersionInfoOriginalFileName",
+        "ProcessCommandLine",
+        "AccountDomain",
+        "AccountName",
+        "InitiatingProcessFileName",
+        "InitiatingProcessCommandLine",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_device_process_events
+    where
+        event_time >= $end - to_microseconds(86400000000)
+        and event_time < $end
+),
+
+found as (
+WITH _s0 AS (SELECT * FROM "DeviceProcessEvents"),
+     _s1 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT * FROM _s1 WHERE (CASE WHEN typeof("FileName") = 'JSON' THEN coalesce((lower(coalesce("FileName" ->> '$', '')) IN (lower('powershell.exe'), lower('pwsh.exe'))), FALSE) ELSE coalesce((lower("FileName") IN (lower('powershell.exe'), lower('pwsh.exe'))), FALSE) END OR CASE WHEN typeof("ProcessVersionInfoOriginalFileName") = 'JSON' THEN coalesce((lower(coalesce("ProcessVersionInfoOriginalFileName" ->> '$', '')) IN (lower('powershell.exe'), lower('pwsh.dll'))), FALSE) ELSE coalesce((lower("ProcessVersionInfoOriginalFileName") IN (lower('powershell.exe'), lower('pwsh.dll'))), FALSE) END)),
+     _s3 AS (SELECT * FROM _s2 WHERE CASE WHEN typeof("ProcessCommandLine") = 'JSON' THEN coalesce(regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)\s[-/]e[a-z]*\s+[A-Za-z0-9+/]{16}'), FALSE) ELSE coalesce(regexp_matches("ProcessCommandLine", '(?i)\s[-/]e[a-z]*\s+[A-Za-z0-9+/]{16}'), FALSE) END),
+     _s4 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", "gundog_events", regexp_extract("ProcessCommandLine", '(?i)\s[-/]e[a-z]*\s+([A-Za-z0-9+/]{16,}=*)', CAST(CAST(1 AS BIGINT) AS INTEGER)) AS "Encoded" FROM _s3),
+     _s5 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", "gundog_events", "Encoded", regexp_replace(coalesce(try(decode(from_base64("Encoded"))), ''), '\x00', '', 'g') AS "Decoded" FROM _s4),
+     _s6 AS (SELECT * FROM _s5 WHERE CASE WHEN typeof("Decoded") = 'JSON' THEN coalesce((regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadString') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadFile') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadData') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('WebClient') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-WebRequest') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('iwr') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-RestMethod') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('Start-BitsTransfer') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('IEX') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-Expression') || '(?:$|[^\pL\pN])') OR regexp_matches(coalesce("Decoded" ->> '$', ''), '(?i)(?:^|[^\pL\pN])' || regexp_escape('FromBase64String') || '(?:$|[^\pL\pN])')), FALSE) ELSE coalesce((regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadString') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadFile') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('DownloadData') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('WebClient') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-WebRequest') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('iwr') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-RestMethod') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('Start-BitsTransfer') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('IEX') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('Invoke-Expression') || '(?:$|[^\pL\pN])') OR regexp_matches("Decoded", '(?i)(?:^|[^\pL\pN])' || regexp_escape('FromBase64String') || '(?:$|[^\pL\pN])')), FALSE) END),
+     _s7 AS (SELECT "Timestamp" AS "Timestamp", "DeviceId" AS "DeviceId", "DeviceName" AS "DeviceName", "AccountDomain" AS "AccountDomain", "AccountName" AS "AccountName", "Decoded" AS "Decoded", "ProcessCommandLine" AS "ProcessCommandLine", "InitiatingProcessFileName" AS "InitiatingProcessFileName", "InitiatingProcessCommandLine" AS "InitiatingProcessCommandLine", "gundog_events" AS "gundog_events" FROM _s6)
+SELECT * FROM _s7
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(gundog_events) as finding_key,
+        row_number() over (
+            partition by md5(gundog_events)
+            order by "Timestamp", "DeviceId", "DeviceName", "AccountDomain", "AccountName", "Decoded", "ProcessCommandLine", "InitiatingProcessFileName", "InitiatingProcessCommandLine", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    "Timestamp" at time zone 'UTC' as "Timestamp",
+    "DeviceId" as "DeviceId",
+    "DeviceName" as "DeviceName",
+    "AccountDomain" as "AccountDomain",
+    "AccountName" as "AccountName",
+    "Decoded" as "Decoded",
+    "ProcessCommandLine" as "ProcessCommandLine",
+    "InitiatingProcessFileName" as "InitiatingProcessFileName",
+    "InitiatingProcessCommandLine" as "InitiatingProcessCommandLine",
+    nullif(lower(split_part("DeviceName", '.', 1)), '') as host_name,
+    nullif(lower(regexp_extract("DeviceName", '^[^.]*[.](.+)$', 1)), '') as dns_domain,
+    nullif(lower("AccountName"), '') as account_name,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['event'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['DeviceProcessEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

@@ -1,0 +1,95 @@
+-- First chat in Teams from an outside domain, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_cloud_app_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: external_teams_contact.yaml, KQL 8d20008225289bae, duckdb-kql 1.1.2
+
+with "CloudAppEvents" as (
+    select
+        "Timestamp",
+        "ActionType",
+        "Application",
+        "AccountObjectId",
+        "RawEventData",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_cloud_app_events
+    where
+        event_time >= $end - to_microseconds(2678400000000)
+        and event_time < $end
+),
+
+found as (
+WITH "_l0_outside" AS (WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
+     _s1 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT * FROM _s1 WHERE ("Timestamp" >= (cast($end at time zone 'UTC' as timestamp) - INTERVAL '31d'))),
+     _s3 AS (SELECT * FROM _s2 WHERE (CASE WHEN typeof("ActionType") = 'JSON' THEN coalesce((lower(coalesce("ActionType" ->> '$', '')) = lower('ChatCreated')), FALSE) ELSE coalesce((lower("ActionType") = lower('ChatCreated')), FALSE) END AND CASE WHEN typeof("Application") = 'JSON' THEN coalesce((lower(coalesce("Application" ->> '$', '')) = lower('Microsoft Teams')), FALSE) ELSE coalesce((lower("Application") = lower('Microsoft Teams')), FALSE) END)),
+     _s4 AS (SELECT * FROM _s3 WHERE (coalesce(CASE typeof("AccountObjectId") WHEN 'JSON' THEN "AccountObjectId" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("AccountObjectId" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("AccountObjectId" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("AccountObjectId" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("AccountObjectId" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("AccountObjectId" AS VARCHAR) END ELSE CAST("AccountObjectId" AS VARCHAR) END, '') IS NULL OR CAST(coalesce(CASE typeof("AccountObjectId") WHEN 'JSON' THEN "AccountObjectId" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("AccountObjectId" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("AccountObjectId" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("AccountObjectId" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("AccountObjectId" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("AccountObjectId" AS VARCHAR) END ELSE CAST("AccountObjectId" AS VARCHAR) END, '') AS VARCHAR) = '')),
+     _s5 AS (SELECT * FROM _s4 WHERE CASE WHEN typeof(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers')) = 'VARCHAR' THEN (CASE WHEN regexp_matches(CAST(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers') AS VARCHAR), '^\s*[-+]?\d+\s*$') THEN TRY_CAST(regexp_replace(CAST(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers') AS VARCHAR), '^\s+|\s+$', '', 'g') AS BIGINT) <> 0 WHEN regexp_matches(CAST(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers') AS VARCHAR), '(?i)^\s*(true|false)\s*$') THEN TRY_CAST(regexp_replace(CAST(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers') AS VARCHAR), '^\s+|\s+$', '', 'g') AS BOOLEAN) END) ELSE TRY_CAST(json_extract("RawEventData", '$.ParticipantInfo.HasForeignTenantUsers') AS BOOLEAN) END),
+     _s6 AS (SELECT * FROM _s5 WHERE coalesce((lower(coalesce(json_extract("RawEventData", '$.CommunicationType') ->> '$', '')) = lower('OneOnOne')), FALSE)),
+     _s7 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", "gundog_events", lower(coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '')) AS "AccountUpn" FROM _s6),
+     _s8 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", "gundog_events", "AccountUpn", coalesce(json_extract(str_split(coalesce(CASE typeof("AccountUpn") WHEN 'JSON' THEN "AccountUpn" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("AccountUpn" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("AccountUpn" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("AccountUpn" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("AccountUpn" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("AccountUpn" AS VARCHAR) END ELSE CAST("AccountUpn" AS VARCHAR) END, ''), '@'), '$[1]') ->> '$', '') AS "Domain" FROM _s7)
+SELECT * FROM _s8),
+     "_l1_known" AS (WITH _s0 AS (SELECT * FROM "_l0_outside"),
+     _s1 AS (SELECT * FROM _s0 WHERE ("Timestamp" < (cast($end at time zone 'UTC' as timestamp) - INTERVAL '1d'))),
+     _s2 AS (SELECT "Domain" AS "Domain", string_agg(DISTINCT "gundog_events", ' ' ORDER BY "gundog_events") AS "gundog_events" FROM _s1 GROUP BY "Domain")
+SELECT * FROM _s2),
+     _s0 AS (SELECT * FROM "_l0_outside"),
+     _s1 AS (SELECT * FROM _s0 WHERE ("Timestamp" >= (cast($end at time zone 'UTC' as timestamp) - INTERVAL '1d'))),
+     _s2 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", "gundog_events", "AccountUpn", "Domain", json_extract("RawEventData", '$.Members') AS "Member" FROM _s1),
+     _s3 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", "gundog_events", "AccountUpn", "Domain", UNNEST(CAST(CASE json_type("Member") WHEN 'ARRAY' THEN json_extract("Member", '$[*]') WHEN 'OBJECT' THEN list_transform(json_keys("Member"), lambda k: json_object(k, json_extract("Member", '$."' || k || '"'))) ELSE json_array("Member") END AS JSON[])) AS "Member" FROM _s2),
+     _s4 AS (SELECT "Timestamp", "ActionType", "Application", "AccountObjectId", "RawEventData", "gundog_events", "AccountUpn", "Domain", "Member", lower(coalesce(json_extract("Member", '$.UPN') ->> '$', '')) AS "Contact" FROM _s3),
+     _s5 AS (SELECT * FROM _s4 WHERE CASE WHEN "Contact" IS NULL AND "AccountUpn" IS NULL THEN NULL ELSE coalesce(("Contact" <> "AccountUpn"), TRUE) END),
+     _s6 AS (SELECT "AccountUpn" AS "AccountUpn", "Domain" AS "Domain", count(*) AS "Chats", to_json(list_sort(coalesce(list_distinct(flatten(list(CASE WHEN typeof("Contact") = 'JSON' AND json_type(TRY_CAST("Contact" AS JSON)) = 'ARRAY' THEN CAST(to_json("Contact") AS JSON[]) ELSE [to_json("Contact")] END) FILTER (WHERE "Contact" IS NOT NULL))), []))) AS "Contacts", string_agg(DISTINCT "gundog_events", ' ' ORDER BY "gundog_events") AS "gundog_events" FROM _s5 GROUP BY "AccountUpn", "Domain"),
+     _s7 AS (SELECT _l.* FROM _s6 AS _l ANTI JOIN (SELECT * FROM "_l1_known") AS _r ON _l."Domain" IS NOT DISTINCT FROM _r."Domain"),
+     _s8 AS (SELECT "AccountUpn" AS "AccountUpn", "Domain" AS "Domain", "Chats" AS "Chats", "Contacts" AS "Contacts", "gundog_events" AS "gundog_events" FROM _s7)
+SELECT * FROM _s8
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(cast(row($start, "AccountUpn", "Domain") as varchar)) as finding_key,
+        md5(cast(row('', "AccountUpn", "Domain") as varchar)) as group_key,
+        row_number() over (
+            partition by md5(cast(row($start, "AccountUpn", "Domain") as varchar))
+            order by "AccountUpn", "Domain", "Chats", "Contacts", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    group_key,
+    "AccountUpn" as "AccountUpn",
+    "Domain" as "Domain",
+    "Chats" as "Chats",
+    "Contacts" as "Contacts",
+    nullif(lower("AccountUpn"), '') as account_name,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['outside'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['CloudAppEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

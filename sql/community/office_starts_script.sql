@@ -1,0 +1,89 @@
+-- Office program starts a script or a shell, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_device_process_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: office_starts_script.yaml, KQL 404accc284148b5f, duckdb-kql 1.1.2
+
+with "DeviceProcessEvents" as (
+    select
+        "Timestamp",
+        "DeviceId",
+        "DeviceName",
+        "FileName",
+        "ProcessCommandLine",
+        "AccountDomain",
+        "AccountName",
+        "InitiatingProcessFileName",
+        "InitiatingProcessCommandLine",
+        "InitiatingProcessParentFileName",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_device_process_events
+    where
+        event_time >= $end - to_microseconds(86400000000)
+        and event_time < $end
+),
+
+found as (
+WITH _s0 AS (SELECT * FROM "DeviceProcessEvents"),
+     _s1 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", "InitiatingProcessParentFileName", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("InitiatingProcessFileName") = 'JSON' THEN coalesce((lower(coalesce("InitiatingProcessFileName" ->> '$', '')) IN (lower('winword.exe'), lower('excel.exe'), lower('powerpnt.exe'), lower('onenote.exe'), lower('mspub.exe'), lower('outlook.exe'), lower('visio.exe'))), FALSE) ELSE coalesce((lower("InitiatingProcessFileName") IN (lower('winword.exe'), lower('excel.exe'), lower('powerpnt.exe'), lower('onenote.exe'), lower('mspub.exe'), lower('outlook.exe'), lower('visio.exe'))), FALSE) END),
+     _s3 AS (SELECT * FROM _s2 WHERE CASE WHEN typeof("FileName") = 'JSON' THEN coalesce((lower(coalesce("FileName" ->> '$', '')) IN (lower('cmd.exe'), lower('powershell.exe'), lower('pwsh.exe'), lower('wscript.exe'), lower('cscript.exe'), lower('mshta.exe'), lower('rundll32.exe'), lower('regsvr32.exe'), lower('certutil.exe'), lower('bitsadmin.exe'), lower('wmic.exe'), lower('schtasks.exe'), lower('msbuild.exe'))), FALSE) ELSE coalesce((lower("FileName") IN (lower('cmd.exe'), lower('powershell.exe'), lower('pwsh.exe'), lower('wscript.exe'), lower('cscript.exe'), lower('mshta.exe'), lower('rundll32.exe'), lower('regsvr32.exe'), lower('certutil.exe'), lower('bitsadmin.exe'), lower('wmic.exe'), lower('schtasks.exe'), lower('msbuild.exe'))), FALSE) END),
+     _s4 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", "InitiatingProcessParentFileName", "gundog_events", lower(concat(coalesce(CASE typeof("InitiatingProcessParentFileName") WHEN 'JSON' THEN "InitiatingProcessParentFileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("InitiatingProcessParentFileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("InitiatingProcessParentFileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("InitiatingProcessParentFileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("InitiatingProcessParentFileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("InitiatingProcessParentFileName" AS VARCHAR) END ELSE CAST("InitiatingProcessParentFileName" AS VARCHAR) END, ''), coalesce(CASE typeof(' > ') WHEN 'JSON' THEN ' > ' ->> '$' WHEN 'BOOLEAN' THEN CASE CAST(' > ' AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST(' > ' AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST(' > ' AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST(' > ' AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST(' > ' AS VARCHAR) END ELSE CAST(' > ' AS VARCHAR) END, ''), coalesce(CASE typeof("InitiatingProcessFileName") WHEN 'JSON' THEN "InitiatingProcessFileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("InitiatingProcessFileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("InitiatingProcessFileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("InitiatingProcessFileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("InitiatingProcessFileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("InitiatingProcessFileName" AS VARCHAR) END ELSE CAST("InitiatingProcessFileName" AS VARCHAR) END, ''), coalesce(CASE typeof(' > ') WHEN 'JSON' THEN ' > ' ->> '$' WHEN 'BOOLEAN' THEN CASE CAST(' > ' AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST(' > ' AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST(' > ' AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST(' > ' AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST(' > ' AS VARCHAR) END ELSE CAST(' > ' AS VARCHAR) END, ''), coalesce(CASE typeof("FileName") WHEN 'JSON' THEN "FileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("FileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("FileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("FileName" AS VARCHAR) END ELSE CAST("FileName" AS VARCHAR) END, ''))) AS "Tree" FROM _s3),
+     _s5 AS (SELECT "Timestamp" AS "Timestamp", "DeviceId" AS "DeviceId", "DeviceName" AS "DeviceName", "AccountDomain" AS "AccountDomain", "AccountName" AS "AccountName", "Tree" AS "Tree", "FileName" AS "FileName", "ProcessCommandLine" AS "ProcessCommandLine", "InitiatingProcessFileName" AS "InitiatingProcessFileName", "InitiatingProcessCommandLine" AS "InitiatingProcessCommandLine", "gundog_events" AS "gundog_events" FROM _s4)
+SELECT * FROM _s5
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(gundog_events) as finding_key,
+        row_number() over (
+            partition by md5(gundog_events)
+            order by "Timestamp", "DeviceId", "DeviceName", "AccountDomain", "AccountName", "Tree", "FileName", "ProcessCommandLine", "InitiatingProcessFileName", "InitiatingProcessCommandLine", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    "Timestamp" at time zone 'UTC' as "Timestamp",
+    "DeviceId" as "DeviceId",
+    "DeviceName" as "DeviceName",
+    "AccountDomain" as "AccountDomain",
+    "AccountName" as "AccountName",
+    "Tree" as "Tree",
+    "FileName" as "FileName",
+    "ProcessCommandLine" as "ProcessCommandLine",
+    "InitiatingProcessFileName" as "InitiatingProcessFileName",
+    "InitiatingProcessCommandLine" as "InitiatingProcessCommandLine",
+    nullif(lower(split_part("DeviceName", '.', 1)), '') as host_name,
+    nullif(lower(regexp_extract("DeviceName", '^[^.]*[.](.+)$', 1)), '') as dns_domain,
+    nullif(lower("AccountName"), '') as account_name,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['event'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['DeviceProcessEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

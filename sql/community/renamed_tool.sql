@@ -1,0 +1,93 @@
+-- Known tool under another name, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_device_process_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: renamed_tool.yaml, KQL e5bcd99821d763b0, duckdb-kql 1.1.2
+
+with "DeviceProcessEvents" as (
+    select
+        "Timestamp",
+        "DeviceId",
+        "DeviceName",
+        "FileName",
+        "FolderPath",
+        "SHA256",
+        "ProcessVersionInfoOriginalFileName",
+        "ProcessCommandLine",
+        "AccountDomain",
+        "AccountName",
+        "InitiatingProcessFileName",
+        "InitiatingProcessCommandLine",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_device_process_events
+    where
+        event_time >= $end - to_microseconds(86400000000)
+        and event_time < $end
+),
+
+found as (
+WITH _s0 AS (SELECT * FROM "DeviceProcessEvents"),
+     _s1 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "FolderPath", "SHA256", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("ProcessVersionInfoOriginalFileName") = 'JSON' THEN coalesce((lower(coalesce("ProcessVersionInfoOriginalFileName" ->> '$', '')) IN (lower('powershell.exe'), lower('pwsh.dll'), lower('cmd.exe'), lower('wscript.exe'), lower('cscript.exe'), lower('mshta.exe'), lower('psexec.c'), lower('psexec.exe'), lower('procdump'), lower('procdump.exe'), lower('adfind.exe'), lower('rclone.exe'), lower('plink'), lower('plink.exe'), lower('7z.exe'), lower('7za.exe'), lower('rar.exe'), lower('winrar.exe'))), FALSE) ELSE coalesce((lower("ProcessVersionInfoOriginalFileName") IN (lower('powershell.exe'), lower('pwsh.dll'), lower('cmd.exe'), lower('wscript.exe'), lower('cscript.exe'), lower('mshta.exe'), lower('psexec.c'), lower('psexec.exe'), lower('procdump'), lower('procdump.exe'), lower('adfind.exe'), lower('rclone.exe'), lower('plink'), lower('plink.exe'), lower('7z.exe'), lower('7za.exe'), lower('rar.exe'), lower('winrar.exe'))), FALSE) END),
+     _s3 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "FolderPath", "SHA256", "ProcessVersionInfoOriginalFileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", "InitiatingProcessCommandLine", "gundog_events", coalesce(json_extract(str_split(lower(coalesce(CASE typeof("ProcessVersionInfoOriginalFileName") WHEN 'JSON' THEN "ProcessVersionInfoOriginalFileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("ProcessVersionInfoOriginalFileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("ProcessVersionInfoOriginalFileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("ProcessVersionInfoOriginalFileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("ProcessVersionInfoOriginalFileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("ProcessVersionInfoOriginalFileName" AS VARCHAR) END ELSE CAST("ProcessVersionInfoOriginalFileName" AS VARCHAR) END, '')), '.'), '$[0]') ->> '$', '') AS "Tool" FROM _s2),
+     _s4 AS (SELECT * FROM _s3 WHERE (NOT CAST(CASE WHEN typeof("Tool") = 'JSON' THEN CASE WHEN lower(coalesce(CASE typeof("FileName") WHEN 'JSON' THEN "FileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("FileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("FileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("FileName" AS VARCHAR) END ELSE CAST("FileName" AS VARCHAR) END, '')) IS NULL AND coalesce("Tool" ->> '$', '') IS NULL THEN NULL ELSE coalesce((lower(coalesce(CASE typeof("FileName") WHEN 'JSON' THEN "FileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("FileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("FileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("FileName" AS VARCHAR) END ELSE CAST("FileName" AS VARCHAR) END, '')) ILIKE replace(replace(replace(coalesce("Tool" ->> '$', ''), '\', '\\'), '%', '\%'), '_', '\_') || '%' ESCAPE '\'), FALSE) END ELSE CASE WHEN lower(coalesce(CASE typeof("FileName") WHEN 'JSON' THEN "FileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("FileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("FileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("FileName" AS VARCHAR) END ELSE CAST("FileName" AS VARCHAR) END, '')) IS NULL AND "Tool" IS NULL THEN NULL ELSE coalesce((lower(coalesce(CASE typeof("FileName") WHEN 'JSON' THEN "FileName" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("FileName" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("FileName" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("FileName" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("FileName" AS VARCHAR) END ELSE CAST("FileName" AS VARCHAR) END, '')) ILIKE replace(replace(replace("Tool", '\', '\\'), '%', '\%'), '_', '\_') || '%' ESCAPE '\'), FALSE) END END AS BOOLEAN))),
+     _s5 AS (SELECT "Timestamp" AS "Timestamp", "DeviceId" AS "DeviceId", "DeviceName" AS "DeviceName", "AccountDomain" AS "AccountDomain", "AccountName" AS "AccountName", "Tool" AS "Tool", "FileName" AS "FileName", "FolderPath" AS "FolderPath", "ProcessCommandLine" AS "ProcessCommandLine", "SHA256" AS "SHA256", "InitiatingProcessFileName" AS "InitiatingProcessFileName", "InitiatingProcessCommandLine" AS "InitiatingProcessCommandLine", "gundog_events" AS "gundog_events" FROM _s4)
+SELECT * FROM _s5
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(gundog_events) as finding_key,
+        row_number() over (
+            partition by md5(gundog_events)
+            order by "Timestamp", "DeviceId", "DeviceName", "AccountDomain", "AccountName", "Tool", "FileName", "FolderPath", "ProcessCommandLine", "SHA256", "InitiatingProcessFileName", "InitiatingProcessCommandLine", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    "Timestamp" at time zone 'UTC' as "Timestamp",
+    "DeviceId" as "DeviceId",
+    "DeviceName" as "DeviceName",
+    "AccountDomain" as "AccountDomain",
+    "AccountName" as "AccountName",
+    "Tool" as "Tool",
+    "FileName" as "FileName",
+    "FolderPath" as "FolderPath",
+    "ProcessCommandLine" as "ProcessCommandLine",
+    "SHA256" as "SHA256",
+    "InitiatingProcessFileName" as "InitiatingProcessFileName",
+    "InitiatingProcessCommandLine" as "InitiatingProcessCommandLine",
+    nullif(lower(split_part("DeviceName", '.', 1)), '') as host_name,
+    nullif(lower(regexp_extract("DeviceName", '^[^.]*[.](.+)$', 1)), '') as dns_domain,
+    nullif(lower("AccountName"), '') as account_name,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['event'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['DeviceProcessEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

@@ -1,0 +1,83 @@
+-- Strong role given in Entra, translated from KQL.
+--
+-- Grain:    one row per row of the query's result.
+-- Interval: rows whose newest event lies in [start, end).
+-- Reads:    kql_community_cloud_app_events
+-- Params:   $start, $end   timestamptz; the interval [start, end)
+-- Imported: strong_role_given.yaml, KQL 6ebe379e74641320, duckdb-kql 1.1.2
+
+with "CloudAppEvents" as (
+    select
+        "Timestamp",
+        "ActionType",
+        "IPAddress",
+        "ReportId",
+        "RawEventData",
+        concat_ws('/', event_id, epoch_us(event_time)) as gundog_events
+    from kql_community_cloud_app_events
+    where
+        event_time >= $end - to_microseconds(86400000000)
+        and event_time < $end
+),
+
+found as (
+WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
+     _s1 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
+     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("ActionType") = 'JSON' THEN coalesce((lower(coalesce("ActionType" ->> '$', '')) IN (lower('Add member to role.'), lower('Add eligible member to role.'))), FALSE) ELSE coalesce((lower("ActionType") IN (lower('Add member to role.'), lower('Add eligible member to role.'))), FALSE) END),
+     _s3 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", "gundog_events", json_extract("RawEventData", '$.ModifiedProperties') AS "Property" FROM _s2),
+     _s4 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", "gundog_events", UNNEST(CAST(CASE json_type("Property") WHEN 'ARRAY' THEN json_extract("Property", '$[*]') WHEN 'OBJECT' THEN list_transform(json_keys("Property"), lambda k: json_object(k, json_extract("Property", '$."' || k || '"'))) ELSE json_array("Property") END AS JSON[])) AS "Property" FROM _s3),
+     _s5 AS (SELECT * FROM _s4 WHERE coalesce((coalesce(json_extract("Property", '$.Name') ->> '$', '') = 'Role.DisplayName'), FALSE)),
+     _s6 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", "gundog_events", "Property", regexp_replace(coalesce(json_extract("Property", '$.NewValue') ->> '$', ''), '^([\s"]+)|([\s"]+)$', '', 'g') AS "Role" FROM _s5),
+     _s7 AS (SELECT * FROM _s6 WHERE CASE WHEN typeof("Role") = 'JSON' THEN coalesce(list_contains(list_transform(CAST(CAST('["Global Administrator","Company Administrator","Privileged Role Administrator","Privileged Authentication Administrator","Exchange Administrator","Exchange Service Administrator","Application Administrator","Cloud Application Administrator","Security Administrator","Conditional Access Administrator"]' AS JSON) AS VARCHAR[]), lambda v: lower(v)), lower(CAST(coalesce("Role" ->> '$', '') AS VARCHAR))), FALSE) ELSE coalesce(list_contains(list_transform(CAST(CAST('["Global Administrator","Company Administrator","Privileged Role Administrator","Privileged Authentication Administrator","Exchange Administrator","Exchange Service Administrator","Application Administrator","Cloud Application Administrator","Security Administrator","Conditional Access Administrator"]' AS JSON) AS VARCHAR[]), lambda v: lower(v)), lower(CAST("Role" AS VARCHAR))), FALSE) END),
+     _s8 AS (SELECT "Timestamp" AS "Timestamp", "ActionType" AS "ActionType", "Role" AS "Role", lower(coalesce(json_extract("RawEventData", '$.ObjectId') ->> '$', '')) AS "Receiver", coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '') AS "AccountUpn", "IPAddress" AS "IPAddress", "ReportId" AS "ReportId", "gundog_events" AS "gundog_events" FROM _s7)
+SELECT * FROM _s8
+),
+
+marked as (
+    select
+        *,
+        regexp_extract_all(gundog_events, '[^ ]+') as gundog_marks,
+        list_transform(
+            regexp_extract_all(gundog_events, '[^ ]+'),
+            lambda mark: cast(split_part(mark, '/', 3) as bigint)
+        ) as gundog_times
+    from found
+    -- A row that no event led to, such as a count of nothing, is left out.
+    where gundog_events <> ''
+),
+
+keyed as (
+    select
+        *,
+        md5(gundog_events) as finding_key,
+        row_number() over (
+            partition by md5(gundog_events)
+            order by "Timestamp", "ActionType", "Role", "Receiver", "AccountUpn", "IPAddress", "ReportId", gundog_events
+        ) as ordinal,
+        make_timestamptz(list_min(gundog_times)) as start_time,
+        make_timestamptz(list_max(gundog_times)) as end_time
+    from marked
+)
+
+select
+    finding_key,
+    ordinal,
+    "Timestamp" at time zone 'UTC' as "Timestamp",
+    "ActionType" as "ActionType",
+    "Role" as "Role",
+    "Receiver" as "Receiver",
+    "AccountUpn" as "AccountUpn",
+    "IPAddress" as "IPAddress",
+    "ReportId" as "ReportId",
+    nullif(lower("AccountUpn"), '') as account_name,
+    nullif("IPAddress", '') as ip_address,
+    start_time,
+    end_time,
+    list_transform(list_sort(list_distinct(gundog_marks)), lambda mark: struct_pack(
+        role := ['event'][cast(split_part(mark, '/', 1) as integer) + 1],
+        source_table := ['CloudAppEvents'][cast(split_part(mark, '/', 1) as integer) + 1],
+        event_id := cast(split_part(mark, '/', 2) as uuid)
+    )) as evidence
+from keyed
+where end_time >= $start
+order by start_time, finding_key, ordinal

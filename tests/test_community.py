@@ -1,0 +1,295 @@
+"""The community hunts: off unless named, over two staged tables, with examples and samples."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gundog.cli import main
+from gundog.core.times import parse_time
+from gundog.detections import content, content_folder
+from gundog.detections.detection import Example
+from gundog.detections.hunt import Content, Hunt
+from gundog.findings.words import present
+from gundog.samples import community_cases
+from gundog.samples.case import Case
+from gundog.samples.rows import PROCESSES, sid
+from gundog.testing import examples, mutations
+from tests import kit
+
+Row = Mapping[str, Any]
+ROOT = content_folder.builtin()
+FOLDER = content_folder.community()
+STAGES = {
+    "CloudAppEvents": "kql_community_cloud_app_events",
+    "DeviceProcessEvents": "kql_community_device_process_events",
+}
+HASHES = {
+    "account_made_administrator": "871f3183b66304a2",
+    "adfind_discovery": "b4c25b454a85285a",
+    "admin_tool_first_seen": "1660dd7147a4a336",
+    "antivirus_weakened": "b3c281d98f442b2f",
+    "cloud_copy_tool": "97bdea3fde32f5f8",
+    "conditional_access_changed": "daf9a85f68200633",
+    "detection_rule_removed": "868e788136be9037",
+    "device_released_from_isolation": "06722eabe93cfd51",
+    "discovery_burst": "a6a07ac3a92abb51",
+    "domain_database_copied": "8f16bde67c128d96",
+    "download_with_system_tool": "579e9de7e5c1cbfa",
+    "encoded_powershell_download": "dc3f30a219bde1e6",
+    "event_logs_cleared": "f6b946365ef447ab",
+    "external_teams_contact": "af1af20af267511a",
+    "kql_community_cloud_app_events": "f885df902f7c0313",
+    "kql_community_device_process_events": "d90c48c23a2e30de",
+    "lsass_memory_dumped": "9b2d7b229c15ce58",
+    "mail_files_packed": "5afc055db4435865",
+    "many_files_downloaded": "64d8e125f1b58a44",
+    "office_starts_script": "27bb2901245c402d",
+    "psexec_spread": "ef32fb957c5d16d1",
+    "renamed_tool": "9f27e2da96a563ca",
+    "shadow_copies_deleted": "fde265917c5753a2",
+    "strong_role_given": "82d6930e6a53d5f4",
+    "system_name_elsewhere": "e7222d601758abb6",
+    "web_server_starts_shell": "9d2796d148ee9d26",
+    "wmi_starts_shell": "89d678ac3ca4c32d",
+}
+LAKE = {
+    "DeviceProcessEvents": "lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet",
+    "CloudAppEvents": "lake/CloudAppEvents/date=%Y-%m-%d/**/*.parquet",
+}
+
+
+@cache
+def loaded() -> Content:
+    """What ships with the community hunts switched on, read once."""
+    return content.load([ROOT, FOLDER], None, ROOT)
+
+
+# The others stage forty rows and more for each mutation; `make check` has them.
+QUICK = ("device_released_from_isolation", "strong_role_given")
+STEMS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+EXAMPLES = [
+    pytest.param(hunt, example, id=f"{hunt.detection.stem}: {example.name}")
+    for hunt in loaded().hunts
+    if hunt.detection.stem in STEMS
+    for example in hunt.detection.examples
+]
+
+
+def test_they_load_beside_what_ships() -> None:
+    """At least twenty, and none takes a name or an id of the built-in ones."""
+    assert loaded().problems == ()
+    assert len(STEMS) >= 20
+    assert {hunt.detection.stem for hunt in loaded().hunts} == {
+        *STEMS,
+        *(hunt.detection.stem for hunt in kit.shipped().hunts),
+    }
+
+
+def test_not_named_they_do_not_exist() -> None:
+    """Neither their detections nor their staged tables, nor as files that `check --where` shows."""
+    assert not {hunt.detection.stem for hunt in kit.shipped().hunts} & set(STEMS)
+    assert not set(kit.shipped().stages) & set(STAGES.values())
+    with pytest.raises(content_folder.InputError, match="unknown file"):
+        content_folder.named([ROOT], STEMS[0])
+    assert {path.parent for path in content_folder.named([ROOT, FOLDER], STEMS[0])} == {
+        FOLDER,
+        ROOT / "sql/community",
+    }
+
+
+@pytest.mark.parametrize(
+    ("names", "there"),
+    [("[builtin, .]", False), ("[builtin, community, .]", True)],
+)
+def test_content_switches_them_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], names: str, there: bool
+) -> None:
+    """`gundog check` counts them when gundog.yaml names them; their sources are built in."""
+    lake = "lake: {DeviceProcessEvents: 'lake/%Y-%m-%d.parquet'}\n"
+    kit.write_text(tmp_path / "gundog.yaml", f"content: {names}\n{lake}")
+    status = main.main(["check", "--project", str(tmp_path)])
+    out = capsys.readouterr().out
+
+    assert status == 0
+    assert f"{len(kit.shipped().hunts) + there * len(STEMS)} detections" in out
+    assert f"{len(kit.shipped().stages) + there * len(STAGES)} staged tables" in out
+
+
+def test_a_folder_of_the_project_s_own_goes_before(tmp_path: Path) -> None:
+    """Who has a folder named community already keeps it."""
+    assert content_folder.folders(["community"], tmp_path) == (FOLDER.resolve(),)
+    (tmp_path / "community").mkdir()
+    assert content_folder.folders(["community"], tmp_path) == ((tmp_path / "community").resolve(),)
+
+
+def test_they_share_one_staged_table_a_source() -> None:
+    """A file of the lake is read once for all of them."""
+    for stem in STEMS:
+        for stage in loaded().hunt(stem).stages:
+            assert stage.name == STAGES[stage.source]
+
+
+def test_hashes_stay() -> None:
+    """One that changes stages or hunts again: then CHANGELOG, Detections, says why."""
+    hashes = {stem: loaded().hunt(stem).hash for stem in STEMS}
+    hashes |= {name: loaded().stages[name].hash for name in STAGES.values()}
+
+    assert hashes == HASHES
+
+
+@pytest.mark.parametrize(("hunt", "example"), EXAMPLES)
+def test_example_holds(hunt: Hunt, example: Example) -> None:
+    """Source events in, exactly the promised findings out."""
+    assert examples.check(loaded(), hunt, example) == []
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_says_what_a_reader_needs(stem: str) -> None:
+    """Examples of both kinds, prose without a gap, techniques, entities, references."""
+    hunt = loaded().hunt(stem)
+    detection = hunt.detection
+    prose = (*detection.triage, *detection.blind_spots, *detection.false_positives)
+    found = {bool(example.findings) for example in detection.examples}
+
+    assert found == {True, False}
+    assert detection.status in ("experimental", "test")
+    assert detection.techniques
+    assert detection.tactics
+    assert detection.entities
+    assert detection.references
+    assert detection.query
+    assert len(detection.description) > 100
+    assert all(len(text) > 15 and "TODO" not in text for text in prose)
+    assert "{" in detection.title
+
+
+@pytest.mark.parametrize(
+    "stem",
+    [pytest.param(stem, marks=[] if stem in QUICK else [pytest.mark.slow]) for stem in STEMS],
+)
+def test_firing_examples_stand_every_mutation(stem: str) -> None:
+    """Moved, doubled, cut and respelled, they give what the laws say."""
+    hunt = loaded().hunt(stem)
+    verdicts = [
+        verdict
+        for example in hunt.detection.examples
+        for verdict in mutations.check(loaded(), hunt, example)
+    ]
+
+    assert verdicts
+    assert [verdict for verdict in verdicts if verdict.problem] == []
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_title_names_what_the_example_is_about(stem: str) -> None:
+    """No title has a gap where a column should be."""
+    hunt = loaded().hunt(stem)
+    example = next(example for example in hunt.detection.examples if example.findings)
+    hit = examples.run(loaded(), hunt, example)[0]
+
+    title = present(hunt.detection, hit.row)["title"]
+    assert not re.search(r"[{}]|\bNone\b", title)
+    assert len(title) > 20
+
+
+def test_sql_is_what_the_queries_give(tmp_path: Path) -> None:
+    """`gundog check` has nothing to say of them: nobody changed a query and forgot its SQL."""
+    pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
+    from gundog.kql_import import importing, matching
+
+    sources = importing.sources_of(loaded(), [ROOT])
+
+    assert list(matching.problems(loaded(), sources)) == []
+
+
+def test_a_changed_query_is_noticed(tmp_path: Path) -> None:
+    """A query that is edited and not imported again is a problem that names the file."""
+    pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
+    from gundog.kql_import import importing, matching
+
+    place = tmp_path / "detections/renamed_tool.yaml"
+    text = (FOLDER / "renamed_tool.yaml").read_text(encoding="utf-8")
+    kit.write_text(place, text.replace('"7za.exe", ', "", 1))
+    shutil.copytree(ROOT / "sql/community", tmp_path / "sql/community")
+    shutil.copytree(ROOT / "sql/community/stage", tmp_path / "sql/stage")
+    edited = content.load([ROOT, tmp_path], None, tmp_path)
+
+    [problem] = matching.problems(edited, importing.sources_of(edited, [ROOT]))
+    assert problem.path == "detections/renamed_tool.yaml"
+    assert "import --update" in problem.reason
+
+
+def found_in_samples(root: Path, days: tuple[str, str], stems: Iterable[str]) -> list[Row]:
+    """What community hunts find in the samples, whose run has no problem."""
+    from tests import test_sample_hunts
+
+    config = test_sample_hunts.CONFIG.replace("[builtin]", "[builtin, community]")
+    kit.write_text(root / "gundog.yaml", config)
+    (root / "parquet_samples").symlink_to(ROOT / "parquet_samples")
+    outcome = kit.hunt(root, days, test_sample_hunts.NOW, detections=tuple(stems))
+    assert outcome.problems == []
+    return test_sample_hunts.ask(
+        root / ".gundog/findings.duckdb",
+        "select f.*, d.stem from findings as f inner join detections as d using (detection_id)",
+    )
+
+
+def names(row: Row) -> set[str]:
+    return {row[name] for name in ("host_name", "account_name", "mailbox") if row[name]}
+
+
+def of_case(rows: list[Row], case: Case) -> list[Row]:
+    """The findings of a case: its hunt, its day, its host or account."""
+    return [
+        row
+        for row in rows
+        if row["stem"] == case.detection
+        and row["interval_start"].date() == case.day
+        and case.entity in names(row)
+    ]
+
+
+def test_planted_processes_are_found(tmp_path: Path) -> None:
+    """Five hunts find their cases of the last two days, each with its evidence."""
+    day = parse_time("2026-10-30").date()
+    cases = [case for case in community_cases.CASES if case.table == PROCESSES and case.day >= day]
+    rows = found_in_samples(
+        tmp_path, ("2026-10-30", "2026-10-31"), {case.detection for case in cases}
+    )
+
+    assert len(cases) == 5
+    for case in cases:
+        assert of_case(rows, case), case.name
+        assert all(row["evidence_count"] for row in of_case(rows, case))
+    assert len(rows) == sum(len(of_case(rows, case)) for case in cases)
+
+
+@pytest.mark.slow
+def test_all_of_the_samples(tmp_path: Path) -> None:
+    """Every case is found, and all else is ordinary work, but for the intruder's tools."""
+    from tests import test_sample_hunts
+
+    rows = found_in_samples(tmp_path, test_sample_hunts.DAYS, STEMS)
+    assert all(of_case(rows, case) for case in community_cases.CASES)
+
+    planted = {case.detection for case in community_cases.CASES}
+    others = [row for row in rows if row["stem"] not in planted]
+    assert Counter(row["stem"] for row in others) == {"admin_tool_first_seen": 3}
+    assert {row["host_name"] for row in others} == {"wks31", "fs02"}
+
+
+def test_accounts_of_the_cases_are_nobody_else() -> None:
+    """The intruder's account shares no SID with a person of the samples."""
+    from gundog.samples import noise
+
+    assert sid("svc-deploy") not in {sid(person) for person in (*noise.MAILBOXES, "exadmin")}
+    assert len({case.name for case in community_cases.CASES}) == len(community_cases.CASES)
+    assert all(case.day >= parse_time("2026-10-24").date() for case in community_cases.CASES)
