@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gundog.core import arrow
 from gundog.core.errors import InputError
 from gundog.core.times import parse_duration, parse_range
 from gundog.core.wording import count
@@ -40,6 +41,7 @@ def _run(arguments: argparse.Namespace, command: str, origin: str) -> int:
         )
         from gundog.run import run
 
+        arrow.leave_out_pandas()
         request = run.Request(
             command=command,
             range=asked,

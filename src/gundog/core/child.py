@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from gundog.core import arrow
 from gundog.core.pipe import Pipe
 
 # What a process that hunts needs beside DuckDB's own limit: Python and its libraries, and what
@@ -226,6 +227,8 @@ def serve() -> None:
         while True:
             work, arguments, limit = pickle.loads(requests.recv_bytes())  # noqa: S301 - our parent's
             _hush()
+            if "pyarrow" in sys.modules:
+                arrow.leave_out_pandas()
             replies.send_bytes(b"")
             _limit(limit)
             replies.send_bytes(_reply(work, arguments, limit))
