@@ -42,7 +42,7 @@ def show(console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any
     for context in contexts:
         table.add_row(
             f"  {finding_contexts.label(context)}",
-            safe(finding_contexts.value(context)),
+            safe(finding_contexts.brief_value(context)),
             f"{context['records']:,}",
             f"{context['items']:,}",
             finding_contexts.share(context, row["evidence_count"]),

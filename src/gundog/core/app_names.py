@@ -105,3 +105,17 @@ def within(text: str) -> str:
     'rest + Microsoft Graph (00000003-0000-0000-c000-000000000000)'
     """
     return _ID.sub(lambda place: named(place[0]), text)
+
+
+def brief(text: str) -> str:
+    """A text in which the first part of each such id stands behind its name.
+
+    >>> brief("rest + 00000003-0000-0000-c000-000000000000 + another")
+    'rest + Microsoft Graph (00000003…) + another'
+    """
+
+    def short(place: re.Match[str]) -> str:
+        name = NAMES.get(place[0].lower())
+        return f"{name} ({place[0].lower()[:8]}…)" if name else place[0]
+
+    return _ID.sub(short, text)

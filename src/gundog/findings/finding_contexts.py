@@ -169,6 +169,19 @@ def value(row: Mapping[str, Any]) -> str:
     return safe_text.cut(text, _VALUE)
 
 
+def brief_value(row: Mapping[str, Any]) -> str:
+    """The value for a narrow column: ids of named applications cut, parts that repeat left out.
+
+    >>> brief_value({"kind": "a + b", "value": "00000003-0000-0000-c000-000000000000 + owa"})
+    'Microsoft Graph (00000003…) + owa'
+    """
+    text, joint = str(row["value"]), context_columns.TOGETHER
+    if joint in row["kind"]:
+        parts = [part for part in text.split(joint) if part != context_columns.EMPTY]
+        text = joint.join(dict.fromkeys(parts)) or text
+    return safe_text.cut(app_names.brief(text), _VALUE)
+
+
 def share(row: Mapping[str, Any], evidence_count: int | None) -> str:
     """How much of a finding's evidence has the value."""
     return f"{min(row['records'] / max(evidence_count or 0, 1), 1):.0%}"
