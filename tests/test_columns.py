@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given
 from hypothesis import strategies as st
 
 from gundog.lake import columns, partial
@@ -83,8 +83,11 @@ def meant(names: Sequence[str], aliases: dict[str, str]) -> int | str | None:
     return None
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(100, quick=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, alias=st.sampled_from([None, "AuditData", "auditdata", "RawEventData"]))
+@example(names=["raweventdata", "RawEventData"], alias=None)
+@example(names=["RAWEVENTDATA", "raweventdata"], alias=None)
+@example(names=["x", "rawEventData"], alias="AuditData")
 def test_the_exact_name_wins_else_the_only_one(
     tmp_path_factory: pytest.TempPathFactory, names: list[str], alias: str | None
 ) -> None:
