@@ -146,6 +146,10 @@ QUERIES = {
         "DeviceProcessEvents | where ProcessId > 0 | project DeviceName, FileName"
         " | evaluate pivot(FileName)"
     ),
+    "text_as_number": (
+        "DeviceProcessEvents | extend id = extract('-p ([0-9]+)', 1, ProcessCommandLine)"
+        " | where id == ProcessId or AccountName != 5 | project DeviceName"
+    ),
     "sevens": "DeviceProcessEvents | summarize n = count() by week = bin(Timestamp, 7d)",
 }
 KINDS = ("inner", "innerunique", "leftouter", "leftanti", "leftsemi", "rightouter", "fullouter")

@@ -60,6 +60,7 @@ _AXIS = (
 )
 _MOST_ARGUMENTS = 7
 # DuckDB's try() takes no aggregate, subquery or window; there numbers are wide, or few.
+_PLAIN_SIDE = re.compile(r"^'(?:[^']|'')*'$|kqlnow|\bTIMESTAMP\b|\"Time(?:stamp|Generated)\"")
 _BEYOND_TRY = re.compile(
     r"(?i)\b(SELECT|OVER|UNNEST|FILTER|sum|count|min|max|avg|list|any_value|string_agg|median|mode"
     r"|arg_m\w+|quantile\w*|stddev\w*|var_\w+|bool_\w+|first|last|approx\w*)\b\s*\(?"
@@ -202,12 +203,28 @@ class _Careful(str):
         return plain if _BEYOND_TRY.search(plain) else f"try{plain}"
 
 
+class _Compared(_Careful):
+    """A comparison, null for a text that is not the number that it is compared with.
+
+    Those with a text in quotes or with a time stay as they are: DuckDB can use them to skip rows.
+    """
+
+    __slots__ = ()
+
+    def format(self, *arguments: object, **_: object) -> str:
+        if any(_PLAIN_SIDE.search(str(argument)) for argument in arguments):
+            return str.format(self, *arguments)
+        return super().format(*arguments)
+
+
 def _arithmetic() -> dict[str, Any]:
-    """The operators that can overflow, made careful."""
+    """The operators that can overflow or fail to convert, made careful."""
     known = functions.BINARY_OPERATORS
+    careful = dict.fromkeys(("+", "-", "*", "/", "%"), _Careful)
+    careful |= dict.fromkeys(("==", "!=", "<>", "<", "<=", ">", ">="), _Compared)
     return {
-        sign: replace(known[sign], template=_Careful(known[sign].template))
-        for sign in ("+", "-", "*", "/", "%")
+        sign: replace(known[sign], template=kind(known[sign].template))
+        for sign, kind in careful.items()
     }
 
 

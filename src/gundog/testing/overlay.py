@@ -11,7 +11,17 @@ import duckdb
 from gundog.core.errors import QueryError
 from gundog.detections import stage_sql
 from gundog.detections.staged import StagedTable
-from gundog.warehouse import context_columns, database, locks, opening, quoting, schema, statement
+from gundog.hunting import kusto_series
+from gundog.warehouse import (
+    context_columns,
+    database,
+    locks,
+    opening,
+    quoting,
+    schema,
+    series_function,
+    statement,
+)
 
 # The file that rows of attacks are of.
 FILE_ID = -1
@@ -46,6 +56,7 @@ def opened(
         con.execute("create schema attacks")
         for stage in stages:
             _lay_over(con, stage)
+        series_function.register(con, kusto_series.compute)
         locks.lock(con)
         yield con
     finally:
