@@ -87,6 +87,15 @@ def _recall(found: np.ndarray, sample: Sample) -> list[float]:
     return [*shares[:2], metrics.average_precision(found, ~is_clean), *shares[2:]]
 
 
+def _gains(rows: list[list[str]]) -> Iterator[str]:
+    """What contexts gain and lose, in words."""
+    new, usual = ({name: float(cells[at]) for name, *cells in rows} for at in (0, 1))
+    gained = new["counts and contexts"] - new["oracle of counts"]
+    lost = usual["counts and contexts"] - usual["counts alone"]
+    yield f"New contexts: {gained:+.3f} against the oracle of counts. Usual contexts: {lost:+.3f}"
+    yield "against counts alone, as windows with new contexts take a part of the false ones."
+
+
 def nights(seeds: tuple[int, ...], mailboxes: int) -> Iterator[str]:
     """How often clean nights reach a score, and what budgets find, without contexts and with."""
     reached = {name: np.zeros(3) for name in ("counts and contexts", "counts alone")}
@@ -131,6 +140,7 @@ def main() -> None:
     options = _options()
     seeds = SEEDS[options.seeds][: options.runs]
     samples = [contexts.make(seed, options.mailboxes) for seed in seeds]
+    rows = list(recalls(samples))
     names = ["new contexts", "usual contexts", "AUC-PR", *NEW_CONTEXT, *USUAL_CONTEXT]
     lines = [
         "# What contexts add to the score",
@@ -139,7 +149,9 @@ def main() -> None:
         "",
         "| method | " + " | ".join(names) + " |",
         "|---" * (len(names) + 1) + "|",
-        *("| " + " | ".join(row) + " |" for row in recalls(samples)),
+        *("| " + " | ".join(row) + " |" for row in rows),
+        "",
+        *_gains(rows),
         "",
         "## Clean nights and budgets",
         "",
