@@ -40,7 +40,7 @@ from tests.test_fetch import put, use_bucket
 LONG = timedelta(minutes=10)
 # As long as a busy machine may need; nothing waits so long that works.
 WAITS = Waits(connect=60, answer=60, lonely=60, poll=0.1, slack=120, close=10)
-BROKEN = b"PAR1 this is no parquet file PAR1"
+BROKEN = b"PAR1 this is not parquet PAR1"
 # Its rows wait on disk on both sides: random texts do not shrink.
 MANY = 30_000
 
@@ -65,7 +65,7 @@ def readers(made: Cluster | str, **waits: float) -> reading.Cluster:
 
 
 def fill(lab: Lab) -> None:
-    """Good files of two schemas, one with many rows, two that are no parquet, one without times."""
+    """Good files of two schemas, one with many rows, two broken ones, one without times."""
     for turn in range(8):
         lab.put(good(turn, 100 + turn), f"good{turn}")
     random_text = random.Random(3)  # noqa: S311 - no secret
@@ -425,7 +425,7 @@ def test_night_is_hunted_without_a_cluster_that_cannot_be_used(
 
 
 def test_nobody_is_asked_when_nothing_is_to_be_read(tmp_path: Path) -> None:
-    """A cluster that is down is no problem of a run that does not need it."""
+    """A cluster that is down is not a problem of a run that does not need it."""
     root = kit.make_project(tmp_path)
     kit.fill_days(root, "2026-03-08", 2)
     hunt(root)

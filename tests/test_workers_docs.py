@@ -70,7 +70,7 @@ def test_manifests_are_there() -> None:
 
 
 def test_selectors_find_their_pods() -> None:
-    """A selector that finds nothing is no error to Kubernetes."""
+    """A selector that finds nothing is not an error to Kubernetes."""
     labels = {name: pod["metadata"]["labels"] for name, pod in pods().items()}
     chosen = [
         *(item["spec"]["selector"] for item in of_kind("Service").values()),

@@ -170,7 +170,7 @@ def test_expired_certificate_of_the_run(tmp_path: Path, ours: Signer, secured: C
     assert done.files == 2
     (problem,) = done.problems
     assert problem.startswith(f"workers: {secured.address}: cannot be reached (")
-    assert "expired" in problem
+    assert "cannot be reached (certificate of this run has expired): renew the cert" in problem
 
 
 def test_scheduler_of_somebody_else(tmp_path: Path, lab: Lab, secured: Cluster) -> None:

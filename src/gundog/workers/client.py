@@ -10,11 +10,13 @@ import asyncio
 import logging
 import ssl
 import threading
+import time
 import warnings
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent import futures
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from gundog.workers import remote
@@ -113,12 +115,12 @@ class Connection:
             LostError: when the scheduler does not answer.
         """
         try:
-            known = self._within(self._client.scheduler.ncores(), self._waits.answer)
+            threads_of = self._within(self._client.scheduler.ncores(), self._waits.answer)
         except _LOST as error:
             raise LostError(
                 f"its scheduler does not answer any more ({_reason(error)}): see its log"
             ) from error
-        return frozenset(known)
+        return frozenset(threads_of)
 
     def send(self, worker: str, key: str, versions: Versions, order: bytes) -> Sent:
         """Asks one worker, and no other, to read.
@@ -182,11 +184,12 @@ class Connection:
         _hush()
         files = {"ca_file": config.ca, "client_cert": config.cert, "client_key": config.key}
         given = {f"tls_{name}": str(path) for name, path in files.items() if path}
-        seconds = self._waits.connect
+        seconds, own = self._waits.connect, list[Any]()
 
         async def connect() -> None:
             is_tls = config.address.startswith("tls:")
             security = Security(require_encryption=True, **given) if is_tls else None
+            own.append(getattr(security, "tls_client_cert", None))
             self._client = Client(
                 config.address, security=security, timeout=seconds, set_as_default=False,
                 asynchronous=True, direct_to_workers=False, name="gundog",
@@ -199,7 +202,9 @@ class Connection:
                 # Its own limit does not hold for a scheduler that takes a connection and is silent.
                 self._within(connect(), seconds + self._waits.close)
         except _LOST as error:
-            reason = _reason(error)
+            # A scheduler that refuses a certificate may just go away.
+            reason = "certificate of this run has expired" if any(map(_expired, own)) else ""
+            reason = reason or _reason(error)
             cure = next((cure for sign, cure in _CURES if sign in reason.lower()), _UNREACHED)
             raise LostError(f"cannot be reached ({reason}): {cure}") from error
 
@@ -215,6 +220,16 @@ _LOST = (
 )  # fmt: skip
 # What going away may meet; nobody waits for it any more.
 _ANY = (Exception, asyncio.CancelledError)
+
+
+def _expired(cert: str | None) -> bool:
+    """Whether the certificate in a file is too old."""
+    from cryptography import x509
+
+    with suppress(OSError, ValueError, TypeError):
+        held = x509.load_pem_x509_certificate(Path(cert or "").read_bytes())
+        return held.not_valid_after_utc.timestamp() < time.time()
+    return False
 
 
 def _hush() -> None:
