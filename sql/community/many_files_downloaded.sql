@@ -27,7 +27,7 @@ WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
      _s3 AS (SELECT * FROM _s2 WHERE CASE WHEN typeof("Application") = 'JSON' THEN coalesce((lower(coalesce("Application" ->> '$', '')) IN (lower('Microsoft SharePoint Online'), lower('Microsoft OneDrive for Business'))), FALSE) ELSE coalesce((lower("Application") IN (lower('Microsoft SharePoint Online'), lower('Microsoft OneDrive for Business'))), FALSE) END),
      _s4 AS (SELECT "Timestamp", "ActionType", "Application", "IPAddress", "RawEventData", "gundog_events", lower(coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '')) AS "AccountUpn" FROM _s3),
      _s5 AS (SELECT "AccountUpn" AS "AccountUpn", "IPAddress" AS "IPAddress", count(*) AS "Downloads", to_json(list_sort(coalesce(list_distinct(flatten(list(CASE WHEN typeof(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '')) = 'JSON' AND json_type(TRY_CAST(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '') AS JSON)) = 'ARRAY' THEN CAST(to_json(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '')) AS JSON[]) ELSE [to_json(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', ''))] END) FILTER (WHERE coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '') IS NOT NULL))), []))) AS "Sites", string_agg(DISTINCT "gundog_events", ' ' ORDER BY "gundog_events") AS "gundog_events" FROM _s4 GROUP BY "AccountUpn", "IPAddress"),
-     _s6 AS (SELECT * FROM _s5 WHERE ("Downloads" >= CAST(300 AS BIGINT)))
+     _s6 AS (SELECT * FROM _s5 WHERE try("Downloads" >= CAST(300 AS BIGINT)))
 SELECT * FROM _s6
 ),
 
