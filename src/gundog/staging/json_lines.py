@@ -75,37 +75,39 @@ def converted(batch: Batch) -> Converted:
     """
     files, remarks, ends = list[tuple[Task, Path]](), dict[int, Remarks](), dict[int, Tail]()
     most = batch.limits.memory * _UNPACKED
-    for task, path in batch.files:
-        text = batch.limits.folder / f"{task.file_id}.ndjson"
-        rows = batch.limits.folder / f"{task.file_id}.rows.parquet"
-        start = task.tail.end if task.tail else 0
-        try:
-            copied = json_text.copy(path, text, task.file.size, most, start)
-            remarks[task.file_id], tail = _convert(text, rows, copied, batch, task.tail)
-        finally:
-            text.unlink(missing_ok=True)
-        if not copied.is_packed:
-            ends[task.file_id] = replace(tail, digest=tails.digest(path, tail.end))
-        files.append((task, rows))
+    with _connect(batch.limits) as con:
+        for task, path in batch.files:
+            text = batch.limits.folder / f"{task.file_id}.ndjson"
+            rows = batch.limits.folder / f"{task.file_id}.rows.parquet"
+            start = task.tail.end if task.tail else 0
+            try:
+                copied = json_text.copy(path, text, task.file.size, most, start)
+                remarks[task.file_id], tail = _convert(con, text, rows, copied, batch, task.tail)
+            finally:
+                text.unlink(missing_ok=True)
+            if not copied.is_packed:
+                ends[task.file_id] = replace(tail, digest=tails.digest(path, tail.end))
+            files.append((task, rows))
     return tuple(files), remarks, ends
 
 
 def _convert(
-    text: Path, rows: Path, copied: Copied, batch: Batch, before: Tail | None
+    con: duckdb.DuckDBPyConnection,
+    text: Path,
+    rows: Path,
+    copied: Copied,
+    batch: Batch,
+    before: Tail | None,
 ) -> tuple[Remarks, Tail]:
-    con = _connect(batch.limits)
-    try:
-        look = _look(con, text, batch, before)
-        _refuse_other_json(text, look, before)
-        keys = _keys(look, batch.source, batch.aliases)
-        if before:
-            _check_keys(look, keys, batch, before)
-        written = con.execute(
-            f"copy ({_select(text, look, keys, _written(batch))})"
-            f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
-        ).fetchall()[0][0]
-    finally:
-        con.close()
+    look = _look(con, text, batch, before)
+    _refuse_other_json(text, look, before)
+    keys = _keys(look, batch.source, batch.aliases)
+    if before:
+        _check_keys(look, keys, batch, before)
+    written = con.execute(
+        f"copy ({_select(text, look, keys, _written(batch))})"
+        f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
+    ).fetchall()[0][0]
     tail = Tail(
         end=copied.end,
         said=_said(batch),
