@@ -59,7 +59,7 @@ def rows_of(draw: random.Random, many: int) -> list[Row]:
 def _condition(draw: random.Random, columns: Sequence[str]) -> tuple[str, Callable[[Row], bool]]:
     """A condition on a row."""
     texts = [name for name in columns if name in ("k", "s", "t")]
-    numbers = [name for name in columns if name in ("n", "m", "c")]
+    numbers = [name for name in columns if name in ("n", "m", "c", "z")]
     kind = draw.randrange(8)
     if kind == 0 and len(columns) > 1:
         left, right = _condition(draw, columns), _condition(draw, columns)
@@ -184,7 +184,7 @@ def summarize(draw: random.Random, columns: Sequence[str]) -> Step:
     keys = tuple(draw.sample(plain, draw.randrange(0, min(2, len(plain)) + 1)))
     aggregates: list[tuple[str, Callable[[list[Row]], Any]]] = [("count()", len)]
     for name in plain:
-        if name in ("n", "m", "c"):
+        if name in ("n", "m", "c", "z"):
             aggregates += [
                 (f"sum({name})", lambda rows, name=name: sum(_known(rows, name))),
                 (f"min({name})", lambda rows, name=name: min(_known(rows, name), default=None)),
