@@ -28,6 +28,8 @@ from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings import model, storing, words
 from gundog.findings.model import Changes, Event, Hit, Hunted, RunStamp
+from gundog.run import hunt_step
+from gundog.run.outcome import Outcome
 from gundog.testing import examples
 from gundog.warehouse import database
 from tests import kit
@@ -793,3 +795,47 @@ def test_text_of_events_reaches_its_finding_unchanged(tmp_path: Path) -> None:
         assert title == f"{who or '?'} opened and closed after 1h"
         assert (gap, proof) == ("1h", [who])
         assert entity == (who or None)
+
+
+def test_hunts_of_a_day_are_stored_together_or_not_at_all(
+    con: duckdb.DuckDBPyConnection, pair: Hunt
+) -> None:
+    """In one transaction they give what each in its own gives; one that does not fit takes all."""
+    second = Interval(FIRST.end, FIRST.end + DAY)
+    day = [
+        Hunted(pair, FIRST, 1, "done", (hit("a"), hit("b"))),
+        Hunted(pair, second, 1, "done", (hit("c"),)),
+    ]
+
+    counted = storing.store_all(con, day, stamp())
+
+    assert counted == [changes(new=2), changes(new=1)]
+    together = [rows(con, name) for name in ("findings", "evidence", "run_intervals")]
+    for hunted in day:
+        assert storing.store(con, hunted, stamp()).unchanged == len(hunted.hits)
+    assert [rows(con, name) for name in ("findings", "evidence", "run_intervals")] == together
+    unfit = replace(hit("d"), row={"start_time": "no time"})
+    with pytest.raises(duckdb.Error):
+        storing.store_all(con, [Hunted(pair, FIRST, 1, "done"), replace(day[1], hits=(unfit,))],
+                          stamp(2))  # fmt: skip
+    assert [rows(con, name) for name in ("findings", "evidence", "run_intervals")] == together
+
+
+def test_hunt_whose_rows_do_not_fit_fails_alone(con: duckdb.DuckDBPyConnection, pair: Hunt) -> None:
+    """It is named and marked as failed; the other hunts of its day are stored."""
+    unfit = replace(hit("d"), row={"start_time": "no time"})
+    second = Interval(FIRST.end, FIRST.end + DAY)
+    outcome = Outcome(stamp())
+
+    hunt_step._store(
+        con,
+        stamp(),
+        [Hunted(pair, FIRST, 1, "done", (unfit,)), Hunted(pair, second, 1, "done", (hit("a"),))],
+        outcome,
+    )
+
+    assert (outcome.hunted, outcome.changes) == (2, changes(new=1))
+    assert [problem.startswith("pair") for problem in outcome.problems] == [True]
+    assert [row["state"] for row in rows(con, "run_intervals", "interval_start")] == [
+        "failed", "done",
+    ]  # fmt: skip

@@ -62,13 +62,24 @@ def store(con: duckdb.DuckDBPyConnection, hunted: Hunted, stamp: RunStamp) -> Ch
 
     A hunt that failed or had no data leaves the earlier findings and says so in the ledger.
     """
-    changes = Changes()
+    return store_all(con, [hunted], stamp)[0]
+
+
+def store_all(
+    con: duckdb.DuckDBPyConnection, results: Sequence[Hunted], stamp: RunStamp
+) -> list[Changes]:
+    """What `store` does, for several in one transaction: when it fails, none is stored."""
     with database.transaction(con):
-        prior_seq = _prior_seq(con, hunted)
-        if hunted.state == "done":
-            _store_hits(con, hunted, stamp, prior_seq, changes)
-            _store_series(con, hunted)
-        _store_ledger(con, hunted, stamp, prior_seq)
+        return [_store(con, hunted, stamp) for hunted in results]
+
+
+def _store(con: duckdb.DuckDBPyConnection, hunted: Hunted, stamp: RunStamp) -> Changes:
+    changes = Changes()
+    prior_seq = _prior_seq(con, hunted)
+    if hunted.state == "done":
+        _store_hits(con, hunted, stamp, prior_seq, changes)
+        _store_series(con, hunted)
+    _store_ledger(con, hunted, stamp, prior_seq)
     return changes
 
 

@@ -17,7 +17,7 @@ from gundog.core.child import EndedError, LateError
 from gundog.core.times import DAY, Interval, ceil, format_duration, format_time
 from gundog.detections.hunt import Hunt
 from gundog.findings import storing
-from gundog.findings.model import Hunted, RunStamp
+from gundog.findings.model import Changes, Hunted, RunStamp
 from gundog.health import acknowledged, watch
 from gundog.hunting import single_hunt
 from gundog.hunting.single_hunt import Found, Order, Place
@@ -32,6 +32,8 @@ from gundog.warehouse import contexts, database
 # A pass stages all that waits; only files that their store did not give can come after the second.
 _PASSES = 3
 _LATE_TWICE = 2
+# What DuckDB and Python raise for values that a column cannot hold.
+_UNFIT = (duckdb.Error, ArithmeticError, TypeError, ValueError)
 _CLOSING_S = 60.0
 _TOO_LONG = "took longer than allowed ({limit}): read fewer rows, or raise huntLimit in gundog.yaml"
 _LEFT_OUT = (
@@ -269,16 +271,26 @@ def _count_late(
 def _store(
     con: duckdb.DuckDBPyConnection, stamp: RunStamp, results: Sequence[Hunted], outcome: Outcome
 ) -> None:
-    for result in results:
-        try:
-            changes = storing.store(con, result, stamp)
-        except (duckdb.Error, ArithmeticError, TypeError, ValueError) as failure:
-            # Rows that do not fit the findings table are their own hunt's failure.
-            result = _failed(result, f"{type(failure).__name__}: {failure}")
-            changes = storing.store(con, result, stamp)
+    """A day's hunts in one transaction; if that fails, each in its own, to name what is wrong."""
+    try:
+        stored = list(zip(results, storing.store_all(con, results, stamp), strict=True))
+    except _UNFIT:
+        stored = [_store_one(con, stamp, result) for result in results]
+    for result, changes in stored:
         outcome.changes.add(changes)
         outcome.hunted += 1
         _name(result, outcome)
+
+
+def _store_one(
+    con: duckdb.DuckDBPyConnection, stamp: RunStamp, result: Hunted
+) -> tuple[Hunted, Changes]:
+    """Rows that do not fit the findings table are their own hunt's failure."""
+    try:
+        return result, storing.store(con, result, stamp)
+    except _UNFIT as failure:
+        failed = _failed(result, f"{type(failure).__name__}: {failure}")
+        return failed, storing.store(con, failed, stamp)
 
 
 def _name(result: Hunted, outcome: Outcome) -> None:
