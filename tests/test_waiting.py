@@ -47,10 +47,10 @@ def terminal(patch: pytest.MonkeyPatch) -> Iterator[Seen]:
     os.close(own)
 
 
-@pytest.fixture
-def hunted(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with one finding."""
-    kit.make_project(tmp_path)
+    tmp_path = kit.make_project(tmp_path_factory.mktemp("waiting"))
     rows = [kit.event("2026-03-09T01:00", "open"), kit.event("2026-03-09T02:00", "close", number=1)]
     kit.write_file(tmp_path, "2026-03-09", rows)
     kit.hunt(tmp_path)
@@ -151,8 +151,9 @@ def test_each_long_command_has_one_and_prints_the_same(
     assert capsys.readouterr().out == plain * 2
 
 
-def test_a_run_tells_how_far_publishing_is(hunted: Path) -> None:
+def test_a_run_tells_how_far_publishing_is(hunted: Path, tmp_path: Path) -> None:
     """In files, up to all of them."""
+    hunted = kit.copy_project(hunted, tmp_path / "copy")
     config = f"{kit.CONFIG}publishTo: shared\n"
     kit.write_text(hunted / "gundog.yaml", config)
     told: list[tuple[int, int]] = []
