@@ -343,9 +343,15 @@ class Bench:
         self.stage = kit.shipped().stages[stage]
         self.source = kit.shipped().sources[self.stage.source]
         hunt = next(hunt for hunt in kit.shipped().hunts if self.stage in hunt.stages)
+        # Hunts may read other tables of the source, which stay empty here.
+        beside = [
+            stage
+            for stage in kit.shipped().stages.values()
+            if stage.source == self.stage.source and stage is not self.stage
+        ]
         self.opened = ExitStack()
         self.con = self.opened.enter_context(
-            examples.bench(kit.shipped(), replace(hunt, stages=(self.stage,)))
+            examples.bench(kit.shipped(), replace(hunt, stages=(self.stage, *beside)))
         )
 
     def fill(self, rows: Sequence[Row]) -> None:
@@ -368,7 +374,8 @@ class Bench:
 
     def hunt(self, stem: str, start: datetime, end: datetime, **params: object) -> list[Row]:
         """The rows of a hunt over [start, end)."""
-        return self.run(kit.shipped().hunt(stem).sql, start, end, **params)
+        hunt = kit.shipped().hunt(stem)
+        return self.run(hunt.sql, start, end, **{**hunt.detection.params, **params})
 
     def run(self, sql: str, start: datetime, end: datetime, **params: object) -> list[Row]:
         """The rows of a hunt's SQL over [start, end)."""
