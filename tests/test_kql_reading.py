@@ -164,3 +164,12 @@ def test_rule_within_a_page_is_read(tmp_path: Path) -> None:
     (query,) = reading.read(path, "page.txt")
 
     assert (query.name, query.query.strip()) == ("N", "T\n| count")
+
+
+def test_query_in_the_colours_of_another_language_is_read(tmp_path: Path) -> None:
+    """Public pages mark KQL as C#; code of that language has no lines that begin with a pipe."""
+    path = tmp_path / "page.md"
+    path.write_text("# P\n\n```C#\nT\n| count\n```\n\n```C#\nvar a = 1;\n```\n")
+    (query,) = reading.read(path, "page.md")
+
+    assert query.query.split() == ["T", "|", "count"]

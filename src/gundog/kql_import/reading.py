@@ -31,6 +31,8 @@ _FENCE = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _KINDS = frozenset({"kql", "kusto", "csl", "kusto-query"})
+# Pages without KQL's colours borrow those of C#, whose sign the fence's kind leaves out.
+_BORROWED = frozenset({"", "c", "csharp"})
 _TECHNIQUE = re.compile(r"\bT\d{4}(?:\.\d{3})?\b")
 _ADDRESS = re.compile(r"https?://[^\s<>()\"'`\]]+")
 _QUERY_KEY = re.compile(r"query:[ \t]*[|>]")
@@ -189,7 +191,7 @@ def _line_after(text: str, place: int) -> int:
 def _is_query(fence: re.Match[str]) -> bool:
     kind, body = fence["kind"].lower(), fence["body"]
     return bool(body.strip()) and (
-        kind in _KINDS or (not kind and "\n|" in re.sub(r"\n\s+", "\n", body))
+        kind in _KINDS or (kind in _BORROWED and "\n|" in re.sub(r"\n\s+", "\n", body))
     )
 
 
