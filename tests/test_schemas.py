@@ -152,6 +152,14 @@ def test_samples_fit(name: str) -> None:
         assert list(Draft7Validator(SCHEMAS[name]).iter_errors(sample)) == []
 
 
+def test_a_series_may_leave_out_what_a_match_must_have() -> None:
+    """And the other way round."""
+    [match], [series, *_] = schema_samples.MATCH, schema_samples.FORECAST
+    for data in (match, match | {"identity": []}, series, series | {"identity": []}):
+        agree("detection", data)
+    agree("detection", {key: value for key, value in series.items() if key != "series"})
+
+
 def unasked(schema: Any) -> Iterator[str]:
     """The keys of which a schema says nothing."""
     for key, inner in schema.get("properties", {}).items() if isinstance(schema, dict) else ():
@@ -165,7 +173,8 @@ def unasked(schema: Any) -> Iterator[str]:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_each_key_that_is_read_is_in_a_sample(name: str) -> None:
     """A key that is new is not forgotten: of it the schema would say nothing."""
-    unread = {*detection_yaml.IGNORED, "series", "requiredDataConnectors"}
+    # The last two are said by kind.
+    unread = {*detection_yaml.IGNORED, "requiredDataConnectors", "series", "identity"}
 
     assert set(unasked(SCHEMAS[name])) - unread == set()
 

@@ -8,7 +8,7 @@ schemas and readers against each other.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -186,14 +186,22 @@ def _detection() -> dict[str, Any]:
     is_series = {"properties": {"kind": _only("series")}, "required": ["kind"]}
     only_match, only_series = match.required - kql.required, kql.required - match.required
     match.required &= kql.required
+    schema, other = match.schema(), kql.schema()["properties"] | {"series": series}
+    differ = sorted(key for key, own in schema["properties"].items() if own != other[key])
+    own = {key: schema["properties"][key] for key in differ}
+    schema["properties"] |= dict.fromkeys(differ, True)
     return _converted(
         {
-            **match.schema(),
+            **schema,
             "if": is_series,
-            "then": {"required": sorted(only_series), "properties": {"series": series}},
-            "else": {"required": sorted(only_match)},
+            "then": _of_kind(only_series, {key: other[key] for key in differ}),
+            "else": _of_kind(only_match, own),
         }
     )
+
+
+def _of_kind(required: Collection[str], properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"required": sorted(required), "properties": dict(properties)}
 
 
 def _series(forecast: Shape, kql: Shape) -> dict[str, Any]:
