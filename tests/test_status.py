@@ -441,7 +441,8 @@ def test_a_source_without_any_file_can_be_acknowledged(root: Path) -> None:
 SHAPE = {
     "status": str, "at": str, "nightly": bool, "problems": "key kind source tenant detections from"
     " to count text", "notes": list, "detections": "detection detection_id from to intervals"
-    " findings note idle", "sources": "source files rows rejected_rows newest_event age_seconds"
+    " findings note idle", "looked_at": "detection tenants rows mailboxes scored learning throttled"
+    " silent", "sources": "source files rows rejected_rows newest_event age_seconds"
     " rows_ahead ahead_until", "exceptions": list, "acknowledged": "kind source tenant from to"
     " reason owner covers", "remarks": "source files example text", "unsent": "channel messages"
     " error",
@@ -460,6 +461,7 @@ def test_json_has_its_keys(tmp_path: Path) -> None:
              "max_time": NOW - HOUR}
         ],
         notifications=[{"notification_id": UUID(int=1), "channel": "soc", "last_error": "500"}],
+        looked_at=[{"detection_id": UUID(int=77), "tenant": "", "rows": 3}],
     )  # fmt: skip
     with reader.published(path) as con:
         found = status.read(con, replace(KNOWN, entries=(entry,)), NOW)
