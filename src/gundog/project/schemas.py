@@ -39,6 +39,8 @@ _MATCH = {
 _COLUMNS = {"additionalProperties": {"type": "string"}}
 _TIME_FORMAT = {"pattern": rf"%|^\s*({'|'.join(time_formats.EPOCHS)})?\s*$"}
 _SCHEMA = {"pattern": r"^\s*(?!pg_|public\s*$)[a-z_][a-z0-9_]{0,62}\s*$"}
+# What some readers take for nothing.
+_EMPTY: dict[str, Any] = {"enum": [None, False, 0, "", [], {}]}
 _LOCAL_FILE = {"pattern": r"^(?![\s\S]*(://|\?))"}
 # By the place in the file: what its reader looks at by itself.
 _SETTINGS: Mapping[str, Mapping[str, Any]] = {
@@ -94,7 +96,7 @@ _DETECTION: Mapping[str, Mapping[str, Any]] = {
     "examples.0.interval": {
         "minItems": 2, "maxItems": 2, "items": {"type": "string", "pattern": _TIME},
     },
-    f"examples.0.events.{NAME}": {"type": ["array", "null"]},
+    f"examples.0.events.{NAME}": {"type": [], "anyOf": [{"type": "array"}, _EMPTY]},
     f"examples.0.events.{NAME}.0": {"type": ["object"]},
     "examples.0.findings.0": {"type": ["object"]},
 }  # fmt: skip
@@ -231,8 +233,7 @@ def _move_repeats(shape: Shape) -> None:
     for rows in (example.at(["findings"]), example.at(["events", NAME])):
         repeat, rows_own = rows.inner.pop("repeat"), rows.at(["0"])
         repeat.required |= rows_own.inner["repeat"].required
-        empty: dict[str, Any] = {"enum": [None, False, 0, "", [], {}]}  # is taken for none
-        rows_own.inner["repeat"] = Shape(words={"anyOf": [repeat.schema(), empty]})
+        rows_own.inner["repeat"] = Shape(words={"anyOf": [repeat.schema(), _EMPTY]})
 
 
 def _converted(schema: dict[str, Any]) -> dict[str, Any]:
@@ -266,10 +267,13 @@ def _acknowledged() -> Shape:
 
 
 def _add(shape: Shape, places: Mapping[str, Mapping[str, Any]]) -> Shape:
-    """The shape with what readers look at by themselves; types in it take the place of others."""
+    """The shape with what readers look at by themselves; types in it take the place of others.
+
+    An empty list of types leaves it to the other words.
+    """
     for place, words in places.items():
         part = shape.at(place.split("."))
         part.words |= {key: value for key, value in words.items() if key != "type"}
         if "type" in words:
-            part.types = {*words["type"], *(part.types & {"null"})}
+            part.types = {*words["type"], *(part.types & {"null"} if words["type"] else ())}
     return shape
