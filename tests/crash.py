@@ -37,8 +37,13 @@ FIRST = parse_time("2026-03-02")
 DAYS = 6
 # What a run writes down of the parts that it began, for whoever aims.
 STEPS_BEGUN = "begun.txt"
-# Kinds of parts that are aimed at, and whether their helper is killed; None for any moment.
-AIMS = (None, ("stage", False), ("hunt", True), None, ("hunt", False), ("stage", True))
+# Kinds of parts that are aimed at, and whether their helper is killed; None for any moment. Seven,
+# and four tries a step: only the first try of a step has much to stage, and each aim must be it.
+AIMS = (
+    None, ("stage", False), ("hunt", True), None, ("hunt", False), ("stage", True), ("stage", True),
+)  # fmt: skip
+# So many kills must have hit each of them.
+MANY = 100
 # A run's own name and how long it took are all that may differ.
 FREE = frozenset({"run_id", "seconds"})
 PUBLISHED = (
@@ -172,7 +177,10 @@ def killed_at(
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
     status = ended(child)
-    return status in (0, 1) and bool(victims) if helper else status == -signal.SIGKILL
+    if helper:
+        assert status in (0, 1), f"{root}: a run whose helper was killed: exit {status}"
+        return bool(victims)
+    return status == -signal.SIGKILL
 
 
 def _count(begun: Path, kind: str) -> int:
@@ -271,8 +279,7 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
                     died = killed(work, rng.uniform(0, expected.seconds[step]))
                 counted["kills"] += died
                 counted[f"kills in step {step}"] += died
-                named = f"{aim[0]} kills of {'the helper' if aim[1] else 'a run'}" if aim else ""
-                counted[named or "kills at any moment"] += died
+                counted[_named(aim)] += died
                 counted["ended before the kill"] += not died
             began = time.perf_counter()
             status = ended(fork(partial(hunt, root, command, later)))
@@ -284,6 +291,12 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
         sys.stderr.write(f"{counted['kills']} kills survived\n")
         shutil.rmtree(root)
     return counted
+
+
+def _named(aim: tuple[str, bool] | None) -> str:
+    return (
+        f"{aim[0]} kills of {'the helper' if aim[1] else 'a run'}" if aim else "kills at any moment"
+    )
 
 
 def compare(expected: dict[str, list[str]], found: dict[str, list[str]], where: str) -> None:
@@ -302,6 +315,8 @@ def main() -> None:
     began = time.perf_counter()
     counted = torture(kills, seed)
     took = time.perf_counter() - began
+    if kills >= MANY:
+        assert all(counted[_named(aim)] for aim in AIMS), f"an aim was never hit: {counted}"
     told = ", ".join(f"{value} {name}" for name, value in sorted(counted.items()))
     sys.stdout.write(f"survived: {told}; {took:.0f} s\n")
 
