@@ -97,11 +97,11 @@ def better(path: LakePath, missing: Sequence[str], extra: Mapping[str, Any]) -> 
     """
     exporter = path.exporter or exporters.guess(missing, extra)
     try:
-        known = exporters.aliases([*extra], "", missing, {}, exporter)
+        renamed = exporters.aliases([*extra], "", missing, {}, exporter)
     except DoubledColumnError:  # then each column has to be named
-        exporter, known = path.exporter, {}
-    left = {name: kind for name, kind in extra.items() if name not in known.values()}
-    named = suggest([name for name in missing if name not in known], left)
+        exporter, renamed = path.exporter, {}
+    left = {name: kind for name, kind in extra.items() if name not in renamed.values()}
+    named = suggest([name for name in missing if name not in renamed], left)
     return replace(path, exporter=exporter, columns={**path.columns, **named})
 
 

@@ -32,9 +32,9 @@ def tables(project: Project, path: LakePath, file: FileVersion) -> tuple[Sequenc
         said, names = _names(project, path, file)
     except reading.FAILURES as error:
         return [], str(error).splitlines()[0]
-    known = [name for name in said if name in sources]
-    if known:
-        return known, ""
+    named = [name for name in said if name in sources]
+    if named:
+        return named, ""
     if said:
         return [], f"rows of {_some(said)}, which gundog has no source table for"
     held = {name: [column for column, _ in source.columns] for name, source in sources.items()}

@@ -52,8 +52,8 @@ def _column(batch: Batch) -> tuple[Path, str] | None:
         return path, binding.TIME
     ((_, path),) = batch.files
     names, source = columns.schema(path).names, batch.source.name
-    known = exporters.aliases(names, source, [binding.TIME], batch.aliases, batch.exporter)
-    place = columns.find(names, source, binding.TIME, known)
+    renamed = exporters.aliases(names, source, [binding.TIME], batch.aliases, batch.exporter)
+    place = columns.find(names, source, binding.TIME, renamed)
     return None if place is None else (path, names[place])
 
 

@@ -68,12 +68,12 @@ def _fill(series: kql_arrays.Array) -> tuple[Any, ...]:
 
 def _stats(series: kql_arrays.Array) -> tuple[Any, ...]:
     """Of the known points; nulls when there is none. The variance divides by n - 1, or is 0."""
-    known = series[np.isfinite(series)]
-    if not known.size:
+    finite = series[np.isfinite(series)]
+    if not finite.size:
         return (math.nan,) * 7
-    spread = float(np.var(known, ddof=1)) if known.size > 1 else 0.0
+    spread = float(np.var(finite, ddof=1)) if finite.size > 1 else 0.0
     low, high = int(np.nanargmin(series)), int(np.nanargmax(series))
-    return series[low], low, series[high], high, known.mean(), math.sqrt(spread), spread
+    return series[low], low, series[high], high, finite.mean(), math.sqrt(spread), spread
 
 
 _FUNCTIONS: Mapping[str, Callable[..., Sequence[Any]]] = {

@@ -10,17 +10,17 @@ from gundog.kql_import.tokens import Token
 _ROWWISE = ("where", "extend", "project")
 
 
-def applied(found: tuple[Token, ...]) -> Iterator[tuple[int, int, str]]:
+def applied(stream: tuple[Token, ...]) -> Iterator[tuple[int, int, str]]:
     """`mv-apply x = y on (where c | extend z)` as `mv-expand x = y | where c | extend z`.
 
     The two are the same where each step looks at its row alone. `project` names what is kept of the
     step's own columns; those of the row stay.
     """
-    for index, token in enumerate(found):
+    for index, token in enumerate(stream):
         if token.text != "mv-apply":
             continue
-        end = tokens.step_end(found, index)
-        step = found[index:end]
+        end = tokens.step_end(stream, index)
+        step = stream[index:end]
         on = next(
             (i for i, part in enumerate(step) if part.text == "on" and part.depth == token.depth), 0
         )

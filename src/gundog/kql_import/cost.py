@@ -55,13 +55,13 @@ def volumes(
         environ: where stores' endpoints and credentials come from.
         now: the moment of the import.
     """
-    for source in sorted({name for one in imported for name in one.sources} & set(settings.lake)):
-        readers = [one for one in imported if one.stages.get(source) in one.new]
-        stages = tuple(sorted({one.stages[source] for one in readers}))
+    for source in sorted({name for hunt in imported for name in hunt.sources} & set(settings.lake)):
+        readers = [hunt for hunt in imported if hunt.stages.get(source) in hunt.new]
+        stages = tuple(sorted({hunt.stages[source] for hunt in readers}))
         if not stages:
             yield Volume(source, ())
             continue
-        reach = max(one.translation.frequency + one.translation.lookback for one in readers)
+        reach = max(hunt.translation.frequency + hunt.translation.lookback for hunt in readers)
         span = Interval(now - reach - DAY - _SLACK, now)
         try:
             paths = settings.lake[source]

@@ -35,13 +35,13 @@ def remarks(
         frequency: how often it runs.
         reach: how far it reads back.
     """
-    found = tokens.read(kql)
+    stream = tokens.read(kql)
     yield from _of_result(types)
     yield from _of_time(parsed, frequency, reach)
-    for index, token in enumerate(found):
+    for index, token in enumerate(stream):
         if token.kind == "word":
             line = tokens.line_of(kql, token.start)
-            for text in _of_word(found, index):
+            for text in _of_word(stream, index):
                 yield Remark(line, text)
 
 
@@ -68,14 +68,14 @@ def _of_time(parsed: Any, frequency: timedelta, reach: timedelta) -> Iterator[Re
         )
 
 
-def _of_word(found: tuple[Token, ...], index: int) -> Iterator[str]:
-    word = found[index].text
-    following = found[index + 1].text if index + 1 < len(found) else ""
-    before = found[index - 1].text if index else ""
+def _of_word(stream: tuple[Token, ...], index: int) -> Iterator[str]:
+    word = stream[index].text
+    following = stream[index + 1].text if index + 1 < len(stream) else ""
+    before = stream[index - 1].text if index else ""
     if word == "bin" and following == "(":
-        yield from _of_bin(found, index)
+        yield from _of_bin(stream, index)
     elif word == "join" and before == "|":
-        yield from _of_join(found, index)
+        yield from _of_join(stream, index)
     elif word in ("take", "limit") and before == "|":
         yield f"{word} {following} drops all other rows: which are kept is arbitrary in Kusto"
     elif word == "top" and before == "|":
@@ -88,10 +88,10 @@ def _of_word(found: tuple[Token, ...], index: int) -> Iterator[str]:
         yield f"{word}: which of several rows with the same value is taken is arbitrary"
     elif word in ("dcount", "dcountif", "percentile", "percentiles") and following == "(":
         yield f"{word} is exact here, and an estimate in Kusto"
-    elif word == "has" and index + 1 < len(found):
-        yield from _of_has(found[index + 1])
-    elif word in _NAMES and following == "==" and index + 2 < len(found):
-        if found[index + 2].kind == "text":
+    elif word == "has" and index + 1 < len(stream):
+        yield from _of_has(stream[index + 1])
+    elif word in _NAMES and following == "==" and index + 2 < len(stream):
+        if stream[index + 2].kind == "text":
             yield f"{word} == looks at case: write =~ if the case may vary"
     elif word == "make-series":
         yield (
@@ -99,14 +99,14 @@ def _of_word(found: tuple[Token, ...], index: int) -> Iterator[str]:
             " hunt, gundog new series NAME scores only the hours of the night"
         )
     elif word == "series_decompose_anomalies" and following == "(":
-        yield from _of_anomalies(found, index)
+        yield from _of_anomalies(stream, index)
     elif word in ("ingestion_time",):
         yield "ingestion_time() is the time of the event here"
 
 
-def _of_anomalies(found: tuple[Token, ...], index: int) -> Iterator[str]:
-    given = tokens.arguments(found, index + 1)
-    is_tested = len(given) > 4 and found[given[4][0]].text != "0"
+def _of_anomalies(stream: tuple[Token, ...], index: int) -> Iterator[str]:
+    given = tokens.arguments(stream, index + 1)
+    is_tested = len(given) > 4 and stream[given[4][0]].text != "0"
     if not is_tested:
         yield (
             "series_decompose_anomalies scores the points that it learns from: what lasts for more"
@@ -114,21 +114,21 @@ def _of_anomalies(found: tuple[Token, ...], index: int) -> Iterator[str]:
         )
 
 
-def _of_bin(found: tuple[Token, ...], index: int) -> Iterator[str]:
-    spans_ = tokens.arguments(found, index + 1)
-    if len(spans_) != 2 or found[spans_[0][0]].text not in TIME_NAMES:
+def _of_bin(stream: tuple[Token, ...], index: int) -> Iterator[str]:
+    spans_ = tokens.arguments(stream, index + 1)
+    if len(spans_) != 2 or stream[spans_[0][0]].text not in TIME_NAMES:
         return
-    width = found[spans_[1][0]].text
+    width = stream[spans_[1][0]].text
     yield (
         f"bin(…, {width}) cuts at fixed edges: two events a gap apart are in different bins with"
         " the chance gap / width"
     )
 
 
-def _of_join(found: tuple[Token, ...], index: int) -> Iterator[str]:
-    end = tokens.step_end(found, index)
-    step = found[index:end]
-    depth = found[index].depth
+def _of_join(stream: tuple[Token, ...], index: int) -> Iterator[str]:
+    end = tokens.step_end(stream, index)
+    step = stream[index:end]
+    depth = stream[index].depth
     words = [token.text for token in step if token.depth == depth]
     if "kind" not in words:
         yield (

@@ -111,10 +111,10 @@ def placed(
     """
     stages: dict[str, dict[str, str]] = {hunt: {} for hunt in needs}
     waiting = defaultdict[tuple[str, bool], list[str]](list)
-    known = sorted(there, key=lambda group: (len(group.types), group.name))
+    smallest_first = sorted(there, key=lambda group: (len(group.types), group.name))
     for hunt, by_source in needs.items():
         for source, need in by_source.items():
-            fitting = next((group for group in known if group.covers(need)), None)
+            fitting = next((group for group in smallest_first if group.covers(need)), None)
             if fitting:
                 stages[hunt][source] = fitting.name
             else:

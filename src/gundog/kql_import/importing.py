@@ -141,7 +141,7 @@ def plan(request: Request, project: Project) -> Plan:
         InputError: when the translator is not installed.
     """
     translator.require()
-    known = sources_of(project.content, project.folders)
+    sources = sources_of(project.content, project.folders)
     read = _Drafts()
     for path in request.paths:
         try:
@@ -152,7 +152,7 @@ def plan(request: Request, project: Project) -> Plan:
         for query in queries:
             try:
                 taken = {draft.stem for draft in read.drafts}
-                read.drafts.append(_drafted(query, request, project, known, taken))
+                read.drafts.append(_drafted(query, request, project, sources, taken))
             except RefusalError as error:
                 number = f" ({query.stem})" if len(queries) > 1 else ""
                 read.refused.append(f"{path}{number}: {error}")
@@ -168,7 +168,7 @@ def regrouped(request: Request, project: Project) -> Plan:
         InputError: when the translator is not installed, or nothing was imported.
     """
     translator.require()
-    known = sources_of(project.content, project.folders)
+    sources = sources_of(project.content, project.folders)
     read = _Drafts()
     for hunt in project.content.hunts:
         is_own = (project.root / "detections" / f"{hunt.detection.stem}.yaml").exists()
@@ -176,7 +176,7 @@ def regrouped(request: Request, project: Project) -> Plan:
             continue
         query = matching.query_of(hunt)
         try:
-            translation = translating.translate(query, known)
+            translation = translating.translate(query, sources)
         except RefusalError as error:
             read.refused.append(f"{query.path}: {error}")
             continue
@@ -193,7 +193,7 @@ def _groups_of(project: Project) -> tuple[Group, ...]:
 
 
 def _drafted(
-    query: KqlQuery, request: Request, project: Project, known: Sources, taken: set[str]
+    query: KqlQuery, request: Request, project: Project, sources: Sources, taken: set[str]
 ) -> _Draft:
     stem, update = query.stem, request.update
     target = project.root / "detections" / f"{stem}.yaml"
@@ -206,7 +206,9 @@ def _drafted(
     if not update:
         _refuse_taken(query, stem, project.root, project.content)
     hunts = [hunt for hunt in project.content.hunts if hunt.detection.stem == stem]
-    return _Draft(query, translating.translate(query, known), derived, hunts[0] if hunts else None)
+    return _Draft(
+        query, translating.translate(query, sources), derived, hunts[0] if hunts else None
+    )
 
 
 def _refuse_taken(query: KqlQuery, stem: str, root: Path, content: Content) -> None:
@@ -299,17 +301,17 @@ def _wrong(imported: Sequence[Imported], project: Project) -> dict[str, str]:
         content = loaded(imported, project, Path(made).resolve())
     wrong: dict[str, str] = {}
     for problem in content.problems:
-        for one in imported:
-            if _is_about(problem, one):
-                wrong.setdefault(one.stem, f"{one.path}: {problem}")
+        for entry in imported:
+            if _is_about(problem, entry):
+                wrong.setdefault(entry.stem, f"{entry.path}: {problem}")
     return wrong
 
 
 def loaded(imported: Sequence[Imported], project: Project, folder: Path) -> Content:
     """The detections alone, as a project would load them; what they read is put into `folder`."""
     _copied(imported, project, folder)
-    for one in imported:
-        write(one, folder)
+    for entry in imported:
+        write(entry, folder)
     with Child("gundog.detections.content") as helper:
         return loading.load(helper, (folder,), {}, folder, project.settings.memory_limit)
 
@@ -321,8 +323,8 @@ def _is_about(problem: Problem, imported: Imported) -> bool:
 
 def _copied(imported: Sequence[Imported], project: Project, folder: Path) -> None:
     """Copies the source tables that detections read, and the staged ones that are there."""
-    wanted = {f"sql/sources/{name}.sql" for one in imported for name in one.sources}
-    wanted |= {f"sql/stage/{name}.sql" for one in imported for name in one.stages.values()}
+    wanted = {f"sql/sources/{name}.sql" for entry in imported for name in entry.sources}
+    wanted |= {f"sql/stage/{name}.sql" for entry in imported for name in entry.stages.values()}
     for name in sorted(wanted):
         for place in (project.root, *reversed(project.folders)):
             if (place / name).is_file():

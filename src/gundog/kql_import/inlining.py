@@ -48,71 +48,73 @@ def inlined(kql: str, columns: Collection[str]) -> str:
         RefusalError: for a function that calls itself, or a parameter that is also a column.
     """
     for number in range(_MOST_CALLS):
-        found = tokens.read(kql)
-        functions = _functions(kql, found)
+        stream = tokens.read(kql)
+        functions = _functions(kql, stream)
         if not functions:
             return kql
-        call = _first_call(found, functions)
+        call = _first_call(stream, functions)
         if call is None:
-            return _without(kql, found, functions)
-        kql = _written(kql, found, call, functions[found[call].text], number, columns)
+            return _without(kql, stream, functions)
+        kql = _written(kql, stream, call, functions[stream[call].text], number, columns)
         if len(kql) > _LONGEST:
             break
     raise RefusalError("let function", "calls itself, or is called too often: write its steps out")
 
 
-def statements(found: Sequence[Token]) -> list[tuple[int, int]]:
+def statements(stream: Sequence[Token]) -> list[tuple[int, int]]:
     """The index ranges of the statements, each without its semicolon."""
-    if not found:
+    if not stream:
         return []
-    depth = min(token.depth for token in found)
-    ends = [i for i, token in enumerate(found) if token.text == ";" and token.depth == depth]
-    edges = [-1, *ends, len(found)]
+    depth = min(token.depth for token in stream)
+    ends = [i for i, token in enumerate(stream) if token.text == ";" and token.depth == depth]
+    edges = [-1, *ends, len(stream)]
     spans = [(low + 1, high) for low, high in itertools.pairwise(edges)]
     return [(low, high) for low, high in spans if low < high]
 
 
-def _functions(kql: str, found: tuple[Token, ...]) -> dict[str, _Function]:
+def _functions(kql: str, stream: tuple[Token, ...]) -> dict[str, _Function]:
     """The functions that return tables, by name."""
-    known: dict[str, _Function] = {}
-    tables = _named_tables(found)
-    for low, high in statements(found):
-        opening = _opening(found, low, high)
+    bound: dict[str, _Function] = {}
+    tables = _named_tables(stream)
+    for low, high in statements(stream):
+        opening = _opening(stream, low, high)
         if opening is None:
             continue
-        brace = tokens.closing(found, opening) + 1
-        if brace >= high or found[brace].text != "{":
+        brace = tokens.closing(stream, opening) + 1
+        if brace >= high or stream[brace].text != "{":
             continue
-        body = found[brace + 1 : tokens.closing(found, brace)]
-        parameters = _parameters(kql, found, opening)
-        if _is_tabular(body, {p.name for p in parameters if p.is_table} | {*known} | tables):
-            name = found[low + 1].text
-            known[name] = _Function(name, parameters, body)
-    return known
+        body = stream[brace + 1 : tokens.closing(stream, brace)]
+        parameters = _parameters(kql, stream, opening)
+        if _is_tabular(body, {p.name for p in parameters if p.is_table} | {*bound} | tables):
+            name = stream[low + 1].text
+            bound[name] = _Function(name, parameters, body)
+    return bound
 
 
-def _named_tables(found: tuple[Token, ...]) -> set[str]:
+def _named_tables(stream: tuple[Token, ...]) -> set[str]:
     """Names that a `let` gives to something with a pipe in it."""
     names = set()
-    for low, high in statements(found):
-        piped = any(part.text == "|" and part.depth == found[low].depth for part in found[low:high])
-        if found[low].text == "let" and piped:
-            names.add(found[low + 1].text)
+    for low, high in statements(stream):
+        piped = any(
+            part.text == "|" and part.depth == stream[low].depth for part in stream[low:high]
+        )
+        if stream[low].text == "let" and piped:
+            names.add(stream[low + 1].text)
     return names
 
 
-def _opening(found: tuple[Token, ...], low: int, high: int) -> int | None:
+def _opening(stream: tuple[Token, ...], low: int, high: int) -> int | None:
     """The index of the bracket before a function's parameters; None for other statements."""
-    if high - low < 6 or found[low].text != "let" or found[low + 2].text != "=":
+    if high - low < 6 or stream[low].text != "let" or stream[low + 2].text != "=":
         return None
-    start = low + 3 + (found[low + 3].text == "view")
-    return start if found[start].text == "(" else None
+    start = low + 3 + (stream[low + 3].text == "view")
+    return start if stream[start].text == "(" else None
 
 
-def _parameters(kql: str, found: tuple[Token, ...], opening: int) -> tuple[_Parameter, ...]:
+def _parameters(kql: str, stream: tuple[Token, ...], opening: int) -> tuple[_Parameter, ...]:
     made = []
-    for low, high in tokens.arguments(found, opening):
-        parts = found[low:high]
+    for low, high in tokens.arguments(stream, opening):
+        parts = stream[low:high]
         equals = next((i for i, part in enumerate(parts) if part.text == "="), None)
         default = kql[parts[equals + 1].start : parts[-1].end] if equals else ""
         is_table = len(parts) > 2 and parts[2].text == "("
@@ -131,77 +133,77 @@ def _is_tabular(body: Sequence[Token], tables: Collection[str]) -> bool:
     return piped or first in _TABULAR or (high - low == 1 and first in tables)
 
 
-def _first_call(found: tuple[Token, ...], functions: dict[str, _Function]) -> int | None:
+def _first_call(stream: tuple[Token, ...], functions: dict[str, _Function]) -> int | None:
     """The index of a call outside the functions' own definitions."""
-    inside = _definitions(found, functions)
-    for index, token in enumerate(found):
+    inside = _definitions(stream, functions)
+    for index, token in enumerate(stream):
         if token.kind != "word" or token.text not in functions:
             continue
         if any(low <= index < high for low, high in inside):
             continue
-        before = found[index - 1].text if index else ""
-        if before in (".", "let") or (index + 1 < len(found) and found[index + 1].text == "="):
+        before = stream[index - 1].text if index else ""
+        if before in (".", "let") or (index + 1 < len(stream) and stream[index + 1].text == "="):
             continue
         return index
     return None
 
 
 def _definitions(
-    found: tuple[Token, ...], functions: dict[str, _Function]
+    stream: tuple[Token, ...], functions: dict[str, _Function]
 ) -> list[tuple[int, int]]:
     return [
         (low, high)
-        for low, high in statements(found)
-        if found[low].text == "let"
-        and found[low + 1].text in functions
-        and _opening(found, low, high)
+        for low, high in statements(stream)
+        if stream[low].text == "let"
+        and stream[low + 1].text in functions
+        and _opening(stream, low, high)
     ]
 
 
-def _without(kql: str, found: tuple[Token, ...], functions: dict[str, _Function]) -> str:
+def _without(kql: str, stream: tuple[Token, ...], functions: dict[str, _Function]) -> str:
     """The text without the definitions, whose lines stay as empty ones."""
-    for low, high in reversed(_definitions(found, functions)):
-        start = found[low].start
-        end = found[high].end if high < len(found) else found[high - 1].end
+    for low, high in reversed(_definitions(stream, functions)):
+        start = stream[low].start
+        end = stream[high].end if high < len(stream) else stream[high - 1].end
         kql = kql[:start] + "\n" * kql.count("\n", start, end) + kql[end:]
     return kql
 
 
 def _written(
     kql: str,
-    found: tuple[Token, ...],
+    stream: tuple[Token, ...],
     call: int,
     function: _Function,
     number: int,
     columns: Collection[str],
 ) -> str:
     """The text with one call written out."""
-    has_arguments = call + 1 < len(found) and found[call + 1].text == "("
-    end = tokens.closing(found, call + 1) if has_arguments else call
-    given = tokens.arguments(found, call + 1) if has_arguments else []
-    values = [kql[found[low].start : found[high - 1].end] for low, high in given]
-    is_invoked = call > 0 and found[call - 1].text == "invoke"
-    statement = next(span for span in statements(found) if span[0] <= call < span[1])
-    start, before = found[statement[0]].start, ""
+    has_arguments = call + 1 < len(stream) and stream[call + 1].text == "("
+    end = tokens.closing(stream, call + 1) if has_arguments else call
+    given = tokens.arguments(stream, call + 1) if has_arguments else []
+    values = [kql[stream[low].start : stream[high - 1].end] for low, high in given]
+    is_invoked = call > 0 and stream[call - 1].text == "invoke"
+    statement = next(span for span in statements(stream) if span[0] <= call < span[1])
+    start, before = stream[statement[0]].start, ""
     if is_invoked:
-        values, before, first = _piped(kql, found, call, statement, number, values)
+        values, before, first = _piped(kql, stream, call, statement, number, values)
     else:
-        first = found[call].start
-    names = _arguments(kql, found[call], function, values, columns)
+        first = stream[call].start
+    names = _arguments(kql, stream[call], function, values, columns)
     hoisted, body = _body(function, names, number)
-    previous = "(" if is_invoked else (found[call - 1].text if call else ";")
+    previous = "(" if is_invoked else (stream[call - 1].text if call else ";")
     starts = previous in ("(", ";") or (previous == "=" and call - 3 == statement[0])
     made = body if starts else f"({body})"
-    rest = kql[first : found[call].start].count("\n")
+    rest = kql[first : stream[call].start].count("\n")
     return (
         kql[:start] + before + hoisted + kql[start:first] + made + "\n" * rest
-        + "\n" * kql.count("\n", found[call].start, found[end].end) + kql[found[end].end :]
+        + "\n" * kql.count("\n", stream[call].start, stream[end].end) + kql[stream[end].end :]
     )  # fmt: skip
 
 
 def _piped(
     kql: str,
-    found: tuple[Token, ...],
+    stream: tuple[Token, ...],
     call: int,
     statement: tuple[int, int],
     number: int,
@@ -209,15 +211,15 @@ def _piped(
 ) -> tuple[list[str], str, int]:
     """The table before `| invoke f()` as a `let` of its own and the first argument."""
     low = statement[0]
-    if found[call].depth != found[low].depth:
+    if stream[call].depth != stream[low].depth:
         raise RefusalError(
-            f"invoke {found[call].text}", "stands in brackets: name the table by a let",
-            tokens.line_of(kql, found[call].start), tokens.column_of(kql, found[call].start),
+            f"invoke {stream[call].text}", "stands in brackets: name the table by a let",
+            tokens.line_of(kql, stream[call].start), tokens.column_of(kql, stream[call].start),
         )  # fmt: skip
-    source = low + 3 if found[low].text == "let" else low
+    source = low + 3 if stream[low].text == "let" else low
     name = f"gundog_table_{number}"
-    first = found[source].start
-    table = tokens.joined(found[source : call - 2])
+    first = stream[source].start
+    table = tokens.joined(stream[source : call - 2])
     return [name, *values], f"let {name} = {table}; ", first
 
 
@@ -254,16 +256,16 @@ def _arguments(
 def _body(function: _Function, names: dict[str, str], number: int) -> tuple[str, str]:
     """The body's `let` statements under names of their own, and its last statement."""
     spans = statements(function.body)
-    known, hoisted = dict(names), ""
+    bound, hoisted = dict(names), ""
     for low, high in spans[:-1]:
         part = function.body[low:high]
         if part[0].text != "let":
             raise RefusalError(f"{function.name}()", "holds more than let statements and one query")
         own = f"{part[1].text}_{function.name}_{number}"
-        hoisted += f"let {own} = {_text(part[3:], known)}; "
-        known[part[1].text] = own
+        hoisted += f"let {own} = {_text(part[3:], bound)}; "
+        bound[part[1].text] = own
     low, high = spans[-1]
-    return hoisted, _text(function.body[low:high], known)
+    return hoisted, _text(function.body[low:high], bound)
 
 
 def _text(part: Sequence[Token], names: Mapping[str, str]) -> str:

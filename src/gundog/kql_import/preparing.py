@@ -74,21 +74,21 @@ def prepare(kql: str, schema: Mapping[str, list[str]] | None = None) -> Prepared
     Raises:
         RefusalError: for what the translator would read wrongly or nobody can supply here.
     """
-    found = tokens.read(kql)
+    stream = tokens.read(kql)
     for refuse in (_refuse_traps, _refuse_outside, _refuse_named_arguments):
-        refuse(kql, found)
+        refuse(kql, stream)
     schema = schema or {}
     kql = inlining.inlined(kql, {name for columns in schema.values() for name in columns})
     kql = _edited(kql, list(series_text.edits(kql, tokens.read(kql))))
-    found = tokens.read(kql)
+    stream = tokens.read(kql)
     remarks: list[Remark] = []
     stand_ins: list[tuple[str, str]] = []
-    edits = [*_aliases(found), *_texts(found), *_expanded(found), *_parentheses(found)]
-    reordered, order = _reorders(found)
+    edits = [*_aliases(stream), *_texts(stream), *_expanded(stream), *_parentheses(stream)]
+    reordered, order = _reorders(stream)
     edits += reordered
-    edits += [*_adjacent(kql, found, remarks), *_extracted(found), *applying.applied(found)]
-    edits += _counts(found)
-    edits += _profiles(kql, found, stand_ins, remarks)
+    edits += [*_adjacent(kql, stream, remarks), *_extracted(stream), *applying.applied(stream)]
+    edits += _counts(stream)
+    edits += _profiles(kql, stream, stand_ins, remarks)
     kql, told = evaluating.replaced(_edited(kql, edits), schema)
     return Prepared(kql, order, tuple(stand_ins), (*remarks, *told))
 
@@ -109,10 +109,10 @@ def _at(kql: str, token: Token, cause: str, reason: str) -> RefusalError:
     return RefusalError(cause, reason, tokens.line_of(kql, place), tokens.column_of(kql, place))
 
 
-def _refuse_traps(kql: str, found: tuple[Token, ...]) -> None:
+def _refuse_traps(kql: str, stream: tuple[Token, ...]) -> None:
     """Texts that the translator reads otherwise than Kusto."""
     before: Token | None = None
-    for token in found:
+    for token in stream:
         if token.kind == "fence":
             raise _at(kql, token, token.text[-3:], "is a text of several lines: write it in quotes")
         if before is not None and before.kind == token.kind == "text" and _differ(before, token):
@@ -120,44 +120,44 @@ def _refuse_traps(kql: str, found: tuple[Token, ...]) -> None:
         before = token
 
 
-def _refuse_outside(kql: str, found: tuple[Token, ...]) -> None:
-    for index, token in enumerate(found[:-1]):
-        if token.kind == "word" and token.text in _OUTSIDE and found[index + 1].text == "(":
+def _refuse_outside(kql: str, stream: tuple[Token, ...]) -> None:
+    for index, token in enumerate(stream[:-1]):
+        if token.kind == "word" and token.text in _OUTSIDE and stream[index + 1].text == "(":
             raise _at(kql, token, token.text, _OUTSIDE[token.text])
 
 
-def _refuse_named_arguments(kql: str, found: tuple[Token, ...]) -> None:
+def _refuse_named_arguments(kql: str, stream: tuple[Token, ...]) -> None:
     """Calls of let functions by argument name: the translator reads them by place."""
     functions = {
-        found[index + 1].text
-        for index, token in enumerate(found[:-3])
-        if token.text == "let" and found[index + 2].text == "=" and found[index + 3].text == "("
+        stream[index + 1].text
+        for index, token in enumerate(stream[:-3])
+        if token.text == "let" and stream[index + 2].text == "=" and stream[index + 3].text == "("
     }
-    for index, token in enumerate(found[:-1]):
-        if token.text not in functions or found[index + 1].text != "(":
+    for index, token in enumerate(stream[:-1]):
+        if token.text not in functions or stream[index + 1].text != "(":
             continue
-        for low, high in tokens.arguments(found, index + 1):
-            if high - low > 1 and found[low].kind == "word" and found[low + 1].text == "=":
+        for low, high in tokens.arguments(stream, index + 1):
+            if high - low > 1 and stream[low].kind == "word" and stream[low + 1].text == "=":
                 raise _at(
-                    kql, found[low], f"{token.text}({found[low].text} = …)",
+                    kql, stream[low], f"{token.text}({stream[low].text} = …)",
                     "names an argument: give the arguments in their order",
                 )  # fmt: skip
 
 
-def _aliases(found: tuple[Token, ...]) -> Iterator[_Edit]:
-    for token in found:
+def _aliases(stream: tuple[Token, ...]) -> Iterator[_Edit]:
+    for token in stream:
         if token.kind == "word" and token.text.lower() in _ALIASES:
             yield token.start, token.end, _ALIASES[token.text.lower()]
 
 
-def _texts(found: tuple[Token, ...]) -> Iterator[_Edit]:
+def _texts(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     r"""`\u0041` in a text becomes the letter, which the translator would not read."""
 
     def letter(match: re.Match[str]) -> str:
         char = chr(int(match[2], 16))
         return match[1] + (f"\\{char}" if char in "\"'\\" else char)
 
-    for token in found:
+    for token in stream:
         if token.kind == "text" and "@" not in token.text[:2] and _UNICODE.search(token.text):
             yield token.start, token.end, _UNICODE.sub(letter, token.text)
 
@@ -167,10 +167,10 @@ def _differ(before: Token, token: Token) -> bool:
     return before.text[0] != token.text[0] or token.text[0] not in "\"'"
 
 
-def _adjacent(kql: str, found: tuple[Token, ...], remarks: list[Remark]) -> Iterator[_Edit]:
+def _adjacent(kql: str, stream: tuple[Token, ...], remarks: list[Remark]) -> Iterator[_Edit]:
     """Texts side by side as the single text that Kusto reads."""
     group: list[Token] = []
-    for token in (*found, None):
+    for token in (*stream, None):
         if token is not None and token.kind == "text":
             group.append(token)
             continue
@@ -183,89 +183,89 @@ def _adjacent(kql: str, found: tuple[Token, ...], remarks: list[Remark]) -> Iter
         group = []
 
 
-def _extracted(found: tuple[Token, ...]) -> Iterator[_Edit]:
+def _extracted(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`extractjson("$.a.b", x, typeof(string))` as `tostring(parse_json(x).a.b)`."""
-    for index, token in enumerate(found[:-1]):
+    for index, token in enumerate(stream[:-1]):
         if token.text.lower() not in ("extractjson", "extract_json"):
             continue
-        parts = tokens.arguments(found, index + 1)
+        parts = tokens.arguments(stream, index + 1)
         if len(parts) < 2:
             continue
-        path, column = found[parts[0][0]].text[1:-1], found[parts[1][0] : parts[1][1]]
+        path, column = stream[parts[0][0]].text[1:-1], stream[parts[1][0] : parts[1][1]]
         kind = "string"
         if len(parts) > 2:
-            kind = found[parts[2][1] - 2].text
+            kind = stream[parts[2][1] - 2].text
         if not re.fullmatch(r"\$(\.\w+)+", path) or len(column) != 1 or kind not in _KINDS:
             continue
-        end = tokens.closing(found, index + 1)
+        end = tokens.closing(stream, index + 1)
         made = f"to{kind}(parse_json({column[0].text}){path[1:]})"
-        yield token.start, found[end].end, made
+        yield token.start, stream[end].end, made
 
 
-def _counts(found: tuple[Token, ...]) -> Iterator[_Edit]:
+def _counts(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`top n by x` and `take n` with the number that `let n = 5` gives."""
     numbers = {
-        found[index + 1].text: found[index + 3].text
-        for index, token in enumerate(found[:-3])
+        stream[index + 1].text: stream[index + 3].text
+        for index, token in enumerate(stream[:-3])
         if token.text == "let"
-        and found[index + 2].text == "="
-        and found[index + 3].kind == "number"
-        and (index + 4 == len(found) or found[index + 4].text == ";")
+        and stream[index + 2].text == "="
+        and stream[index + 3].kind == "number"
+        and (index + 4 == len(stream) or stream[index + 4].text == ";")
     }
-    for index, token in enumerate(found[:-1]):
-        following = found[index + 1]
-        is_step = token.text in ("top", "take", "limit") and found[index - 1].text == "|"
+    for index, token in enumerate(stream[:-1]):
+        following = stream[index + 1]
+        is_step = token.text in ("top", "take", "limit") and stream[index - 1].text == "|"
         if is_step and following.text in numbers:
             yield following.start, following.end, numbers[following.text]
 
 
-def _expanded(found: tuple[Token, ...]) -> Iterator[_Edit]:
+def _expanded(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`mv-expand f(x)` as `mv-expand x = f(x)`, which is how Kusto names the column."""
-    for index, token in enumerate(found[:-3]):
+    for index, token in enumerate(stream[:-3]):
         if token.text not in ("mv-expand", "mvexpand"):
             continue
-        call, bracket, column = found[index + 1 : index + 4]
+        call, bracket, column = stream[index + 1 : index + 4]
         if call.text in _EXPANDED and bracket.text == "(" and column.kind == "word":
             yield call.start, call.start, f"{column.text} = "
 
 
-def _parentheses(found: tuple[Token, ...]) -> Iterator[_Edit]:
+def _parentheses(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`(T | where x) | y` as `T | where x | y`, where it is the whole source."""
-    for index, token in enumerate(found):
-        before = found[index - 1].text if index else ";"
-        is_bound = before == "=" and index > 2 and found[index - 3].text == "let"
+    for index, token in enumerate(stream):
+        before = stream[index - 1].text if index else ";"
+        is_bound = before == "=" and index > 2 and stream[index - 3].text == "let"
         starts = token.depth == 0 and (before == ";" or is_bound)
         if not starts or token.text != "(":
             continue
-        end = tokens.closing(found, index)
-        inner = found[index + 1 : end]
-        if end + 1 < len(found) and found[end + 1].text not in ("|", ";"):
+        end = tokens.closing(stream, index)
+        inner = stream[index + 1 : end]
+        if end + 1 < len(stream) and stream[end + 1].text not in ("|", ";"):
             continue
         # A bracket may also hold a value, or the parameters of a function.
-        is_piped = end + 1 < len(found) and any(part.text == "|" for part in inner)
+        is_piped = end + 1 < len(stream) and any(part.text == "|" for part in inner)
         if not is_piped and not (inner and inner[0].text == "union"):
             continue
         yield token.start, token.end, " "
-        yield found[end].start, found[end].end, " "
+        yield stream[end].start, stream[end].end, " "
 
 
-def _reorders(found: tuple[Token, ...]) -> tuple[list[_Edit], tuple[str, ...]]:
+def _reorders(stream: tuple[Token, ...]) -> tuple[list[_Edit], tuple[str, ...]]:
     """project-reorder moves columns and changes no row: it is left out, the order is kept."""
     edits, order = list[_Edit](), tuple[str, ...]()
-    for index, token in enumerate(found):
+    for index, token in enumerate(stream):
         if token.text == "project-keep":
-            end = tokens.step_end(found, index)
-            if not any(part.text == "*" for part in found[index:end]):
+            end = tokens.step_end(stream, index)
+            if not any(part.text == "*" for part in stream[index:end]):
                 edits.append((token.start, token.end, "project"))
-        if token.text != "project-reorder" or index == 0 or found[index - 1].text != "|":
+        if token.text != "project-reorder" or index == 0 or stream[index - 1].text != "|":
             continue
-        end = tokens.step_end(found, index)
-        last = found[end - 1]
-        edits.append((found[index - 1].start, last.end, ""))
+        end = tokens.step_end(stream, index)
+        last = stream[end - 1]
+        edits.append((stream[index - 1].start, last.end, ""))
         if token.depth == 0:
             named = [
                 part.text.strip("\"'")
-                for part in found[index + 1 : end]
+                for part in stream[index + 1 : end]
                 if part.kind in ("word", "text") and part.text.lower() not in ("asc", "desc")
             ]
             order = tuple(dict.fromkeys([*named, *order]))
@@ -274,16 +274,16 @@ def _reorders(found: tuple[Token, ...]) -> tuple[list[_Edit], tuple[str, ...]]:
 
 def _profiles(
     kql: str,
-    found: tuple[Token, ...],
+    stream: tuple[Token, ...],
     stand_ins: list[tuple[str, str]],
     remarks: list[Remark],
 ) -> Iterator[_Edit]:
     """`invoke FileProfile(…)` as null columns of its names, those that the query uses."""
-    used = {token.text for token in found if token.kind == "word"}
-    for index, token in enumerate(found[:-1]):
-        if token.text != "invoke" or found[index + 1].text.lower() != "fileprofile":
+    used = {token.text for token in stream if token.kind == "word"}
+    for index, token in enumerate(stream[:-1]):
+        if token.text != "invoke" or stream[index + 1].text.lower() != "fileprofile":
             continue
-        end = tokens.step_end(found, index)
+        end = tokens.step_end(stream, index)
         columns = {name: kind for name, kind in _PROFILE.items() if name in used}
         columns = columns or {"GlobalPrevalence": "long"}
         stand_ins += [(name, "FileProfile") for name in columns]
@@ -293,4 +293,4 @@ def _profiles(
             f"{name} = " + ("''" if kind == "string" else f"{kind}(null)")
             for name, kind in columns.items()
         )
-        yield token.start, found[end - 1].end, f"extend {nulls}"
+        yield token.start, stream[end - 1].end, f"extend {nulls}"

@@ -148,17 +148,17 @@ def split(text: str) -> tuple[str, ...]:
     >>> split("T | count" + chr(10) + "// b" + chr(10) + "let a = 1;" + chr(10) + "S | take a")
     ('T | count\\n', '// b\\nlet a = 1;\\nS | take a')
     """
-    found = tokens.read(text)
+    stream = tokens.read(text)
     starts, statement = list[int](), 0
-    for index in range(1, len(found)):
-        before = found[index - 1]
+    for index in range(1, len(stream)):
+        before = stream[index - 1]
         if before.text == ";" and not before.depth:
-            is_whole = found[statement].text not in _NAMING
+            is_whole = stream[statement].text not in _NAMING
             statement = index
         else:
-            is_whole = _is_whole(before) and _begins(found, index)
-        on_new_line = "\n" in text[before.end : found[index].start]
-        if is_whole and on_new_line and found[index].kind == "word" and not found[index].depth:
+            is_whole = _is_whole(before) and _begins(stream, index)
+        on_new_line = "\n" in text[before.end : stream[index].start]
+        if is_whole and on_new_line and stream[index].kind == "word" and not stream[index].depth:
             starts.append(_line_after(text, before.end))
             statement = index
     edges = [0, *starts, len(text)]
@@ -174,12 +174,12 @@ def _is_whole(token: Token) -> bool:
     return token.kind != "word" or token.text.lower() not in _OPEN
 
 
-def _begins(found: tuple[Token, ...], index: int) -> bool:
+def _begins(stream: tuple[Token, ...], index: int) -> bool:
     """True for a token that may begin a query."""
-    token = found[index]
+    token = stream[index]
     if token.text in ("let", "union", "search", "find", "print"):
         return True
-    following = found[index + 1].text if index + 1 < len(found) else ""
+    following = stream[index + 1].text if index + 1 < len(stream) else ""
     return following == "|" and token.text.lower() not in _OPEN
 
 

@@ -35,8 +35,8 @@ def read(data: Mapping[str, Any], blank: KqlQuery) -> KqlQuery:
     trigger = _trigger(data)
     overridden = data.get("alertDetailsOverride")
     override: Mapping[str, Any] = overridden if isinstance(overridden, dict) else {}
-    known = {*_SILENT, "triggerOperator", "triggerThreshold", "alertDetailsOverride"}
-    unused += [f"{key} is not kept" for key in data if key not in known]
+    accepted = {*_SILENT, "triggerOperator", "triggerThreshold", "alertDetailsOverride"}
+    unused += [f"{key} is not kept" for key in data if key not in accepted]
     return replace(
         blank,
         id=_id(data, blank.id, unused),
@@ -84,12 +84,14 @@ def _severity(data: Mapping[str, Any], unused: list[str]) -> str:
     return said if said in SEVERITIES else "medium"
 
 
-def _listed(data: Mapping[str, Any], key: str, known: Any, unused: list[str]) -> tuple[str, ...]:
+def _listed(data: Mapping[str, Any], key: str, accepted: Any, unused: list[str]) -> tuple[str, ...]:
     value = data.get(key)
     words = [word for word in value if isinstance(word, str)] if isinstance(value, list) else []
     plain = [word.replace(" ", "").strip() for word in words]
-    unused += [f"{key} {brief(word)} is unknown and left out" for word in plain if not known(word)]
-    return tuple(dict.fromkeys(word for word in plain if known(word)))
+    unused += [
+        f"{key} {brief(word)} is unknown and left out" for word in plain if not accepted(word)
+    ]
+    return tuple(dict.fromkeys(word for word in plain if accepted(word)))
 
 
 def _entities(value: Any) -> Entities:

@@ -20,14 +20,14 @@ _Edit = tuple[int, int, str]
 _CLAUSES = ("on", "from", "to", "step", "in", "by")
 
 
-def edits(kql: str, found: tuple[Token, ...]) -> Iterator[_Edit]:
+def edits(kql: str, stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """What to write for each make-series and series function."""
-    for index, token in enumerate(found):
+    for index, token in enumerate(stream):
         if token.text == "make-series":
-            end = tokens.step_end(found, index)
-            yield token.start, found[end - 1].end, _series(kql, found[index:end])
+            end = tokens.step_end(stream, index)
+            yield token.start, stream[end - 1].end, _series(kql, stream[index:end])
         elif token.text == "extend":
-            yield from _extended(kql, found, index)
+            yield from _extended(kql, stream, index)
 
 
 def _refused(kql: str, token: Token, reason: str) -> RefusalError:
@@ -121,10 +121,10 @@ def _counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
     return name, tokens.joined(call), f"({default})"
 
 
-def _extended(kql: str, found: tuple[Token, ...], index: int) -> Iterator[_Edit]:
+def _extended(kql: str, stream: tuple[Token, ...], index: int) -> Iterator[_Edit]:
     """`extend (a, b) = series_f(x)` as one column for each name."""
-    end = tokens.step_end(found, index)
-    for item in _split(found[index + 1 : end]):
+    end = tokens.step_end(stream, index)
+    for item in _split(stream[index + 1 : end]):
         opening = next((i for i, part in enumerate(item) if part.text in OUTPUTS), None)
         if opening is None:
             if item and item[0].text == "(" and _is_tuple(item):

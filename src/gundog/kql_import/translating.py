@@ -103,11 +103,11 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
     stamp = _stamp(prepared.kql)
     parsed, places = rewriting.rewritten(parsed, stamp)
     rewriting.refuse_deciding(parsed, (*prepared.stand_ins, *places))
-    known = _tables(parsed, prepared.kql, sources)
-    used = uses.of(parsed, {name: table.columns for name, table in known.items()})
+    readable = _tables(parsed, prepared.kql, sources)
+    used = uses.of(parsed, {name: table.columns for name, table in readable.items()})
     if not used:
         raise RefusalError("no table", "is read: a hunt reads at least one source table")
-    kept = {name: _pruned(known[name], used[name], uses.named(parsed)) for name in sorted(used)}
+    kept = {name: _pruned(readable[name], used[name], uses.named(parsed)) for name in sorted(used)}
     if weaving.joins_times(parsed):
         kept = {name: source_columns.with_ticks(table) for name, table in kept.items()}
     woven = weaving.woven(parsed, {name: [*table.columns, MARK] for name, table in kept.items()})
@@ -187,14 +187,14 @@ def _tables(parsed: Any, kql: str, sources: Sources) -> dict[str, KqlTable]:
     """The source tables that the query names, with the columns that it may see."""
     words = {token.text for token in tokens.read(kql)}
     paths = _path_bases(parsed)
-    known = {}
+    readable = {}
     spelled = {quoting.folded(word): word for word in sorted(words)}
     for name, source in sources.tables.items():
         if name in words:
             dynamic = sources.dynamic.get(name, ())
-            known[name] = source_columns.table(source, dynamic, paths, words, spelled)
-    _refuse_unknown(parsed, known, kql)
-    return known
+            readable[name] = source_columns.table(source, dynamic, paths, words, spelled)
+    _refuse_unknown(parsed, readable, kql)
+    return readable
 
 
 def _path_bases(parsed: Any) -> set[str]:
@@ -207,12 +207,12 @@ def _path_bases(parsed: Any) -> set[str]:
     }
 
 
-def _refuse_unknown(parsed: Any, known: Mapping[str, Any], kql: str) -> None:
+def _refuse_unknown(parsed: Any, readable: Mapping[str, Any], kql: str) -> None:
     ir = translator.ir
     lets = {name for node in _queries(parsed) for name, _ in node.lets}
     for node in _queries(parsed):
         source = node.source
-        if isinstance(source, ir.TableRef) and source.name not in lets | known.keys():
+        if isinstance(source, ir.TableRef) and source.name not in lets | readable.keys():
             place = kql.find(source.name)
             line = tokens.line_of(kql, place) if place >= 0 else 0
             column = tokens.column_of(kql, place) if place >= 0 else 0

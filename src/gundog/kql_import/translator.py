@@ -150,8 +150,8 @@ def _plain(construct: str) -> str:
 @contextlib.contextmanager
 def _reproducible() -> Iterator[None]:
     """Aggregates that depend on the order of rows, and calls that one text can end, replaced."""
-    known = functions.AGGREGATE_FUNCTIONS
-    spec = type(known["count"])
+    registry = functions.AGGREGATE_FUNCTIONS
+    spec = type(registry["count"])
     ours = {
         "make_set": spec("make_set", _SET % "{0} IS NOT NULL", (1, 2), name_prefix="set"),
         "make_set_if": spec(
@@ -186,7 +186,7 @@ def _reproducible() -> Iterator[None]:
         EVENTS: spec(EVENTS, "string_agg(DISTINCT {0}, ' ' ORDER BY {0})", (1,)),
     }
     with (
-        _replaced(known, ours),
+        _replaced(registry, ours),
         _replaced(functions.SCALAR_FUNCTIONS, _scalars()),
         _replaced(functions.BINARY_OPERATORS, _arithmetic()),
     ):
@@ -219,11 +219,11 @@ class _Compared(_Careful):
 
 def _arithmetic() -> dict[str, Any]:
     """The operators that can overflow or fail to convert, made careful."""
-    known = functions.BINARY_OPERATORS
+    registry = functions.BINARY_OPERATORS
     careful = dict.fromkeys(("+", "-", "*", "/", "%"), _Careful)
     careful |= dict.fromkeys(("==", "!=", "<>", "<", "<=", ">", ">="), _Compared)
     return {
-        sign: replace(known[sign], template=kind(known[sign].template))
+        sign: replace(registry[sign], template=kind(registry[sign].template))
         for sign, kind in careful.items()
     }
 
@@ -257,15 +257,15 @@ def _series_functions() -> Iterator[tuple[str, str, int]]:
 
 
 @contextlib.contextmanager
-def _replaced(known: dict[str, Any], ours: Mapping[str, Any]) -> Iterator[None]:
+def _replaced(registry: dict[str, Any], ours: Mapping[str, Any]) -> Iterator[None]:
     """A table of the translator's functions with ours in it."""
-    before = dict(known)
-    known.update(ours)
+    before = dict(registry)
+    registry.update(ours)
     try:
         yield
     finally:
-        known.clear()
-        known.update(before)
+        registry.clear()
+        registry.update(before)
 
 
 def changed(node: Any, change: Callable[[Any], Any]) -> Any:

@@ -141,26 +141,31 @@ class _Reader:
 def _conditions(steps: tuple[Any, ...], columns: set[str]) -> Iterator[Any]:
     """The conditions on a table's own columns before its rows become others."""
     ir = translator.ir
-    known: dict[str, Any] = {name: ir.ColumnRef(name) for name in columns}
+    origins: dict[str, Any] = {name: ir.ColumnRef(name) for name in columns}
     for step in steps:
         if isinstance(step, ir.Where):
             for part in _parts(step.predicate):
-                if (plain := _plain(part, known)) is not None:
+                if (plain := _plain(part, origins)) is not None:
                     yield plain
         elif isinstance(step, ir.Extend):
-            made = {one.name: _plain(one.expr, known) for one in step.expressions if one.name}
-            if any(one.name is None for one in step.expressions):
+            made = {
+                named.name: _plain(named.expr, origins) for named in step.expressions if named.name
+            }
+            if any(named.name is None for named in step.expressions):
                 return
-            known |= made
+            origins |= made
         elif isinstance(step, ir.Project):
             if any(
-                one.name is None and not isinstance(one.expr, ir.ColumnRef)
-                for one in step.expressions
+                named.name is None and not isinstance(named.expr, ir.ColumnRef)
+                for named in step.expressions
             ):
                 return
-            known = {one.name or one.expr.name: _plain(one.expr, known) for one in step.expressions}
+            origins = {
+                named.name or named.expr.name: _plain(named.expr, origins)
+                for named in step.expressions
+            }
         elif isinstance(step, ir.ProjectRename):
-            known |= {new: known.get(old) for new, old in step.renames}
+            origins |= {new: origins.get(old) for new, old in step.renames}
         elif not isinstance(step, (ir.ProjectAway, ir.Sort)):
             return
 
@@ -173,7 +178,7 @@ def _parts(predicate: Any) -> Iterator[Any]:
         yield predicate
 
 
-def _plain(expr: Any, known: Mapping[str, Any]) -> Any:
+def _plain(expr: Any, origins: Mapping[str, Any]) -> Any:
     """The expression over the table's own columns; None when it needs more than its row."""
     ir = translator.ir
     unfit = False
@@ -181,11 +186,11 @@ def _plain(expr: Any, known: Mapping[str, Any]) -> Any:
     def change(node: Any) -> Any:
         nonlocal unfit
         if isinstance(node, ir.ColumnRef):
-            value = known.get(node.name)
+            value = origins.get(node.name)
             unfit = unfit or value is None
             return value if value is not None else node
         if isinstance(node, ir.LetRef):
-            return known.get(node.name, node.value)
+            return origins.get(node.name, node.value)
         if isinstance(node, ir.FunctionCall):
             unfit = unfit or node.name.lower() in _ELSEWHERE
         unfit = unfit or isinstance(node, (ir.Query, ir.ToScalar, ir.RowContext, ir.Parameter))

@@ -116,7 +116,7 @@ class _Weaver:
         if isinstance(step, ir.Distinct):
             return [ir.Summarize((joined,), self._all(step.expressions, before))]
         if isinstance(step, ir.Summarize):
-            kept = tuple(self._explicit(one, step, before) for one in step.aggregates)
+            kept = tuple(self._explicit(item, step, before) for item in step.aggregates)
             keyed, keys = _computed(step.by)
             return [*keyed, replace(step, aggregates=(*kept, joined), by=keys)]
         if isinstance(step, (ir.Join, ir.Lookup)):
@@ -138,8 +138,8 @@ class _Weaver:
         ir = translator.ir
         if not joins_times(step):
             return []
-        known = TICKS in self._columns(query)
-        value = f'coalesce("{TICKS}", 0)' if known else "0"
+        has_ticks = TICKS in self._columns(query)
+        value = f'coalesce("{TICKS}", 0)' if has_ticks else "0"
         return [ir.Extend((ir.NamedExpr(ir.RenderedAggregate(value), TICKS),))]
 
     def _has_bins(self, query: Any) -> bool:
@@ -185,22 +185,22 @@ class _Weaver:
         """The expressions of `distinct`, `*` written out."""
         ir = translator.ir
         named = []
-        for one in expressions:
-            if isinstance(one.expr, ir.Wildcard):
+        for item in expressions:
+            if isinstance(item.expr, ir.Wildcard):
                 columns = [name for name in self._columns(before) if name not in (MARK, TICKS)]
                 named += [ir.NamedExpr(ir.ColumnRef(name), name) for name in columns]
             else:
-                named.append(one)
+                named.append(item)
         return tuple(named)
 
-    def _explicit(self, one: Any, step: Any, before: Any) -> Any:
+    def _explicit(self, item: Any, step: Any, before: Any) -> Any:
         """arg_max(x, *) with the columns written out, without the mark."""
         ir = translator.ir
-        call = one.expr
+        call = item.expr
         if not isinstance(call, ir.FunctionCall) or not any(
             isinstance(argument, ir.Wildcard) for argument in call.args
         ):
-            return one
+            return item
         keys = {
             key.name or (key.expr.name if isinstance(key.expr, ir.ColumnRef) else "")
             for key in step.by
@@ -210,7 +210,7 @@ class _Weaver:
         taken = {*keys, MARK, TICKS, own}
         columns = [name for name in self._columns(before) if name not in taken]
         arguments = (first, *(ir.ColumnRef(name) for name in columns))
-        return replace(one, expr=replace(call, args=arguments))
+        return replace(item, expr=replace(call, args=arguments))
 
 
 def woven(query: Any, columns: Schema) -> Woven:
@@ -243,7 +243,7 @@ def joins_times(node: Any) -> bool:
 def series_of(step: Any) -> Any:
     """The call in a summarize that lists the bins of make-series; None where there is none."""
     ir = translator.ir
-    calls = (one.expr for one in step.aggregates)
+    calls = (item.expr for item in step.aggregates)
     return next(
         (call for call in calls if isinstance(call, ir.FunctionCall) and call.name == SERIES), None
     )

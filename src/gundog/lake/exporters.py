@@ -63,13 +63,13 @@ def aliases(
     Raises:
         DoubledColumnError: when a file has several names of one rank for a column.
     """
-    known = dict(said)
+    renamed = dict(said)
     for name in wanted if exporter in _KNOWN else ():
         if columns.find(names, source, name, said) is None:
             other = _other(names, source, name, exporter)
             if other is not None:
-                known[name] = other
-    return known
+                renamed[name] = other
+    return renamed
 
 
 def _other(names: Sequence[str], source: str, name: str, exporter: str) -> str | None:

@@ -188,7 +188,7 @@ def _joined(place: str, name: str) -> str:
 
 
 def _note_delta(walk: _Walk, place: str, table: str) -> None:
-    found = LakePath(
+    lake_path = LakePath(
         walk.url(place),
         partition_by="event",
         endpoint=walk.path.endpoint,
@@ -197,7 +197,7 @@ def _note_delta(walk: _Walk, place: str, table: str) -> None:
     )
     name = place.rpartition("/")[2]
     table = table or template_guess.table_of(name, walk.tables)
-    walk.datasets.append(Dataset(found, table, walk.url(place)))
+    walk.datasets.append(Dataset(lake_path, table, walk.url(place)))
 
 
 def _follow(
@@ -238,7 +238,7 @@ def _newest(
     walk: _Walk,
     place: str,
     segments: list[str],
-    known: frozenset[str],
+    earlier: frozenset[str],
     entries: list[tuple[str, bool]] | None = None,
 ) -> Iterator[tuple[str, list[str], str]]:
     """What lies in the newest folder with files: a reason or format, the segments, the names.
@@ -253,7 +253,7 @@ def _newest(
     if set(folders) >= _ICEBERG:
         yield "an Iceberg table, which gundog does not read", segments, ""
         return
-    names = template_guess.files([name for name, is_folder in entries if not is_folder], known)
+    names = template_guess.files([name for name, is_folder in entries if not is_folder], earlier)
     if names:
         yield "", segments, names
         return
@@ -261,6 +261,6 @@ def _newest(
     if len(segments) == _DEEPEST_BELOW:
         return
     for name in usual[::-1][:_MOST_TRIED]:
-        segment = template_guess.folder(usual, name, known)
+        segment = template_guess.folder(usual, name, earlier)
         deeper = [*segments, segment.text]
-        yield from _newest(walk, _joined(place, name), deeper, known | segment.fields)
+        yield from _newest(walk, _joined(place, name), deeper, earlier | segment.fields)

@@ -77,19 +77,19 @@ class Segment:
     fields: frozenset[str] = frozenset()
 
 
-def folder(names: Sequence[str], chosen: str, known: Collection[str]) -> Segment:
+def folder(names: Sequence[str], chosen: str, earlier: Collection[str]) -> Segment:
     """The segment that stands for a folder and for those beside it.
 
     Args:
         names: all folders at that place.
         chosen: the one that was opened.
-        known: the fields of time that the segments before it have.
+        earlier: the fields of time that the segments before it have.
 
     >>> folder(["m=02", "m=03"], "m=03", {"%Y"}).text, folder(["m=00"], "m=00", {"%Y", "%H"}).text
     ('m=%m', 'm=00')
     """
     key, sign, value = chosen.rpartition("=")
-    field = _field(key.lower(), value, known) if sign else _bare(value, known)
+    field = _field(key.lower(), value, earlier) if sign else _bare(value, earlier)
     if field:
         used = frozenset(re.findall("%[YmdH]", field))
         return Segment(_escaped(f"{key}{sign}") + field, used)
@@ -105,38 +105,43 @@ def _is_one_of_many(key: str, value: str) -> bool:
     return key.lower() == "tenantid" or (is_time and value != "00")
 
 
-def _field(key: str, value: str, known: Collection[str]) -> str:
+def _field(key: str, value: str, earlier: Collection[str]) -> str:
     """The fields of a `key=value`; minutes, after the hour, are none."""
     wanted = _KEYS.get(key)
     pattern = dict(_PARTS).get(wanted or "", "")
-    if wanted and wanted not in known and _follows(wanted, known) and re.fullmatch(pattern, value):
+    if (
+        wanted
+        and wanted not in earlier
+        and _follows(wanted, earlier)
+        and re.fullmatch(pattern, value)
+    ):
         return wanted
-    return "" if "%H" in known or wanted else _date(value, known)
+    return "" if "%H" in earlier or wanted else _date(value, earlier)
 
 
-def _bare(value: str, known: Collection[str]) -> str:
-    if date := _date(value, known):
+def _bare(value: str, earlier: Collection[str]) -> str:
+    if date := _date(value, earlier):
         return date
     for field, pattern in _PARTS:
-        if field not in known:
-            fits = _follows(field, known) and re.fullmatch(pattern, value)
+        if field not in earlier:
+            fits = _follows(field, earlier) and re.fullmatch(pattern, value)
             return field if fits else ""
     return ""
 
 
-def _date(value: str, known: Collection[str]) -> str:
-    if known:
+def _date(value: str, earlier: Collection[str]) -> str:
+    if earlier:
         return ""
     return next((fields for pattern, fields in _DATES if re.fullmatch(pattern, value)), "")
 
 
-def _follows(field: str, known: Collection[str]) -> bool:
+def _follows(field: str, earlier: Collection[str]) -> bool:
     """True when all coarser fields are there."""
     order = [name for name, _ in _PARTS]
-    return set(order[: order.index(field)]) <= set(known)
+    return set(order[: order.index(field)]) <= set(earlier)
 
 
-def files(names: Sequence[str], known: Collection[str]) -> str:
+def files(names: Sequence[str], earlier: Collection[str]) -> str:
     """The last segment of a template: what most of a folder's files are called.
 
     >>> files(["PT1H.json"], {"%Y"}), files(["a.parquet", "b.parquet", "_SUCCESS"], {"%Y"})
@@ -151,12 +156,12 @@ def files(names: Sequence[str], known: Collection[str]) -> str:
         return usual[0]
     endings = [ending_of(name) for name in usual]
     most = max(sorted(set(endings)), key=endings.count)
-    return f"*{_date_in(usual, most, known)}{_escaped(most)}"
+    return f"*{_date_in(usual, most, earlier)}{_escaped(most)}"
 
 
-def _date_in(names: Sequence[str], ending: str, known: Collection[str]) -> str:
+def _date_in(names: Sequence[str], ending: str, earlier: Collection[str]) -> str:
     """The date in the names of files that lie in folders without one, with a star after it."""
-    if known:
+    if earlier:
         return ""
     for pattern, fields in _DATES[:-1]:
         searched = re.compile(rf"(?<!\d){pattern}(?!\d)")

@@ -181,14 +181,14 @@ def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail
                   coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
     ).fetchall()[0]
     outer = _distinct(con, "outer_keys")
-    known = set(before.names if before else ())
+    all_keys = set(before.names if before else ())
     if before and before.exporter == STREAMING_API and not batch.exporter:
         exporter = STREAMING_API
     else:
-        exporter = batch.exporter or _exporter(known.union(outer), batch.source)
+        exporter = batch.exporter or _exporter(all_keys.union(outer), batch.source)
     names = _distinct(con, "inner_keys") if exporter == STREAMING_API else outer
     first = _first_broken(con, text) if broken else 0
-    return Look(exporter, tuple(sorted(known.union(names))), lines, broken, first)
+    return Look(exporter, tuple(sorted(all_keys.union(names))), lines, broken, first)
 
 
 def _see(con: duckdb.DuckDBPyConnection, text: Path, *, is_flat: bool) -> None:

@@ -69,7 +69,7 @@ def _plan(source: Source, sql: str) -> str:
 
 def _scanned(plan: Any, source: Source) -> frozenset[str] | None:
     """What the plan's scans of the source read; None where a scan is of another kind."""
-    known = {name for name, _ in source.columns} | _OWN.keys()
+    readable = {name for name, _ in source.columns} | _OWN.keys()
     read, scans = set[str](), 0
     for node in _nodes(plan):
         name = node["name"].strip()
@@ -81,7 +81,7 @@ def _scanned(plan: Any, source: Source) -> frozenset[str] | None:
                 return None
         elif "SCAN" in name and name not in _INNER:
             return None
-    return frozenset(read - _OWN.keys()) if scans and read <= known else None
+    return frozenset(read - _OWN.keys()) if scans and read <= readable else None
 
 
 def _nodes(plan: Any) -> Iterator[Any]:

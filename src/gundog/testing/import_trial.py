@@ -84,13 +84,13 @@ def tried(
         StoreError: when the lake cannot be listed.
     """
     settings = project.settings
-    sources = sorted({name for one in imported for name in one.sources} & set(settings.lake))
+    sources = sorted({name for entry in imported for name in entry.sources} & set(settings.lake))
     span = staged_days(settings.warehouse, sources)
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made).resolve()
         at = importing.Project(settings, project.content, folders)
         content = importing.loaded(imported, at, folder / "content")
-        stems = {one.stem for one in imported}
+        stems = {entry.stem for entry in imported}
         hunts = tuple(hunt for hunt in content.hunts if hunt.detection.stem in stems)
         trial = Project(
             replace(
