@@ -75,7 +75,7 @@ def test_an_excess_from_something_new_ranks_above_the_same_from_the_usual() -> N
 
 
 def test_something_new_without_an_excess_changes_nothing() -> None:
-    """A mailbox that is read as usual from a new place is no excess."""
+    """A mailbox that is read as usual from a new place has no excess."""
     counts = office()
     counts[7, HISTORY + 3] = 0
     new = new_in([(7, HISTORY + 3, (1.0,))])

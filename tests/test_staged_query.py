@@ -134,7 +134,7 @@ def _hunt(root: Path) -> None:
 
 
 def test_questions_are_answered_beside_a_real_run(tmp_path: Path) -> None:
-    """Each sees the rows of before or those of after, and the run ends well."""
+    """Each sees the rows as they were or as they are, and the run ends well."""
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)
     write(tmp_path, FIRST, ["ana", "bob"])
     span = (f"{FIRST:%Y-%m-%d}", f"{FIRST:%Y-%m-%d}")

@@ -38,8 +38,8 @@ _CHOICE = (
     "The default is what to choose for mailboxes, and for a tenant whose habit is a plain week:",
     "no other model found more on these series. `CrostonSBA` has the recall of the default where",
     "most mailboxes are sparse, and ranks the rest worse. The generator has no trend of weeks and",
-    "no season but day and week; for a few series that have, try `AutoETS`, `AutoTheta` or `MSTL` on",
-    "your own history. For thousands of series their cost rules them out.",
+    "no season but day and week; for a few series that have, try `AutoETS`, `AutoTheta` or `MSTL`",
+    "on your own history. For thousands of series their cost rules them out.",
 )
 # From this line on, the page is this module's.
 MARK = "## Other seasonal models"

@@ -23,11 +23,11 @@ def column(rows: pa.Table, names: Sequence[str], kind: pa.DataType) -> pa.Array:
     columns = [rows[name].cast(pa.float64()).combine_chunks() for name in names]
     if not columns:
         return pa.nulls(rows.num_rows, kind)
-    known = pc.fill_null(pc.is_finite(reduce(pc.add, columns)), False)
+    given = pc.fill_null(pc.is_finite(reduce(pc.add, columns)), False)
     amounts = np.stack([column.fill_null(0).to_numpy() for column in columns], axis=1)
     offsets = np.arange(rows.num_rows + 1, dtype=np.int32) * len(columns)
     return pa.ListArray.from_arrays(
-        pa.array(offsets), pa.array(amounts.ravel()), mask=pc.invert(known)
+        pa.array(offsets), pa.array(amounts.ravel()), mask=pc.invert(given)
     )
 
 
@@ -47,10 +47,10 @@ def entries(
         columns: its hour.
         shape: (n_series, n_hours) of the axis.
     """
-    known = np.flatnonzero(new.is_valid().to_numpy(zero_copy_only=False))
+    given = np.flatnonzero(new.is_valid().to_numpy(zero_copy_only=False))
     amounts = new.combine_chunks().drop_null().flatten().to_numpy().reshape(-1, kinds)
     since = np.full(shape[0], shape[1])
-    np.minimum.at(since, rows[known], columns[known])
+    np.minimum.at(since, rows[given], columns[given])
     some = np.flatnonzero(amounts.any(axis=1))
-    places = known[some]
+    places = given[some]
     return Newness(rows[places], columns[places], amounts[some], since)

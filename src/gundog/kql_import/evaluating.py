@@ -39,40 +39,42 @@ def replaced(kql: str, schema: Mapping[str, list[str]]) -> tuple[str, list[Remar
     """
     remarks: list[Remark] = []
     while True:
-        found = tokens.read(kql)
-        index = next((i for i in range(len(found)) if _is_ours(found, i)), None)
+        stream = tokens.read(kql)
+        index = next((i for i in range(len(stream)) if _is_ours(stream, i)), None)
         if index is None:
             return kql, remarks
-        kql, remark = _replaced(kql, found, index, schema)
+        kql, remark = _replaced(kql, stream, index, schema)
         remarks.append(remark)
 
 
-def _is_ours(found: tuple[Token, ...], index: int) -> bool:
+def _is_ours(stream: tuple[Token, ...], index: int) -> bool:
     return (
-        found[index].text == "evaluate"
-        and not found[index].depth
-        and index + 2 < len(found)
-        and found[index + 1].text in ("bag_unpack", "pivot")
+        stream[index].text == "evaluate"
+        and not stream[index].depth
+        and index + 2 < len(stream)
+        and stream[index + 1].text in ("bag_unpack", "pivot")
     )
 
 
 def _replaced(
-    kql: str, found: tuple[Token, ...], index: int, schema: Mapping[str, list[str]]
+    kql: str, stream: tuple[Token, ...], index: int, schema: Mapping[str, list[str]]
 ) -> tuple[str, Remark]:
-    low = next(start for start, stop in inlining.statements(found) if start <= index < stop)
-    source = low + 3 if found[low].text == "let" else low
-    before = kql[: found[low].start] + kql[found[source].start : found[index - 1].start]
+    low = next(start for start, stop in inlining.statements(stream) if start <= index < stop)
+    source = low + 3 if stream[low].text == "let" else low
+    before = kql[: stream[low].start] + kql[stream[source].start : stream[index - 1].start]
     columns = translator.columns_of(translator.parse(before), schema)
-    end = tokens.step_end(found, index)
-    given = [tokens.joined(found[start:stop]) for start, stop in tokens.arguments(found, index + 2)]
+    end = tokens.step_end(stream, index)
+    given = [
+        tokens.joined(stream[start:stop]) for start, stop in tokens.arguments(stream, index + 2)
+    ]
     if not given:
-        raise _refused(kql, found[index], "lacks its column")
-    known = {*columns, *schema, *_named(found[:index])}
-    later = [name for name in _names(found[end:]) if name not in known]
-    make = _unpacked if found[index + 1].text == "bag_unpack" else _pivoted
-    text, remark = make(kql, found[index], given, columns, later)
-    line = tokens.line_of(kql, found[index].start)
-    return kql[: found[index].start] + text + kql[found[end - 1].end :], Remark(line, remark)
+        raise _refused(kql, stream[index], "lacks its column")
+    present = {*columns, *schema, *_named(stream[:index])}
+    later = [name for name in _names(stream[end:]) if name not in present]
+    make = _unpacked if stream[index + 1].text == "bag_unpack" else _pivoted
+    text, remark = make(kql, stream[index], given, columns, later)
+    line = tokens.line_of(kql, stream[index].start)
+    return kql[: stream[index].start] + text + kql[stream[end - 1].end :], Remark(line, remark)
 
 
 def _refused(kql: str, token: Token, reason: str) -> RefusalError:
@@ -80,11 +82,11 @@ def _refused(kql: str, token: Token, reason: str) -> RefusalError:
     return RefusalError("evaluate", f"{reason}: write the step in another way", line, column)
 
 
-def _named(found: tuple[Token, ...]) -> set[str]:
+def _named(stream: tuple[Token, ...]) -> set[str]:
     """Names that get a value before the step, such as those of let."""
     return {
         token.text
-        for token, after in itertools.pairwise(found)
+        for token, after in itertools.pairwise(stream)
         if token.kind == "word" and after.text == "="
     }
 

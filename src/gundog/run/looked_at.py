@@ -44,7 +44,7 @@ _SERIES = """
 
 
 def record(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> None:
-    """Writes down anew what the newest interval of each detection had, by tenant.
+    """Replaces what the newest interval of each detection had, by tenant.
 
     Args:
         con: the warehouse, writable, outside a transaction.
@@ -69,13 +69,13 @@ def _of(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Iterator[dict[str, Any]]:
         stages = [stage.name for stage in hunt.needed]
         seen = {"stages": stages, "start": start, "end": end}
         staged = _by_tenant(con, _ROWS, seen)
-        known = _by_tenant(
+        by_stem = _by_tenant(
             con, _MAILBOXES, {**seen, "silent": end - SILENT, "itself": context_columns.ITSELF}
         )
         series = _series(con, hunt, span)
         since = tenancy.started(con, hunt.needed)
         for tenant in sorted(staged.keys() | series.keys()):
-            mine = {**known.get(tenant, {}), **series.get(tenant, {})}
+            mine = {**by_stem.get(tenant, {}), **series.get(tenant, {})}
             mailboxes = mine.get("mailboxes")
             learning = mailboxes if _is_learning(hunt, span, since.get(tenant)) else 0
             yield {

@@ -131,8 +131,8 @@ def rarities(new: Newness, when: Calendar) -> Rarities:
     first_known = slots[new.since]
     order = np.lexsort((new.hours, new.rows))
     rows, places = new.rows[order], slots[new.hours[order]]
-    known = places >= first_known[rows]
-    rows, places, amounts = rows[known], places[known], new.amounts[order][known]
+    usable = places >= first_known[rows]
+    rows, places, amounts = rows[usable], places[usable], new.amounts[order][usable]
     nights = np.maximum((history - first_known) // DAY_H, 0)
     if not len(rows) or not nights.any():
         return none()
