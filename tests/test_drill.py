@@ -165,11 +165,14 @@ def test_pairs_are_found_in_every_spelling(root: Path) -> None:
 def test_what_is_found_anyway_is_not_counted(root: Path) -> None:
     """A mailbox whose night is a finding without the attack too says nothing of the attack."""
     result = drilled(root, "mail_items_accessed")
-    largest = {score.tenant: score for score in result.scores if score.size == 100}
+    largest = [score for score in result.scores if score.size == 100]
 
-    assert set(shares(result)) == {"any"}
-    assert (largest["a"].attacked, largest["b"].attacked) == (1, 2)
-    assert (largest["a"].found, largest["b"].found) == (1, 2)
+    assert {score.context for score in largest} >= {
+        "usual place and session", "stolen session, new place"
+    }  # fmt: skip
+    assert {(score.tenant, score.attacked, score.found) for score in largest} == {
+        ("a", 1, 1), ("b", 2, 2)
+    }  # fmt: skip
     assert "false findings expected" in result.note
 
 

@@ -924,13 +924,14 @@ def test_counts_are_of_their_own_hours_only(mail: Bench, old: str, new: str) -> 
         for number, time in enumerate([start - US, start, end - US, end])
     ]
     mail.fill([row.row() for row in rows])
-    sql = kit.shipped().hunt(SERIES).sql
+    hunt = kit.shipped().hunt(SERIES)
+    sql, params = hunt.sql, hunt.detection.params
     assert old in sql
 
-    found = mail.run(sql, start, end)
+    found = mail.run(sql, start, end, **params)
 
     assert [(row["hour"], row["records"]) for row in found] == [(start, 1), (end - HOUR, 1)]
-    assert mail.run(sql.replace(old, new), start, end) != found
+    assert mail.run(sql.replace(old, new), start, end, **params) != found
 
 
 # Staging
@@ -1094,6 +1095,10 @@ def test_detections_have_ids_of_their_own_and_look_back_far_enough() -> None:
     assert all(one.id != other.id for one, other in combinations(hunts, 2))
     for detection in hunts:
         spans = [value for value in detection.params.values() if isinstance(value, timedelta)]
-        assert max(spans, default=timedelta()) <= detection.lookback
+        # A series reads its training span besides.
+        reach = detection.lookback + (
+            detection.series.training if detection.series else timedelta()
+        )
+        assert max(spans, default=timedelta()) <= reach
     pair = kit.shipped().hunt(PAIR).detection
     assert pair.lookback >= pair.params["within"] + pair.params["firstSeen"]
