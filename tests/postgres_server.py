@@ -29,6 +29,15 @@ def programs() -> Path:
     return Path(spec.origin).parent / "pginstall/bin"
 
 
+def _copied(bins: Path, target: Path) -> Path:
+    """A copy of the programs and their libraries, where another account may come to it."""
+    package = bins.parents[1]
+    for folder in package.parent.glob(f"{package.name}*"):
+        if not folder.name.endswith(".dist-info"):
+            shutil.copytree(folder, target / folder.name)
+    return target / package.name / bins.relative_to(package)
+
+
 @contextmanager
 def running() -> Iterator[str]:
     """The address of a server with an empty database; it ends with the block."""
@@ -38,6 +47,7 @@ def running() -> Iterator[str]:
     if os.geteuid() == 0:
         entry = pwd.getpwnam(_SOMEBODY)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
+        bins = _copied(bins, folder / "programs")
         who = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def call(program: str, *arguments: str) -> None:
