@@ -1,4 +1,4 @@
--- Vulnerability management in Defender's advanced hunting: a list of what is, not of events.
+-- Vulnerability management in Defender's advanced hunting: a list of what is, no events.
 -- Timestamp is when a row was exported: Defender gives none.
 -- Dynamic:  ExtensionVersion
 create table DeviceTvmBrowserExtensionsKB (
