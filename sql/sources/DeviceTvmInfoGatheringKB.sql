@@ -1,4 +1,4 @@
--- Vulnerability management in Defender's advanced hunting: a list of what is, no events.
+-- Defender's vulnerability management: a list of what there is, not of events.
 -- Timestamp is when a row was exported: Defender gives none.
 -- Dynamic:  Categories
 create table DeviceTvmInfoGatheringKB (
