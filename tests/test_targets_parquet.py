@@ -275,6 +275,20 @@ def test_what_a_killed_local_write_left_is_removed(tmp_path: Path) -> None:
     assert (tmp_path / "t/_manifest.json").stat().st_mode & 0o777 == 0o640
 
 
+def test_a_cut_file_that_is_written_again_is_gone_when_it_would_be_removed(tmp_path: Path) -> None:
+    """What a killed run left of a file becomes the whole file: removing it is no failure."""
+    store = file_store.opened(LakePath(str(tmp_path / "shared")), {})
+    with reader.published(world(tmp_path / "f.duckdb", *range(1, 20))) as con:
+        parquet.publish(con, store, "p", NOW)
+        whole = next((tmp_path / "shared/findings").glob("*.parquet"))
+        whole.rename(whole.with_name(f".{whole.name}.tmp"))
+
+        parquet.publish(con, store, "p", NOW)
+
+    assert whole.exists()
+    assert not list((tmp_path / "shared").rglob(".*.tmp"))
+
+
 def test_a_manifest_of_something_else_is_not_written_over(store: FileStore, tmp_path: Path) -> None:
     """Neither another program's nor another project's."""
     path = world(tmp_path / "f.duckdb", 1)

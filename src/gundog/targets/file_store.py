@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,13 +62,17 @@ class FileStore:
                     yield f"{folder}/{info.base_name}", info.size
 
     def remove(self, names: Iterable[str]) -> None:
-        """Removes files.
+        """Removes files; one that is not there any more is removed.
 
         Raises:
             StoreError: when one cannot be removed.
         """
         with self._explained("cannot be removed"):
-            self.each(lambda name: self.store.delete_file(self._path(name)), names)
+            self.each(self._remove, names)
+
+    def _remove(self, name: str) -> None:
+        with suppress(FileNotFoundError):  # such as what a killed run left and this one renamed
+            self.store.delete_file(self._path(name))
 
     def each(self, work: Any, items: Iterable[Any]) -> None:
         """Does something for each item, several at once in a bucket, where each takes a while."""

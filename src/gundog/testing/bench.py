@@ -23,6 +23,8 @@ from gundog.testing import examples
 from gundog.testing.examples import Rows
 
 _FINER = re.compile(r"[.,]\d{6}(\d+)")
+# How a hunt's SQL writes a moment into a text.
+_MOMENT, _WRITTEN = "%Y-%m-%d %H:%M UTC", re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d UTC")
 
 
 @dataclass(frozen=True)
@@ -137,11 +139,17 @@ def told(value: Any, by: timedelta, events: Mapping[str, str]) -> Any:
         return format_time(value - by)
     if isinstance(value, (UUID, str)) and str(value) in events:
         return events[str(value)]
+    if isinstance(value, str):
+        return _WRITTEN.sub(lambda text: _taken_back(text[0], by), value)
     if isinstance(value, Mapping):
         return {key: told(item, by, events) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [told(item, by, events) for item in value]
     return round(value, 6) if isinstance(value, float) else plain_values.plain(value)
+
+
+def _taken_back(text: str, by: timedelta) -> str:
+    return (datetime.strptime(text, _MOMENT) - by).strftime(_MOMENT)
 
 
 def identities(

@@ -8,7 +8,8 @@ its YAML says of itself, never from its name:
   that is not bound to its interval, it finds the same wherever an edge of an hour, a day or an
   interval falls, and hunted in two parts as hunted in one.
 - A match with a parameter `within` whose evidence has two roles is a pair: it fires up to and
-  including that gap, and not when its two sides change places in time.
+  including that gap, and not when its two sides change places in time. With optional tables it is
+  not taken for one: what they add is not needed.
 - Any other duration decides at its own length, to the microsecond, and nowhere near it.
 - Names of hosts, accounts and files have no case. Where a finding is a whole row of the query
   (a detection bound to its interval), that holds for all rows at once only.
@@ -286,7 +287,7 @@ def _before(
 def _as_pairs(trial: Trial) -> Iterator[Verdict]:
     """Of a pair alone: silent in the opposite order, and its gap around `within`."""
     within = trial.detection.params.get("within")
-    if not isinstance(within, timedelta):
+    if not isinstance(within, timedelta) or trial.detection.optional:
         return
     hits = bench.found(trial, trial.rows, files=None)
     events = bench.events_of(trial)
