@@ -97,7 +97,7 @@ def _coverage(console: Console, rows: Sequence[Coverage]) -> None:
 def _looked_at(row: LookedAt) -> str:
     """What a detection looked at in its newest interval, without what is none or not known."""
     figures = {
-        "scored": row.scored,
+        "judged": row.scored,
         "learning": row.learning,
         "throttled": row.throttled,
         "without a record for 30 days": row.silent,

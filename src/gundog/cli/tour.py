@@ -115,6 +115,7 @@ def _next(console: Console, project: run.Project, rows: list[dict[str, Any]]) ->
     console.print(f"Everything is in {_shown(project.settings.findings)}. Try next:")
     for command, about in (
         (f"gundog show {example}", "one finding in full: evidence, why, what to do"),
+        ("gundog report", "all of it as one HTML page"),
         ("gundog findings --severity high", "the list, filtered"),
         ('gundog sql "from risk_by_entity"', "query with SQL"),
         ("gundog status", "what was hunted, and what each source last sent"),

@@ -15,9 +15,11 @@ def count(number: int, noun: str) -> str:
 def several(noun: str) -> str:
     """The word for several things; of `file of the lake` the first word changes.
 
-    >>> several("staged row"), several("day")
-    ('staged rows', 'days')
+    >>> several("staged row"), several("day"), several("mailbox")
+    ('staged rows', 'days', 'mailboxes')
     """
     head, of, rest = noun.partition(" of ")
+    if head.endswith(("x", "s", "ch", "sh")):
+        return f"{head}es{of}{rest}"
     ending = "ies" if head.endswith("y") and head[-2] not in "aeiou" else head[-1] + "s"
     return head[:-1] + ending + of + rest
