@@ -276,7 +276,7 @@ def test_what_a_killed_local_write_left_is_removed(tmp_path: Path) -> None:
 
 
 def test_a_cut_file_that_is_written_again_is_gone_when_it_would_be_removed(tmp_path: Path) -> None:
-    """What a killed run left of a file becomes the whole file: removing it is no failure."""
+    """What a killed run left of a file becomes the whole file: removing it fails nothing."""
     store = file_store.opened(LakePath(str(tmp_path / "shared")), {})
     with reader.published(world(tmp_path / "f.duckdb", *range(1, 20))) as con:
         parquet.publish(con, store, "p", NOW)
