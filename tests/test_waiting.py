@@ -115,7 +115,7 @@ def test_quiet_and_pipes_show_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         (["check", "--lake"], "sources"),
         (["test", "pair"], "detections"),
         (["drill"], "hunts"),
-        (["purge", "--account", "nobody"], "removing"),
+        (["purge", "--account", "nobody"], "steps"),
     ],
 )
 def test_each_long_command_has_one_and_prints_the_same(

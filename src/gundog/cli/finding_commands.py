@@ -227,8 +227,8 @@ def purge(arguments: argparse.Namespace) -> int:
         raise InputError("the name is empty: give a mailbox or an account")
     project = common.load(arguments, "report", "publishTo")
     wait = run_commands.waiting_time(arguments.wait)
-    with waiting.bar(arguments, "removing"):
-        done = run.purge(project, whom, wait, datetime.now(UTC))
+    with waiting.bar(arguments, "removing") as went:
+        done = run.purge(project, whom, wait, datetime.now(UTC), went)
     sys.stdout.write(
         f"removed {count(done.staged, 'staged row')}, {count(done.findings, 'finding')},"
         f" {count(done.evidence, 'row of other evidence')}, {count(done.series, 'hour of series')};"

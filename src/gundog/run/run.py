@@ -200,8 +200,17 @@ def _wanted(con: duckdb.DuckDBPyConnection, context: Context) -> dict[str, list[
     }
 
 
-def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purged:
+def purge(
+    project: Project, whom: Whom, wait: timedelta, now: datetime, went: Went = unseen
+) -> Purged:
     """Removes what is known of a mailbox or account, and publishes without it.
+
+    Args:
+        project: whose warehouse it is.
+        whom: the mailbox or account.
+        wait: how long to wait for a run to end.
+        now: the present.
+        went: is told which of the four steps is done: rows, published file, warehouse, outlets.
 
     Raises:
         LockError: when a run holds the warehouse.
@@ -214,6 +223,7 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
             options.warehouse, memory_limit=options.memory_limit, threads=options.threads
         ) as con:
             done = purging.purge(con, whom, triage.beside(options.findings))
+            went(1, 4, "step")
             publish.publish(
                 con,
                 options.findings,
@@ -221,11 +231,14 @@ def purge(project: Project, whom: Whom, wait: timedelta, now: datetime) -> Purge
                 late_arrival=options.late_arrival,
                 due=ledger.coverage_gaps(con, project.content.hunts, stamp),
             )
+        went(2, 4, "step")
         purging.compact(options.warehouse)
+        went(3, 4, "step")
         try:
             target_step.after_purge(project, now)
         finally:
             report_step.after_purge(project, now)
+        went(4, 4, "step")
     return done
 
 
