@@ -412,6 +412,22 @@ def test_source_without_a_path_is_no_problem(
     assert lines[0] == "Others: no path in gundog.yaml; hunts on it cannot run"
 
 
+def test_sources_without_a_path_are_one_line(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Dozens ship, and a lake has a few of them; one that a hunt reads comes first."""
+    for name in ("Apples", "Bears", "Cats", "Dogs"):
+        kit.write_text(root / f"sql/sources/{name}.sql", kit.SOURCE.replace("Things", name))
+    write(root, things())
+    use(root, f"{{Dogs: {PATH}}}")
+
+    _, lines = checked(root, capsys)
+
+    assert lines[0] == (
+        "Things, Apples, Bears and 1 more: no path in gundog.yaml; hunts on them cannot run"
+    )
+
+
 # On a store
 
 

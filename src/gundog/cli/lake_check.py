@@ -30,6 +30,8 @@ from gundog.staging import binding, reading
 from gundog.staging.batch import Batch, Limits, Read, Task
 
 _SHOWN = 10
+# Dozens of sources ship; of those that a lake does not have, so many are named.
+_NAMED = 3
 # Of files without a row, which exporters write in quiet hours, so many are passed over.
 _MOST_EMPTY = 5
 _CIRCULAR = ": run `gundog check --lake`"
@@ -38,13 +40,12 @@ _CIRCULAR = ": run `gundog check --lake`"
 def check(project: Project, console: Console, arguments: argparse.Namespace) -> int:
     """Lists every source of gundog.yaml and opens its newest file; 0, or 1 with problems."""
     bad = 0
-    sources = sorted(project.content.sources.items())
+    if idle := _without_path(project):
+        console.print(finding_list.safe(idle))
+    sources = sorted(
+        item for item in project.content.sources.items() if item[0] in project.settings.lake
+    )
     for name, source in waiting.each(sources, arguments, "reading", "source"):
-        if name not in project.settings.lake:
-            console.print(
-                finding_list.safe(f"{name}: no path in gundog.yaml; hunts on it cannot run")
-            )
-            continue
         try:
             said, fine = _describe(project, source)
         except StoreError as error:
@@ -53,6 +54,18 @@ def check(project: Project, console: Console, arguments: argparse.Namespace) -> 
         for line in said:
             console.print(finding_list.safe(line), soft_wrap=True)
     return 1 if bad else 0
+
+
+def _without_path(project: Project) -> str:
+    """A line about the sources that gundog.yaml does not name, those that hunts read first."""
+    read = {source for hunt in project.content.hunts for source in hunt.sources}
+    idle = project.content.sources.keys() - project.settings.lake.keys()
+    names = sorted(idle, key=lambda name: (name not in read, name))
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    them = "it" if len(names) == 1 else "them"
+    return f"{', '.join(names[:_NAMED])}{more}: no path in gundog.yaml; hunts on {them} cannot run"
 
 
 def _describe(project: Project, source: Source) -> tuple[list[str], bool]:
