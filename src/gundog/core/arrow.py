@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
@@ -39,6 +40,7 @@ def leave_out_pandas() -> None:
         # Not by making a value: that reserves a gigabyte of memory, which counts in the child.
         # pyarrow looks in two places, once in each.
         pa.infer_type([0])
-        _ = pa.lib._pandas_api.have_pandas
+        with suppress(AttributeError):  # pyarrow's own name: another version may have another
+            _ = pa.lib._pandas_api.have_pandas
     finally:
         sys.meta_path.remove(finder)

@@ -33,6 +33,8 @@ _START = (
 )
 # The first letter of what `at` says; a pickle begins with another.
 _PR_SET_PDEATHSIG = 1
+# Work that computes all the time has this share of the seconds as CPU, on a machine of its own.
+_NEARLY = 0.9
 _AT = b"@"
 # Nothing else of the environment reaches the child: no credentials, no addresses of channels.
 _KEPT = frozenset("HOME LANG LANGUAGE PATH TEMP TMP TMPDIR TZ USER".split())
@@ -91,7 +93,7 @@ class Child:
                 the system knows such a limit. None for no limit.
             seconds: how long it may take, or from one `at` to the next; None for no limit.
             patience: how many times longer it may take at most while other work on the machine
-                leaves it less than half of a core, where the system tells that.
+                keeps it from so many seconds of CPU, where the system tells that.
 
         Raises:
             LateError: when it took longer; the process is gone.
@@ -158,7 +160,7 @@ class Child:
             if self._replies.poll(seconds):
                 return self._replies.recv_bytes()
             used = _cpu_seconds(self._process.pid)
-            if before is None or used is None or not seconds or used - before > seconds / 2:
+            if before is None or used is None or not seconds or used - before > _NEARLY * seconds:
                 break
         raise LateError("took longer than allowed", at)
 
