@@ -98,8 +98,8 @@ def _forecast(past: Floats, made: Any, jobs: int) -> Floats:
     library = StatsForecast([made], freq=1, n_jobs=jobs if many else 1, fallback_model=NaNModel())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a model that does not converge says so by the series
-        told = library.forecast(df=frame, h=WEEK_H)
-    means: Floats = told.iloc[:, -1].to_numpy(dtype=float).reshape(series, WEEK_H)
+        answer: Any = library.forecast(df=frame, h=WEEK_H)  # pandas, for a frame of pandas
+    means: Floats = answer.iloc[:, -1].to_numpy(dtype=float).reshape(series, WEEK_H)
     return np.maximum(means, 0)
 
 
