@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,11 @@ from uuid import UUID
 
 import duckdb
 
+from benchmarks.engine.children import Metered
 from benchmarks.engine.project import DAY, FIRST, HUNTS, write_project
 from gundog.core.times import Interval
 from gundog.detections import checks
 from gundog.hunting import match
-from gundog.hunting.scoring import hour_scores
 from gundog.lake import listing
 from gundog.run import run, stage_step
 from gundog.staging import stage
@@ -36,10 +36,16 @@ ROUNDS = 4
 
 
 class Meter:
-    """CPU seconds of this process by part: the steps of a run, scoring, and the whole."""
+    """CPU seconds of a run and of its child by part: the steps, scoring, and the whole.
+
+    Attributes:
+        peak_mb: the most memory that a child of its runs had.
+    """
 
     def __init__(self) -> None:
         self.spent: dict[str, float] = defaultdict(float)
+        self.peak_mb = 0.0
+        self._child = Metered()
 
     def step(self, part: run.Part, work: Callable[[], Any]) -> Any:
         """What `run.run` takes as its step: counts by the kind of the part."""
@@ -48,28 +54,26 @@ class Meter:
 
     @contextmanager
     def measured(self, name: str) -> Iterator[None]:
-        began = time.process_time()
+        began = time.process_time() + self._child.cpu()
         try:
             yield
         finally:
-            self.spent[name] += time.process_time() - began
+            self.spent[name] += time.process_time() + self._child.cpu() - began
+
+    def run(self, project: run.Project, request: run.Request, now: datetime, run_id: UUID) -> Any:
+        """A run as the command line makes it, with a child of its own."""
+        self._child = Metered()
+        with self.measured("whole"):
+            outcome = run.run(project, request, now, run_id, step=self.step, helper=self._child)
+        self.spent["score"] += self._child.scored
+        self.peak_mb = max(self.peak_mb, self._child.peak_mb())
+        return outcome
 
     def taken(self) -> dict[str, float]:
         """What was spent since the last time."""
         spent = {name: round(value, 4) for name, value in self.spent.items()}
         self.spent.clear()
         return spent
-
-
-def _measure_scoring(meter: Meter) -> None:
-    """Counts the CPU of scoring by itself, so that it can be left out."""
-    inner = hour_scores.score
-
-    def score(*args: Any, **named: Any) -> Any:
-        with meter.measured("score"):
-            return inner(*args, **named)
-
-    hour_scores.score = score
 
 
 class _Taker(BaseHTTPRequestHandler):
@@ -99,7 +103,6 @@ def channel() -> Iterator[str]:
 def nights(events: Path, count: str, template: str, scratch: Path) -> Any:
     """So many nights, one after the other; per night CPU seconds by part and file sizes."""
     meter = Meter()
-    _measure_scoring(meter)
     with channel() as url:
         write_project(scratch, events, template=template, url=url)
         project = run.load_project(scratch, {})
@@ -112,8 +115,7 @@ def _night(
 ) -> dict[str, Any]:
     request = run.Request("hunt", detections=detections)
     now = FIRST + (number + 1) * DAY + AFTER
-    with meter.measured("whole"):
-        outcome = run.run(project, request, now, UUID(int=number + 1), step=meter.step)
+    outcome = meter.run(project, request, now, UUID(int=number + 1))
     sizes = {"warehouse": project.settings.warehouse, "published": project.settings.findings}
     return {
         **meter.taken(),
@@ -133,7 +135,6 @@ def year(events: Path, count: str, template: str, scratch: Path) -> Any:
     all the time.
     """
     meter = Meter()
-    _measure_scoring(meter)
     found, young, done, ends = [], [], 0, _months(int(count))
     home, early = scratch / "home", scratch / "early"
     home.mkdir()
@@ -188,15 +189,13 @@ def _months(days: int) -> list[int]:
 def _backfill(project: run.Project, meter: Meter, low: int, high: int) -> dict[str, Any]:
     span = Interval(FIRST + low * DAY, FIRST + high * DAY)
     request = run.Request("backfill", span, origin="backfill", notify="digest")
-    with meter.measured("whole"):
-        outcome = run.run(project, request, span.end + AFTER, UUID(int=high), step=meter.step)
+    outcome = meter.run(project, request, span.end + AFTER, UUID(int=high))
     return {**meter.taken(), "hunted": outcome.hunted, "problems": len(outcome.problems)}
 
 
 def backfill(events: Path, count: str, template: str, scratch: Path) -> Any:
     """All days in one backfill."""
     meter = Meter()
-    _measure_scoring(meter)
     write_project(scratch, events, template=template)
     project = run.load_project(scratch, {})
     return {"result": _backfill(project, meter, 0, int(count)), "findings": _findings(project)}
@@ -210,7 +209,6 @@ def _findings(project: run.Project) -> int:
 def lookback(events: Path, count: str, template: str, scratch: Path) -> Any:
     """Nights of the series hunt alone, with 28 days of training and 1; each goes first in turn."""
     meter = Meter()
-    _measure_scoring(meter)
     projects = {}
     for training in ("28d", "1d"):
         (scratch / training).mkdir()
@@ -233,9 +231,9 @@ def tenant(events: Path, night: str, template: str, scratch: Path) -> Any:
     home.mkdir(exist_ok=True)
     write_project(home, events, template=template)
     meter = Meter()
-    _measure_scoring(meter)
     project = run.load_project(home, {})
-    return {"result": _night(project, meter, number), **_counted(project)}
+    night = _night(project, meter, number)
+    return {"result": night, "child_mb": meter.peak_mb, **_counted(project)}
 
 
 def _counted(project: run.Project) -> dict[str, int]:

@@ -85,9 +85,19 @@ def json_lines(found: Found) -> list[str]:
 
 def memory(found: Found) -> list[str]:
     """Peak memory by memory limit."""
-    rows = [[limit, f"{one['rss_mb']:,.0f}", f"{one['cpu']:.1f}", str(len(one["result"]))]
-            for limit, one in found["taken"].items()]  # fmt: skip
-    return _table(["memoryLimit", "peak MB", "CPU s", "problems"], rows)
+    rows = [
+        [limit, *_peaks(taken), f"{taken['cpu']:.1f}", str(len(taken["result"]))]
+        for limit, taken in found["taken"].items()
+    ]
+    return _table(["memoryLimit", *_PEAKS, "CPU s", "problems"], rows)
+
+
+_PEAKS = ("run, peak MB", "its child, peak MB")
+
+
+def _peaks(taken: Found) -> list[str]:
+    """Memory of the run and of the process in which it reads and hunts."""
+    return [f"{taken['rss_mb']:,.0f}", f"{taken['child_mb']:,.0f}"]
 
 
 def without_scoring(night: Found) -> float:
@@ -224,15 +234,15 @@ def tenant(found: Found) -> list[str]:
     rows = []
     for label, one in found["nights"].items():
         night = {**middle([one["result"]]), "whole": one["result"]["whole"]}
-        rows.append([label, *(f"{night[name]:.1f}" for name in (*parts, "whole")),
-                     f"{one['rss_mb']:,.0f}"])  # fmt: skip
+        taken = (f"{night[name]:.1f}" for name in (*parts, "whole"))
+        rows.append([label, *taken, *_peaks(one)])
     last = found["nights"]["steady"]
     said = (
         f"{last['series']:,} mailboxes; after both nights the warehouse holds {last['staged']:,}"
         f" records and {last['hours']:,} hourly counts. Problems told:"
         f" {last['result']['problems']}."
     )
-    return [*_table(["night", *parts, "all", "peak MB"], rows), "", said]
+    return [*_table(["night", *parts, "all", *_PEAKS], rows), "", said]
 
 
 TABLES = {

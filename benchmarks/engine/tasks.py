@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from benchmarks.engine import lines, nights, peers
+from benchmarks.engine.children import peak_mb
 from benchmarks.engine.project import DAY, FIRST, HOURLY, HUNTS, THREADS, write_project
 from gundog.core.times import Interval
 from gundog.detections import checks, content, content_folder
@@ -112,8 +113,10 @@ def whole(lake: Path, limit: str, scratch: Path) -> Any:
     """A night over all sources as the command line runs it, with a memory limit."""
     write_project(scratch, lake, limit=limit)
     project = run.load_project(scratch, {})
-    request = run.Request("hunt", _TODAY)
-    return _timed(lambda: run.run(project, request, FIRST + 2 * DAY, UUID(int=1)).problems)
+    request, meter = run.Request("hunt", _TODAY), nights.Meter()
+    outcome = meter.run(project, request, FIRST + 2 * DAY, UUID(int=1))
+    problems, cpu = outcome.problems, meter.taken()["whole"]
+    return {"cpu": cpu, "result": problems, "child_mb": meter.peak_mb}
 
 
 def line_text(lake: Path, source: str, scratch: Path) -> Any:
@@ -132,12 +135,6 @@ def _timed(work: Callable[[], Any]) -> Any:
     began = time.process_time()
     found = work()
     return {"cpu": time.process_time() - began, "result": found}
-
-
-def _peak_mb() -> float:
-    """Peak memory of this process; ru_maxrss would begin with its parent's."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 TASKS: dict[str, Callable[..., Any]] = {
@@ -165,7 +162,7 @@ def main() -> None:
         found = TASKS[name](Path(lake).absolute(), *what, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    found["rss_mb"] = _peak_mb()
+    found["rss_mb"] = peak_mb(Path("/proc/self/status").read_text())
     sys.stdout.write(json.dumps(found, default=str) + "\n")
 
 

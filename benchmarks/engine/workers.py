@@ -30,7 +30,7 @@ from gundog.lake.file_version import FileVersion
 from gundog.lake.listing import list_files
 from gundog.lake.path import LakePath
 from gundog.staging import apart, stage
-from gundog.staging.batch import Limits
+from gundog.staging.batch import Limits, Task
 from gundog.staging.others import Asked, Given, Nobody
 from gundog.warehouse import database
 from gundog.workers.cluster import Cluster
@@ -49,7 +49,9 @@ class Timed(Cluster):
     def joined(self) -> frozenset[str]:
         """The workers that are there."""
         self._connect_once()
-        return self._connection.workers() if self._connection else frozenset()
+        if self._connection:
+            self._see_who_is_there(self._connection)
+        return self._workers
 
     @contextmanager
     def read(self, asked: Iterable[Asked]) -> Iterator[Iterator[tuple[Asked, Given | None]]]:
@@ -124,8 +126,16 @@ def warm_up(
     stage.BATCH_FILES = most
 
 
-def measure(lake: Path, source: str, workers: int) -> dict[str, Any]:
-    """Stages one day; wall and CPU seconds, and what came back."""
+def receive(others: Cluster, asked: Iterable[Asked]) -> None:
+    """Takes what workers read and stores nothing: reading by itself."""
+    with others.read(iter(asked)) as answers:
+        for item, given in answers:
+            if given is None or any(isinstance(part, Task) for part in given.parts):
+                raise RuntimeError(f"{item.source.name}: a worker did not read a batch")
+
+
+def measure(lake: Path, source: str, workers: int, *, stores: bool = True) -> dict[str, Any]:
+    """Stages one day, or only receives it; wall and CPU seconds, and what came back."""
     loaded = content.load([content_folder.builtin()])
     hunt = loaded.hunt(HUNTS[source])
     paths = [LakePath(f"{lake}/{source}/{HOURLY}")]
@@ -143,17 +153,28 @@ def measure(lake: Path, source: str, workers: int) -> dict[str, Any]:
             ):
                 tasks = stage.pending(con, files, hunt.stages)
                 began, used = time.perf_counter(), time.process_time()
-                stage.run(
-                    con, tasks, loaded.sources, {source: paths}, {}, _AT, limits,
-                    apart.reader(child, _LIMIT), others=others,
-                )  # fmt: skip
+                if stores or isinstance(others, Nobody):
+                    stage.run(
+                        con, tasks, loaded.sources, {source: paths}, {}, _AT, limits,
+                        apart.reader(child, _LIMIT), others=others,
+                    )  # fmt: skip
+                else:
+                    limits.folder.mkdir(exist_ok=True)
+                    batches = stage.batches(tasks, others.batch_bytes or stage.BATCH_BYTES)
+                    receive(
+                        others,
+                        (
+                            Asked(tuple(batch), loaded.sources[source], paths, limits, frozenset())
+                            for batch in batches
+                        ),
+                    )
                 wall, parent = time.perf_counter() - began, time.process_time() - used
                 reading = others.ended - others.began if isinstance(others, Timed) else None
                 back = others.came_back if isinstance(others, Timed) else 0
             size = sum(file.size for file in files)
             read = cpu([psutil.Process(child.pid)]) if child.pid else 0.0
             return {
-                "source": source, "workers": workers, "MB": size / 1e6, "wall s": wall,
+                "source": source, "workers": workers, "stores": stores, "MB": size / 1e6, "wall s": wall,
                 "reading s": reading, "CPU run s": parent, "CPU reading s": read,
                 "back per lake byte": back / size,
             }  # fmt: skip
@@ -166,8 +187,8 @@ def measure(lake: Path, source: str, workers: int) -> dict[str, Any]:
                 time.sleep(0.5)
             warm_up(hunt, loaded, paths, files[: 2 * workers], address)
             before = cpu(processes)
-            found = work(others)
-            return {**found, "CPU reading s": cpu(processes) - before}
+            figures = work(others)
+            return {**figures, "CPU reading s": cpu(processes) - before}
 
 
 def main(lake: Path, megabytes: int = 300, *only: str) -> None:
@@ -175,9 +196,9 @@ def main(lake: Path, megabytes: int = 300, *only: str) -> None:
     if not lake.exists():
         generator.write(lake, generator.sized(1, megabytes))
     for source in only or sorted(HUNTS):
-        for workers in (0, 1, 2):
-            found = measure(lake, source, workers)
-            shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in found.items()}
+        for workers, stores in ((0, True), (1, True), (2, True), (1, False), (2, False)):
+            figures = measure(lake, source, workers, stores=stores)
+            shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
             sys.stdout.write(json.dumps(shown) + "\n")
             sys.stdout.flush()
 

@@ -149,7 +149,7 @@ def run(
     results, gone = list[FileResult](), dict[str, str]()
 
     def ask() -> Iterator[Asked]:
-        for batch in _batches(tasks, others.batch_bytes or BATCH_BYTES):
+        for batch in batches(tasks, others.batch_bytes or BATCH_BYTES):
             source = sources[batch[0].file.source]
             if source.name in gone:
                 results.extend(_not_given(batch, gone[source.name]))
@@ -264,7 +264,7 @@ def _lacking(
     return tuple(stage for stage in wanted[first.file_id] if stage.name not in have_read)
 
 
-def _batches(tasks: Sequence[Task], most_bytes: int) -> Iterator[list[Task]]:
+def batches(tasks: Sequence[Task], most_bytes: int) -> Iterator[list[Task]]:
     """Tasks of one source and the same stages, oldest path first, in batches of bounded size."""
     groups = defaultdict[tuple[str, tuple[tuple[str, str], ...]], list[Task]](list)
     for task in sorted(tasks, key=lambda task: task.file.path):
