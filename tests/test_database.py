@@ -53,6 +53,13 @@ def test_connections_think_in_utc(
     other.close()
 
 
+def test_connections_draw_no_bar_of_duckdbs_own(con: duckdb.DuckDBPyConnection) -> None:
+    """By default it draws one in a process of `python -c`, as hunts' child is."""
+    sql = "select current_setting('enable_progress_bar')"
+    assert con.execute(sql).fetchall() == [(False,)]
+    assert con.cursor().execute(sql).fetchall() == [(False,)]
+
+
 def test_writable_makes_the_tables_and_their_folder(path: Path) -> None:
     """A first opening makes everything; a second finds it as it was left."""
     with database.writable(path, memory_limit=500_000_000, threads=2) as con:

@@ -109,7 +109,8 @@ def settings(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     ours = (
         "access_mode allow_community_extensions allowed_directories allowed_paths"
         " autoinstall_known_extensions autoload_known_extensions enable_external_access"
-        " enable_logging enable_profiling lock_configuration max_execution_time"
+        " enable_logging enable_profiling enable_progress_bar lock_configuration"
+        " max_execution_time"
         " max_temp_directory_size memory_limit profiling_output python_enable_replacements"
         " secret_directory temp_directory threads timezone"
     ).split()
@@ -492,6 +493,7 @@ def test_a_sandbox_has_the_settings_it_was_given(home: Place, con: duckdb.DuckDB
     assert found["max_execution_time"] == f"{kit.HUNG_S * 1000}"
     assert str(found["temp_directory"]).startswith(f"{home.spill}/sandbox-")
     assert found["timezone"] == "UTC"
+    assert found["enable_progress_bar"] == "false"
     assert found["lock_configuration"] == "true"
     assert found["enable_external_access"] == "false"
     assert found["python_enable_replacements"] == "false"

@@ -1,8 +1,10 @@
 """Reading with the workers of a Dask cluster: `python -m benchmarks.engine.workers LAKE [MB]`.
 
 Writes the lake where it is not there, stages one day of mail records and process events in-process,
-with one worker and with two, each of one thread, and prints a line for each. The cluster is started
-here, on this machine: its processes and the run share the cores, which the figures must be read by.
+with one worker and with two, each of one thread, and prints a line for each, measured in a process
+of its own. Then the same where the run only receives what workers read, and stores nothing: reading
+by itself. The cluster is started here, on this machine: its processes and the run share the cores,
+which the figures must be read by.
 """
 
 from __future__ import annotations
@@ -12,15 +14,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import psutil
 
 from benchmarks.engine import generator
+from benchmarks.engine.children import peak_mb
 from benchmarks.engine.project import DAY, FIRST, HOURLY, HUNTS
 from gundog.core.child import Child
 from gundog.core.times import Interval
@@ -31,7 +37,7 @@ from gundog.lake.listing import list_files
 from gundog.lake.path import LakePath
 from gundog.staging import apart, stage
 from gundog.staging.batch import Limits, Task
-from gundog.staging.others import Asked, Given, Nobody
+from gundog.staging.others import Asked, Given, Nobody, Others
 from gundog.warehouse import database
 from gundog.workers.cluster import Cluster
 from gundog.workers.config import Workers
@@ -110,94 +116,134 @@ def cpu(processes: Iterable[psutil.Process]) -> float:
     return sum(sum(item.cpu_times()[:2]) for item in every)
 
 
-def warm_up(
-    hunt: Hunt, loaded: Content, paths: list[LakePath], files: list[FileVersion], address: str
-) -> None:
-    """Lets each worker read a file, so that it has loaded what it needs."""
-    most = stage.BATCH_FILES
-    stage.BATCH_FILES = 1
-    with tempfile.TemporaryDirectory() as folder, Cluster(Workers(address), _LIMIT) as others:
+@dataclass(frozen=True)
+class Job:
+    """One day of a source to read, and where."""
+
+    loaded: Content
+    hunt: Hunt
+    paths: list[LakePath]
+    files: list[FileVersion]
+    scratch: Path
+
+    @property
+    def limits(self) -> Limits:
+        """What reading may use."""
+        return Limits(4_000_000_000, 1, self.scratch / "tmp")
+
+    def stage(self, others: Others, child: Child) -> None:
+        """Reads and stores the day as a run does."""
+        with database.writable(
+            self.scratch / "warehouse.duckdb", memory_limit=self.limits.memory, threads=1
+        ) as con:
+            tasks = stage.pending(con, self.files, self.hunt.stages)
+            lake = {self.hunt.sources[0]: self.paths}
+            stage.run(
+                con, tasks, self.loaded.sources, lake, {}, _AT, self.limits,
+                apart.reader(child, _LIMIT), others=others,
+            )  # fmt: skip
+
+    def receive(self, others: Cluster) -> None:
+        """Takes what workers read and stores nothing: reading by itself."""
+        self.limits.folder.mkdir(exist_ok=True)
+        source = self.loaded.sources[self.hunt.sources[0]]
+        with database.writable(
+            self.scratch / "empty.duckdb", memory_limit=self.limits.memory, threads=1
+        ) as con:
+            tasks = stage.pending(con, self.files, self.hunt.stages)
+        batches = stage.batches(tasks, others.batch_bytes or stage.BATCH_BYTES)
+        asked = (
+            Asked(tuple(batch), source, self.paths, self.limits, frozenset()) for batch in batches
+        )
+        with others.read(asked) as answers:
+            for item, given in answers:
+                if given is None or any(isinstance(part, Task) for part in given.parts):
+                    raise RuntimeError(f"{item.source.name}: a worker did not read a batch")
+
+
+@contextmanager
+def job(lake: Path, source: str) -> Iterator[Job]:
+    """The first day of a source, with a folder that goes afterwards."""
+    loaded = content.load([content_folder.builtin()])
+    paths = [LakePath(f"{lake}/{source}/{HOURLY}")]
+    with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
-        with database.writable(scratch / "w.duckdb", memory_limit=10**9, threads=1) as con:
-            tasks = stage.pending(con, files, hunt.stages)
-            limits = Limits(4_000_000_000, 1, scratch / "tmp")
-            lake = {hunt.sources[0]: paths}
-            stage.run(con, tasks, loaded.sources, lake, {}, _AT, limits, others=others)
+        files = list_files(source, paths, _TODAY, scratch, {})
+        yield Job(loaded, loaded.hunt(HUNTS[source]), paths, files, scratch)
+
+
+def warm_up(work: Job, address: str, workers: int) -> None:
+    """Lets each worker read two files, so that it has loaded what it needs."""
+    most, stage.BATCH_FILES = stage.BATCH_FILES, 1
+    with tempfile.TemporaryDirectory() as folder, Cluster(Workers(address), _LIMIT) as others:
+        few = Job(work.loaded, work.hunt, work.paths, work.files[: 2 * workers], Path(folder))
+        few.receive(others)
     stage.BATCH_FILES = most
 
 
-def receive(others: Cluster, asked: Iterable[Asked]) -> None:
-    """Takes what workers read and stores nothing: reading by itself."""
-    with others.read(iter(asked)) as answers:
-        for item, given in answers:
-            if given is None or any(isinstance(part, Task) for part in given.parts):
-                raise RuntimeError(f"{item.source.name}: a worker did not read a batch")
+def alone(lake: Path, source: str) -> dict[str, Any]:
+    """What staging a day takes without workers."""
+    with job(lake, source) as work, Child() as child:
+        child.call(apart.limit_of, _LIMIT)  # it is started, as workers are
+        before = cpu([psutil.Process(child.pid)])
+        taken = timed(lambda: work.stage(Nobody(), child))
+        reading = cpu([psutil.Process(child.pid)]) - before
+        return taken | {"CPU reading s": reading, "MB": megabytes(work.files)}
 
 
-def measure(lake: Path, source: str, workers: int, *, stores: bool = True) -> dict[str, Any]:
-    """Stages one day, or only receives it; wall and CPU seconds, and what came back."""
-    loaded = content.load([content_folder.builtin()])
-    hunt = loaded.hunt(HUNTS[source])
-    paths = [LakePath(f"{lake}/{source}/{HOURLY}")]
-    with tempfile.TemporaryDirectory() as folder, Child() as child:
-        scratch = Path(folder)
-        files = list_files(source, paths, _TODAY, scratch, {})
-        limits = Limits(4_000_000_000, 1, scratch / "tmp")
+def shared(lake: Path, source: str, workers: int, *, stores: bool) -> dict[str, Any]:
+    """What staging a day with workers takes, or only receiving it."""
+    with (
+        job(lake, source) as work,
+        Child() as child,
+        cluster(workers) as (address, processes),
+        Timed(Workers(address), _LIMIT) as others,
+    ):
+        while len(others.joined()) < workers:
+            time.sleep(0.5)
+        warm_up(work, address, workers)
+        before = cpu(processes)
+        taken = timed(lambda: work.stage(others, child) if stores else work.receive(others))
+        return taken | {
+            "MB": megabytes(work.files),
+            "reading s": others.ended - others.began,
+            "CPU reading s": cpu(processes) - before,
+            "back per lake byte": others.came_back / sum(file.size for file in work.files),
+            "largest back MB": others.most_back / 1e6,
+        }
 
-        def work(others: Timed | Nobody) -> dict[str, Any]:
-            with (
-                database.writable(
-                    scratch / "warehouse.duckdb", memory_limit=limits.memory, threads=1
-                ) as con,
-                others,
-            ):
-                tasks = stage.pending(con, files, hunt.stages)
-                began, used = time.perf_counter(), time.process_time()
-                if stores or isinstance(others, Nobody):
-                    stage.run(
-                        con, tasks, loaded.sources, {source: paths}, {}, _AT, limits,
-                        apart.reader(child, _LIMIT), others=others,
-                    )  # fmt: skip
-                else:
-                    limits.folder.mkdir(exist_ok=True)
-                    batches = stage.batches(tasks, others.batch_bytes or stage.BATCH_BYTES)
-                    receive(
-                        others,
-                        (
-                            Asked(tuple(batch), loaded.sources[source], paths, limits, frozenset())
-                            for batch in batches
-                        ),
-                    )
-                wall, parent = time.perf_counter() - began, time.process_time() - used
-                reading = others.ended - others.began if isinstance(others, Timed) else None
-                back = others.came_back if isinstance(others, Timed) else 0
-            size = sum(file.size for file in files)
-            read = cpu([psutil.Process(child.pid)]) if child.pid else 0.0
-            return {
-                "source": source, "workers": workers, "stores": stores, "MB": size / 1e6, "wall s": wall,
-                "reading s": reading, "CPU run s": parent, "CPU reading s": read,
-                "back per lake byte": back / size,
-            }  # fmt: skip
 
-        if not workers:
-            return work(Nobody())
-        with cluster(workers) as (address, processes):
-            others = Timed(Workers(address), _LIMIT)
-            while len(others.joined()) < workers:
-                time.sleep(0.5)
-            warm_up(hunt, loaded, paths, files[: 2 * workers], address)
-            before = cpu(processes)
-            figures = work(others)
-            return {**figures, "CPU reading s": cpu(processes) - before}
+def timed(work: Callable[[], None]) -> dict[str, Any]:
+    """Wall and CPU seconds of this process, and its peak memory so far."""
+    began, used = time.perf_counter(), time.process_time()
+    work()
+    return {
+        "wall s": time.perf_counter() - began,
+        "CPU run s": time.process_time() - used,
+        "run peak MB": peak_mb(Path("/proc/self/status").read_text()),
+    }
+
+
+def megabytes(files: Iterable[FileVersion]) -> float:
+    """How large files are."""
+    return sum(file.size for file in files) / 1e6
+
+
+def measure(lake: Path, source: str, workers: int, stores: bool) -> dict[str, Any]:
+    """The figures of one way to read a day, by name."""
+    taken = shared(lake, source, workers, stores=stores) if workers else alone(lake, source)
+    return {"source": source, "workers": workers, "stores": stores} | taken
 
 
 def main(lake: Path, megabytes: int = 300, *only: str) -> None:
-    """Prints one line of figures for each source and number of workers; of some sources only."""
+    """Prints one line of figures for each source and way to read; of some sources only."""
     if not lake.exists():
         generator.write(lake, generator.sized(1, megabytes))
+    ways = ((0, True), (1, True), (2, True), (1, False), (2, False))
     for source in only or sorted(HUNTS):
-        for workers, stores in ((0, True), (1, True), (2, True), (1, False), (2, False)):
-            figures = measure(lake, source, workers, stores=stores)
+        for workers, stores in ways:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as processes:
+                figures = processes.submit(measure, lake, source, workers, stores).result()
             shown = {k: round(v, 3) if isinstance(v, float) else v for k, v in figures.items()}
             sys.stdout.write(json.dumps(shown) + "\n")
             sys.stdout.flush()

@@ -72,7 +72,8 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """A DuckDB connection in UTC: to a file, or in memory."""
     con = duckdb.connect(str(path) if path else ":memory:", read_only=read_only, config={**options})
-    con.execute("set timezone = 'UTC'")
+    # DuckDB draws a bar in any process that `python -c` or a library started, whoever looks on.
+    con.execute("set timezone = 'UTC'; set enable_progress_bar = false")
     return con
 
 

@@ -78,6 +78,7 @@ def _locked(
         f"temp_directory = {quoting.text(spill)}",
         f"max_temp_directory_size = '{memory_limit * _SPILL}B'",
         "timezone = 'UTC'",
+        "enable_progress_bar = false",
         *([f"max_execution_time = {max(1, round(timeout_s * 1000))}"] if timeout_s else []),
     ]
     con = None
