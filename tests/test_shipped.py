@@ -71,6 +71,7 @@ def test_example_holds(
 def test_stages_keep_their_hash() -> None:
     """A hash that changes has everybody stage all files again: then CHANGELOG says so."""
     assert {one.name: one.hash for one in LOADED.stages.values()} == {
+        "exchange_cmdlets": "b05d8e5f919257f7",
         "mail_access": "74dde005d868b8a2",
         "mail_changes": "90c26083fbf4208e",
         "mail_on_the_hour": "1aea0a15f50fd379",
@@ -92,6 +93,7 @@ def test_detections_keep_their_hash() -> None:
         "mail_searched_or_exported": "3307844e40586314",
         "mailbox_access_granted": "0699811b4b636842",
         "mailbox_export": "cd41162aa4cda76f",
+        "mailbox_export_cmdlet": "b7b2fd3776a4d2f4",
         "mailbox_export_removed": "b80f95eac77da3b2",
         "new_app_access": "2cb37165e3615e6b",
         "new_client_app": "2bf6092c1d335aa8",
