@@ -127,6 +127,17 @@ class Job:
     scratch: Path
 
     @property
+    def megabytes(self) -> float:
+        """How large the files are."""
+        return sum(file.size for file in self.files) / 1e6
+
+    @property
+    def stored_mb(self) -> float:
+        """How large the warehouse is."""
+        path = self.scratch / "warehouse.duckdb"
+        return path.stat().st_size / 1e6 if path.exists() else 0.0
+
+    @property
     def limits(self) -> Limits:
         """What reading may use."""
         return Limits(4_000_000_000, 1, self.scratch / "tmp")
@@ -188,7 +199,9 @@ def alone(lake: Path, source: str) -> dict[str, Any]:
         before = cpu([psutil.Process(child.pid)])
         taken = timed(lambda: work.stage(Nobody(), child))
         reading = cpu([psutil.Process(child.pid)]) - before
-        return taken | {"CPU reading s": reading, "MB": megabytes(work.files)}
+        return taken | {
+            "MB": work.megabytes, "warehouse MB": work.stored_mb, "CPU reading s": reading,
+        }  # fmt: skip
 
 
 def shared(lake: Path, source: str, workers: int, *, stores: bool) -> dict[str, Any]:
@@ -205,10 +218,11 @@ def shared(lake: Path, source: str, workers: int, *, stores: bool) -> dict[str, 
         before = cpu(processes)
         taken = timed(lambda: work.stage(others, child) if stores else work.receive(others))
         return taken | {
-            "MB": megabytes(work.files),
+            "MB": work.megabytes,
+            "warehouse MB": work.stored_mb,
             "reading s": others.ended - others.began,
             "CPU reading s": cpu(processes) - before,
-            "back per lake byte": others.came_back / sum(file.size for file in work.files),
+            "back per lake byte": others.came_back / work.megabytes / 1e6,
             "largest back MB": others.most_back / 1e6,
         }
 
@@ -222,11 +236,6 @@ def timed(work: Callable[[], None]) -> dict[str, Any]:
         "CPU run s": time.process_time() - used,
         "run peak MB": peak_mb(Path("/proc/self/status").read_text()),
     }
-
-
-def megabytes(files: Iterable[FileVersion]) -> float:
-    """How large files are."""
-    return sum(file.size for file in files) / 1e6
 
 
 def measure(lake: Path, source: str, workers: int, stores: bool) -> dict[str, Any]:
