@@ -5,15 +5,18 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
-from gundog.core.errors import InputError
+from gundog.core.errors import GundogError, InputError, LockError
 from gundog.core.times import parse_range, parse_time
 from gundog.core.wording import count
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from gundog.findings.around import Around, Whom
+    from gundog.project.settings import Settings
 
 from gundog.cli import common, run_commands, waiting
 
@@ -84,7 +87,7 @@ def findings(arguments: argparse.Namespace) -> int:
 
 def show(arguments: argparse.Namespace) -> int:
     from gundog.cli import finding_json, finding_list
-    from gundog.findings import reader
+    from gundog.findings import around, reader
 
     settings = common.settings(arguments)
     with reader.published(settings.findings) as con:
@@ -92,8 +95,35 @@ def show(arguments: argparse.Namespace) -> int:
         if arguments.json:
             finding_json.write(con, row, sys.stdout)
             return 0
-        finding_list.show(common.console(), con, row, settings.late_arrival)
+        found = _around(settings, around.whom(con, row))
+        finding_list.show(common.console(), con, row, settings.late_arrival, found)
     return 0
+
+
+def _around(settings: Settings, who: Whom) -> Around | str | None:
+    """What is staged around a finding; no run is waited for."""
+    from gundog.findings import around
+    from gundog.warehouse import staged_query
+
+    if not settings.warehouse.exists():
+        return None  # findings that were brought here from another machine
+
+    def ask(sql: str) -> list[dict[str, Any]]:
+        rows = staged_query.ask(
+            settings.warehouse,
+            sql,
+            memory_limit=settings.memory_limit,
+            threads=settings.threads,
+            wait=timedelta(0),
+        )
+        return list(rows.to_pylist())
+
+    try:
+        return around.look(ask, who)
+    except LockError:
+        return "a run is writing the staged tables: show it again when the run has ended"
+    except GundogError as error:
+        return f"the staged tables cannot be read: {error}"
 
 
 def triage(arguments: argparse.Namespace) -> int:

@@ -14,12 +14,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from gundog.cli import chart, context_table
+from gundog.cli import around_tables, chart, context_table
 from gundog.cli.printing import STYLES, hanging, heading, listing, safe, short_time
 from gundog.core import app_names, safe_text
 from gundog.core.times import parse_time
 from gundog.core.wording import count
 from gundog.findings import event_rows, reader
+from gundog.findings.around import Around
 from gundog.warehouse import database
 
 SHOWN_EVIDENCE = 20
@@ -31,7 +32,11 @@ _ENTITIES = (
 
 
 def show(
-    console: Console, con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], late: timedelta
+    console: Console,
+    con: duckdb.DuckDBPyConnection,
+    row: Mapping[str, Any],
+    late: timedelta,
+    found: Around | str | None = None,
 ) -> None:
     """Prints one finding: its story, why it fired, its evidence, what to do, what was done.
 
@@ -40,6 +45,7 @@ def show(
         con: findings.duckdb.
         row: of `findings`.
         late: how long an interval stays provisional.
+        found: what is staged around it, why that cannot be read, or None for nothing of it.
     """
     detection = reader.detection_of(con, row)
     head = Text()
@@ -49,6 +55,8 @@ def show(
     console.print(head)
     console.print(hanging(f"{row['reason']}."))
     context_table.show(console, con, row)
+    if found is not None:
+        around_tables.show(console, found)
     console.print()
     _facts(console, row, detection)
     _night(console, con, row)
