@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from gundog.cli import main
 from gundog.core.errors import ContentError
 from gundog.findings import reader
 from gundog.health import watch
 from gundog.project import settings
-from gundog.run import canary_watch
+from gundog.run import canary_watch, status_rows
 from gundog.run.outcome import Outcome
 from tests import kit
 from tests.kit import event, table
@@ -56,6 +58,9 @@ def test_a_canary_that_came_is_kept_and_not_sent(root: Path) -> None:
     ]
     assert table(root, "select count(*) from open_findings") == [(0,)]
     assert table(root, "select count(*) from exceptions") == [(0,)]
+    assert table(root, "select name, came, delay_s, lost from canaries") == [
+        ("planted", True, timedelta(hours=27).total_seconds(), None)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -78,6 +83,9 @@ def test_a_canary_that_did_not_come_is_a_problem(
 
     assert said(first) == [f"canary: planted: no finding of pair on {DAY}: {lost}"]
     assert faults == [watch.Fault(watch.CANARY, problem) for problem in said(first)]
+    assert table(root, "select name, came, delay_s, lost from canaries") == [
+        ("planted", False, None, lost)
+    ]
     assert [health.key for health in first.health if health.title == "canary"] == [
         health.key for health in again.health if health.title == "canary"
     ]
@@ -102,6 +110,38 @@ def test_a_day_without_files_is_the_stage(root: Path) -> None:
     (problem,) = said(kit.hunt(root))
 
     assert "it was not hunted (no_data" in problem
+
+
+def test_each_night_has_its_delay_and_status_the_newest(root: Path) -> None:
+    """A measure that can be drawn: one row for each night, written once however often it runs."""
+    plant(root, "open", "close")
+    kit.hunt(root)
+    next_day = [event("2026-03-10T01:00:00Z", "open", "canary", 1),
+                event("2026-03-10T02:00:00Z", "close", "canary", 2)]  # fmt: skip
+    kit.write_file(root, "2026-03-10", next_day, "planted")
+    later = kit.NOW + timedelta(days=1, hours=3)
+    kit.hunt(root, now=later)
+    kit.hunt(root, now=later + timedelta(hours=1))
+
+    hours = table(root, "select delay_s / 3600 from canaries order by span_end")
+    assert hours == [(27.0,), (29.0,)]
+    with reader.published(root / ".gundog/findings.duckdb") as con:
+        (seen,) = status_rows.canaries(con)
+    assert (seen.name, seen.detection, seen.came, seen.delay_s) == ("planted", "pair", True, 104400)
+
+
+def test_status_says_how_late_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In a line of the page, and in seconds for programs."""
+    plant(root, "open", "close")
+    kit.hunt(root)
+
+    main.main(["status", "--project", str(root)])
+    text = capsys.readouterr().out
+    main.main(["status", "--json", "--project", str(root)])
+    (row,) = json.loads(capsys.readouterr().out)["canaries"]
+
+    assert f"planted (pair) on {DAY}: found 1d3h after it happened" in " ".join(text.split())
+    assert (row["delay_s"], row["came"], row["lost"], row["tenant"]) == (97200.0, True, None, "")
 
 
 def test_a_range_says_nothing_of_canaries(root: Path) -> None:

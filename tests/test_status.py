@@ -442,7 +442,8 @@ SHAPE = {
     "status": str, "at": str, "nightly": bool, "problems": "key kind source tenant detections from"
     " to count text", "notes": list, "detections": "detection detection_id from to intervals"
     " findings note idle", "looked_at": "detection tenants rows mailboxes scored learning throttled"
-    " silent", "sources": "source files rows rejected_rows newest_event age_seconds"
+    " silent", "canaries": "name detection came tenant span_start span_end found_at delay_s lost",
+    "sources": "source files rows rejected_rows newest_event age_seconds"
     " rows_ahead ahead_until", "exceptions": list, "acknowledged": "kind source tenant from to"
     " reason owner covers", "remarks": "source files example text", "unsent": "channel messages"
     " error",
@@ -462,6 +463,9 @@ def test_json_has_its_keys(tmp_path: Path) -> None:
         ],
         notifications=[{"notification_id": UUID(int=1), "channel": "soc", "last_error": "500"}],
         looked_at=[{"detection_id": UUID(int=77), "tenant": "", "rows": 3}],
+        canaries=[{"name": "planted", "detection_id": UUID(int=77), "came": True,
+                   "span_start": NOW - 2 * HOUR, "span_end": NOW - HOUR, "delay_s": 90.0,
+                   "judged_at": NOW}],
     )  # fmt: skip
     with reader.published(path) as con:
         found = status.read(con, replace(KNOWN, entries=(entry,)), NOW)

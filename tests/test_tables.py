@@ -29,6 +29,10 @@ PUBLISHED = {
         detection_id tenant interval_start interval_end rows mailboxes scored learning throttled
         silent
     """,
+    "canaries": """
+        name detection_id span_start span_end came tenant happened_at found_at delay_s lost run_id
+        judged_at
+    """,
     "series_points": """
         detection_id series_key hour observed expected upper score flagged data_state
         interval_start interval_end

@@ -6,7 +6,7 @@ import json
 import shlex
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import IO, Any
 
 from rich.console import Console
@@ -14,11 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from gundog.cli.printing import hanging, heading, listing, safe, short_time
-from gundog.core.times import Interval, format_time
+from gundog.core.times import Interval, format_duration, format_time
 from gundog.core.wording import count
 from gundog.health import acknowledged, clock, watch
 from gundog.health.watch import Trouble
-from gundog.run.status_model import Coverage, LookedAt, Status
+from gundog.run.status_model import CanarySeen, Coverage, LookedAt, Status
 
 _NOT_YET = "not hunted yet: the next gundog hunt starts it, a backfill adds history"
 
@@ -38,6 +38,7 @@ def show(console: Console, status: Status) -> None:
     listing(console, "Notes", status.notes)
     _coverage(console, status.coverage)
     listing(console, "What silence rests on", [_looked_at(row) for row in status.looked_at])
+    listing(console, "Canaries", [_canary(row) for row in status.canaries])
     _sources(console, status)
     listing(console, "Exceptions", status.exceptions)
     _acknowledged(console, status)
@@ -107,6 +108,18 @@ def _looked_at(row: LookedAt) -> str:
     mailboxes = "" if row.mailboxes is None else f", {count(row.mailboxes, 'mailbox')}"
     told = f": {', '.join(parts)}" if parts else ""
     return f"{row.detection}: {tenants}{count(row.rows, 'row')}{mailboxes}{told}"
+
+
+def _canary(row: CanarySeen) -> str:
+    """Whether it came in the newest time that was looked at, and how late."""
+    span = Interval(row.span_start, row.span_end)
+    head = f"{row.name} ({row.detection}) {watch.when(span)}"
+    if not row.came:
+        return f"{head}: lost: {row.lost}"
+    if row.delay_s is None:
+        return f"{head}: found"
+    delay = timedelta(seconds=round(row.delay_s))
+    return f"{head}: found {format_duration(delay)} after it happened"
 
 
 def _what_was_hunted(console: Console, rows: Sequence[tuple[Coverage, Interval]]) -> None:
@@ -199,6 +212,15 @@ def as_dict(status: Status) -> dict[str, Any]:
             for coverage in status.coverage
         ],
         "looked_at": [vars(row) for row in status.looked_at],
+        "canaries": [
+            {
+                **vars(row),
+                "span_start": _time(row.span_start),
+                "span_end": _time(row.span_end),
+                "found_at": _time(row.found_at),
+            }
+            for row in status.canaries
+        ],
         "sources": [
             {
                 "source": source.name,

@@ -22,6 +22,7 @@ SINCE = {
     "drifts": "until >= $since",
     "run_intervals": "interval_end >= $since",
     "looked_at": "interval_end >= $since",
+    "canaries": "span_end >= $since",
     "series_points": "hour >= $since",
     "findings": "end_time >= $since",
     "evidence": _OF_FINDING,

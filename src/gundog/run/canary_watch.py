@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import duckdb
 
@@ -16,7 +17,7 @@ from gundog.detections.staged import StagedTable
 from gundog.findings import exceptions
 from gundog.findings.canaries import Canary
 from gundog.health import watch
-from gundog.warehouse import quoting
+from gundog.warehouse import database, quoting
 
 # What the problems of canaries begin with.
 TITLE = "canary"
@@ -24,12 +25,40 @@ TITLE = "canary"
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of a canary; `lost` says at which stage it was lost, empty when it came."""
+    """What became of a canary.
+
+    Attributes:
+        canary: of gundog.yaml.
+        detection_id: of the detection that must find it.
+        span: in which a finding had to come.
+        lost: the stage at which it was lost, empty when it came.
+        tenant: of the finding that came first; None without one.
+        happened_at: when its planted behaviour ended; None where the finding does not know.
+        found_at: when that finding was stored first.
+    """
 
     canary: Canary
+    detection_id: str
     span: Interval
     lost: str = ""
-    note: str = ""
+    tenant: str | None = None
+    happened_at: datetime | None = None
+    found_at: datetime | None = None
+
+    @property
+    def delay(self) -> timedelta | None:
+        """From the planted behaviour to the stored finding."""
+        if self.found_at is None or self.happened_at is None:
+            return None
+        return self.found_at - self.happened_at
+
+    @property
+    def note(self) -> str:
+        """That it came, and how late; empty when it was lost."""
+        if self.lost:
+            return ""
+        delay = f" {format_duration(self.delay)} after it happened" if self.delay else ""
+        return f"canary {self.canary.name}: found{delay}"
 
     @property
     def key(self) -> str:
@@ -61,6 +90,43 @@ def look(
             if hunt.detection.runs and canary.names(hunt.detection.id, hunt.detection.stem):
                 seen += _look(con, hunt, canary)
     return seen
+
+
+def record(
+    con: duckdb.DuckDBPyConnection, seen: Sequence[Seen], run_id: UUID, at: datetime
+) -> None:
+    """Writes down what became of canaries, once for each and its span.
+
+    Args:
+        con: the warehouse, writable, outside a transaction.
+        seen: what `look` returned.
+        run_id: the run that looked.
+        at: when.
+    """
+    rows = [
+        {
+            "name": one.canary.name,
+            "detection_id": one.detection_id,
+            "span_start": one.span.start,
+            "span_end": one.span.end,
+            "came": not one.lost,
+            "tenant": one.tenant,
+            "happened_at": one.happened_at,
+            "found_at": one.found_at,
+            "delay_s": None if one.delay is None else one.delay.total_seconds(),
+            "lost": one.lost or None,
+            "run_id": run_id,
+            "judged_at": at,
+        }
+        for one in seen
+    ]
+    with database.transaction(con):
+        for row in rows:
+            con.execute(
+                "delete from canaries where name = ? and detection_id = ? and span_end = ?",
+                [row["name"], row["detection_id"], row["span_end"]],
+            )
+        database.insert(con, "canaries", rows)
 
 
 def published(con: duckdb.DuckDBPyConnection) -> list[watch.Fault]:
@@ -96,20 +162,14 @@ def _look(con: duckdb.DuckDBPyConnection, hunt: Hunt, canary: Canary) -> list[Se
         return []
     span = Interval(edge - max(canary.every, hunt.detection.frequency), edge)
     findings = con.execute(
-        """select end_time, created_at from findings where detection_id = ?
+        """select coalesce(tenant, ''), end_time, created_at from findings where detection_id = ?
            and suppressed_by = ? and interval_end > ? and interval_start < ?
-           order by created_at limit 1""",
+           order by created_at, end_time, finding_id limit 1""",
         [hunt.detection.id, canary.shown, span.start, span.end],
     ).fetchall()
-    if findings:
-        return [Seen(canary, span, note=_late(canary, *findings[0]))]
-    return [Seen(canary, span, _lost(con, hunt, canary, span))]
-
-
-def _late(canary: Canary, happened: datetime | None, stored: datetime) -> str:
-    """The delay from the planted event to the stored finding."""
-    delay = f" {format_duration(stored - happened)} after it happened" if happened else ""
-    return f"canary {canary.name}: found{delay}"
+    for tenant, happened_at, found_at in findings:
+        return [Seen(canary, hunt.detection.id, span, "", tenant, happened_at, found_at)]
+    return [Seen(canary, hunt.detection.id, span, _lost(con, hunt, canary, span))]
 
 
 def _lost(con: duckdb.DuckDBPyConnection, hunt: Hunt, canary: Canary, span: Interval) -> str:

@@ -138,7 +138,9 @@ def _watch_canaries(con: duckdb.DuckDBPyConnection, context: Context, outcome: O
     if context.request.range is not None:
         return
     project = context.project
-    for seen in canary_watch.look(con, project.content, project.settings.canaries):
+    looked = canary_watch.look(con, project.content, project.settings.canaries)
+    canary_watch.record(con, looked, context.stamp.id, context.stamp.at)
+    for seen in looked:
         if seen.lost:
             outcome.trouble(seen.key, canary_watch.TITLE, seen.text)
         else:

@@ -140,6 +140,7 @@ def read(
         notes=tuple(notes),
         coverage=tuple(_coverage(about, intervals)),
         looked_at=status_rows.looked_at(con),
+        canaries=status_rows.canaries(con),
         sources=sources,
         exceptions=tuple(
             exceptions.attention(

@@ -40,6 +40,21 @@ class LookedAt:
 
 
 @dataclass(frozen=True)
+class CanarySeen:
+    """What became of a canary when a run looked last; `delay_s` None where it did not come."""
+
+    name: str
+    detection: str
+    came: bool
+    tenant: str | None
+    span_start: datetime
+    span_end: datetime
+    found_at: datetime | None
+    delay_s: float | None
+    lost: str | None
+
+
+@dataclass(frozen=True)
 class Remark:
     """Staged files of one source that have the same oddity."""
 
@@ -74,6 +89,7 @@ class Status:
     notes: tuple[str, ...] = ()
     coverage: tuple[Coverage, ...] = ()
     looked_at: tuple[LookedAt, ...] = ()
+    canaries: tuple[CanarySeen, ...] = ()
     sources: tuple[Source, ...] = ()
     exceptions: tuple[str, ...] = ()
     acknowledged: tuple[tuple[Entry, int], ...] = ()

@@ -12,7 +12,7 @@ from gundog.core.times import DAY, Interval
 from gundog.health import watch
 from gundog.health.clock import Source
 from gundog.health.watch import Fault
-from gundog.run.status_model import LookedAt, Remark, Unsent
+from gundog.run.status_model import CanarySeen, LookedAt, Remark, Unsent
 from gundog.warehouse import database
 
 # For so long a message that was given up is a problem, although later ones arrived.
@@ -42,6 +42,21 @@ def looked_at(con: duckdb.DuckDBPyConnection) -> tuple[LookedAt, ...]:
            group by d.stem order by d.stem""",
     )
     return tuple(LookedAt(**row) for row in rows)
+
+
+def canaries(con: duckdb.DuckDBPyConnection) -> tuple[CanarySeen, ...]:
+    """What became of the canaries that the last run that looked for any looked for."""
+    if not has(con, "canaries", "delay_s"):
+        return ()
+    rows = database.rows(
+        con,
+        """select c.name, d.stem as detection, came, c.tenant, span_start, span_end, found_at,
+                  delay_s, lost
+           from canaries as c inner join detections as d using (detection_id)
+           where judged_at = (select max(judged_at) from canaries)
+           order by c.name, d.stem""",
+    )
+    return tuple(CanarySeen(**row) for row in rows)
 
 
 def sources(con: duckdb.DuckDBPyConnection, now: datetime) -> tuple[Source, ...]:

@@ -32,7 +32,7 @@ DAYS = {
 }
 OF_FINDING = ("evidence", "finding_contexts")
 # Tables of few rows, and those that have no day.
-WHOLE = ("sources", "drifts", "looked_at", "exceptions", "detections")
+WHOLE = ("sources", "drifts", "looked_at", "canaries", "exceptions", "detections")
 _AS_TEXT = {"UUID": "VARCHAR", "JSON": "VARCHAR", "UUID[]": "VARCHAR[]"}
 
 

@@ -208,6 +208,26 @@ LOOKED_AT = schema.table(
 )
 
 
+CANARIES = schema.table(
+    "canaries",
+    "What became of each canary of gundog.yaml, by the time in which it had to come.",
+    """
+    name VARCHAR: the canary
+    detection_id UUID: the detection that must find it
+    span_start TIMESTAMPTZ: start of the time in which a finding had to come
+    span_end TIMESTAMPTZ: its end, exclusive
+    came BOOLEAN: a finding came
+    tenant VARCHAR: of that finding; empty if there is none, null if no finding came
+    happened_at TIMESTAMPTZ: when the planted behaviour of that finding ended
+    found_at TIMESTAMPTZ: when the finding was stored first
+    delay_s DOUBLE: seconds from one to the other
+    lost VARCHAR: the stage at which it was lost; null if it came
+    run_id UUID: the run that looked last
+    judged_at TIMESTAMPTZ: when it looked
+    """,
+)
+
+
 SERIES_COUNTS = schema.table(
     "series_counts",
     "Hourly counts of each series, only hours that have any; baselines are made from them.",

@@ -327,6 +327,7 @@ TABLES = (
     run_tables.STAGE_CHANGES,
     run_tables.RUN_INTERVALS,
     run_tables.LOOKED_AT,
+    run_tables.CANARIES,
     run_tables.SERIES_COUNTS,
     run_tables.SERIES_SPANS,
     run_tables.SERIES_POINTS,
