@@ -13,6 +13,7 @@ from gundog.detections.staged import Source
 from gundog.kql_import import (
     critic,
     hunt_sql,
+    placing,
     preparing,
     probing,
     rewriting,
@@ -96,6 +97,13 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         RefusalError: with the construct and its line.
     """
     translator.require()
+    try:
+        return _translated(query, sources)
+    except RefusalError as error:
+        raise placing.placed(error, query.query) from error
+
+
+def _translated(query: KqlQuery, sources: Sources) -> Translation:
     prepared = preparing.prepare(query.query, _schema(query.query, sources))
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
