@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from gundog.kql_import.careful import Careful
+
 _LIST = "coalesce(TRY_CAST({0} AS JSON[]), CAST([] AS JSON[]))"
 _OTHER = _LIST.replace("{0}", "{1}")
 
@@ -40,16 +42,18 @@ _DECODED, _ENCODED = "coalesce(try(decode(from_base64({0}))), '')", "to_base64(e
 _BOTH = f"least({_bits('{0}')}, {_bits('{1}')})"
 FUNCTIONS: dict[str, dict[int, str]] = {
     # A timespan has an absolute value too.
-    "abs": {1: "greatest({0}, -({0}))"},
+    "abs": {1: Careful("(greatest({0}, -({0})))")},
     "string_size": {1: "strlen(coalesce(CAST({0} AS VARCHAR), ''))"},
     "url_decode": {1: "url_decode({0})"},
     "base64_decode_tostring": {1: _DECODED},
     "base64_decodestring": {1: _DECODED},
     "base64_encode_tostring": {1: _ENCODED},
     "base64_encodestring": {1: _ENCODED},
-    "tohex": {1: "lower(to_hex({0}))"},
-    "unixtime_seconds_todatetime": {1: "make_timestamp(CAST({0} * 1000000 AS BIGINT))"},
-    "unixtime_milliseconds_todatetime": {1: "make_timestamp(CAST({0} * 1000 AS BIGINT))"},
+    "tohex": {1: Careful("(lower(to_hex({0})))")},
+    "unixtime_seconds_todatetime": {1: Careful("(make_timestamp(CAST({0} * 1000000 AS BIGINT)))")},
+    "unixtime_milliseconds_todatetime": {
+        1: Careful("(make_timestamp(CAST({0} * 1000 AS BIGINT)))")
+    },
     "set_union": {2: f"to_json(list_sort(list_distinct(list_concat({_LIST}, {_OTHER}))))"},
     "set_intersect": {2: f"to_json(list_sort(list_distinct(list_intersect({_LIST}, {_OTHER}))))"},
     "set_difference": {
@@ -57,7 +61,9 @@ FUNCTIONS: dict[str, dict[int, str]] = {
         f" NOT list_contains({_OTHER}, gundog_x)))))"
     },
     "bag_keys": {1: "to_json(list_sort(json_keys(TRY_CAST({0} AS JSON))))"},
-    "bag_has_key": {2: "coalesce(list_contains(json_keys(TRY_CAST({0} AS JSON)), {1}), false)"},
+    "bag_has_key": {
+        2: "coalesce(list_contains(json_keys(TRY_CAST({0} AS JSON)), CAST({1} AS VARCHAR)), false)"
+    },
     # The first of two bags wins in Kusto, the second in DuckDB.
     "bag_merge": {2: "json_merge_patch(TRY_CAST({1} AS JSON), TRY_CAST({0} AS JSON))"},
     "ipv4_is_in_range": {2: _same_network(_bits("{1}"))},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +69,29 @@ def _changed(node: Any, time_column: str) -> Any:
     if name in ("bin", "floor") and len(arguments) == 2:
         return _binned(node)
     return node
+
+
+def texts_for_numbers(query: Any, texts: Collection[str]) -> Any:
+    """The query where a text is looked for in a list of numbers: the list as texts.
+
+    DuckDB would make numbers of all texts of the column, and the first other text ends the hunt.
+
+    Args:
+        query: a structure of the translator.
+        texts: the columns that hold text in every table.
+    """
+    ir = translator.ir
+
+    def change(node: Any) -> Any:
+        if not isinstance(node, ir.InList) or not isinstance(node.value, ir.ColumnRef):
+            return node
+        is_number = [isinstance(item, ir.Literal) and item.kind == "long" for item in node.items]
+        if node.value.name not in texts or not any(is_number) or not all(is_number):
+            return node
+        items = tuple(ir.Literal(str(item.value), "string") for item in node.items)
+        return replace(node, items=items)
+
+    return translator.changed(query, change)
 
 
 def _ended(node: Any) -> Any:

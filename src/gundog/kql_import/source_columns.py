@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from gundog.detections.staged import Source
@@ -93,6 +93,12 @@ def table(
             types[shown] = "TIMESTAMP" if kind == "TIMESTAMP WITH TIME ZONE" else kind
     every = tuple(name for name, _ in source.columns)
     return KqlTable(source.name, types, stamps, staged, frozenset(parsed), every)
+
+
+def texts(tables: Iterable[KqlTable]) -> set[str]:
+    """The columns that hold text in every table that has them."""
+    kinds = [(name, kind) for table in tables for name, kind in table.types.items()]
+    return {name for name, _ in kinds} - {name for name, kind in kinds if kind != "VARCHAR"}
 
 
 def with_ticks(table: KqlTable) -> KqlTable:

@@ -112,6 +112,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
     parsed, places = rewriting.rewritten(parsed, stamp)
     rewriting.refuse_deciding(parsed, (*prepared.stand_ins, *places))
     readable = _tables(parsed, prepared.kql, sources)
+    parsed = rewriting.texts_for_numbers(parsed, source_columns.texts(readable.values()))
     used = uses.of(parsed, {name: table.columns for name, table in readable.items()})
     if not used:
         raise RefusalError("no table", "is read: a hunt reads at least one source table")

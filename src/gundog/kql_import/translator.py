@@ -15,7 +15,7 @@ from typing import Any
 
 from gundog.core.errors import InputError
 from gundog.hunting.kusto_series import OUTPUTS
-from gundog.kql_import import more_functions, series_text
+from gundog.kql_import import careful, more_functions, series_text
 from gundog.kql_import.refusing import RefusalError
 
 
@@ -59,12 +59,6 @@ _AXIS = (
     " lambda gundog_i: strftime({0} + gundog_i * {1}, '%Y-%m-%dT%H:%M:%S.%f0Z')))"
 )
 _MOST_ARGUMENTS = 7
-# DuckDB's try() takes no aggregate, subquery or window; there numbers are wide, or few.
-_PLAIN_SIDE = re.compile(r"^'(?:[^']|'')*'$|kqlnow|\bTIMESTAMP\b|\"Time(?:stamp|Generated)\"")
-_BEYOND_TRY = re.compile(
-    r"(?i)\b(SELECT|OVER|UNNEST|FILTER|sum|count|min|max|avg|list|any_value|string_agg|median|mode"
-    r"|arg_m\w+|quantile\w*|stddev\w*|var_\w+|bool_\w+|first|last|approx\w*)\b\s*\(?"
-)
 
 
 def require() -> None:
@@ -189,42 +183,19 @@ def _reproducible() -> Iterator[None]:
         _replaced(registry, ours),
         _replaced(functions.SCALAR_FUNCTIONS, _scalars()),
         _replaced(functions.BINARY_OPERATORS, _arithmetic()),
+        _replaced(forms := emitting._SPECIAL_FORMS, careful.forms(forms)),
     ):
         yield
-
-
-class _Careful(str):
-    """An operator whose result may be too large: null then, since an error would end the hunt."""
-
-    __slots__ = ()
-
-    def format(self, *arguments: object, **_: object) -> str:
-        plain = super().format(*arguments)
-        return plain if _BEYOND_TRY.search(plain) else f"try{plain}"
-
-
-class _Compared(_Careful):
-    """A comparison, null for a text that is not the number that it is compared with.
-
-    Those with a text in quotes or with a time stay as they are: DuckDB can use them to skip rows.
-    """
-
-    __slots__ = ()
-
-    def format(self, *arguments: object, **_: object) -> str:
-        if any(_PLAIN_SIDE.search(str(argument)) for argument in arguments):
-            return str.format(self, *arguments)
-        return super().format(*arguments)
 
 
 def _arithmetic() -> dict[str, Any]:
     """The operators that can overflow or fail to convert, made careful."""
     registry = functions.BINARY_OPERATORS
-    careful = dict.fromkeys(("+", "-", "*", "/", "%"), _Careful)
-    careful |= dict.fromkeys(("==", "!=", "<>", "<", "<=", ">", ">="), _Compared)
+    kinds = dict.fromkeys(("+", "-", "*", "/", "%"), careful.Careful)
+    kinds |= dict.fromkeys(("==", "!=", "<>", "<", "<=", ">", ">="), careful.Compared)
     return {
         sign: replace(registry[sign], template=kind(registry[sign].template))
-        for sign, kind in careful.items()
+        for sign, kind in kinds.items()
     }
 
 
@@ -237,6 +208,7 @@ def _scalars() -> dict[str, Any]:
         for name, forms in texts.items()
         for many, text in forms.items()
     }
+    made |= careful.templates(functions.SCALAR_FUNCTIONS)
     for name, text, many in _series_functions():
         made[name] = spec(name, "template", text, (many,))
     return made
