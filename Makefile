@@ -31,13 +31,14 @@ bench: $(READY)  ## what staging, hunting and nights cost; writes benchmarks/REA
 	@$(EXTRA)
 	$(BIN)/python -m benchmarks.engine
 
-torture: $(READY)  ## kill a run 200 times; time doubled texts; draw 20,000 SQL texts that try to get out; a year of counts; 5,000 KQL queries
+torture: $(READY)  ## kill a run 200 times; time doubled texts; draw 20,000 SQL texts that try to get out; a year of counts; 5,000 KQL queries; mutate every example
 	$(BIN)/python -m tests.crash 200
 	$(BIN)/python -m tests.bombs
 	$(BIN)/python -m tests.growth
 	$(BIN)/python -m tests.fuzz_sql 20000
 	$(BIN)/python -m tests.drift_nights
 	$(BIN)/python -m tests.kql_random 5000
+	$(BIN)/gundog test --mutate
 
 bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md, contexts.md
 	@$(EXTRA)
