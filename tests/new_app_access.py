@@ -1,30 +1,17 @@
-"""Applications that read mail in a new way: the hunt against its words, over random records."""
+"""Applications that read mail in a new way: the words of the hunt, and random records."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import duckdb
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.core.times import Interval
-from gundog.detections.hunt import Hunt
-from gundog.hunting import match
-from gundog.testing import examples
-from tests import draws, kit
+from tests.oracle import DAY, END, START, Asked
 
-STEM = "new_app_access"
-LOADED = kit.shipped()
-HUNT = LOADED.hunt(STEM)
-DAY = timedelta(days=1)
-START = datetime(2026, 3, 10, tzinfo=UTC)
-END = START + DAY
 ESTABLISHED, GROW_FROM, BROAD_FROM = 2 * DAY, 2, 3
 CLIENTS = {"owa": "Client=OWA", "rest": "Client=REST", None: None}
 
@@ -139,86 +126,33 @@ def world(drawn: list[Read]) -> list[Read]:
     ]
 
 
-def shrunk() -> Hunt:
-    """The hunt with parameters that small lakes can meet."""
-    params = {
+ASKED = Asked(
+    "new_app_access",
+    {
         "history": ESTABLISHED,
         "established": ESTABLISHED,
         "growFrom": GROW_FROM,
         "broadFrom": BROAD_FROM,
-    }
-    return replace(HUNT, detection=replace(HUNT.detection, params=params))
-
-
-@pytest.fixture(scope="module")
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    with examples.bench(LOADED, HUNT) as opened:
-        yield opened
-
-
-def hunted(con: duckdb.DuckDBPyConnection, reads: Sequence[Read]) -> dict[Any, dict[str, Any]]:
-    """What the hunt finds, by tenant and application."""
-    rows = {"CloudAppEvents": [read.row() for read in reads]}
-    examples.fill(con, LOADED, HUNT, rows, Interval(START - 90 * DAY, END))
-    hits = match.match(con, shrunk(), Interval(START, END), START - 90 * DAY)
-    return {(hit.row["tenant"], hit.row["app_id"]): dict(hit.row) for hit in hits}
-
-
-@draws.law(40, quick=6)
-@given(drawn=st.lists(_READ, max_size=25))
-def test_hunt_finds_what_its_words_say(con: duckdb.DuckDBPyConnection, drawn: list[Read]) -> None:
-    """New applications, new ways and growth, with the points that the words give; no others."""
-    reads = world(drawn)
-    promised = expected(reads)
-
-    rows = hunted(con, reads)
-
-    assert promised
-    assert {
-        key: {name: row[name] for name in promised.get(key, {"score": 0})}
-        for key, row in rows.items()
-    } == promised
-
-
-@draws.law(10, quick=3)
-@given(drawn=st.lists(_READ, max_size=25), order=st.randoms(use_true_random=False))
-def test_neither_order_nor_later_days_nor_copies_change_anything(
-    con: duckdb.DuckDBPyConnection, drawn: list[Read], order: Any
-) -> None:
-    """What is learned after the interval, and what is delivered twice, counts for nothing."""
-    reads = world(drawn)
-    once = hunted(con, [read for read in reads if read.time < END])
-    later = [replace(read, time=read.time + 4 * DAY, number=900 + read.number) for read in reads]
-    more = [*reads, *reads, *(read for read in later if read.time >= END)]
-    order.shuffle(more)
-
-    assert hunted(con, more) == once
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "killer"),
-    [
-        (">= greatest($growFrom, mailboxes_before)", ">= 2",
-         "two mailboxes more are too few"),
-        ("and known.first_time <= $start - $established", "",
-         "mailboxes that are too young do not count as reached"),
-        ("coalesce(nullif(record_app_id, ''), '-'),", "'-',",
-         "the usual application in its usual way"),
-        ("where is_new_app or is_new_way or is_growth", "where is_new_app or is_growth",
-         "the usual ClientAppId with an AppId that was never seen"),
-        ("+ 2 * cast(coalesce(is_app_only, false) as integer)", "",
-         "an application known for users now reads for itself"),
-        (
-            "and $staged_from <= $start - $history",
-            "and $staged_from is not null and $history is not null",
-            "with less than thirty days staged it is still learning",
-        ),
-    ],
-)  # fmt: skip
-def test_mutant_fails_its_example(old: str, new: str, killer: str) -> None:
-    """A hunt that is wrong in one place fails the example that stands for this place."""
-    assert old in HUNT.sql
-    changed = replace(HUNT, sql=HUNT.sql.replace(old, new))
-    (example,) = (case for case in HUNT.detection.examples if case.name == killer)
-
-    assert examples.check(LOADED, changed, example) != []
+    },
+    st.lists(_READ, max_size=25),
+    world,
+    expected,
+    ("tenant", "app_id"),
+)
+MUTANTS = [
+    (">= greatest($growFrom, mailboxes_before)", ">= 2",
+     "two mailboxes more are too few"),
+    ("and known.first_time <= $start - $established", "",
+     "mailboxes that are too young do not count as reached"),
+    ("coalesce(nullif(record_app_id, ''), '-'),", "'-',",
+     "the usual application in its usual way"),
+    ("where is_new_app or is_new_way or is_growth", "where is_new_app or is_growth",
+     "the usual ClientAppId with an AppId that was never seen"),
+    ("+ 2 * cast(coalesce(is_app_only, false) as integer)", "",
+     "an application known for users now reads for itself"),
+    (
+        "and $staged_from <= $start - $history",
+        "and $staged_from is not null and $history is not null",
+        "with less than thirty days staged it is still learning",
+    ),
+]  # fmt: skip

@@ -1,30 +1,17 @@
-"""Mail read from a new network: the hunt against its words, over random records."""
+"""Mail read from a new network: the words of the hunt, and random records."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
-import duckdb
-import pytest
-from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.core.times import Interval
-from gundog.detections.hunt import Hunt
-from gundog.hunting import match
-from gundog.testing import examples
-from tests import draws, kit
+from tests.oracle import DAY, END, START, Asked
 
-STEM = "mail_read_from_new_context"
-LOADED = kit.shipped()
-HUNT = LOADED.hunt(STEM)
-DAY = timedelta(days=1)
-START = datetime(2026, 3, 10, tzinfo=UTC)
-END = START + DAY
 ESTABLISHED, MIN_DAYS, WITHIN, SITE_FROM, MIN_POINTS = 2 * DAY, 2, DAY, 3, 2
 CLIENTS = {
     "owa": ("Client=OWA", "web"),
@@ -230,88 +217,35 @@ def world(drawn: list[Read]) -> list[Read]:
     return [replace(read, number=n) for n, read in enumerate([*planted, stolen, *drawn])]
 
 
-def shrunk() -> Hunt:
-    """The hunt with parameters that small lakes can meet."""
-    params = {
+ASKED = Asked(
+    "mail_read_from_new_context",
+    {
         "history": ESTABLISHED,
         "established": ESTABLISHED,
         "minDays": MIN_DAYS,
         "within": WITHIN,
         "siteFrom": SITE_FROM,
         "minPoints": MIN_POINTS,
-    }
-    return replace(HUNT, detection=replace(HUNT.detection, params=params))
-
-
-@pytest.fixture(scope="module")
-def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    with examples.bench(LOADED, HUNT) as opened:
-        yield opened
-
-
-def hunted(con: duckdb.DuckDBPyConnection, reads: Sequence[Read]) -> dict[Any, dict[str, Any]]:
-    """What the hunt finds, by tenant, mailbox and network."""
-    rows = {"CloudAppEvents": [read.row() for read in reads]}
-    examples.fill(con, LOADED, HUNT, rows, Interval(START - 90 * DAY, END))
-    hits = match.match(con, shrunk(), Interval(START, END), START - 90 * DAY)
-    return {(hit.row["tenant"], hit.row["mailbox"], hit.row["network"]): hit.row for hit in hits}
-
-
-@draws.law(40, quick=6)
-@given(drawn=st.lists(_READ, max_size=25))
-def test_hunt_finds_what_its_words_say(con: duckdb.DuckDBPyConnection, drawn: list[Read]) -> None:
-    """New networks of known mailboxes, with the points that the words give, and no others."""
-    reads = world(drawn)
-    promised = expected(reads)
-
-    found = hunted(con, reads)
-
-    assert promised
-    assert {
-        key: {name: row[name] for name in promised.get(key, {"score": 0})}
-        for key, row in found.items()
-    } == promised
-
-
-@draws.law(10)
-@given(drawn=st.lists(_READ, max_size=25), order=st.randoms(use_true_random=False))
-def test_neither_order_nor_later_days_nor_copies_change_anything(
-    con: duckdb.DuckDBPyConnection, drawn: list[Read], order: Any
-) -> None:
-    """What is learned after the interval, and what is delivered twice, counts for nothing."""
-    reads = world(drawn)
-    once = hunted(con, [read for read in reads if read.time < END])
-    later = [replace(read, time=read.time + 3 * DAY, number=900 + read.number) for read in reads]
-    more = [*reads, *reads, *(read for read in later if read.time >= END)]
-    order.shuffle(more)
-
-    assert hunted(con, more) == once
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "killer"),
-    [
-        ("known.first_time < $start\n            and known.tenant", "known.tenant",
-         "a stolen web session reads eight mails from a new country"),
-        ("            and known.tenant = places.tenant\n", "", "known in another tenant only"),
-                (
-            "and $staged_from <= $start - $history",
-            "and $staged_from is not null and $history is not null",
-            "with less than thirty days staged it is still learning",
-        ),
-("where habits.learned_at <= new_places.first_time", "",
-         "a mailbox that was audited for less than fourteen days"),
-        ("habits.learned_at <= new", "habits.learned_at < new",
-         "and one that was for exactly fourteen"),
-        (">= $minDays", ">= 0 * $minDays", "a mailbox that was read on four days only"),
-        ("- 2 * cast(has_moved as integer)", "",
-         "a phone that goes on with its session abroad, and one with a new session"),
-    ],
-)  # fmt: skip
-def test_mutant_fails_its_example(old: str, new: str, killer: str) -> None:
-    """A hunt that is wrong in one place fails the example that stands for this place."""
-    assert old in HUNT.sql
-    changed = replace(HUNT, sql=HUNT.sql.replace(old, new))
-    (example,) = (one for one in HUNT.detection.examples if one.name == killer)
-
-    assert examples.check(LOADED, changed, example) != []
+    },
+    st.lists(_READ, max_size=25),
+    world,
+    expected,
+    ("tenant", "mailbox", "network"),
+)
+MUTANTS = [
+    ("known.first_time < $start\n            and known.tenant", "known.tenant",
+     "a stolen web session reads eight mails from a new country"),
+    ("            and known.tenant = places.tenant\n", "", "known in another tenant only"),
+    (
+        "and $staged_from <= $start - $history",
+        "and $staged_from is not null and $history is not null",
+        "with less than thirty days staged it is still learning",
+    ),
+    ("where habits.learned_at <= new_places.first_time", "",
+     "a mailbox that was audited for less than fourteen days"),
+    ("habits.learned_at <= new", "habits.learned_at < new",
+     "and one that was for exactly fourteen"),
+    (">= $minDays", ">= 0 * $minDays", "a mailbox that was read on four days only"),
+    ("- 2 * cast(has_moved as integer)", "",
+     "a phone that goes on with its session abroad, and one with a new session"),
+]  # fmt: skip
