@@ -320,7 +320,7 @@ def hunted(con: duckdb.DuckDBPyConnection, asked: Asked, changes: Sequence[Chang
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(100, quick=25)
+@draws.law(60, quick=12)
 @given(changes=_CHANGES)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change]
@@ -336,7 +336,7 @@ def test_hunt_finds_what_its_words_say(
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(30, quick=8)
+@draws.law(20, quick=4)
 @given(changes=_CHANGES, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any
@@ -415,11 +415,13 @@ def test_neither_order_nor_copies_nor_later_days_change_anything(
         ),
     ],
 )
-def test_mutant_fails_its_example(stem: str, old: str, new: str, killer: str) -> None:
+def test_mutant_fails_its_example(
+    con: duckdb.DuckDBPyConnection, stem: str, old: str, new: str, killer: str
+) -> None:
     """A hunt that is wrong in one place fails the example that stands for this place."""
     hunt = LOADED.hunt(stem)
     assert old in hunt.sql
     changed = replace(hunt, sql=hunt.sql.replace(old, new))
     (example,) = (one for one in hunt.detection.examples if one.name == killer)
 
-    assert examples.check(LOADED, changed, example) != []
+    assert examples.check(LOADED, changed, example, con) != []

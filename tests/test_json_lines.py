@@ -12,14 +12,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.lake.path import LakePath
 from gundog.run import run, status
 from gundog.staging import reading
 from gundog.staging.batch import Batch, Failed, Limits, Read, Task
-from tests import kit
+from tests import draws, kit
 from tests.lab import NOON, STAGE, Lab
 
 Row = Mapping[str, Any]
@@ -178,9 +178,7 @@ _ROWS = st.lists(
 
 
 @given(rows=_ROWS, shape=st.sampled_from(sorted(SHAPES)), packing=st.sampled_from(sorted(PACKINGS)))
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@draws.law(30, quick=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_equal_those_of_parquet(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], shape: str, packing: str
 ) -> None:

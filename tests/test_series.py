@@ -23,6 +23,7 @@ from gundog.core.errors import GundogError
 from gundog.core.times import Interval, parse_time
 from gundog.detections import series_keys
 from gundog.detections.hunt import Content
+from gundog.findings import model as finding
 from gundog.hunting import contributors, series
 from gundog.hunting.contributors import Excess
 from gundog.hunting.scoring import hour_scores
@@ -432,16 +433,20 @@ def test_tenants_own_finding_holds_everybodys_records(desk: Make) -> None:
     assert hits["t1/*"].row["who"] == "*"
 
 
-def test_evidence_stops_at_its_limit_and_says_how_many_there_are(desk: Make) -> None:
-    """10,000 events are kept whole; the count is that of all."""
+def test_evidence_stops_at_its_limit_and_says_how_many_there_are(
+    desk: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As many events as the limit are kept whole; the count is that of all."""
+    assert finding.EVIDENCE_LIMIT == 10_000
+    monkeypatch.setattr(finding, "EVIDENCE_LIMIT", 500)
     hour = NIGHT.start + 3 * HOUR
-    rows = [(hour + timedelta(microseconds=n), "count", "a", 1) for n in range(10_050)]
+    rows = [(hour + timedelta(microseconds=n), "count", "a", 1) for n in range(550)]
 
     found = covered(desk()).put([*steady(), *rows]).night()
 
     hit = next(hit for hit in found.hits if hit.row["series_key"] == "/a")
-    assert len(hit.events) == 10_000
-    assert hit.evidence_count >= 10_050
+    assert len(hit.events) == 500
+    assert hit.evidence_count >= 550
 
 
 def test_least_count_keeps_small_hours_from_being_flagged(desk: Make) -> None:

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given
 from hypothesis import strategies as st
 
 from gundog.lake import json_text
 from gundog.lake.path import LakePath
 from gundog.staging import read_ends, reading, tails
 from gundog.staging.batch import Batch, Failed, FileOutcome, Read
-from tests import kit
+from tests import draws, kit
 from tests.faults import Proxy, start_s3
 from tests.lab import STAGE, Lab
 from tests.test_json_lines import enveloped, json_lab, plain, put, row, text
@@ -91,9 +91,7 @@ _LINES = st.lists(
 
 
 @given(lines=_LINES, cuts=st.lists(st.integers(0, 4000), min_size=1, max_size=4))
-@settings(
-    max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@draws.law(25, quick=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_file_read_as_it_grows_equals_one_read_whole(
     tmp_path_factory: pytest.TempPathFactory, lines: Sequence[bytes], cuts: Sequence[int]
 ) -> None:

@@ -77,11 +77,13 @@ def notes(root: Path) -> dict[tuple[Any, ...], str]:
     return {(stem, start): note or "" for stem, start, note in rows}
 
 
-def check(layout: str, seed: int, stems: tuple[str, ...] = ()) -> None:
-    """Holds a world to the law, once it has enough that could break it."""
+def check(
+    layout: str, seed: int, stems: tuple[str, ...] = (), tenants: tuple[str, ...] = TENANTS
+) -> None:
+    """Holds some tenants of a world to the law, once it has enough that could break it."""
     world = two_tenants.build(layout, seed)
     both = hunted(world, TENANTS, stems)
-    alone = {tenant: hunted(world, (tenant,), stems) for tenant in TENANTS}
+    alone = {tenant: hunted(world, (tenant,), stems) for tenant in tenants}
     for tenant, root in alone.items():
         expected, found = told(root, tenant), told(both, tenant)
         for name, rows in expected.items():
@@ -111,8 +113,12 @@ def assert_worth_it(root: Path, tenant: str, found: dict[str, list[Any]]) -> Non
 
 
 def test_findings_of_two_tenants_are_those_of_each_alone() -> None:
-    """Findings, evidence, scores, what hides them, their history, points and what is learned."""
-    check("null column", 2, EXPECTED)
+    """Findings, evidence, scores, what hides them, their history, points and what is learned.
+
+    For alpha, which is there from the start and for which the cases are planted; `make check` asks
+    for both.
+    """
+    check("null column", 2, EXPECTED, TENANTS[:1])
 
 
 def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Path) -> None:
@@ -139,7 +145,7 @@ def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [14, 21])  # their notes were wrong once
-def test_law_of_two_tenants_holds_for_many_lakes(seed: int) -> None:
-    """The same over more worlds, in each layout by turns."""
-    check(LAYOUTS[seed % len(LAYOUTS)], seed)
+@pytest.mark.parametrize(("seed", "stems"), [(14, ()), (21, EXPECTED)])  # wrong notes, once
+def test_law_of_two_tenants_holds_for_many_lakes(seed: int, stems: tuple[str, ...]) -> None:
+    """The same over more worlds, in each layout by turns, once for everything that ships."""
+    check(LAYOUTS[seed % len(LAYOUTS)], seed, stems)
