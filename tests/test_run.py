@@ -20,6 +20,7 @@ from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
 
+FIVE = ("2026-03-05", "2026-03-09")
 PAIR_ID = "11111111-1111-4111-8111-111111111111"
 
 
@@ -29,6 +30,22 @@ def project(tmp_path: Path) -> Path:
     kit.make_project(tmp_path)
     kit.fill_days(tmp_path, "2026-03-01", 9)
     return tmp_path
+
+
+@pytest.fixture(scope="module")
+def five_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a project with a pair on the 8th, of which five days were hunted."""
+    root = kit.make_project(tmp_path_factory.mktemp("five_days"))
+    kit.fill_days(root, "2026-03-01", 9)
+    pair(root, "2026-03-08T10:00", "2026-03-08T12:00")
+    hunt(root, FIVE)
+    return root
+
+
+@pytest.fixture
+def hunted(five_days: Path, tmp_path: Path) -> Path:
+    """A copy of it, for one test."""
+    return kit.copy_project(five_days, tmp_path)
 
 
 def states(root: Path) -> dict[str, str]:
@@ -63,24 +80,20 @@ def test_pair_across_midnight_belongs_to_the_second_day(project: Path) -> None:
     assert table(project, "select strftime(interval_start, '%d') from findings") == [("09",)]
 
 
-def test_running_twice_changes_nothing(project: Path) -> None:
+def test_running_twice_changes_nothing(hunted: Path) -> None:
     """A second run of the same range hunts nothing and leaves the tables as they are."""
-    pair(project, "2026-03-08T10:00", "2026-03-08T11:00")
-    hunt(project, ("2026-03-07", "2026-03-09"))
-    before = table(project, "from findings"), table(project, "from evidence")
+    before = table(hunted, "from findings"), table(hunted, "from evidence")
 
-    outcome = hunt(project, ("2026-03-07", "2026-03-09"))
+    outcome = hunt(hunted, FIVE)
 
     assert outcome.hunted == 0
-    assert (table(project, "from findings"), table(project, "from evidence")) == before
+    assert (table(hunted, "from findings"), table(hunted, "from evidence")) == before
+    assert all(before)
 
 
-def test_again_hunts_what_is_done_and_finds_it_unchanged(project: Path) -> None:
+def test_again_hunts_what_is_done_and_finds_it_unchanged(hunted: Path) -> None:
     """`--again` hunts finals too; the same rows are not a change."""
-    pair(project, "2026-03-08T10:00", "2026-03-08T11:00")
-    hunt(project, ("2026-03-07", "2026-03-09"))
-
-    outcome = hunt(project, ("2026-03-07", "2026-03-09"), command="backfill", again=True)
+    outcome = hunt(hunted, ("2026-03-07", "2026-03-09"), command="backfill", again=True)
 
     assert (outcome.hunted, outcome.changes.unchanged) == (3, 1)
     assert outcome.changes.new == outcome.changes.changed == 0
@@ -116,55 +129,49 @@ def test_catch_up_goes_back_no_further_than_late_arrival(project: Path) -> None:
     assert states(project)["02"] == "missing"
 
 
-def test_late_file_hunts_again_exactly_what_it_touches(project: Path) -> None:
+def test_late_file_hunts_again_exactly_what_it_touches(hunted: Path) -> None:
     """A late file makes the day of its rows stale, and the day that reads back to it."""
-    hunt(project, ("2026-03-05", "2026-03-09"))
-    write_file(project, "2026-03-06", [event("2026-03-06T12:00", "open", number=7)], "late")
+    write_file(hunted, "2026-03-06", [event("2026-03-06T12:00", "open", number=7)], "late")
 
-    outcome = hunt(project)
+    outcome = hunt(hunted)
 
-    hunted = table(
-        project,
+    days = table(
+        hunted,
         "select strftime(interval_start, '%d') from run_intervals where run_id = ? order by 1",
         [str(outcome.run_id)],
     )
-    assert hunted == [("06",), ("07",)]
+    assert days == [("06",), ("07",)]
 
 
-def test_late_earlier_closing_changes_the_finding_and_keeps_its_id(project: Path) -> None:
+def test_late_earlier_closing_changes_the_finding_and_keeps_its_id(hunted: Path) -> None:
     """When late events change the evidence, the id stays and the change is written down."""
-    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
-    hunt(project, ("2026-03-08", "2026-03-09"))
-    before = table(project, "select finding_id from findings")
-    write_file(project, "2026-03-08", [event("2026-03-08T11:00", "close", number=9)], "late")
+    before = table(hunted, "select finding_id from findings")
+    write_file(hunted, "2026-03-08", [event("2026-03-08T11:00", "close", number=9)], "late")
 
-    outcome = hunt(project)
+    outcome = hunt(hunted)
 
     assert outcome.changes.changed == 1
-    assert table(project, "select finding_id from findings") == before
-    assert table(project, "select is_late, details ->> '$.gap' from findings") == [(True, "1h")]
-    assert table(project, "select change from finding_changes order by changed_at") == [
+    assert table(hunted, "select finding_id from findings") == before
+    assert table(hunted, "select is_late, details ->> '$.gap' from findings") == [(True, "1h")]
+    assert table(hunted, "select change from finding_changes order by changed_at") == [
         ("new",),
         ("changed",),
     ]
 
 
-def test_finding_goes_and_comes_back_with_its_file(project: Path) -> None:
+def test_finding_goes_and_comes_back_with_its_file(hunted: Path) -> None:
     """A changed file withdraws what it proved; the same events again return the finding."""
-    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
-    hunt(project)
-    hunt(project, ("2026-03-08", "2026-03-09"))
     rows = [event("2026-03-08T12:00", "close", number=2)]
-    path = write_file(project, "2026-03-08", [event("2026-03-08T12:30", "other")], "a-close")
+    path = write_file(hunted, "2026-03-08", [event("2026-03-08T12:30", "other")], "a-close")
     os.utime(path, ns=(1, 1))
-    gone = hunt(project)
-    path = write_file(project, "2026-03-08", rows, "a-close")
+    gone = hunt(hunted)
+    path = write_file(hunted, "2026-03-08", rows, "a-close")
     os.utime(path, ns=(2, 2))
 
-    back = hunt(project)
+    back = hunt(hunted)
 
     assert (gone.changes.withdrawn, back.changes.returned) == (1, 1)
-    assert table(project, "select change from finding_changes order by changed_at, change") != []
+    assert table(hunted, "select change from finding_changes order by changed_at, change") != []
 
 
 def test_finding_that_two_days_hold_belongs_to_the_first(project: Path) -> None:
@@ -182,16 +189,14 @@ def test_finding_that_two_days_hold_belongs_to_the_first(project: Path) -> None:
     assert held == [("06",)]
 
 
-def test_vanished_file_leaves_its_findings(project: Path) -> None:
+def test_vanished_file_leaves_its_findings(hunted: Path) -> None:
     """The lake's own retention removes files; what was staged and found stays."""
-    pair(project, "2026-03-08T10:00", "2026-03-08T12:00")
-    hunt(project, ("2026-03-08", "2026-03-09"))
-    (project / "lake/date=2026-03-08/a-open.parquet").unlink()
+    (hunted / "lake/date=2026-03-08/a-open.parquet").unlink()
 
-    outcome = hunt(project, ("2026-03-08", "2026-03-09"), again=True)
+    outcome = hunt(hunted, ("2026-03-08", "2026-03-09"), again=True)
 
     assert outcome.changes.unchanged == 1
-    assert table(project, "select count(*) from findings") == [(1,)]
+    assert table(hunted, "select count(*) from findings") == [(1,)]
 
 
 def test_day_without_a_file_is_no_data_and_exits_1(project: Path) -> None:
@@ -298,40 +303,36 @@ def test_redelivered_event_counts_once(project: Path) -> None:
     assert [path.rsplit("/", 1)[-1] for (path,) in files] == ["a-open.parquet", "a-close.parquet"]
 
 
-def test_changed_prose_is_published_without_hunting(project: Path) -> None:
+def test_changed_prose_is_published_without_hunting(hunted: Path) -> None:
     """A new title or severity restates stored findings; nothing is hunted again."""
-    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
-    hunt(project)
-    path = project / "detections/pair.yaml"
+    path = hunted / "detections/pair.yaml"
     text = path.read_text().replace("severity: medium", "severity: high")
     path.write_text(text.replace('title: "{account_name} opened', 'title: "{account_name} OPENED'))
 
-    outcome = hunt(project)
+    outcome = hunt(hunted)
 
     assert outcome.hunted == 0
-    assert table(project, "select severity, title from findings") == [
+    assert table(hunted, "select severity, title from findings") == [
         ("high", "a OPENED and closed after 2h")
     ]
 
 
-def test_changed_parameter_starts_with_the_last_interval_only(project: Path) -> None:
+def test_changed_parameter_starts_with_the_last_interval_only(hunted: Path) -> None:
     """A detection whose rows can change is a new one to the ledger."""
-    hunt(project, ("2026-03-06", "2026-03-09"))
-    path = project / "detections/pair.yaml"
+    path = hunted / "detections/pair.yaml"
     path.write_text(path.read_text().replace("within: 1d", "within: 12h"))
 
-    outcome = hunt(project)
+    outcome = hunt(hunted)
 
     assert outcome.hunted == 1
 
 
-def test_comment_in_sql_hunts_nothing_again(project: Path) -> None:
+def test_comment_in_sql_hunts_nothing_again(hunted: Path) -> None:
     """Comments and layout are not part of the hash."""
-    hunt(project)
-    path = project / "sql/pair.sql"
+    path = hunted / "sql/pair.sql"
     path.write_text("-- a remark\n" + path.read_text().replace("    ", "  "))
 
-    assert hunt(project).hunted == 0
+    assert hunt(hunted).hunted == 0
 
 
 def test_changed_stage_sql_stages_again_and_hunts_again(project: Path) -> None:
@@ -419,13 +420,14 @@ def test_future_days_of_a_range_are_left_for_their_time(project: Path) -> None:
     assert outcome.hunted == 1
 
 
-def test_provisional_becomes_final_after_late_arrival(project: Path) -> None:
+def test_provisional_becomes_final_after_late_arrival(hunted: Path) -> None:
     """Whether late files may still change an interval follows from the run's time."""
-    hunt(project)
+    before = states(hunted)
 
-    hunt(project, ("2026-03-09", "2026-03-09"), now=NOW + 8 * DAY)
+    hunt(hunted, ("2026-03-09", "2026-03-09"), now=NOW + 8 * DAY)
 
-    assert states(project) == {"09": "final"}
+    assert before["09"] == "provisional"
+    assert states(hunted)["09"] == "final"
 
 
 def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> None:
@@ -553,19 +555,18 @@ def test_killed_run_leaves_what_the_next_one_needs(
     assert table(root, "select count(*), count(distinct finding_id) from findings") == [(3, 3)]
 
 
-def test_reader_of_the_old_file_is_undisturbed_by_a_publish(project: Path) -> None:
+def test_reader_of_the_old_file_is_undisturbed_by_a_publish(hunted: Path) -> None:
     """Whoever has findings.duckdb open goes on reading what it opened."""
-    hunt(project)
     import duckdb
 
-    reader = duckdb.connect(str(project / ".gundog/findings.duckdb"), read_only=True)
+    reader = duckdb.connect(str(hunted / ".gundog/findings.duckdb"), read_only=True)
     try:
         before = reader.execute("select count(*) from runs").fetchall()
-        hunt(project)
+        hunt(hunted)
         assert reader.execute("select count(*) from runs").fetchall() == before
     finally:
         reader.close()
-    assert table(project, "select count(*) from runs") == [(2,)]
+    assert table(hunted, "select count(*) from runs") == [(2,)]
 
 
 def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:

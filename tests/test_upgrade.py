@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,7 +20,7 @@ from gundog.run import run
 from gundog.run.outcome import Outcome
 from tests import kit, old_project
 from tests.kit import DAY, NOW, table, write_file
-from tests.sinks import Sink
+from tests.sinks import Sink, http_sink
 from tests.test_upgrading import aged
 
 STAGED_THEN = "staged.happenings_179ef172"
@@ -99,6 +99,27 @@ def changed(project: Path) -> Path:
     return project
 
 
+@pytest.fixture(scope="module")
+def upgraded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Such a project after a night; its channel answers as long as the copies are hunted."""
+    with pytest.MonkeyPatch.context() as patched, http_sink() as sink:
+        patched.setenv("NO_PROXY", "*")
+        root = old_project.make(tmp_path_factory.mktemp("upgraded"), sink.url())
+        old_project.write_day(root, NEW_DAY)
+        write_file(root, NEW_DAY, old_project.pair(NEW_DAY, "d", 7), "d")
+        old_project.change_sql(root)
+        old_project.lose_files(root)
+        hunt(root)
+        yield root
+
+
+@pytest.fixture
+def upgraded(upgraded_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of it, for one test."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    return kit.copy_project(upgraded_once, tmp_path)
+
+
 def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
     """Which SQL, how many files and bytes, and how long; what becomes of earlier intervals."""
     old = [path for path in (changed / "lake").rglob("*.parquet") if NEW_DAY not in str(path)]
@@ -160,15 +181,14 @@ def test_rows_of_files_that_left_are_kept_and_named(changed: Path) -> None:
     assert table(changed, "select count(*) from source_files where path like '%03-05%'") == [(2,)]
 
 
-def test_rows_of_files_that_left_go_with_retention(changed: Path) -> None:
+def test_rows_of_files_that_left_go_with_retention(upgraded: Path) -> None:
     """They age as all staged rows do; the note ends with them."""
-    hunt(changed)
     later = NOW + 61 * DAY
-    old_project.write_day(changed, f"{later - DAY:%Y-%m-%d}")
+    old_project.write_day(upgraded, f"{later - DAY:%Y-%m-%d}")
 
-    _, outcome = hunt(changed, now=later)
+    _, outcome = hunt(upgraded, now=later)
 
-    assert kept(changed, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
+    assert kept(upgraded, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
         (1,)
     ]
     assert not any("left the lake" in note for note in outcome.notes)
@@ -210,25 +230,22 @@ def test_interval_that_was_never_hunted_says_what_it_does_not_see(changed: Path)
     assert outcome.exit_status == 1
 
 
-def test_counts_of_hours_that_cannot_be_counted_again_are_kept(changed: Path) -> None:
+def test_counts_of_hours_that_cannot_be_counted_again_are_kept(upgraded: Path) -> None:
     """Those of the lost day stay as the earlier detection counted them; all others go."""
     then = "detection_hash <> (select detection_hash from detections where stem = 'count')"
 
-    hunt(changed)
-
     old = f"select hour::date::varchar, observed from series_counts where {then} order by all"
-    assert kept(changed, old) == [("2026-03-05", 5.0)]
+    assert kept(upgraded, old) == [("2026-03-05", 5.0)]
     spans = f"select interval_start::date::varchar from series_spans where {then}"
-    assert kept(changed, spans) == [("2026-03-05",)]
+    assert kept(upgraded, spans) == [("2026-03-05",)]
 
 
-def test_hours_of_files_that_left_are_not_observed(changed: Path) -> None:
+def test_hours_of_files_that_left_are_not_observed(upgraded: Path) -> None:
     """No row of them is seen, which is not the same as no row: a baseline must not learn zeros."""
-    hunt(changed)
-    stages = run.load_project(changed, {}).content.hunt("count").stages
+    stages = run.load_project(upgraded, {}).content.hunt("count").stages
     span = parse_range(old_project.LEFT, "2026-03-06")
 
-    with duckdb.connect(str(changed / ".gundog/warehouse.duckdb"), read_only=True) as con:
+    with duckdb.connect(str(upgraded / ".gundog/warehouse.duckdb"), read_only=True) as con:
         known = hour_states.hour_states(con, stages, span).of("")
 
     assert [hour_states.STATES[one] for one in known] == ["no_data"] * 24 + ["observed"] * 24
@@ -243,30 +260,28 @@ def test_plan_tells_the_same(changed: Path) -> None:
     assert kept(changed, f"select count(*) from {STAGED_THEN}") == [(30,)]
 
 
-def test_files_that_come_back_are_read_again(changed: Path) -> None:
+def test_files_that_come_back_are_read_again(upgraded: Path) -> None:
     """A lake that was only out of reach: what was kept for it goes, and its day can be hunted."""
-    hunt(changed)
-    old_project.write_lake(changed)
+    old_project.write_lake(upgraded)
 
-    _, outcome = hunt(changed, old_project.HUNTED)
+    _, outcome = hunt(upgraded, old_project.HUNTED)
 
     assert outcome.exit_status == 0
     assert not any("left the lake" in note for note in outcome.notes)
-    assert kept(changed, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
+    assert kept(upgraded, "select count(*) from duckdb_tables() where schema_name = 'staged'") == [
         (1,)
     ]
 
 
-def test_sql_that_is_taken_back_reads_nothing_that_it_has_read(changed: Path) -> None:
+def test_sql_that_is_taken_back_reads_nothing_that_it_has_read(upgraded: Path) -> None:
     """A rollback: the lost file's rows are seen again, for they were staged by that very SQL."""
-    hunt(changed)
-    kit.write_text(changed / "sql/stage/happenings.sql", kit.STAGE)
+    kit.write_text(upgraded / "sql/stage/happenings.sql", kit.STAGE)
 
-    _, outcome = hunt(changed, now=NOW + timedelta(hours=1))
+    _, outcome = hunt(upgraded, now=NOW + timedelta(hours=1))
 
     assert outcome.exit_status == 0
     assert not any("left the lake" in note for note in outcome.notes)
-    assert kept(changed, "select count(*) from happenings where id in (1, 2)") == [(2,)]
+    assert kept(upgraded, "select count(*) from happenings where id in (1, 2)") == [(2,)]
 
 
 # ---- columns that have other names now ----
