@@ -28,6 +28,7 @@ from tests.test_laws import content
 
 HERE = Path(__file__).parents[1]
 WEEK = ("2026-03-01", "2026-03-09")
+FIVE = ("2026-03-05", "2026-03-09")
 COMMAND = [sys.executable, "-m", "gundog", "backfill", "--from", WEEK[0], "--to", WEEK[1]]
 
 
@@ -39,40 +40,48 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """A project with five quiet days before NOW, whose files may be three days late."""
+    kit.make_project(tmp_path)
+    kit.fill_days(tmp_path, FIVE[0], 5)
+    kit.write_text(tmp_path / "gundog.yaml", f"{kit.CONFIG}lateArrival: 3d\n")
+    return tmp_path
+
+
 def backfill(root: Path, **options: Any) -> run.Outcome:
     project = run.load_project(root, {})
-    request = run.Request("backfill", parse_range(*WEEK), yes=options.pop("yes", False))
+    request = run.Request("backfill", parse_range(*FIVE), yes=options.pop("yes", False))
     return run.run(project, request, NOW, kit.uuid4(), **options)
 
 
 def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
-    project: Path, tmp_path_factory: pytest.TempPathFactory
+    short: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """Asked to stop, a run ends after its day, publishes, says how to continue, and later does."""
-    whole = kit.make_project(tmp_path_factory.mktemp("whole"))
-    (whole / "lake").symlink_to(project / "lake")
+    whole = kit.copy_project(short, tmp_path_factory.mktemp("whole"))
     backfill(whole)
     days: list[tuple[int, int]] = []
 
-    first = backfill(project, went=lambda *at: days.append(at), stop=lambda: len(days) > 3)
-    between = table(project, "select count(*) from run_intervals")
-    second = backfill(project)
+    first = backfill(short, went=lambda *at: days.append(at), stop=lambda: len(days) > 2)
+    between = table(short, "select count(*) from run_intervals")
+    second = backfill(short)
 
     assert first.stopped
-    assert first.notes == ["stopped before 2026-03-04: run the same command again to continue"]
-    assert days == [(0, 9), (1, 9), (2, 9), (3, 9)]
-    assert between == [(3,)]
-    assert (second.hunted, second.done) == (6, 3)
-    assert content(project) == content(whole)
+    assert first.notes == ["stopped before 2026-03-07: run the same command again to continue"]
+    assert days == [(0, 5), (1, 5), (2, 5)]
+    assert between == [(2,)]
+    assert (second.hunted, second.done) == (3, 2)
+    assert content(short) == content(whole)
 
 
-@pytest.mark.parametrize(("room", "steps"), [(10**9, ["01"]), (1, ["01", "02"])])
+@pytest.mark.parametrize(("room", "steps"), [(10**9, ["05"]), (1, ["05", "06"])])
 def test_days_are_staged_together_as_far_as_a_batch_goes(
-    project: Path, monkeypatch: pytest.MonkeyPatch, room: int, steps: list[str]
+    short: Path, monkeypatch: pytest.MonkeyPatch, room: int, steps: list[str]
 ) -> None:
     """Small days cost one step; where there is no room, a day brings only what it may read.
 
-    Files may be a week late, so that the first day reads eight of the nine.
+    Files may be three days late, so that the first day reads four of the five.
     """
     monkeypatch.setattr(stage, "BATCH_BYTES", room)
     taken: list[str] = []
@@ -81,51 +90,51 @@ def test_days_are_staged_together_as_far_as_a_batch_goes(
         taken.append(part.label)
         return work()
 
-    outcome = backfill(project, step=step)
+    outcome = backfill(short, step=step)
 
     assert [name for name in taken if name.startswith("stage")] == [
         f"stage 2026-03-{day}" for day in steps
     ]
-    assert (outcome.hunted, outcome.files) == (9, 9)
+    assert (outcome.hunted, outcome.files) == (5, 5)
 
 
 @pytest.mark.parametrize(("room", "passes"), [(10**9, 1), (1, 2)])
 def test_day_is_looked_at_again_only_when_files_came_after_it(
-    project: Path, monkeypatch: pytest.MonkeyPatch, room: int, passes: int
+    short: Path, monkeypatch: pytest.MonkeyPatch, room: int, passes: int
 ) -> None:
-    """A pair of the first day lies in the file of the ninth; either way the same run finds it."""
+    """A pair of the first day lies in the file of the fifth; either way the same run finds it."""
     kit.write_file(
-        project,
+        short,
         "2026-03-09",
-        [kit.event("2026-03-01T10:00", "open"), kit.event("2026-03-01T10:05", "close", number=1)],
+        [kit.event("2026-03-05T10:00", "open"), kit.event("2026-03-05T10:05", "close", number=1)],
     )
     monkeypatch.setattr(stage, "BATCH_BYTES", room)
     days: list[int] = []
 
-    outcome = backfill(project, went=lambda *at: days.append(at[0]))
+    outcome = backfill(short, went=lambda *at: days.append(at[0]))
 
-    assert days == list(range(9)) * passes
-    assert outcome.hunted == 9 + (passes - 1)
-    found = table(project, "select interval_start::date::varchar from findings")
-    assert found == [("2026-03-01",)]
+    assert days == list(range(5)) * passes
+    assert outcome.hunted == 5 + (passes - 1)
+    found = table(short, "select interval_start::date::varchar from findings")
+    assert found == [("2026-03-05",)]
 
 
 def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
-    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    short: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Files of later days touch days that are hunted already: those are hunted once more.
 
-    Pairs of five days lie in files of later days, and each file is staged only when a day needs
+    Pairs of four days lie in files of later days, and each file is staged only when a day needs
     it. The run leaves what one leaves that stages everything first, and nothing to hunt.
     """
-    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}lateArrival: 1d\n")
-    for day, later in ((1, 5), (2, 9), (3, 5), (6, 9), (8, 9)):
+    kit.write_text(short / "gundog.yaml", f"{kit.CONFIG}lateArrival: 1d\n")
+    for day, later in ((5, 7), (6, 9), (7, 9), (8, 9)):
         rows = [kit.event(f"2026-03-0{day}T10:0{n}", kind, number=10 * day + n)
                 for n, kind in enumerate(("open", "close"))]  # fmt: skip
-        kit.write_file(project, f"2026-03-0{later}", rows, f"late{day}")
+        kit.write_file(short, f"2026-03-0{later}", rows, f"late{day}")
     whole = kit.make_project(tmp_path_factory.mktemp("whole"))
     kit.write_text(whole / "gundog.yaml", f"{kit.CONFIG}lateArrival: 1d\n")
-    (whole / "lake").symlink_to(project / "lake")
+    (whole / "lake").symlink_to(short / "lake")
     backfill(whole)
 
     monkeypatch.setattr(stage, "BATCH_BYTES", 1)
@@ -136,26 +145,26 @@ def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
             stage_parts.append(part.label)
         return work()
 
-    outcome = backfill(project, step=step)
+    outcome = backfill(short, step=step)
 
-    assert len(stage_parts) > 5
-    assert content(project) == content(whole)
-    assert table(project, "select count(*) from findings") == [(5,)]
-    assert outcome.hunted > 9
-    request = run.Request("backfill", parse_range(*WEEK))
-    assert "pair: 0 of 9 intervals to hunt" in run.plan(run.load_project(project, {}), request, NOW)
+    assert len(stage_parts) > 3
+    assert content(short) == content(whole)
+    assert table(short, "select count(*) from findings") == [(4,)]
+    assert outcome.hunted > 5
+    request = run.Request("backfill", parse_range(*FIVE))
+    assert "pair: 0 of 5 intervals to hunt" in run.plan(run.load_project(short, {}), request, NOW)
 
 
-def test_night_after_done_ones_stages_before_it_looks(project: Path) -> None:
+def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
     """Its own day is the last that is looked at, and brings late rows that two done ones read."""
-    hunt(project, WEEK)
-    kit.fill_days(project, "2026-03-10", 1)
+    hunt(short, FIVE)
+    kit.fill_days(short, "2026-03-10", 1)
     late = [kit.event("2026-03-08T10:00", "open"), kit.event("2026-03-08T10:05", "close", number=1)]
-    kit.write_file(project, "2026-03-10", late)
+    kit.write_file(short, "2026-03-10", late)
     days: list[int] = []
 
     night = run.run(
-        run.load_project(project, {}), run.Request("hunt"), NOW + kit.DAY, kit.uuid4(),
+        run.load_project(short, {}), run.Request("hunt"), NOW + kit.DAY, kit.uuid4(),
         went=lambda *at: days.append(at[0]),
     )  # fmt: skip
 
@@ -238,11 +247,11 @@ def test_ctrl_c_in_a_query_is_no_failure() -> None:
     assert not database.is_interrupt(RuntimeError("another"))
 
 
-def test_bar_on_a_terminal(project: Path) -> None:
+def test_bar_on_a_terminal(short: Path) -> None:
     """On a terminal a bar tells days done, of how many."""
     screen, side = pty.openpty()
     process = subprocess.Popen(
-        [*COMMAND, "--project", str(project)],
+        [*COMMAND, "--from", FIVE[0], "--project", str(short)],
         stdout=subprocess.DEVNULL, stderr=side, cwd=HERE, env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(side)
@@ -258,7 +267,7 @@ def test_bar_on_a_terminal(project: Path) -> None:
     os.close(screen)
 
     assert process.wait(kit.HUNG_S) == 0
-    assert b"/9" in shown
+    assert b"/5" in shown
     assert b"days" in shown
 
 
@@ -277,12 +286,12 @@ def test_log_tells_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
 
 
-def test_plan_expects_what_past_runs_took(project: Path) -> None:
+def test_plan_expects_what_past_runs_took(short: Path) -> None:
     """Minutes come from the runs before, and are called a guess until there was one."""
-    loaded = run.load_project(project, {})
-    request = run.Request("backfill", parse_range(*WEEK))
+    loaded = run.load_project(short, {})
+    request = run.Request("backfill", parse_range(*FIVE))
     before = run.plan(loaded, request, NOW)
-    hunt(project, ("2026-03-01", "2026-03-02"))
+    hunt(short, ("2026-03-05", "2026-03-05"))
     after = run.plan(loaded, request, NOW)
 
     assert before[-1].startswith("expected: less than a minute (a guess")
@@ -297,21 +306,19 @@ def test_minutes_add_staging_and_hunting() -> None:
     assert known.words(600_000_000, {}) == "about 10 minutes (from past runs)"
 
 
-def test_very_large_first_staging_wants_a_yes(
-    project: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_very_large_first_staging_wants_a_yes(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A backfill that must read a great deal does nothing until --yes; a night goes on."""
     monkeypatch.setattr(stage_step, "LARGE_BYTES", 1000)
 
-    with pytest.raises(InputError, match=r"would read 9 files, .* GB: add --yes"):
-        backfill(project)
-    assert not (project / ".gundog/findings.duckdb").exists()
+    with pytest.raises(InputError, match=r"would read 5 files, .* GB: add --yes"):
+        backfill(short)
+    assert not (short / ".gundog/findings.duckdb").exists()
     said: list[str] = []
     monkeypatch.setattr(stage_step, "ANNOUNCED_BYTES", 1000)
 
-    outcome = backfill(project, yes=True, say=said.append)
+    outcome = backfill(short, yes=True, say=said.append)
 
-    assert outcome.hunted == 9
-    assert any(line.startswith("to stage in all: 9 files") for line in said)
-    assert table(project, "select count(*) from runs") == [(1,)]
-    assert hunt(project).exit_status == 0
+    assert outcome.hunted == 5
+    assert any(line.startswith("to stage in all: 5 files") for line in said)
+    assert table(short, "select count(*) from runs") == [(1,)]
+    assert hunt(short).exit_status == 0
