@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
+import numpy as np
+import pyarrow as pa
 import pytest
 
 from gundog.core import child
@@ -50,6 +52,18 @@ def printed() -> str:
 
 
 KEPT: list[bytearray] = []
+
+
+def arrays() -> tuple[pa.Table, np.ndarray, str]:
+    return pa.table({"n": range(100_000), "t": ["text"] * 100_000}), np.arange(9), "x" * 100
+
+
+def data_mb() -> int:
+    """Address space for data in MB, after a query and an array have used some and freed it."""
+    duckdb.connect().execute("select max(x) from (select range x from range(5000000) order by all)")
+    pa.array([1.5] * 1_000_000)
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmData"))
 
 
 def keep(size: int) -> None:
@@ -257,3 +271,21 @@ def is_gone(process: int) -> bool:
         return ") Z " in Path(f"/proc/{process}/stat").read_text()
     except OSError:
         return True
+
+
+def test_arrays_come_back_as_they_lie_in_memory(helper: Child) -> None:
+    """Not copied into a pickle: a first night's counts are as large as what a hunt may use."""
+    expected, answer = arrays(), helper.call(arrays)
+
+    assert answer[0].equals(expected[0])
+    assert answer[1].tolist() == expected[1].tolist()
+    assert answer[2] == expected[2]
+    head, *large = child._packed(("", expected, False))
+    assert len(head) < 2000
+    assert sum(map(len, large)) > expected[0].nbytes
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
+def test_memory_that_was_freed_does_not_count(helper: Child) -> None:
+    """The limit is one of address space: allocators keep that, and 1 GB of it in advance."""
+    assert helper.call(data_mb) < 500

@@ -11,6 +11,7 @@ import os
 import pickle
 import select
 import signal
+import struct
 import subprocess
 import sys
 import threading
@@ -24,20 +25,24 @@ from gundog.core.pipe import Pipe
 
 # What a process that hunts needs beside DuckDB's own limit: Python and its libraries, and what
 # DuckDB does not count. An honest sort that spills takes 0.45 GB of it.
-SLACK_BYTES = 1_000_000_000
+SLACK_BYTES = 1_500_000_000
 # Freed memory stays counted as the process's: with less room than this it is replaced.
 _ROOM_BYTES = SLACK_BYTES // 2
 _START = (
     "import importlib, sys; sys.path[:] = sys.argv[2:]; from gundog.core import child;"
     "importlib.import_module(sys.argv[1]); child.serve()"
 )
-# The first letter of what `at` says; a pickle begins with another.
 _PR_SET_PDEATHSIG = 1
 # Work that computes all the time has this share of the seconds as CPU, on a machine of its own.
 _NEARLY = 0.9
+# The first letter of what `at` says; an answer begins with a number that is far smaller.
 _AT = b"@"
+_COUNT = struct.Struct("!I")
 # Nothing else of the environment reaches the child: no credentials, no addresses of channels.
 _KEPT = frozenset("HOME LANG LANGUAGE PATH TEMP TMP TMPDIR TZ USER".split())
+# What is limited is address space. Arrow's own allocator takes 1 GB of it at once, and DuckDB's
+# keeps what it freed: with two times as much memory as it uses, a night fails.
+_ALLOCATORS = {"ARROW_DEFAULT_MEMORY_POOL": "system", "DUCKDB_JE_MALLOC_CONF": "retain:false"}
 _KEPT_PREFIXES = ("DYLD_", "LC_", "LD_", "MALLOC_", "NUMBA_", "OMP_", "OPENBLAS_", "PYTHON")
 
 
@@ -109,7 +114,7 @@ class Child:
             self._replies.recv_bytes()  # it has imported what the work needs, and begins
             while (reply := self._next(seconds, patience, at)).startswith(_AT):
                 at = reply[len(_AT) :].decode(errors="surrogateescape")
-            failure, value, self._worn = pickle.loads(reply)  # noqa: S301 - our own
+            failure, value, self._worn = _unpacked(reply, self._replies)
         except (EOFError, BrokenPipeError, ConnectionResetError) as error:
             raise EndedError(self._how_it_ended(), at) from error
         except BaseException:
@@ -152,7 +157,7 @@ class Child:
         process.stdin.close()
         process.stdout.close()
 
-    def _next(self, seconds: float | None, patience: int, at: str) -> bytes:
+    def _next(self, seconds: float | None, patience: int, at: str) -> bytearray:
         assert self._process  # noqa: S101 - `call` started it
         assert self._replies  # noqa: S101 - and this
         before = _cpu_seconds(self._process.pid) if patience > 1 else None
@@ -195,11 +200,12 @@ def _cpu_seconds(pid: int) -> float | None:
 
 
 def _environment() -> dict[str, str]:
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if name in _KEPT or name.startswith(_KEPT_PREFIXES)
     }
+    return kept | _ALLOCATORS
 
 
 class _Served:
@@ -233,7 +239,8 @@ def serve() -> None:
                 arrow.leave_out_pandas()
             replies.send_bytes(b"")
             _limit(limit)
-            replies.send_bytes(_reply(work, arguments, limit))
+            for part in _reply(work, arguments, limit):
+                replies.send_bytes(part)
 
 
 def _end_forks_with_this() -> None:
@@ -275,14 +282,30 @@ def _end_with_parent(requests: int) -> None:
     os._exit(1)
 
 
-def _reply(work: Callable[..., Any], arguments: Any, limit: int | None) -> bytes:
+def _reply(work: Callable[..., Any], arguments: Any, limit: int | None) -> list[bytes | memoryview]:
     try:
         value = work(*arguments)
-        return pickle.dumps(("", value, _is_worn(limit)), protocol=5)
+        return _packed(("", value, _is_worn(limit)))
     except MemoryError:
-        return pickle.dumps(("needs more memory than allowed", None, True))
+        return _packed(("needs more memory than allowed", None, True))
     except Exception as error:
-        return pickle.dumps((f"{type(error).__name__}: {error}", None, _is_worn(limit)))
+        return _packed((f"{type(error).__name__}: {error}", None, _is_worn(limit)))
+
+
+def _packed(answer: tuple[str, Any, bool]) -> list[bytes | memoryview]:
+    """An answer as messages: how many follow and a pickle, then arrays as they lie in memory."""
+    large = list[pickle.PickleBuffer]()
+    head = pickle.dumps(answer, protocol=5, buffer_callback=large.append)
+    return [_COUNT.pack(len(large)) + head, *(part.raw() for part in large)]
+
+
+def _unpacked(head: bytearray, replies: Pipe) -> tuple[str, Any, bool]:
+    """What `_packed` packed, from its first message and those that follow."""
+    (count,) = _COUNT.unpack_from(head)
+    large = [replies.recv_bytes() for _ in range(count)]
+    pickled = memoryview(head)[_COUNT.size :]
+    answer: tuple[str, Any, bool] = pickle.loads(pickled, buffers=large)  # noqa: S301 - our own
+    return answer
 
 
 def _limit(data_bytes: int | None) -> None:

@@ -12,6 +12,7 @@ import struct
 
 _LENGTH = struct.Struct("!Q")
 _MOST_AT_A_TIME = 1 << 20
+_SHORT = 1 << 16
 
 
 class Pipe:
@@ -33,15 +34,18 @@ class Pipe:
         if descriptor >= 0:
             os.close(descriptor)
 
-    def send_bytes(self, message: bytes) -> None:
-        """Writes one message.
+    def send_bytes(self, message: bytes | memoryview) -> None:
+        """Writes one message, without a copy of a large one.
 
         Raises:
             BrokenPipeError: when nobody holds the other end.
         """
-        left = memoryview(_LENGTH.pack(len(message)) + message)
-        while left:
-            left = left[os.write(self._descriptor, left[:_MOST_AT_A_TIME]) :]
+        length = _LENGTH.pack(len(message))
+        is_short = len(message) < _SHORT
+        for part in (length + message,) if is_short else (length, message):
+            left = memoryview(part)
+            while left:
+                left = left[os.write(self._descriptor, left[:_MOST_AT_A_TIME]) :]
 
     def poll(self, seconds: float | None) -> bool:
         """True when a message, or the end of all, came within so many seconds; None waits on."""
@@ -49,7 +53,7 @@ class Pipe:
         waiting.register(self._descriptor, select.POLLIN)
         return bool(waiting.poll(None if seconds is None else seconds * 1000))
 
-    def recv_bytes(self) -> bytes:
+    def recv_bytes(self) -> bytearray:
         """The next message; waits for it.
 
         Raises:
@@ -58,11 +62,12 @@ class Pipe:
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size))
         return self._read(length)
 
-    def _read(self, length: int) -> bytes:
-        parts = bytearray()
-        while len(parts) < length:
-            part = os.read(self._descriptor, min(length - len(parts), _MOST_AT_A_TIME))
-            if not part:
+    def _read(self, length: int) -> bytearray:
+        message = bytearray(length)
+        left = memoryview(message)
+        while left:
+            size = os.readv(self._descriptor, [left[:_MOST_AT_A_TIME]])
+            if not size:
                 raise EOFError
-            parts += part
-        return bytes(parts)
+            left = left[size:]
+        return message

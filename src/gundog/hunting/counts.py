@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from gundog.core.times import HOUR, HOUR_US, Interval, epoch_us, split
 from gundog.detections import checks, series_keys
 from gundog.detections.hunt import Hunt
-from gundog.hunting import hour_states, new_counts
+from gundog.hunting import hour_states, new_counts, on_disk
 from gundog.hunting.hour_states import HourStates
 from gundog.hunting.scoring.newness import Newness, joined
 from gundog.warehouse import query
@@ -90,12 +90,14 @@ def count(
         QueryError: when the SQL fails.
     """
     wanted = _uncounted(con, hunt, interval, training)
+    merged = _merged(wanted)
     rows: list[pa.Table] = []
     spans: dict[Interval, str] = {}
-    for span in _merged(wanted):
-        rows.append(_rows(con, hunt, span, staged_from))
+    for span in merged:
+        counted = _rows(con, hunt, span, staged_from)
         inside = (part for part in wanted if part.overlaps(span))
-        spans |= {part: _digest(con, rows[-1], part) for part in inside}
+        spans |= {part: _digest(con, counted, part) for part in inside}
+        rows.append(on_disk.moved(con, counted) if len(merged) > 1 else counted)
     return Counted(pa.concat_tables(rows), spans)
 
 
@@ -202,7 +204,7 @@ def _rows(
             new_counts.column(rows, settings.newness, SCHEMA.field("new").type),
         ],
         schema=SCHEMA,
-    )
+    ).combine_chunks()  # each chunk costs a look at all series
 
 
 def _same(text: str, n: int) -> pa.DictionaryArray:

@@ -56,7 +56,7 @@ def score(
         interval: the scored span, whole hours.
         staged_from: what `$staged_from` is.
         again: scores although nothing changed.
-        apart: surrounds scoring, which no limit on a query's memory should cut.
+        apart: surrounds arranging and scoring, which no limit on a query's memory should cut.
         left_out: tenants of whom nothing is known of the interval; they are not scored.
 
     Raises:
@@ -75,14 +75,27 @@ def score(
     if kept:
         nights, note = kept
     else:
-        arranged = counts.arrange(con, hunt, training, counted, basis.states, left_out)
         with apart():
-            judged = forecast.score(hunt, interval, arranged, basis.attacks, _threads(con))
-        nights, points = forecast.nights(judged), forecast.points_table(hunt, interval, judged)
-        told = {group.tenant: group.note for group in judged if group.note}
-        note = _notes(told, {group.tenant for group in judged}, left_out)
+            nights, points, note = _judge(con, hunt, interval, training, counted, basis, left_out)
     hits = tuple(series_findings.hits(con, hunt, interval, nights))
     return Scored(hits, points, counted, basis.digest, note)
+
+
+def _judge(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    interval: Interval,
+    training: Interval,
+    counted: Counted,
+    basis: _Basis,
+    left_out: Collection[str],
+) -> tuple[list[Night], pa.Table, str]:
+    """The flagged nights, the points, and a note; what scoring needs in between is let go."""
+    arranged = counts.arrange(con, hunt, training, counted, basis.states, left_out)
+    judged = forecast.score(hunt, interval, arranged, basis.attacks, _threads(con))
+    told = {group.tenant: group.note for group in judged if group.note}
+    note = _notes(told, {group.tenant for group in judged}, left_out)
+    return forecast.nights(judged), forecast.points_table(hunt, interval, judged), note
 
 
 def _threads(con: duckdb.DuckDBPyConnection) -> int:
