@@ -19,23 +19,17 @@ from typing import Any
 
 import duckdb
 
-from gundog.kql_import import preparing, rewriting, translator, weaving
+from gundog.kql_import import preparing, probing, rewriting, translator, weaving
 
 Row = dict[str, Any]
 TEXTS = ("a", "A", "ab", "a b", "b.exe", "", "[1]", '{"k": 1}', "b a", "é")
 COLUMNS = {"k": "VARCHAR", "s": "VARCHAR", "n": "BIGINT", "m": "BIGINT", "d": "JSON"}
 # Steps that give the rows of a table more than once are few, so that results stay small.
 _MOST_ROWS = 400
-
-
-class Lone(str):
-    """The empty text of a row without a partner in an outer join.
-
-    Kusto counts it among the values of a set; the importer leaves it out, which docs/from-kql.md
-    lists among the differences.
-    """
-
-    __slots__ = ()
+KINDS = (
+    "inner", "leftouter", "rightouter", "fullouter", "leftanti", "leftsemi", "rightsemi",
+    "rightanti",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,9 +60,12 @@ def rows_of(draw: random.Random, many: int) -> list[Row]:
     ]
 
 
+_TEXT_COLUMNS = ("k", "s", "t")
+
+
 def _condition(draw: random.Random, columns: Sequence[str]) -> tuple[str, Callable[[Row], bool]]:
     """A condition on a row."""
-    texts = [name for name in columns if name in ("k", "s", "t")]
+    texts = [name for name in columns if name in (*_TEXT_COLUMNS, "k1", "s1")]
     numbers = [name for name in columns if name in ("n", "m", "c", "z")]
     kind = draw.randrange(8)
     if kind == 0 and len(columns) > 1:
@@ -189,7 +186,7 @@ def _known(rows: Iterable[Row], name: str) -> list[Any]:
 
 
 def _distinct(rows: Iterable[Row], name: str) -> set[str]:
-    return {row[name] for row in rows if not isinstance(row[name], Lone)}
+    return {row[name] for row in rows}
 
 
 def summarize(draw: random.Random, columns: Sequence[str]) -> Step:
@@ -250,7 +247,7 @@ def arg_max(draw: random.Random, columns: Sequence[str]) -> Step:
 
     def apply(rows: list[Row]) -> list[Row]:
         return [
-            {"k": key, "m": max(_known(group, "m"))}
+            {"k": key, "m": max(_known(group, "m"), default=None)}
             for (key,), group in _grouped(rows, ("k",)).items()
         ]
 
@@ -275,7 +272,7 @@ def join(draw: random.Random, columns: Sequence[str], other: list[Row]) -> Step:
     key = draw.choice([name for name in ("k", "s") if name in columns] or [""])
     if not key or "z" in columns:  # one join a query: Kusto numbers names that come again
         return where(draw, columns)
-    kind = draw.choice(("inner", "leftouter", "leftanti", "leftsemi", "rightsemi", "rightanti"))
+    kind = draw.choice(KINDS)
     right = [{key: row[key], "z": row["m"]} for row in other]
 
     def left_keys(rows: list[Row]) -> set[str]:
@@ -297,9 +294,13 @@ def join(draw: random.Random, columns: Sequence[str], other: list[Row]) -> Step:
             for row, match in itertools.product(rows, right)
             if row[key] == match[key]
         ]
-        if kind == "leftouter":
+        if kind in ("leftouter", "fullouter"):
             lone = [row for row in rows if row[key] not in right_keys]
-            both += [{**row, f"{key}1": Lone(), "z": None} for row in lone]
+            both += [{**row, f"{key}1": "", "z": None} for row in lone]
+        if kind in ("rightouter", "fullouter"):
+            nothing = {name: "" if name in _TEXT_COLUMNS else None for name in columns}
+            lone = [row for row in right if row[key] not in left_keys(rows)]
+            both += [{**nothing, f"{key}1": row[key], "z": row["z"]} for row in lone]
         return both
 
     if kind in ("leftsemi", "leftanti"):
@@ -316,9 +317,14 @@ def union(draw: random.Random, columns: Sequence[str], other: list[Row]) -> Step
     if not kept or "d" in columns or len(kept) != len(columns):
         return where(draw, columns)
     test = _condition(draw, kept)
+    # A column that a branch lacks is null there, and empty where it is a text.
+    given = draw.sample(kept, draw.randrange(1, len(kept) + 1))
+    lacking = {name: "" if name in _TEXT_COLUMNS else None for name in kept}
     return Step(
-        f"union (S | where {test[0]} | project {', '.join(kept)})",
-        lambda rows: rows + [{n: row[n] for n in kept} for row in other if test[1](row)],
+        f"union (S | where {test[0]} | project {', '.join(given)})",
+        lambda rows: (
+            rows + [{**lacking, **{n: row[n] for n in given}} for row in other if test[1](row)]
+        ),
         tuple(columns),
     )
 
@@ -374,7 +380,8 @@ def translated(con: duckdb.DuckDBPyConnection, asked: Case) -> list[tuple[Any, .
             con.executemany(f"insert into {name} values (?, ?, ?, ?, ?, ?)", values)
     parsed, _ = rewriting.rewritten(translator.parse(preparing.prepare(asked.kql).kql), "Timestamp")
     columns = {name: [*COLUMNS, weaving.MARK] for name in asked.tables}
-    woven = weaving.woven(parsed, columns)
+    with probing.over({name: {**COLUMNS, weaving.MARK: "VARCHAR"} for name in columns}) as types_of:
+        woven = weaving.woven(parsed, columns, types_of)
     found = con.execute(translator.sql_of(woven.query, columns))
     names = [column[0] for column in found.description]
     kinds_of = [str(column[1]) for column in found.description]

@@ -174,6 +174,21 @@ def test_check_says_when_query_and_sql_part(
     assert said in capsys.readouterr().err
 
 
+def test_check_repeats_the_critic_where_nobody_answered(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A remark among the blind spots is known; one that is not there is printed again."""
+    assert run("import", "plain.kql") == 0
+    capsys.readouterr()
+    assert run("check") == 0
+    assert "no time bound" not in capsys.readouterr().out
+    path = project / "detections/plain.yaml"
+    path.write_text(path.read_text().replace("no time bound", "nothing"))
+
+    assert run("check") == 0
+    assert "plain: query: line 1: no time bound" in capsys.readouterr().out
+
+
 def test_detection_without_examples_is_only_experimental(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
 from gundog.hunting import kusto_series
-from gundog.kql_import import preparing, rewriting, translator
+from gundog.kql_import import preparing, probing, rewriting, translator, weaving
 from gundog.warehouse import series_function
 
 NOW = datetime(2026, 2, 3)
@@ -212,6 +212,10 @@ VALUES: list[tuple[str, Any]] = [
     ("isempty(dynamic(null))", True),
     ("hash_sha256('World')", "78ae647dc5544d227130a0682a51e30bc7777fbb6d8a8f17007463a3ecd1d524"),
     ("hash_md5('World')", "f5a7924e621e84c9280a9a27e1bcb7f6"),
+    ("parse_command_line('echo \"hello world!\" print$?', 'windows')",
+     ["echo", "hello world!", "print$?"]),
+    ("parse_command_line('net group x', 'windows')[2]", "x"),
+    ("parse_command_line('', 'windows')", []),
     # Addresses.
     ("ipv4_is_private('10.1.2.3')", True),
     ("ipv4_is_private('172.32.0.1')", False),
@@ -225,7 +229,7 @@ VALUES: list[tuple[str, Any]] = [
     ("parse_url('https://example.com/a?b=c').Host", "example.com"),
     ("ipv4_is_in_range('192.168.1.256', '192.168.1.0/24')", None),
     ("toscalar(print y = 5)", 5),
-]
+]  # fmt: skip
 TABLE = (
     "let T = datatable(k: string, n: long, s: string, d: dynamic, t: datetime) ["
     "'a', 1, 'x', dynamic([1, 2]), datetime(2026-02-02 01:00),"
@@ -281,6 +285,26 @@ STEPS: list[tuple[str, list[tuple[Any, ...]]]] = [
     ("T | join kind=rightsemi S on k | project m", [(10,), (20,)]),
     ("T | join kind=rightouter S on k | where k1 == 'c' | project n, m", [(None, 30)]),
     ("T | join kind=fullouter S on k | count", [(7,)]),
+    # No text is null in Kusto, so the texts of a side without a partner are empty ones.
+    ("T | join kind=rightouter S on k | project k, s, m",
+     [("a", "x", 10), ("a", "x", 20), ("a", "y", 10), ("a", "y", 20), ("", "", 30)]),
+    ("T | join kind=leftouter S on k | where isempty(k1) | project k, k1, m",
+     [("b", "", None), ("b", "", None)]),
+    ("T | join kind=leftouter S on k | where k1 == '' and not(isnull(k1)) | count", [(2,)]),
+    ("T | join kind=leftouter S on k | where k1 matches regex '^$' | count", [(2,)]),
+    ("T | join kind=leftouter S on k | summarize make_set(k1), dcount(k1), make_set(m)",
+     [(["", "a"], 2, [10, 20])]),
+    ("T | join kind=fullouter S on k | summarize make_set(k), make_set(k1), dcount(s)",
+     [(["", "a", "b"], ["", "a", "c"], 4)]),
+    ("T | join kind=fullouter S on k | where isnull(n) | project k1, d, t", [
+        ("", None, datetime(2026, 2, 2, 5)), ("c", None, None)]),
+    ("let L = T | project k, s; let R = S | lookup L on k; R | summarize make_set(s)",
+     [(["", "x", "y"],)]),
+    ("S | lookup kind=leftouter (T | project k, s) on k | where k == 'c' | project s", [("",)]),
+    (("S | join kind=leftouter (T | join kind=leftouter (S | project k, w = k) on k) on k"
+     " | where k == 'c' | project s, w, n"), [("", "", None)]),
+    ("union T, S | summarize make_set(s), dcount(s)", [(["", "X", "x", "y"], 4)]),
+    ("S | union (T | project s) | where k == '' | count", [(4,)]),
     ("T | join S on k | summarize count()", [(2,)]),
     ("T | join kind=inner S on $left.k == $right.k | project k1 | distinct k1", [("a",)]),
     ("T | where n == 1 | lookup S on k | project k, m", [("a", 10), ("a", 20)]),
@@ -298,6 +322,12 @@ STEPS: list[tuple[str, list[tuple[Any, ...]]]] = [
      [("ann", 7)]),
     ("print s = 'nothing' | parse s with 'user=' u | project u", [("",)]),
     ("print s = 'nothing' | parse-where s with 'user=' u | project u", []),
+    ("print s = 'ann;7' | parse s with u ';' i: long | project s, u, i", [("ann;7", "ann", 7)]),
+    ("print s = 'C:\\\\a\\\\b' | parse s with drive '\\\\' * | project drive", [("C:",)]),
+    ("print s = 'nothing' | parse-where s with u ';' * | project u", []),
+    (("print d = dynamic([{'a': [1, 2]}, {'a': [3]}])"
+     " | mv-apply x = d on (extend y = x.a | mv-apply z = y on (where z > 1)) | project toint(z)"),
+     [(2,), (3,)]),
     ("range x from 1 to 3 step 1", [(1,), (2,), (3,)]),
     ("range x from 1 to 3 step 1 | summarize sum(x)", [(6,)]),
     ("T | make-series c = count() on t from A to A + 6h step 2h by k | project k, c",
@@ -320,15 +350,18 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def rows(con: duckdb.DuckDBPyConnection, kql: str) -> list[tuple[Any, ...]]:
-    """What a query without source tables gives, JSON read."""
+    """What a query without source tables gives, woven as it is imported, JSON read."""
     parsed, _ = rewriting.rewritten(translator.parse(preparing.prepare(kql).kql), "Timestamp")
-    sql = translator.sql_of(parsed, {})
+    with probing.over({}) as types_of:
+        woven = weaving.woven(parsed, {}, types_of)
+    sql = translator.sql_of(woven.query, {})
     found = con.execute(sql, {"kqlnow": NOW} if "$kqlnow" in sql else None)
-    kinds = [str(column[1]) for column in found.description]
-    return [
-        tuple(_plain(value, kind) for value, kind in zip(row, kinds, strict=True))
-        for row in found.fetchall()
+    kinds = [
+        (place, str(column[1]))
+        for place, column in enumerate(found.description)
+        if column[0] != weaving.MARK
     ]
+    return [tuple(_plain(row[place], kind) for place, kind in kinds) for row in found.fetchall()]
 
 
 def _plain(value: Any, kind: str) -> Any:

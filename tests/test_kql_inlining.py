@@ -52,7 +52,7 @@ def test_lines_stay_where_they_were() -> None:
 @pytest.mark.parametrize(
     ("kql", "cause"),
     [
-        ("let f = (n: int) { f(n) | where a }; f(1)", "let function"),
+        ("let f = (n: int) { f(n) | where a }; f(1)", "f()"),
         ("let f = (c: string) { T | where c == c };\nf('x')", "f(c)"),
         ("let f = (n: int) { T | where a > n }; f()", "f()"),
         ("let f = (n: int) { T | where a > n }; f(1, 2)", "f()"),

@@ -130,6 +130,11 @@ def _add_import(add: Add) -> None:
         help="replace the query and SQL of a detection that is there, and keep what people wrote",
     )
     imports.add_argument(
+        "--rewrite",
+        action="store_true",
+        help="add, beside a query that cuts time into bins, a detection with true windows",
+    )
+    imports.add_argument(
         "--plan", action="store_true", help="show what it would write, and write nothing"
     )
     imports.add_argument(

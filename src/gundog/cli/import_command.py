@@ -31,17 +31,27 @@ def import_queries(arguments: argparse.Namespace) -> int:
 
     if bool(arguments.files) == arguments.regroup:
         raise InputError("import: name FILEs to import, or give --regroup alone")
-    loaded = common.load(arguments, "lake")
-    settings = loaded.settings
-    folders = content_folder.folders(settings.content, settings.root)
-    project = importing.Project(settings, loaded.content, folders)
-    request = importing.Request(
-        arguments.files, arguments.group, arguments.id == "new", arguments.update
-    )
-    made = importing.regrouped if arguments.regroup else importing.plan
-    with waiting.bar(arguments, "translating") as went:
-        files = waiting.counted(arguments.files, len(arguments.files), went, "file")
-        plan = made(replace(request, paths=files), project)
+    if arguments.rewrite and (arguments.update or arguments.regroup):
+        raise InputError("import: --rewrite adds detections: leave out --update and --regroup")
+    from gundog.core.child import Child
+
+    # What is imported is read by the process that has read the project.
+    with Child("gundog.detections.content") as helper:
+        loaded = common.load(arguments, "lake", helper=helper)
+        settings = loaded.settings
+        folders = content_folder.folders(settings.content, settings.root)
+        project = importing.Project(settings, loaded.content, folders, helper)
+        request = importing.Request(
+            arguments.files,
+            arguments.group,
+            arguments.id == "new",
+            arguments.update,
+            arguments.rewrite,
+        )
+        made = importing.regrouped if arguments.regroup else importing.plan
+        with waiting.bar(arguments, "translating") as went:
+            files = waiting.counted(arguments.files, len(arguments.files), went, "file")
+            plan = made(replace(request, paths=files), project)
     for refused in plan.refused:
         common.complain(refused)
     _say(_reads(plan, loaded))

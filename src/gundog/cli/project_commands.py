@@ -14,6 +14,7 @@ from gundog.core.wording import count
 
 if TYPE_CHECKING:
     from gundog.detections.hunt import Hunt
+    from gundog.kql_import.matching import Advice
     from gundog.run.run import Project
     from gundog.testing.trying import Trials
 from gundog.cli import common, run_commands, waiting
@@ -26,7 +27,8 @@ def check(arguments: argparse.Namespace) -> int:
         return _schema(arguments)
     project = common.load(arguments, "lake", *common.SENDING)
     problems = [*project.content.problems, *project.problems, *_misspelt(project)]
-    problems += _parted(project)
+    imported = list(_imported(project))
+    problems += [told for told in imported if isinstance(told, Problem)]
     for problem in problems:
         common.complain(problem)
     content = project.content
@@ -38,7 +40,8 @@ def check(arguments: argparse.Namespace) -> int:
         common.complain(f"{count(len(problems), 'problem')}; {counted}")
         return 2
     sources = count(len(content.sources), "source table")
-    for remark in _remarks(content.hunts):
+    advice = (str(told) for told in imported if not isinstance(told, Problem))
+    for remark in (*_remarks(content.hunts), *advice):
         sys.stdout.write(f"{remark}\n")
     sys.stdout.write(f"OK: {counted} from {sources}\n")
     if arguments.lake:
@@ -80,8 +83,11 @@ def _schema(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _parted(project: Project) -> Iterator[Problem]:
-    """Imported detections whose query and SQL do not belong together any more."""
+def _imported(project: Project) -> Iterator[Problem | Advice]:
+    """Imported detections whose query and SQL do not belong together any more.
+
+    Of the project's own ones also what the critic says of them.
+    """
     if not any(hunt.detection.query for hunt in project.content.hunts):
         return
     from gundog.detections import content_folder
@@ -89,7 +95,10 @@ def _parted(project: Project) -> Iterator[Problem]:
 
     folders = content_folder.folders(project.settings.content, project.settings.root)
     sources = importing.sources_of(project.content, folders)
-    yield from matching.problems(project.content, sources)
+    own = {path.stem for path in (project.settings.root / "detections").glob("*.yaml")}
+    for told in matching.checked(project.content, sources):
+        if isinstance(told, Problem) or told.stem in own:
+            yield told
 
 
 def _misspelt(project: Project) -> Iterator[Problem]:

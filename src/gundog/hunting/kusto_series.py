@@ -9,23 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from gundog.hunting.kusto_outputs import OUTPUTS
 from gundog.hunting.scoring import kql, kql_arrays, kql_periods
 
 # Rounding errors differ from machine to machine and must not decide who a row is.
 _DIGITS = 9
-# The names of Kusto's outputs, in its order.
-OUTPUTS: Mapping[str, tuple[str, ...]] = {
-    "series_decompose_anomalies": ("ad_flag", "ad_score", "baseline"),
-    "series_decompose": ("baseline", "seasonal", "trend", "residual"),
-    "series_outliers": ("outliers",),
-    "series_fit_line": (
-        "rsquare", "slope", "variance", "rvariance", "interception", "line_fit",
-    ),
-    "series_seasonal": ("seasonal",),
-    "series_fill_linear": ("fill_linear",),
-    "series_periods_detect": ("periods", "scores"),
-    "series_stats": ("min", "min_idx", "max", "max_idx", "avg", "stdev", "variance"),
-}  # fmt: skip
 
 
 def compute(name: str, points: Sequence[float | None], arguments: str) -> str:

@@ -19,18 +19,10 @@ def applied(stream: tuple[Token, ...]) -> Iterator[tuple[int, int, str]]:
     for index, token in enumerate(stream):
         if token.text != "mv-apply":
             continue
-        end = tokens.step_end(stream, index)
-        step = stream[index:end]
-        on = next(
-            (i for i, part in enumerate(step) if part.text == "on" and part.depth == token.depth), 0
-        )
-        if not on or step[-1].text != ")" or step[on + 1].text != "(":
-            continue
-        inner = step[on + 2 : -1]
-        steps = _steps(inner)
-        if not steps or any(part[0].text not in _ROWWISE for part in steps):
-            continue
-        if not all(_keeps_rows(part, steps, step[1].text) for part in steps):
+        step = stream[index : tokens.step_end(stream, index)]
+        on = _on(step)
+        steps = _rowwise(step)
+        if not steps:
             continue
         yield token.start, token.end, "mv-expand"
         yield step[on].start, step[on + 1].end, "| "
@@ -38,6 +30,26 @@ def applied(stream: tuple[Token, ...]) -> Iterator[tuple[int, int, str]]:
         for part in steps:
             if part[0].text == "project":
                 yield part[0].start, part[-1].end, _extending(part)
+
+
+def _on(step: tuple[Token, ...]) -> int:
+    """The place of `on` in a mv-apply whose steps stand in brackets; 0 without it."""
+    depth = step[0].depth
+    on = next((i for i, part in enumerate(step) if part.text == "on" and part.depth == depth), 0)
+    return on if on and step[-1].text == ")" and step[on + 1].text == "(" else 0
+
+
+def _rowwise(step: tuple[Token, ...]) -> list[tuple[Token, ...]]:
+    """The steps within a mv-apply that look at one row each; none where another one does not."""
+    on = _on(step)
+    steps = _steps(step[on + 2 : -1]) if on else []
+    for part in steps:
+        is_nested = part[0].text == "mv-apply" and bool(_rowwise(part))
+        if not is_nested and part[0].text not in _ROWWISE:
+            return []
+        if not _keeps_rows(part, steps, step[1].text):
+            return []
+    return steps
 
 
 def _steps(inner: tuple[Token, ...]) -> list[tuple[Token, ...]]:

@@ -7,16 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 from gundog.core.times import format_duration
-from gundog.kql_import import hunt_sql, spans, tokens, translator
+from gundog.kql_import import critic_words, hunt_sql, inlining, spans, tokens, translator
 from gundog.kql_import.refusing import Remark
-from gundog.kql_import.source_columns import TIME_NAMES
 from gundog.kql_import.tokens import Token
 
-_NAMES = frozenset(
-    "FileName InitiatingProcessFileName AccountName DeviceName ProcessCommandLine FolderPath"
-    " InitiatingProcessCommandLine InitiatingProcessAccountName AccountDomain AccountUpn"
-    " UserPrincipalName RecipientEmailAddress SenderFromAddress".split()
-)
+_NAMING = frozenset({"project", "summarize", "distinct", "count", "project-keep", "project-away"})
 
 
 def remarks(
@@ -25,6 +20,7 @@ def remarks(
     types: Mapping[str, str],
     frequency: timedelta,
     reach: timedelta,
+    period: timedelta | None = None,
 ) -> Iterator[Remark]:
     """The remarks on a query.
 
@@ -34,114 +30,90 @@ def remarks(
         types: the columns of its result, by name.
         frequency: how often it runs.
         reach: how far it reads back.
+        period: how far back its file lets it read; None where that is not said.
     """
     stream = tokens.read(kql)
-    yield from _of_result(types)
-    yield from _of_time(parsed, frequency, reach)
+    yield from _of_result(kql, stream, types)
+    yield from _of_time(kql, stream, parsed, frequency, reach)
+    yield from _of_reach(kql, stream, parsed, reach, period)
+    numbers = critic_words.named_spans(stream)
     for index, token in enumerate(stream):
         if token.kind == "word":
             line = tokens.line_of(kql, token.start)
-            for text in _of_word(stream, index):
+            for text in critic_words.remarks(stream, index, numbers):
                 yield Remark(line, text)
 
 
-def _of_result(types: Mapping[str, str]) -> Iterator[Remark]:
+def _of_result(kql: str, stream: tuple[Token, ...], types: Mapping[str, str]) -> Iterator[Remark]:
+    line = _line_of_step(kql, stream, _NAMING)
     if not hunt_sql.entities(types):
-        yield Remark(0, "no column names a device, account, mailbox, address or app: keep one")
+        yield Remark(line, "no column names a device, account, mailbox, address or app: keep one")
     if not any(kind == "TIMESTAMP" for kind in types.values()):
-        yield Remark(0, "no column is a time: the times of a finding are those of its events")
+        yield Remark(line, "no column is a time: the times of a finding are those of its events")
 
 
-def _of_time(parsed: Any, frequency: timedelta, reach: timedelta) -> Iterator[Remark]:
+def _line_of_step(kql: str, stream: tuple[Token, ...], names: frozenset[str]) -> int:
+    """The line of the last such step of the last statement; of its beginning without one."""
+    if not stream:
+        return 0
+    low, high = inlining.statements(stream)[-1]
+    depth = stream[low].depth
+    steps = [
+        token
+        for before, token in zip(stream[low:high], stream[low + 1 : high], strict=False)
+        if before.text == "|" and token.depth == depth and token.text in names
+    ]
+    return tokens.line_of(kql, (steps[-1] if steps else stream[low]).start)
+
+
+def _of_time(
+    kql: str, stream: tuple[Token, ...], parsed: Any, frequency: timedelta, reach: timedelta
+) -> Iterator[Remark]:
     if reach == frequency and not spans.reads_clock(parsed):
         span = format_duration(frequency)
-        yield Remark(0, f"no time bound: it sees the {span} of its interval and nothing before")
+        yield Remark(
+            _line_of_step(kql, stream, frozenset()),
+            f"no time bound: it sees the {span} of its interval and nothing before",
+        )
     ir = translator.ir
     steps = [
         node for node in translator.nodes(parsed) if isinstance(node, (ir.Summarize, ir.Count))
     ]
     if reach > frequency and steps:
         yield Remark(
-            0,
+            _line_of_step(kql, stream, frozenset({"summarize", "count", "make-series"})),
             f"counts over {format_duration(reach)} and runs every {format_duration(frequency)}:"
             " the same thing may be counted on several nights",
         )
 
 
-def _of_word(stream: tuple[Token, ...], index: int) -> Iterator[str]:
-    word = stream[index].text
-    following = stream[index + 1].text if index + 1 < len(stream) else ""
-    before = stream[index - 1].text if index else ""
-    if word == "bin" and following == "(":
-        yield from _of_bin(stream, index)
-    elif word == "join" and before == "|":
-        yield from _of_join(stream, index)
-    elif word in ("take", "limit") and before == "|":
-        yield f"{word} {following} drops all other rows: which are kept is arbitrary in Kusto"
-    elif word == "top" and before == "|":
-        yield f"top {following} drops all other rows"
-    elif word in ("any", "take_any", "anyif", "take_anyif") and following == "(":
-        yield f"{word} gives an arbitrary value in Kusto, here always the smallest"
-    elif word in ("make_list", "makelist", "make_list_if") and following == "(":
-        yield f"{word} is sorted by its values here, not by the rows before it"
-    elif word in ("arg_max", "arg_min", "argmax", "argmin") and following == "(":
-        yield f"{word}: which of several rows with the same value is taken is arbitrary"
-    elif word in ("dcount", "dcountif", "percentile", "percentiles") and following == "(":
-        yield f"{word} is exact here, and an estimate in Kusto"
-    elif word == "has" and index + 1 < len(stream):
-        yield from _of_has(stream[index + 1])
-    elif word in _NAMES and following == "==" and index + 2 < len(stream):
-        if stream[index + 2].kind == "text":
-            yield f"{word} == looks at case: write =~ if the case may vary"
-    elif word == "make-series":
-        yield (
-            "every row of the series is found again in each night that still reads it: for a new"
-            " hunt, gundog new series NAME scores only the hours of the night"
+def _of_reach(
+    kql: str,
+    stream: tuple[Token, ...],
+    parsed: Any,
+    reach: timedelta,
+    period: timedelta | None,
+) -> Iterator[Remark]:
+    """Windows that are longer than what the query reads."""
+    window = spans.widest(parsed)
+    if window > reach:
+        yield Remark(
+            _line_of_span(kql, stream, window),
+            f"looks for events up to {format_duration(window)} apart and reads back only"
+            f" {format_duration(reach)}: it misses the rest, let it read back farther",
         )
-    elif word == "series_decompose_anomalies" and following == "(":
-        yield from _of_anomalies(stream, index)
-    elif word in ("ingestion_time",):
-        yield "ingestion_time() is the time of the event here"
-
-
-def _of_anomalies(stream: tuple[Token, ...], index: int) -> Iterator[str]:
-    given = tokens.arguments(stream, index + 1)
-    is_tested = len(given) > 4 and stream[given[4][0]].text != "0"
-    if not is_tested:
-        yield (
-            "series_decompose_anomalies scores the points that it learns from: what lasts for more"
-            " than a tenth of them looks usual; give test_points, or score a series of gundog"
+    back = spans.farthest(parsed)
+    if period is not None and back > period:
+        yield Remark(
+            _line_of_span(kql, stream, back),
+            f"reads back {format_duration(back)}, and its period is {format_duration(period)}:"
+            " in Sentinel it sees the period only, here all of it",
         )
 
 
-def _of_bin(stream: tuple[Token, ...], index: int) -> Iterator[str]:
-    spans_ = tokens.arguments(stream, index + 1)
-    if len(spans_) != 2 or stream[spans_[0][0]].text not in TIME_NAMES:
-        return
-    width = stream[spans_[1][0]].text
-    yield (
-        f"bin(…, {width}) cuts at fixed edges: two events a gap apart are in different bins with"
-        " the chance gap / width"
-    )
-
-
-def _of_join(stream: tuple[Token, ...], index: int) -> Iterator[str]:
-    end = tokens.step_end(stream, index)
-    step = stream[index:end]
-    depth = stream[index].depth
-    words = [token.text for token in step if token.depth == depth]
-    if "kind" not in words:
-        yield (
-            "join without kind is innerunique: of the left rows with one key a single one is kept,"
-            " here always the first of a fixed order"
-        )
-    if "on" in words and set(TIME_NAMES) & set(words[words.index("on") :]):
-        yield "join on a raw time: only events at the same 100 ns meet"
-
-
-def _of_has(needle: Token) -> Iterator[str]:
-    text = needle.text.strip("@hH").strip("\"'")
-    if needle.kind == "text" and text and not text[-1].isalnum() and text[-1] not in "\"'":
-        return
-    if needle.kind == "text" and len(text) < 3:
-        yield f"has {needle.text} looks for a whole word of {len(text)} letters"
+def _line_of_span(kql: str, stream: tuple[Token, ...], span: timedelta) -> int:
+    """The line that writes a timespan; of the query's last statement where no token is it."""
+    for token in stream:
+        if token.kind == "number" and translator.span_of(token.text) == span:
+            return tokens.line_of(kql, token.start)
+    return _line_of_step(kql, stream, frozenset())

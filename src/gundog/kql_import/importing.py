@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from uuid import uuid4
@@ -12,6 +13,7 @@ from uuid import uuid4
 from gundog.core import text_files
 from gundog.core.child import Child
 from gundog.core.errors import InputError, Problem
+from gundog.core.times import DAY, format_duration
 from gundog.detections.hunt import Content, Hunt
 from gundog.kql_import import (
     groups,
@@ -20,6 +22,7 @@ from gundog.kql_import import (
     source_columns,
     translating,
     translator,
+    windows,
     writing,
 )
 from gundog.kql_import.groups import Group
@@ -28,6 +31,8 @@ from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.translating import Sources, Translation
 from gundog.project import loading
 from gundog.project.settings import Settings
+
+_READER = "gundog.detections.content"
 
 
 @dataclass(frozen=True)
@@ -39,21 +44,27 @@ class Request:
         group: what new staged tables are named after; empty for the first detection's name.
         new_id: True to give each detection an id of its own.
         update: True to replace the query and SQL of detections that are there.
+        rewrite: True to add, beside a query with bins, a detection with true windows.
     """
 
     paths: Iterable[Path] = ()
     group: str = ""
     new_id: bool = False
     update: bool = False
+    rewrite: bool = False
 
 
 @dataclass(frozen=True)
 class Project:
-    """Where detections are imported to: its settings, content, and content folders."""
+    """Where detections are imported to: its settings, content, and content folders.
+
+    `helper` is the process that reads content; None for one of its own.
+    """
 
     settings: Settings
     content: Content
     folders: Sequence[Path]
+    helper: Child | None = None
 
     @property
     def root(self) -> Path:
@@ -151,14 +162,34 @@ def plan(request: Request, project: Project) -> Plan:
             continue
         for query in queries:
             try:
-                taken = {draft.stem for draft in read.drafts}
-                read.drafts.append(_drafted(query, request, project, sources, taken))
+                for asked in [query, *(_rewritten(query) if request.rewrite else ())]:
+                    taken = {draft.stem for draft in read.drafts}
+                    read.drafts.append(_drafted(asked, request, project, sources, taken))
             except RefusalError as error:
                 number = f" ({query.stem})" if len(queries) > 1 else ""
                 read.refused.append(f"{path}{number}: {error}")
             except InputError as error:
                 read.refused.append(str(error))
     return _planned(read, request, project, _groups_of(project))
+
+
+def _rewritten(query: KqlQuery) -> Iterator[KqlQuery]:
+    """The query in a shape that misses less, as one of its own; nothing where there is none."""
+    window = windows.rewritten(query.query)
+    if window is None:
+        return
+    end = "_window"
+    yield replace(
+        query,
+        stem=query.stem[: reading.LONGEST_STEM - len(end)] + end,
+        id=reading.identify(query.id, 1),
+        name=f"{query.name or query.stem}, in true windows",
+        description=f"{query.stem}, where events at most {format_duration(window.width)} apart"
+        f" meet, whatever the clock says. {query.description}".strip(),
+        query=window.kql,
+        period=(query.period or query.frequency or DAY) + window.width,
+        derived=query.id,
+    )
 
 
 def regrouped(request: Request, project: Project) -> Plan:
@@ -201,8 +232,8 @@ def _drafted(
         raise InputError(f"{query.path}: {stem} is imported from another file: rename the file")
     if update and not target.exists():
         raise InputError(f"{query.path}: detections/{stem}.yaml is not there: leave out --update")
-    derived = query.id if request.new_id and not update else ""
-    query = replace(query, id=str(uuid4())) if derived else query
+    derived = query.derived or (query.id if request.new_id and not update else "")
+    query = replace(query, id=str(uuid4())) if request.new_id and not update else query
     if not update:
         _refuse_taken(query, stem, project.root, project.content)
     hunts = [hunt for hunt in project.content.hunts if hunt.detection.stem == stem]
@@ -312,7 +343,7 @@ def loaded(imported: Sequence[Imported], project: Project, folder: Path) -> Cont
     _copied(imported, project, folder)
     for entry in imported:
         write(entry, folder)
-    with Child("gundog.detections.content") as helper:
+    with nullcontext(project.helper) if project.helper else Child(_READER) as helper:
         return loading.load(helper, (folder,), {}, folder, project.settings.memory_limit)
 
 

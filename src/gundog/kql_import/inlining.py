@@ -47,6 +47,7 @@ def inlined(kql: str, columns: Collection[str]) -> str:
     Raises:
         RefusalError: for a function that calls itself, or a parameter that is also a column.
     """
+    name = ""
     for number in range(_MOST_CALLS):
         stream = tokens.read(kql)
         functions = _functions(kql, stream)
@@ -55,10 +56,11 @@ def inlined(kql: str, columns: Collection[str]) -> str:
         call = _first_call(stream, functions)
         if call is None:
             return _without(kql, stream, functions)
-        kql = _written(kql, stream, call, functions[stream[call].text], number, columns)
+        name = stream[call].text
+        kql = _written(kql, stream, call, functions[name], number, columns)
         if len(kql) > _LONGEST:
             break
-    raise RefusalError("let function", "calls itself, or is called too often: write its steps out")
+    raise RefusalError(f"{name}()", "calls itself, or is called too often: write its steps out")
 
 
 def statements(stream: Sequence[Token]) -> list[tuple[int, int]]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gundog.core.errors import Problem
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.stage_sql import canonical
 from gundog.kql_import import groups, reading, translating, translator
 from gundog.kql_import.query import KqlQuery
-from gundog.kql_import.refusing import RefusalError
+from gundog.kql_import.refusing import RefusalError, Remark
 from gundog.kql_import.translating import Sources
 
 _IMPORTED = re.compile(
@@ -19,10 +20,27 @@ _IMPORTED = re.compile(
 _MEND = "run gundog import --update with the query's file, or put back what was changed"
 
 
-def problems(content: Content, sources: Sources) -> Iterator[Problem]:
-    """What no longer belongs together, detection by detection.
+@dataclass(frozen=True)
+class Advice:
+    """What the critic says of a detection's query, and its blind spots do not."""
 
-    Where the translator is installed, the query is translated again and compared.
+    stem: str
+    remark: Remark
+
+    def __str__(self) -> str:
+        return f"{self.stem}: query: {self.remark}"
+
+
+def problems(content: Content, sources: Sources) -> Iterator[Problem]:
+    """What no longer belongs together, as `checked` gives it."""
+    return (told for told in checked(content, sources) if isinstance(told, Problem))
+
+
+def checked(content: Content, sources: Sources) -> Iterator[Problem | Advice]:
+    """What no longer belongs together, detection by detection, and what the critic says.
+
+    Where the translator is installed, the query is translated again and compared. Remarks that a
+    detection names among its blind spots are known, and not repeated.
 
     Args:
         content: what the project has.
@@ -52,7 +70,7 @@ def query_of(hunt: Hunt) -> KqlQuery:
     )  # fmt: skip
 
 
-def _of_hunt(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
+def _of_hunt(hunt: Hunt, sources: Sources) -> Iterator[Problem | Advice]:
     detection = hunt.detection
     if made_of(hunt.sql) != translating.digest(detection.query):
         reason = f"is not what sql/{detection.sql} was translated from: {_MEND}"
@@ -67,7 +85,7 @@ def _of_hunt(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
         yield from _of_translation(hunt, sources)
 
 
-def _of_translation(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
+def _of_translation(hunt: Hunt, sources: Sources) -> Iterator[Problem | Advice]:
     """What differs from a new translation by the same version of the translator."""
     detection = hunt.detection
     query = query_of(hunt)
@@ -77,6 +95,8 @@ def _of_translation(hunt: Hunt, sources: Sources) -> Iterator[Problem]:
     except (RefusalError, ValueError) as error:
         yield Problem(detection.shown, "query", f"is not translated any more: {error}")
         return
+    known = " ".join(detection.blind_spots)
+    yield from (Advice(detection.stem, r) for r in again.remarks if r.text not in known)
     stages = {stage.source: stage for stage in hunt.stages}
     if again.needs.keys() != stages.keys() or canonical(hunt.sql) != canonical(
         again.sql({source: stage.name for source, stage in stages.items()})

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from gundog.kql_import import command_lines
 from gundog.kql_import.careful import Careful
 
 _LIST = "coalesce(TRY_CAST({0} AS JSON[]), CAST([] AS JSON[]))"
@@ -49,6 +50,8 @@ FUNCTIONS: dict[str, dict[int, str]] = {
     "base64_decodestring": {1: _DECODED},
     "base64_encode_tostring": {1: _ENCODED},
     "base64_encodestring": {1: _ENCODED},
+    # Another kind of line than Windows' is refused before.
+    "parse_command_line": {2: command_lines.arguments("{0}")},
     "tohex": {1: Careful("(lower(to_hex({0})))")},
     "unixtime_seconds_todatetime": {1: Careful("(make_timestamp(CAST({0} * 1000000 AS BIGINT)))")},
     "unixtime_milliseconds_todatetime": {

@@ -32,6 +32,11 @@ _OUTSIDE = {
     "_GetWatchlistAlias": "reads a watchlist of Sentinel: write it as dynamic([…])",
     "workspace": "reads another workspace: give its tables as sources of their own",
 }
+# Functions whose values no SQL here can give.
+_UNLIKE = dict.fromkeys(
+    ("hash", "hash_xxhash64"), "is xxHash64, which DuckDB lacks: use hash_sha256 or hash_md5"
+) | {"parse_user_agent": "needs a list of browsers, which changes: look for words with has"}
+_SEARCHES = frozenset({"search", "find"})
 _EXPANDED = frozenset({"parse_json", "todynamic", "split", "extract_all"})
 _PROFILE = {
     "GlobalPrevalence": "long", "GlobalFirstSeen": "datetime", "GlobalLastSeen": "datetime",
@@ -41,6 +46,7 @@ _PROFILE = {
     "ProfileAvailability": "string",
 }  # fmt: skip
 _KINDS = frozenset({"string", "int", "long", "bool", "datetime", "double"})
+_MARKED, _START = "gundog_parsed", "\u2402"
 _UNICODE = re.compile(r"(?<!\\)((?:\\\\)*)\\u([0-9a-fA-F]{4})")
 
 
@@ -87,7 +93,7 @@ def prepare(kql: str, schema: Mapping[str, list[str]] | None = None) -> Prepared
     reordered, order = _reorders(stream)
     edits += reordered
     edits += [*_adjacent(kql, stream, remarks), *_extracted(stream), *applying.applied(stream)]
-    edits += _counts(stream)
+    edits += [*_counts(stream), *_parsed(kql, stream)]
     edits += _profiles(kql, stream, stand_ins, remarks)
     kql, told = evaluating.replaced(_edited(kql, edits), schema)
     return Prepared(kql, order, tuple(stand_ins), (*remarks, *told))
@@ -122,8 +128,18 @@ def _refuse_traps(kql: str, stream: tuple[Token, ...]) -> None:
 
 def _refuse_outside(kql: str, stream: tuple[Token, ...]) -> None:
     for index, token in enumerate(stream[:-1]):
-        if token.kind == "word" and token.text in _OUTSIDE and stream[index + 1].text == "(":
-            raise _at(kql, token, token.text, _OUTSIDE[token.text])
+        reason = (_OUTSIDE | _UNLIKE).get(token.text)
+        if token.kind == "word" and reason and stream[index + 1].text == "(":
+            raise _at(kql, token, token.text, reason)
+        before = stream[index - 1].text if index else ";"
+        if token.text in _SEARCHES and (before in "|;" or _is_bound(stream, index)):
+            reason = "looks into all columns: name a table and its column in where"
+            raise _at(kql, token, token.text, reason)
+
+
+def _is_bound(stream: tuple[Token, ...], index: int) -> bool:
+    """True for what `let name =` stands before."""
+    return index > 2 and stream[index - 1].text == "=" and stream[index - 3].text == "let"
 
 
 def _refuse_named_arguments(kql: str, stream: tuple[Token, ...]) -> None:
@@ -219,6 +235,28 @@ def _counts(stream: tuple[Token, ...]) -> Iterator[_Edit]:
             yield following.start, following.end, numbers[following.text]
 
 
+def _parsed(kql: str, stream: tuple[Token, ...]) -> Iterator[_Edit]:
+    r"""`parse x with a "," b`, whose pattern begins with a column, with a mark before its text.
+
+    The translator wants a text at the beginning of a pattern; a mark that both begin with is one.
+    """
+    for index, token in enumerate(stream):
+        if token.text not in ("parse", "parse-where") or stream[index - 1].text != "|":
+            continue
+        step = stream[index : tokens.step_end(stream, index)]
+        depth = token.depth
+        with_ = [i for i, p in enumerate(step) if p.text == "with" and p.depth == depth]
+        is_plain = bool(with_) and step[1].text != "kind" and with_[0] + 1 < len(step)
+        if not is_plain or step[with_[0] + 1].kind != "word":
+            continue
+        first, last = step[1], step[with_[0] - 1]
+        value = kql[first.start : last.end]
+        made = f"extend {_MARKED} = strcat('{_START}', {value}) | {token.text} {_MARKED}"
+        yield token.start, last.end, made
+        yield step[with_[0]].end, step[with_[0]].end, f" '{_START}'"
+        yield step[-1].end, step[-1].end, f" | project-away {_MARKED}"
+
+
 def _expanded(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`mv-expand f(x)` as `mv-expand x = f(x)`, which is how Kusto names the column."""
     for index, token in enumerate(stream[:-3]):
@@ -233,8 +271,7 @@ def _parentheses(stream: tuple[Token, ...]) -> Iterator[_Edit]:
     """`(T | where x) | y` as `T | where x | y`, where it is the whole source."""
     for index, token in enumerate(stream):
         before = stream[index - 1].text if index else ";"
-        is_bound = before == "=" and index > 2 and stream[index - 3].text == "let"
-        starts = token.depth == 0 and (before == ";" or is_bound)
+        starts = token.depth == 0 and (before == ";" or _is_bound(stream, index))
         if not starts or token.text != "(":
             continue
         end = tokens.closing(stream, index)

@@ -3,35 +3,47 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import duckdb
 
-from gundog.hunting import kusto_series
 from gundog.kql_import.refusing import RefusalError
-from gundog.kql_import.source_columns import KqlTable
-from gundog.kql_import.weaving import MARK
 from gundog.warehouse import database, locks, quoting, series_function, statement
 
+# DuckDB's type of each column that a SELECT returns, in their order.
+TypesOf = Callable[[str], dict[str, str]]
 _MOMENT = "TIMESTAMP '2026-01-01'"
 
 
-def types_of(sql: str, tables: Iterable[KqlTable]) -> dict[str, str]:
-    """DuckDB's type of each column that a SELECT returns, in their order.
+@contextmanager
+def over(tables: Mapping[str, Mapping[str, str]]) -> Iterator[TypesOf]:
+    """Describes SELECTs over empty tables; it raises RefusalError for what DuckDB does not accept.
 
-    Raises:
-        RefusalError: when DuckDB does not accept it.
+    Args:
+        tables: DuckDB's type of each column, by table.
     """
     con = database.connect()
     try:
-        for table in tables:
-            columns = ", ".join(
-                f"{quoting.name(name)} {kind}" for name, kind in table.types.items()
-            )
-            con.execute(f"create table {quoting.name(table.name)} ({columns}, {MARK} VARCHAR)")
-        series_function.register(con, kusto_series.compute)
+        for name, types in tables.items():
+            columns = ", ".join(f"{quoting.name(column)} {kind}" for column, kind in types.items())
+            con.execute(f"create table {quoting.name(name)} ({columns})")
+        series_function.register(con, _computed)
         locks.lock(con)
-        bound = sql.replace("$kqlnow", _MOMENT)
+        yield lambda sql: _types_of(con, sql)
+    finally:
+        con.close()
+
+
+def _computed(name: str, points: Sequence[float | None], arguments: str) -> str:
+    from gundog.hunting import kusto_series  # loads NumPy, which few queries need
+
+    return kusto_series.compute(name, points, arguments)
+
+
+def _types_of(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, str]:
+    bound = sql.replace("$kqlnow", _MOMENT)
+    try:
         rows = con.execute(f"describe select * from ({bound})").fetchall()
         con.execute(f"select * from ({bound})").fetchall()
     except (duckdb.Error, RecursionError) as error:
@@ -42,6 +54,4 @@ def types_of(sql: str, tables: Iterable[KqlTable]) -> dict[str, str]:
         raise RefusalError(
             "types", f"{said}: convert the values, or write the step in another way"
         ) from error
-    finally:
-        con.close()
     return {row[0]: row[1] for row in rows}

@@ -27,6 +27,7 @@ class KqlQuery:
         title: a template for a finding's title; empty where none is given.
         references: addresses that the source names.
         origin: author, version and licence in one sentence; empty where none is given.
+        derived: the id of the query that it was rewritten from; empty for one of a file.
         unused: what the source says and the import cannot keep, a sentence each.
     """
 
@@ -46,6 +47,7 @@ class KqlQuery:
     title: str = ""
     references: tuple[str, ...] = ()
     origin: str = ""
+    derived: str = ""
     unused: tuple[str, ...] = ()
 
     @property

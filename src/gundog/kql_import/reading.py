@@ -20,7 +20,7 @@ from gundog.kql_import.tokens import Token
 LONGEST_QUERY = 60_000
 # Every bracket is a call of the translator, which recurses.
 _DEEPEST = 60
-_LONGEST_STEM = 60
+LONGEST_STEM = 60
 _YAML = (".yaml", ".yml")
 _MARKDOWN = (".md", ".markdown")
 _PLAIN = (".kql", ".txt", ".csl", ".kusto")
@@ -259,8 +259,8 @@ def stem(name: str) -> str:
     plain = re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
     if not re.match("[a-z]", plain):
         plain = f"kql_{plain}".rstrip("_")
-    if len(plain) <= _LONGEST_STEM:
+    if len(plain) <= LONGEST_STEM:
         return plain
     number = re.search(r"_\d+$", plain)
     end = number[0] if number else ""
-    return plain[: _LONGEST_STEM - len(end)].rstrip("_") + end
+    return plain[: LONGEST_STEM - len(end)].rstrip("_") + end

@@ -66,6 +66,8 @@ def _changed(node: Any, time_column: str) -> Any:
     if name == "ipv4_is_private" and len(arguments) == 1:
         pattern = ir.Literal(_PRIVATE, "string")
         return ir.BinaryOp("matches regex", arguments[0], pattern)
+    if name == "parse_command_line" and not _is_windows(arguments):
+        raise RefusalError(node.name, "knows lines of Windows: give 'windows' as second argument")
     if name in ("bin", "floor") and len(arguments) == 2:
         return _binned(node)
     return node
@@ -92,6 +94,11 @@ def texts_for_numbers(query: Any, texts: Collection[str]) -> Any:
         return replace(node, items=items)
 
     return translator.changed(query, change)
+
+
+def _is_windows(arguments: tuple[Any, ...]) -> bool:
+    kind = arguments[1] if len(arguments) == 2 else None
+    return isinstance(kind, translator.ir.Literal) and str(kind.value).lower() == "windows"
 
 
 def _ended(node: Any) -> Any:

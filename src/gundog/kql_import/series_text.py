@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from gundog.hunting.kusto_series import OUTPUTS
+from gundog.hunting.kusto_outputs import OUTPUTS
 from gundog.kql_import import tokens
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.tokens import Token

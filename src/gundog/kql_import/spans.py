@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from gundog.kql_import import translator
+from gundog.kql_import.source_columns import TIME_NAMES
 
 _CUT = ("startofday", "startofweek", "startofmonth", "startofyear")
 _MORE = {
@@ -42,6 +43,43 @@ def farthest_within(node: Any) -> timedelta:
         if isinstance(inner, ir.FunctionCall) and inner.name.lower() == "ago" and inner.args
     ]
     return max(spans, default=timedelta())
+
+
+def widest(query: Any) -> timedelta:
+    """The longest span between two events that the query looks at; zero when it names none.
+
+    That is a width of `bin`, a span that is added to a column or taken from it, and one that two
+    columns' difference is compared with.
+    """
+    ir = translator.ir
+    longest = timedelta()
+    for node in translator.nodes(query):
+        span = None
+        if isinstance(node, ir.FunctionCall) and node.name.lower() in ("bin", "floor"):
+            is_time = len(node.args) == 2 and _is_time(node.args[0])
+            span = _span(node.args[1]) if is_time else None
+        elif isinstance(node, ir.BinaryOp) and node.op in ("+", "-") and _is_time(node.left):
+            span = _span(node.right)
+        elif isinstance(node, ir.BinaryOp) and node.op in ("<", "<=", ">", ">="):
+            sides = (node.left, node.right)
+            spans = [_span(b) for a, b in (sides, sides[::-1]) if _is_gap(a)]
+            span = next((s for s in spans if s), None)
+        longest = max(longest, span or timedelta())
+    return longest
+
+
+def _is_time(node: Any) -> bool:
+    """True for a column that is called as times are, also the second of a join."""
+    ir = translator.ir
+    return isinstance(node, ir.ColumnRef) and node.name.rstrip("0123456789") in TIME_NAMES
+
+
+def _is_gap(node: Any) -> bool:
+    ir = translator.ir
+    if isinstance(node, ir.FunctionCall) and node.name.lower() == "abs" and node.args:
+        node = node.args[0]
+    is_difference = isinstance(node, ir.BinaryOp) and node.op == "-"
+    return is_difference and (_is_time(node.left) or _is_time(node.right)) and not _tells_now(node)
 
 
 def bounds_itself(query: Any) -> bool:

@@ -13,7 +13,7 @@ from gundog.detections.staged import Source
 from gundog.kql_import import (
     critic,
     hunt_sql,
-    placing,
+    locating,
     preparing,
     probing,
     rewriting,
@@ -24,6 +24,7 @@ from gundog.kql_import import (
     translator,
     uses,
     weaving,
+    windows,
 )
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError, Remark
@@ -94,13 +95,22 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         sources: the tables that it may read.
 
     Raises:
-        RefusalError: with the construct and its line.
+        RefusalError: with the construct, its line and its column.
     """
     translator.require()
     try:
         return _translated(query, sources)
     except RefusalError as error:
-        raise placing.placed(error, query.query) from error
+        cause = error.cause
+
+        def fails(kql: str) -> bool:
+            try:
+                _translated(replace(query, query=kql), sources)
+            except RefusalError as other:
+                return other.cause == cause
+            return False
+
+        raise locating.located(query.query, error, fails) from error
 
 
 def _translated(query: KqlQuery, sources: Sources) -> Translation:
@@ -108,6 +118,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
         raise RefusalError("query", "is not one query: keep one statement")
+    written = parsed = uses.without_unused(parsed)
     stamp = _stamp(prepared.kql)
     parsed, places = rewriting.rewritten(parsed, stamp)
     rewriting.refuse_deciding(parsed, (*prepared.stand_ins, *places))
@@ -119,9 +130,11 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
     kept = {name: _pruned(readable[name], used[name], uses.named(parsed)) for name in sorted(used)}
     if weaving.joins_times(parsed):
         kept = {name: source_columns.with_ticks(table) for name, table in kept.items()}
-    woven = weaving.woven(parsed, {name: [*table.columns, MARK] for name, table in kept.items()})
-    sql = translator.sql_of(woven.query, {n: [*t.columns, MARK] for n, t in kept.items()})
-    types = probing.types_of(sql, kept.values())
+    columns = {name: [*table.columns, MARK] for name, table in kept.items()}
+    with probing.over({n: {**t.types, MARK: "VARCHAR"} for n, t in kept.items()}) as types_of:
+        woven = weaving.woven(parsed, columns, types_of)
+        sql = translator.sql_of(woven.query, columns)
+        types = types_of(sql)
     frequency, reach = _spans(query, parsed)
     has_series = any(
         isinstance(node, translator.ir.Summarize) and weaving.series_of(node)
@@ -138,7 +151,8 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
             Remark(0, f"{name or 'a column'} is null here: {why} cannot be had")
             for name, why in places
         ),
-        *critic.remarks(query.query, parsed, types, frequency, reach),
+        *_offered(query.query),
+        *critic.remarks(query.query, written, types, frequency, reach, query.period),
     )
     return Translation(
         shape,
@@ -151,6 +165,15 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
         reach - frequency,
         tuple(sorted(set(remarks))),
     )
+
+
+def _offered(kql: str) -> tuple[Remark, ...]:
+    """What `gundog import --rewrite` would write."""
+    if windows.rewritten(kql) is None:
+        return ()
+    place = tokens.read(kql)
+    line = next((tokens.line_of(kql, t.start) for t in place if t.text == "bin"), 0)
+    return (Remark(line, "gundog import --rewrite writes it with true windows beside this one"),)
 
 
 def _schema(kql: str, sources: Sources) -> dict[str, list[str]]:

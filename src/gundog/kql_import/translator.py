@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from gundog.core.errors import InputError
-from gundog.hunting.kusto_series import OUTPUTS
+from gundog.hunting.kusto_outputs import OUTPUTS
 from gundog.kql_import import careful, more_functions, series_text
 from gundog.kql_import.refusing import RefusalError
 

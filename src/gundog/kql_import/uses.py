@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gundog.kql_import import translator
@@ -46,6 +46,22 @@ def of(query: Any, columns: Mapping[str, list[str]]) -> dict[str, Use]:
     reader = _Reader(columns, dict(_tabular(query)))
     reader.walk(query, not _is_bounded(query.operators))
     return reader.uses
+
+
+def without_unused(query: Any) -> Any:
+    """The query without tables that a `let` names and nothing reads: they stage nothing."""
+    ir = translator.ir
+
+    def read(node: Any) -> set[str]:
+        return {ref.name for ref in translator.nodes(node) if isinstance(ref, ir.TableRef)}
+
+    used = read(replace(query, lets=[]))
+    kept = []
+    for name, bound in reversed(query.lets):
+        if name in used or not isinstance(bound, ir.Query):
+            kept.append((name, bound))
+            used |= read(bound)
+    return replace(query, lets=kept[::-1])
 
 
 def named(query: Any) -> set[str]:

@@ -6,14 +6,17 @@ blanks. `place` is which reference to a table the event came in by.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from gundog.kql_import import translator
+from gundog.kql_import.probing import TypesOf
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.series_text import BINS, SERIES
 from gundog.kql_import.source_columns import TICKS, TIME_NAMES
 from gundog.kql_import.translator import EVENTS, Schema
+from gundog.warehouse import quoting
 
 MARK = "gundog_events"
 _JOINED = (
@@ -46,7 +49,8 @@ class Woven:
 @dataclass
 class _Weaver:
     columns: dict[str, list[str]]
-    lets: set[str] = field(default_factory=set)
+    types_of: TypesOf
+    lets: dict[str, Any] = field(default_factory=dict)
     places: list[tuple[str, str]] = field(default_factory=list)
     has_series: bool = False
 
@@ -58,7 +62,7 @@ class _Weaver:
             kept = self.woven(bound, name) if isinstance(bound, ir.Query) else bound
             if isinstance(bound, ir.Query):
                 self.columns[name] = translator.columns_of(kept, self.columns)
-                self.lets.add(name)
+                self.lets[name] = kept
             lets.append((name, kept))
         new = ir.Query(query.source, [], lets, query.parameters)
         new.operators = list(self._started(query.source, role))
@@ -125,7 +129,7 @@ class _Weaver:
             branches = tuple(
                 self._flattened(self.woven(branch, "union")) for branch in step.branches
             )
-            return [replace(step, branches=branches)]
+            return self._united(replace(step, branches=branches), before)
         if isinstance(step, ir.GetSchema):
             raise RefusalError("getschema", "describes columns and finds nothing: remove it")
         if isinstance(step, ir.Take) and not _is_sorted(before):
@@ -176,7 +180,31 @@ class _Weaver:
         other = next(name for name in reversed(new) if name.startswith(MARK))
         both = f'concat_ws(\' \', "{MARK}", "{other}")'
         dropped = (other, *(name for name in new if made and name.startswith(TICKS)))
-        return [*made, step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway(dropped)]
+        lone = {"rightouter": left, "leftouter": new, "fullouter": [*left, *new]}.get(kind, [])
+        filled = self._filled(with_step, (name for name in lone if name not in (MARK, *dropped)))
+        return [*made, step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway(dropped), *filled]
+
+    def _united(self, step: Any, before: Any) -> list[Any]:
+        """A union; the texts that some branch lacks are empty."""
+        with_step = translator.ir.Query(before.source, [*before.operators, step], before.lets, [])
+        branches = [{*self._columns(branch)} for branch in (before, *step.branches)]
+        every = set[str].intersection(*branches)
+        return [step, *self._filled(with_step, {*self._columns(with_step)} - every)]
+
+    def _filled(self, query: Any, names: Iterable[str]) -> list[Any]:
+        """What makes missing texts of these columns empty ones: Kusto has no text that is null."""
+        ir = translator.ir
+        names = list(names)
+        if not names:
+            return []
+        inner = {name for name, _ in query.lets}
+        lets = [(name, bound) for name, bound in self.lets.items() if name not in inner]
+        whole = replace(query, lets=[*lets, *query.lets])
+        types = self.types_of(translator.sql_of(whole, self.columns))
+        texts = [name for name in types if name in names and types[name] == "VARCHAR"]
+        if not texts:
+            return []
+        return [ir.Extend(tuple(ir.NamedExpr(_or_empty(name), name) for name in texts))]
 
     def _columns(self, query: Any) -> list[str]:
         return translator.columns_of(query, self.columns)
@@ -213,17 +241,18 @@ class _Weaver:
         return replace(item, expr=replace(call, args=arguments))
 
 
-def woven(query: Any, columns: Schema) -> Woven:
+def woven(query: Any, columns: Schema, types_of: TypesOf) -> Woven:
     """The query with a mark in each row of its result.
 
     Args:
         query: a structure of the translator.
         columns: the source tables' columns, each with MARK at their end.
+        types_of: the types of a SELECT over these tables.
 
     Raises:
         RefusalError: where no mark can be carried.
     """
-    weaver = _Weaver({name: list(names) for name, names in columns.items()})
+    weaver = _Weaver({name: list(names) for name, names in columns.items()}, types_of)
     new = weaver._flattened(weaver.woven(query, "event"))
     if weaver._has_ticks(new):
         new.operators.append(translator.ir.ProjectAway((TICKS,)))
@@ -269,6 +298,10 @@ def _computed(by: tuple[Any, ...]) -> tuple[list[Any], tuple[Any, ...]]:
 def _extend(expr: Any) -> Any:
     ir = translator.ir
     return ir.Extend((ir.NamedExpr(expr, MARK),))
+
+
+def _or_empty(name: str) -> Any:
+    return translator.ir.RenderedAggregate(f"coalesce({quoting.name(name)}, '')")
 
 
 def _is_sorted(query: Any) -> bool:
