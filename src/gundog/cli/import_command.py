@@ -23,20 +23,21 @@ if TYPE_CHECKING:
 
 
 def import_queries(arguments: argparse.Namespace) -> int:
-    from gundog.kql_import import translator
-
-    translator.require()
-    from gundog.detections import content_folder
-    from gundog.kql_import import importing
+    from gundog.core.child import Child
 
     if bool(arguments.files) == arguments.regroup:
         raise InputError("import: name FILEs to import, or give --regroup alone")
     if arguments.rewrite and (arguments.update or arguments.regroup):
         raise InputError("import: --rewrite adds detections: leave out --update and --regroup")
-    from gundog.core.child import Child
-
-    # What is imported is read by the process that has read the project.
+    # What is imported is read by the process that has read the project; it starts meanwhile.
     with Child("gundog.detections.content") as helper:
+        helper.start()
+        from gundog.kql_import import translator
+
+        translator.require()
+        from gundog.detections import content_folder
+        from gundog.kql_import import importing
+
         loaded = common.load(arguments, "lake", helper=helper)
         settings = loaded.settings
         folders = content_folder.folders(settings.content, settings.root)

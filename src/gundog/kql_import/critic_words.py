@@ -142,7 +142,7 @@ def _of_join(stream: tuple[Token, ...], index: int) -> Iterator[str]:
 def _of_has(stream: tuple[Token, ...], index: int) -> Iterator[str]:
     """Searches for whole words that look like searches for pieces of them."""
     word, column = stream[index].text, stream[index - 1].text
-    others = [token.text for token in stream if token.kind == "text"]
+    others = [needle for place in _searches(stream, index) for needle in _needles(stream, place)]
     for needle in _needles(stream, index):
         text = needle.strip("@hH").strip("\"'")
         switch = text[:1] in "-/" and text[1:].isalpha()
@@ -154,6 +154,17 @@ def _of_has(stream: tuple[Token, ...], index: int) -> Iterator[str]:
             yield f"{word} {needle} looks for a whole word: not within a longer action type"
         elif longer := next((o for o in others if _is_within(text, o)), ""):
             yield f"{word} {needle} looks for a whole word: it misses {longer}, write contains"
+
+
+def _searches(stream: tuple[Token, ...], index: int) -> list[int]:
+    """The other operators that look for words in the same column."""
+    return [
+        place
+        for place in range(1, len(stream) - 1)
+        if stream[place].text in _WORDS
+        and stream[place - 1].text == stream[index - 1].text
+        and place != index
+    ]
 
 
 def _needles(stream: tuple[Token, ...], index: int) -> list[str]:
