@@ -253,6 +253,87 @@ def expected_credentials(changes: Sequence[Change]) -> Found:
     return promised
 
 
+# Rules: 0 sorts, 1 deletes, 2 sends to a partner, 3 sends everybody's mail out of the tenant.
+PARTNER = "partner.example"
+
+
+def rule_row(change: Change) -> dict[str, Any]:
+    rules: tuple[dict[str, str], ...] = (
+        {"Name": "Sorting", "MoveToFolder": "Project", "From": "x@example.com"},
+        {"Name": "..", "DeleteMessage": "True"},
+        {"Name": "Copy", "ForwardTo": f"drop@{PARTNER}"},
+        {"Name": f"Rule {change.subject}", "BlindCopyTo": "drop@mail.test"},
+    )
+    rule = rules[change.grade]
+    if change.grade == 2 and change.subject == "cai":
+        rule = {**rule, "SubjectContainsWords": "invoice"}
+    action = "New-TransportRule" if change.grade == 3 else "New-InboxRule"
+    return change.row(action, {"UserId": worker(change), "Parameters": rule})
+
+
+def worker(change: Change) -> str:
+    """Whoever acts; the domain of bob belongs to the tenant only where he acted there."""
+    return f"{change.actor}@{PARTNER if change.actor == 'bob' else 'example.com'}"
+
+
+def expected_rules(changes: Sequence[Change]) -> Found:
+    done = recent(changes, lambda change: change.grade >= 0)
+    partners = {change.tenant for change in done if change.actor == "bob"}
+    promised: Found = {}
+    for (tenant, subject), group in grouped(
+        [change for change in done if change.grade in (1, 3)
+         or (change.grade == 2 and change.tenant not in partners)],
+        lambda change: f"rule rule {change.subject}" if change.grade == 3 else worker(change),
+    ).items():  # fmt: skip
+        grades = {change.grade for change in group}
+        picks = any(change.grade == 2 and change.subject == "cai" for change in group)
+        hides = 1 in grades  # under a name that says nothing, and without a condition
+        points = 2 * bool(grades & {2, 3}) + (3 in grades) + picks + 3 * hides
+        promised[tenant, subject] = {
+            "score": points,
+            "severity": "high" if points >= 3 else "medium",
+            "outside": [f"drop@{PARTNER}"] * (2 in grades) + ["drop@mail.test"] * (3 in grades),
+            "is_picking": picks,
+            "evidence": len(group),
+        }
+    return promised
+
+
+# Audit: 1 bypasses it for an account, 2 ends it for a mailbox, 3 for the tenant; 0 changes it.
+def audit_row(change: Change) -> dict[str, Any]:
+    identity = {"Identity": f"{change.subject}@example.com"}
+    owner = "MailboxLogin" if forgets_reads(change) else "MailboxLogin, MailItemsAccessed"
+    action, settings = (
+        ("Set-Mailbox", identity | {"AuditOwner": owner}),
+        ("Set-MailboxAuditBypassAssociation", identity | {"AuditBypassEnabled": "True"}),
+        ("Set-Mailbox", identity | {"AuditEnabled": "$false"}),
+        ("Set-AdminAuditLogConfig", {"UnifiedAuditLogIngestionEnabled": "False"}),
+    )[change.grade]
+    return change.row(action, {"Parameters": settings})
+
+
+def forgets_reads(change: Change) -> bool:
+    """Whether the list of what is recorded has no reads any more."""
+    return change.number % 2 == 0
+
+
+def expected_audit(changes: Sequence[Change]) -> Found:
+    names = ("reads", "bypass", "mailbox", "tenant")
+    weaker = recent(changes, lambda change: change.grade > 0 or forgets_reads(change))
+    promised: Found = {}
+    for (tenant, actor), group in grouped(weaker, lambda change: change.actor).items():
+        boxes = {f"{change.subject}@example.com" for change in group if change.grade != 3}
+        loud = any(change.grade in (1, 3) for change in group)
+        promised[tenant, f"{actor}@example.com"] = {
+            "effects": sorted({names[change.grade] for change in group}),
+            "mailboxes": sorted(boxes),
+            "mailbox": min(boxes) if len(boxes) == 1 else None,
+            "severity": "high" if loud else "medium",
+            "evidence": len(group),
+        }
+    return promised
+
+
 @dataclass(frozen=True)
 class Asked:
     """A hunt, with parameters that small lakes can meet, and what must come of it."""
@@ -299,6 +380,14 @@ ASKED = (
         credential_row,
         expected_credentials,
     ),
+    Asked(
+        "mail_forwarded_or_hidden",
+        {"history": HISTORY},
+        ("tenant", "subject"),
+        rule_row,
+        expected_rules,
+    ),
+    Asked("mail_audit_weakened", {}, ("tenant", "actor"), audit_row, expected_audit),
 )
 
 
@@ -333,6 +422,23 @@ def test_hunt_finds_what_its_words_say(
     assert {
         key: {name: row[name] for name in promised.get(key, {})} for key, row in found.items()
     } == promised
+
+
+def test_a_partner_is_a_stranger_until_somebody_of_his_acts(
+    con: duckdb.DuckDBPyConnection,
+) -> None:
+    """The case that decides about a rule is drawn too seldom to rely on it."""
+    (asked,) = (asked for asked in ASKED if asked.stem == "mail_forwarded_or_hidden")
+    rule = Change(1, START, "", "ana", "cai", 2, fails=False)
+    partner = Change(2, START - DAY, "", "bob", "cai", 0, fails=False)
+    for other, found in (
+        (replace(rule, number=3, grade=0), 1),
+        (partner, 0),
+        (replace(partner, tenant="t"), 1),
+        (replace(partner, fails=True), 1),
+    ):
+        changes = [rule, other]
+        assert len(hunted(con, asked, changes)) == len(expected_rules(changes)) == found
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
