@@ -29,6 +29,7 @@ CONFIG = """\
 content: [builtin]
 lake:
   DeviceProcessEvents: parquet_samples/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
+  DeviceEvents: parquet_samples/DeviceEvents/date=%Y-%m-%d/*.parquet
   CloudAppEvents:
     - parquet_samples/CloudAppEvents/date=%Y-%m-%d/*.parquet
     - parquet_samples/CloudAppEvents/date=%Y-%m-%d/h=%H/*.parquet

@@ -17,7 +17,7 @@ import pytest
 
 from gundog.samples import files, noise, plants
 from gundog.samples.cases import CASES, find
-from gundog.samples.rows import CLOUD, END, HOURLY_FROM, PROCESSES, START, sid
+from gundog.samples.rows import CLOUD, DEVICES, END, HOURLY_FROM, PROCESSES, START, sid
 
 ROOT = Path(__file__).parents[1] / "parquet_samples"
 HOUR = timedelta(hours=1)
@@ -50,7 +50,7 @@ def con():
     """All committed rows of both tables, with the file each is from in `src`."""
     with duckdb.connect() as con:
         con.execute("set TimeZone = 'UTC'")
-        for table in (PROCESSES, CLOUD):
+        for table in (PROCESSES, CLOUD, DEVICES):
             con.execute(
                 f"create table {table} as from read_parquet(?, union_by_name = true, "
                 "filename = 'src', hive_partitioning = false)",
@@ -119,7 +119,7 @@ def test_the_samples_stay_small():
     assert sum(path.stat().st_size for path in ROOT.rglob("*") if path.is_file()) < 5_000_000
 
 
-@pytest.mark.parametrize("table", [PROCESSES, CLOUD])
+@pytest.mark.parametrize("table", [PROCESSES, CLOUD, DEVICES])
 def test_files_have_the_columns_and_types_of_their_source(table):
     """Every file but the two old ones has exactly the columns of its CREATE TABLE."""
     names = [name for name in FILES if table in name and name not in OLD]
@@ -145,15 +145,34 @@ def test_old_files_lack_columns_and_hold_one_as_another_type(name, column, kind)
 
 
 def test_the_lake_is_daily_and_then_hourly_with_one_hour_lost():
-    """Every day and hour has its file, except 13:00 of 27 October."""
+    """Every day and hour has its file, except 13:00 of 27 October; one source begins late."""
     whole = [START + DAY * n for n in range(36)]
     daily = [f"{PROCESSES}/date={day:%Y-%m-%d}/part-0.parquet" for day in whole]
     daily += [f"{CLOUD}/date={day:%Y-%m-%d}/part-0.parquet" for day in whole[:28]]
+    daily += [f"{DEVICES}/date={day:%Y-%m-%d}/part-0.parquet" for day in whole[28:]]
     hours = [HOURLY_FROM + HOUR * n for n in range(8 * 24)]
     hourly = [f"{CLOUD}/date={one:%Y-%m-%d}/h={one:%H}/part-0.parquet" for one in hours]
     hourly.remove(f"{CLOUD}/date=2026-10-27/h=13/part-0.parquet")
 
     assert sorted([*daily, *hourly, LATE]) == FILES
+
+
+def test_the_web_server_exports_without_a_process(con, commands):
+    """What exch23 does is in DeviceEvents alone; in exch24 a shell and the server record it."""
+    rows = con.sql(
+        f"""select split_part(DeviceName, '.', 1), InitiatingProcessFileName,
+        AdditionalFields ->> '$.Command' from {DEVICES}
+        where AdditionalFields like '%MailboxExport%' order by Timestamp"""
+    ).fetchall()
+
+    assert [(host, program, text.split()[0]) for host, program, text in rows] == [
+        ("exch23", "w3wp.exe", "New-MailboxExportRequest"),
+        ("exch23", "w3wp.exe", "Remove-MailboxExportRequest"),
+        ("exch24", "powershell.exe", "New-MailboxExportRequest"),
+        ("exch24", "w3wp.exe", "New-MailboxExportRequest"),
+    ]
+    assert not commands["exch23"]
+    assert not commands["exch24"]
 
 
 def test_a_row_lies_in_its_own_file_or_a_later_one(con):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import date
 
-from gundog.samples import community_cases
+from gundog.samples import community_cases, device_events
 from gundog.samples.case import Case
 from gundog.samples.rows import CLOUD, PROCESSES
 
@@ -269,6 +269,7 @@ CASES = (
         "What nolan does in mailboxes is no longer to be recorded.",
         "mail_audit_weakened",
     ),
+    *device_events.CASES,
 )  # fmt: skip
 
 

@@ -14,9 +14,19 @@ import pyarrow.parquet as pq
 
 from gundog.core.times import DAY
 from gundog.detections import content_folder
-from gundog.samples import community_cases, noise, plants
+from gundog.samples import community_cases, device_events, noise, plants
 from gundog.samples.cases import CASES, Case
-from gundog.samples.rows import CLOUD, END, HOURLY_FROM, PROCESSES, START, Event, Row, stream
+from gundog.samples.rows import (
+    CLOUD,
+    DEVICES,
+    END,
+    HOURLY_FROM,
+    PROCESSES,
+    START,
+    Event,
+    Row,
+    stream,
+)
 from gundog.warehouse import quoting
 
 # Columns that Defender added later, absent from the file with the older schema.
@@ -35,7 +45,7 @@ def write(out: Path) -> None:
 
     The bytes depend on nothing but this package's version and pyarrow's.
     """
-    schemas = {table: schema(table) for table in (PROCESSES, CLOUD)}
+    schemas = {table: schema(table) for table in (PROCESSES, CLOUD, DEVICES)}
     for path, (table, rows) in sorted(_files(_events()).items()):
         stream("order", path).shuffle(rows)
         arrow = pa.Table.from_pylist(rows, schema=schemas[table])
@@ -71,7 +81,7 @@ def path_of(table: str, landed: datetime) -> str:
 
 def _events() -> Iterator[Event]:
     ordinary = (plants.reshape(event) for event in noise.events())
-    planted = chain(plants.events(), community_cases.events())
+    planted = chain(plants.events(), community_cases.events(), device_events.events())
     return chain((event for event in ordinary if event), planted)
 
 
@@ -132,6 +142,7 @@ def readme() -> str:
         old_hour=_old_schema_files()[1],
         processes=_case_table(case for case in CASES if case.table == PROCESSES),
         cloud=_case_table(case for case in CASES if case.table == CLOUD),
+        devices=_case_table(device_events.CASES),
         community=_case_table(community_cases.CASES),
     )
 
@@ -156,6 +167,7 @@ are from the ranges reserved for documentation.
 | source | files |
 |---|---|
 | DeviceProcessEvents | daily: `DeviceProcessEvents/date=%Y-%m-%d/part-0.parquet` |
+| DeviceEvents, from {hourly} on | daily: `DeviceEvents/date=%Y-%m-%d/part-0.parquet` |
 | CloudAppEvents, before {hourly} | daily: `CloudAppEvents/date=%Y-%m-%d/part-0.parquet` |
 | CloudAppEvents, from {hourly} on | hourly: `CloudAppEvents/date=%Y-%m-%d/h=%H/part-0.parquet` |
 
@@ -180,6 +192,10 @@ other reason is given, high means that host and account had not exported in the 
 The leaver script also ran on 8, 15 and 22 October, before the days that are hunted.
 
 {processes}
+
+## PowerShell inside processes: `mailbox_export_cmdlet`
+
+{devices}
 
 ## Mail: `mail_items_accessed`, and others where named
 

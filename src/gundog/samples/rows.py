@@ -1,4 +1,4 @@
-"""Rows of the two source tables as a tenant would record them, for the samples.
+"""Rows of process and cloud events as a tenant would record them, for the samples.
 
 Everything is drawn from named random streams, so that one more event changes no other.
 """
@@ -16,6 +16,7 @@ Row = dict[str, object]
 
 PROCESSES = "DeviceProcessEvents"
 CLOUD = "CloudAppEvents"
+DEVICES = "DeviceEvents"
 
 START = datetime(2026, 9, 26, tzinfo=UTC)
 HOURLY_FROM = START + timedelta(days=28)
