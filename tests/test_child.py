@@ -11,14 +11,23 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import duckdb
-import numpy as np
-import pyarrow as pa
 import pytest
 
 from gundog.core import child
 from gundog.core.child import Child, EndedError, LateError
 from tests import draws, kit
+from tests.child_work import (
+    arrays,
+    data_mb,
+    die,
+    environment,
+    fork_one,
+    keep,
+    lifted,
+    printed,
+    query,
+    waits,
+)
 
 pytestmark = pytest.mark.usefixtures("new_children")
 
@@ -33,51 +42,6 @@ def helper() -> Iterator[Child]:
     """A child that is gone after the test."""
     with Child() as made:
         yield made
-
-
-def query(sql: str) -> object:
-    """What a child is asked to do here."""
-    return duckdb.connect().execute(sql).fetchall()
-
-
-def environment() -> dict[str, str]:
-    return dict(os.environ)
-
-
-def printed() -> str:
-    sys.stdout.write("noise")
-    sys.stdout.flush()
-    os.write(1, b"more noise")
-    return "value"
-
-
-KEPT: list[bytearray] = []
-
-
-def arrays() -> tuple[pa.Table, np.ndarray, str]:
-    return pa.table({"n": range(100_000), "t": ["text"] * 100_000}), np.arange(9), "x" * 100
-
-
-def data_mb() -> int:
-    """Address space for data in MB, after a query and an array have used some and freed it."""
-    duckdb.connect().execute("select max(x) from (select range x from range(5000000) order by all)")
-    pa.array([1.5] * 1_000_000)
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) // 1024 for line in lines if line.startswith("VmData"))
-
-
-def keep(size: int) -> None:
-    KEPT.append(bytearray(size))
-
-
-def die(number: int) -> None:
-    os.kill(os.getpid(), number)
-
-
-def waits(seconds: float) -> float:
-    """Takes time and no CPU, as on a machine that is busy with other work."""
-    time.sleep(seconds)
-    return seconds
 
 
 def alive(pid: int) -> bool:
@@ -137,15 +101,13 @@ def test_huge_value_is_an_error_and_the_process_goes_on(helper: Child) -> None:
     assert helper.call(query, "select 1", memory=MEMORY, seconds=kit.HUNG_S) == [(1,)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
-def test_a_child_that_is_killed_is_named_and_another_takes_over(
-    helper: Child, number: signal.Signals
-) -> None:
+def test_a_child_that_is_killed_is_named_and_another_takes_over(helper: Child) -> None:
     """As the kernel kills where memory runs out: an error, and the next call is answered."""
-    with pytest.raises(EndedError, match=f"signal {int(number)} "):
-        helper.call(die, int(number))
+    for number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV):
+        with pytest.raises(EndedError, match=f"signal {int(number)} "):
+            helper.call(die, int(number))
 
-    assert helper.call(query, "select 1") == [(1,)]
+        assert helper.call(query, "select 1") == [(1,)]
 
 
 def test_a_child_without_room_is_replaced(helper: Child) -> None:
@@ -191,7 +153,7 @@ PARENT = """\
 import signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from gundog.core.child import Child
-from tests.test_child import query
+from tests.child_work import query
 helper = Child()
 helper.call(query, "select 1")
 print(helper.pid, flush=True)
@@ -231,23 +193,6 @@ def test_the_child_ends_with_its_parent(number: signal.Signals, sql: str) -> Non
 def test_limits_are_lifted_for_scoring_and_come_back(helper: Child) -> None:
     """`unlimited` holds inside its block only."""
     assert helper.call(lifted, memory=MEMORY) == (MEMORY + child.SLACK_BYTES, -1)
-
-
-def lifted() -> tuple[int, int]:
-    import resource
-
-    with child.unlimited():
-        inside = resource.getrlimit(resource.RLIMIT_DATA)[0]
-    return resource.getrlimit(resource.RLIMIT_DATA)[0], inside
-
-
-def fork_one() -> int:
-    """A process that a library forks and that waits for work for ever."""
-    worker = os.fork()
-    if not worker:
-        while True:
-            time.sleep(60)
-    return worker
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends a process with its parent")
