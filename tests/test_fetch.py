@@ -7,6 +7,7 @@ import itertools
 import pickle
 import random
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,6 +84,7 @@ def to_bytes(table: pa.Table, **options: Any) -> bytes:
     return sink.getvalue()
 
 
+@cache
 def wide(rows: int, others: int = 8) -> pa.Table:
     """A table of text that does not compress, of which the stage needs one column in `others`."""
     letters = np.random.default_rng(5).integers(97, 123, (rows, 100), dtype=np.uint8)
@@ -208,26 +210,26 @@ def test_sql_that_touches_what_it_does_not_name_falls_back_to_the_whole_file(
     lab: Lab, s3: Server
 ) -> None:
     """When a stage reads columns that its text does not tell, the file is fetched whole."""
-    put(s3, lab, wide(15_000))
+    put(s3, lab, wide(3_000))
     sql = NARROW.replace("from Cloud\n", "from (select distinct * from Cloud)\n")
     lab.write_stages({"narrow": sql})
     done = lab.stage()
 
     assert (done.files, done.rejected) == (1, [])
-    assert lab.rows("select count(*) from narrow") == [(15_000,)]
+    assert lab.rows("select count(*) from narrow") == [(3_000,)]
 
 
 def test_alias_columns_travel(lab: Lab, s3: Server) -> None:
     """A column under the file's own name is fetched under that name."""
-    table = wide(15_000).rename_columns({"RawEventData": "AuditData"})
+    table = wide(3_000).rename_columns({"RawEventData": "AuditData"})
     put(s3, lab, table)
     lab.path = LakePath(lab.path.template, columns={"RawEventData": "AuditData"})
     with Proxy(s3) as proxy:
         lab.environ = proxy.environ
         lab.stage()
 
-    assert sum(proxy.sent.values()) < 4_000_000
-    assert lab.rows("select sum(long) from narrow") == [(1_500_000,)]
+    assert 300_000 < sum(proxy.sent.values()) < 900_000
+    assert lab.rows("select sum(long) from narrow") == [(300_000,)]
 
 
 BROKEN = {
@@ -257,7 +259,7 @@ def test_broken_file_on_a_store_is_set_aside_alone(lab: Lab, s3: Server, name: s
 
 def test_object_replaced_since_it_was_listed_waits_for_the_next_run(lab: Lab, s3: Server) -> None:
     """Of the same size but another time, or of another size: not read, and read next time."""
-    first, second = wide(15_000), wide(15_000).slice(0, 14_000)
+    first, second = wide(3_000), wide(3_000).slice(0, 2_900)
     put(s3, lab, first)
     files = lab.listed()
     put(s3, lab, second)
@@ -265,12 +267,12 @@ def test_object_replaced_since_it_was_listed_waits_for_the_next_run(lab: Lab, s3
     lab.stage()
 
     assert "changed since it was listed" in done.rejected[0][1]
-    assert lab.rows("select count(*) from narrow") == [(14_000,)]
+    assert lab.rows("select count(*) from narrow") == [(2_900,)]
 
 
 def test_object_that_went_since_it_was_listed_stops_nothing(lab: Lab, s3: Server) -> None:
     """A large and a small file that are gone are named; the rest of the day is read."""
-    for name, table in (("big", wide(15_000)), ("small", good(1)), ("fine", good(2))):
+    for name, table in (("big", wide(3_000)), ("small", good(1)), ("fine", good(2))):
         put(s3, lab, table, name)
     files = lab.listed()
     bucket = lab.path.template.split("/")[2]

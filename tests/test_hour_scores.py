@@ -341,21 +341,24 @@ def test_a_larger_budget_flags_no_less() -> None:
         assert np.all(loose.flagged >= tight.flagged)
 
 
-@pytest.mark.parametrize("time_zone", ["Asia/Kolkata", pytest.param("UTC", marks=pytest.mark.slow)])
-def test_a_budget_is_what_clean_series_cost(time_zone: str) -> None:
+@pytest.mark.parametrize(
+    ("time_zone", "n_series"),
+    [("Asia/Kolkata", 500), pytest.param("UTC", 1500, marks=pytest.mark.slow)],
+)
+def test_a_budget_is_what_clean_series_cost(time_zone: str, n_series: int) -> None:
     """Over clean nights of many series, about as many are flagged as were budgeted."""
-    counts = office(1500, 31 * DAY, 6)
+    counts, budget = office(n_series, 31 * DAY, 6), n_series / 50
     nights = [
-        score(counts[:, : hours + DAY], MONDAY, DAY, budget=30, time_zone=time_zone)
+        score(counts[:, : hours + DAY], MONDAY, DAY, budget=budget, time_zone=time_zone)
         for hours in (28 * DAY, 29 * DAY, 30 * DAY)
     ]
 
     flagged = np.mean([night.flagged.any(axis=1).sum() for night in nights])
     high = np.mean([np.mean(night.night_score >= 1) for night in nights])
 
-    assert 15 <= flagged <= 60
+    assert budget / 2 <= flagged <= 2 * budget
     assert 0.06 <= high <= 0.16
-    assert [night.expected_false for night in nights] == pytest.approx([30] * 3, rel=0.05)
+    assert [night.expected_false for night in nights] == pytest.approx([budget] * 3, rel=0.05)
 
 
 def test_a_burst_is_found_in_three_hours_and_a_slow_theft_in_a_day() -> None:

@@ -28,6 +28,7 @@ from gundog.notify import http_post, messages, sending, services
 from gundog.notify import outbox as notify
 from gundog.notify.channel import Channel
 from gundog.warehouse import database, tables
+from tests import draws
 from tests.hostile import HOSTILE, assert_harmless
 from tests.sinks import Sink, smtp_sink
 
@@ -507,10 +508,12 @@ def test_message_names_an_application_of_microsoft(con: Con) -> None:
     assert f"Who: app Microsoft Graph ({graph})" in body["text"].splitlines()
 
 
-def test_no_field_of_a_message_acts_whatever_an_event_says(con: Con) -> None:
+@pytest.mark.parametrize("part", draws.spread(range(4), every=4))
+def test_no_field_of_a_message_acts_whatever_an_event_says(con: Con, part: int) -> None:
     """Hostile text in every column leaves no markup, mention or link in any field or line."""
     names = ("title", "reason", "host_name", "account_name", "mailbox", "detection_name", "app_id")
-    texts = [raw.encode("utf-8", "replace").decode() for raw in HOSTILE.values()]
+    raws = list(HOSTILE.values())[part::4]
+    texts = [raw.encode("utf-8", "replace").decode() for raw in raws]
     for place, text in enumerate(texts):
         add(con, str(place), **dict.fromkeys(names, text))
     con.execute("update detections set triage = [?]", ["<!here> [x](http://evil.example)"])

@@ -298,7 +298,7 @@ def test_hunt_limit_that_is_no_duration_is_refused(tmp_path: Path) -> None:
 
 def test_hunt_limit_changes_no_hash(project: Path) -> None:
     """Nothing is hunted again for it."""
-    hunt(project, DAYS)
+    hunt(project, LAST_DAYS)
     kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 2h\n")
 
-    assert hunt(project, DAYS).hunted == 0
+    assert hunt(project, LAST_DAYS).hunted == 0

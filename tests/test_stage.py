@@ -346,13 +346,13 @@ def test_large_batches_are_cut_by_bytes(lab: Lab, monkeypatch: pytest.MonkeyPatc
 
 def test_many_rows_wait_on_disk_and_come_back_whole(lab: Lab) -> None:
     """Rows above an eighth of the memory limit are spooled; none is lost or changed."""
-    n = 300_000
+    n = 60_000
     raw = pa.array([f'{{"Who": "{number:0200}"}}' for number in range(n)])
     lab.put(good(*range(n), RawEventData=raw))
     (task,) = stage.pending(lab.con, lab.listed(), lab.stages)
     folder = lab.root / "spool"
     folder.mkdir()
-    limits = Limits(500_000_000, 1, folder)
+    limits = Limits(150_000_000, 1, folder)
     local = lab.root / task.file.path
     read = reading.read_batch([(task, local)], lab.source, {}, limits)
     rows = read.rows["mail"]
