@@ -89,7 +89,7 @@ def test_good_files_are_written_and_the_others_named(
     told = capsys.readouterr().err
 
     assert "bad.kql: line 1, column 23: evaluate" in told
-    assert "nothing.kql: cannot be read" in told
+    assert "nothing.kql: is not there" in told
     assert "2 of 3 queries not imported" in told
     assert "detections/plain.yaml" in written(project)
     assert run("import", "bad.kql") == 2

@@ -121,6 +121,8 @@ def test_bare_query_takes_its_comments_as_prose(tmp_path: Path) -> None:
         ("a.yaml", "query: x\nquery: y\n", "line 2: cannot be read: duplicate key"),
         ("a.kql", b"T | where x == '\xff'", "line 1 is not UTF-8"),
         ("a.kql", "// nothing\n", "query: is empty"),
+        ("a.kql", "", "holds no query"),
+        ("a.kql", "\n \n", "holds no query"),
         ("a.kql", "T\0", "U+0000"),
         ("a.kql", "T | where " + "(" * 5000 + ")" * 5000, "nests 5000 brackets"),
         ("a.kql", "T | where x == '" + "a" * 70_000 + "'", "70,017 characters"),
@@ -142,8 +144,8 @@ def test_bad_file_gets_one_sentence(
 
 def test_missing_file_and_folder_get_one_sentence(tmp_path: Path) -> None:
     """A path to nothing gives no traceback."""
-    for path in (tmp_path, tmp_path / "no.kql"):
-        with pytest.raises(InputError, match="cannot be read"):
+    for path, said in ((tmp_path, "is a folder"), (tmp_path / "no.kql", "is not there")):
+        with pytest.raises(InputError, match=said):
             reading.read(path, "x")
 
 

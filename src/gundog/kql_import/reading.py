@@ -59,6 +59,10 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
     Raises:
         InputError: with one sentence, when nothing in it can be imported.
     """
+    if path.is_dir():
+        raise InputError(f"{shown}: is a folder: name its files")
+    if not path.exists():
+        raise InputError(f"{shown}: is not there: name the file of a query")
     try:
         text = text_files.read(path).replace("\r\n", "\n")
     except InputError as error:
@@ -73,6 +77,8 @@ def read(path: Path, shown: str) -> tuple[KqlQuery, ...]:
         queries = _of_yaml(rule, path, shown) if rule else _of_text(text, path, shown)
     else:
         raise InputError(f"{shown}: ends in {ending!r}: give a file of {', '.join(ENDINGS)}")
+    if not queries:
+        raise InputError(f"{shown}: holds no query: give the KQL")
     for query in queries:
         check(query)
     return queries

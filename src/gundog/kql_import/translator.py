@@ -59,6 +59,8 @@ _AXIS = (
     " lambda gundog_i: strftime({0} + gundog_i * {1}, '%Y-%m-%dT%H:%M:%S.%f0Z')))"
 )
 _MOST_ARGUMENTS = 7
+# Remarks for the translator's own authors.
+_INWARD = re.compile(r"in this wave|translate/|^near '|TRANSLATION\.md")
 
 
 def require() -> None:
@@ -120,8 +122,7 @@ def _refusing() -> Iterator[None]:
         raise RefusalError("syntax", f"{said[:200]}: correct the KQL", line, column) from error
     except duckdb_kql.KqlUnsupportedError as error:
         line, column = (error.span.line, error.span.column + 1) if error.span else (0, 0)
-        hint = f" ({error.hint})" if error.hint else ""
-        reason = f"is not translated{hint[:300]}: write the step in another way"
+        reason = f"is not translated{_hint(error.hint)}: write the step in another way"
         raise RefusalError(_plain(error.construct), reason, line, column) from error
     except duckdb_kql.KqlSchemaError as error:
         hint = f" ({str(error.hint)[:150]})" if error.hint else ""
@@ -133,6 +134,13 @@ def _refusing() -> Iterator[None]:
     except (AssertionError, AttributeError, KeyError, TypeError, ValueError) as error:
         said = f"{type(error).__name__}: {str(error)[:150]}"
         raise RefusalError("translation", f"fails ({said}): write it in another way") from error
+
+
+def _hint(text: str | None) -> str:
+    """What the translator advises, in brackets, without what only its authors understand."""
+    parts = re.split(r"; ", text or "")
+    told = "; ".join(part for part in parts if not _INWARD.search(part))
+    return f" ({told[:300]})" if told else ""
 
 
 def _plain(construct: str) -> str:
