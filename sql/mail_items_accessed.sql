@@ -2,7 +2,8 @@
 --
 -- Grain:    one row per tenant, mailbox and hour that has records; items are what Bind
 --           records tell, folders are what Sync records took whole. The columns of new
---           things are items, and null until the mailbox is known well enough.
+--           things are items, and null until the mailbox is known well enough; what is
+--           new is rare, too, where few mailboxes of the tenant had it a while before.
 -- Interval: hours of [start, end).
 -- Reads:    mail_access(event_time, tenant, mailbox, access_type, items, folder,
 --           is_throttled, network, isp, country, app_id, record_app_id),
@@ -10,6 +11,7 @@
 -- Params:   $start, $end    timestamptz; the interval [start, end)
 --           $established    interval; how long a mailbox must be known
 --           $fresh          interval; how long something is new after it was first seen
+--           $few            number; so many mailboxes have what is rare, at most
 
 with fresh as (
     select
@@ -36,6 +38,50 @@ with fresh as (
     group by tenant, entity, kind, value
 ),
 
+-- Since when each mailbox of the tenant has what is new to one of them.
+owned as (
+    select
+        tenant,
+        kind,
+        value,
+        min(first_time) as first_time
+    from mail_access_contexts as known
+    where
+        kind in ('network', 'isp', 'country', 'app_id')
+        and exists (
+            select 1
+            from fresh
+            where
+                fresh.kind = known.kind
+                and fresh.tenant = known.tenant
+                and fresh.value = known.value
+        )
+    group by tenant, entity, kind, value
+),
+
+-- Since when more than a few have it, or null.
+spread as (
+    select
+        tenant,
+        kind,
+        value,
+        list_sort(list(first_time))[cast($few as bigint) + 1] as common_since
+    from owned
+    group by tenant, kind, value
+),
+
+novel as (
+    select
+        fresh.*,
+        spread.common_since
+    from fresh
+    inner join spread
+        on
+            fresh.tenant = spread.tenant
+            and fresh.kind = spread.kind
+            and fresh.value = spread.value
+),
+
 -- Records of mailboxes that have something new: for how long they had what is new.
 compared as (
     select
@@ -44,29 +90,33 @@ compared as (
         date_trunc('hour', records.event_time) as hour,
         records.items,
         records.event_time - networks.first_time as network_age,
+        records.event_time - networks.common_since as network_common,
         records.event_time - providers.first_time as provider_age,
+        records.event_time - providers.common_since as provider_common,
         records.event_time - countries.first_time as country_age,
-        records.event_time - apps.first_time as app_age
+        records.event_time - countries.common_since as country_common,
+        records.event_time - apps.first_time as app_age,
+        records.event_time - apps.common_since as app_common
     from mail_access as records
-    left join fresh as networks
+    left join novel as networks
         on
             networks.kind = 'network'
             and records.tenant = networks.tenant
             and records.mailbox = networks.mailbox
             and records.network = networks.value
-    left join fresh as providers
+    left join novel as providers
         on
             providers.kind = 'isp'
             and records.tenant = providers.tenant
             and records.mailbox = providers.mailbox
             and records.isp = providers.value
-    left join fresh as countries
+    left join novel as countries
         on
             countries.kind = 'country'
             and records.tenant = countries.tenant
             and records.mailbox = countries.mailbox
             and records.country = countries.value
-    left join fresh as apps
+    left join novel as apps
         on
             apps.kind = 'app_id'
             and records.tenant = apps.tenant
@@ -90,9 +140,21 @@ news as (
         mailbox,
         hour,
         sum(items) filter (where network_age < $fresh) as new_network,
+        sum(items) filter (
+            where network_age < $fresh and coalesce(network_common < $fresh, true)
+        ) as rare_network,
         sum(items) filter (where provider_age < $fresh) as new_provider,
+        sum(items) filter (
+            where provider_age < $fresh and coalesce(provider_common < $fresh, true)
+        ) as rare_provider,
         sum(items) filter (where country_age < $fresh) as new_country,
-        sum(items) filter (where app_age < $fresh) as new_app
+        sum(items) filter (
+            where country_age < $fresh and coalesce(country_common < $fresh, true)
+        ) as rare_country,
+        sum(items) filter (where app_age < $fresh) as new_app,
+        sum(items) filter (
+            where app_age < $fresh and coalesce(app_common < $fresh, true)
+        ) as rare_app
     from compared
     group by tenant, mailbox, hour
 ),
@@ -142,7 +204,23 @@ select
     case
         when learned.learned_at <= counted.hour
             then cast(coalesce(news.new_app, 0) as bigint)
-    end as new_app
+    end as new_app,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.rare_network, 0) as bigint)
+    end as rare_network,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.rare_provider, 0) as bigint)
+    end as rare_provider,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.rare_country, 0) as bigint)
+    end as rare_country,
+    case
+        when learned.learned_at <= counted.hour
+            then cast(coalesce(news.rare_app, 0) as bigint)
+    end as rare_app
 from counted
 left join learned
     on counted.tenant = learned.tenant and counted.mailbox = learned.mailbox

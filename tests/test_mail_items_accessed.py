@@ -23,7 +23,7 @@ LOADED = kit.shipped()
 HUNT = LOADED.hunt("mail_items_accessed")
 START = datetime(2026, 3, 10, tzinfo=UTC)
 END = START + DAY
-ESTABLISHED, FRESH = 2 * DAY, DAY
+ESTABLISHED, FRESH, FEW = 2 * DAY, DAY, 1
 KINDS = ("network", "provider", "country", "app")
 
 
@@ -94,10 +94,11 @@ def expected(reads: Sequence[Read]) -> dict[tuple[datetime, str, str], dict[str,
         (hour, tenant, mailbox): {
             "items": sum(read.items or 0 for read in mine),
             **{
-                f"new_{kind}": _new(kind, mine, first)
+                f"{word}_{kind}": items(kind, mine, first)
                 if mailbox and first[tenant, mailbox] + ESTABLISHED <= hour
                 else None
                 for kind in KINDS
+                for word, items in (("new", _new), ("rare", _rare))
             },
         }
         for (hour, tenant, mailbox), mine in hours.items()
@@ -105,11 +106,30 @@ def expected(reads: Sequence[Read]) -> dict[tuple[datetime, str, str], dict[str,
 
 
 def _new(kind: str, mine: Sequence[Read], first: dict[Any, datetime]) -> int:
+    return sum(read.items or 0 for read in mine if _is_new(kind, read, first))
+
+
+def _is_new(kind: str, read: Read, first: dict[Any, datetime]) -> bool:
+    value = getattr(read, kind)
+    if value is None:
+        return False
+    return read.time - first[read.tenant, read.mailbox, kind, value] < FRESH
+
+
+def _rare(kind: str, mine: Sequence[Read], first: dict[Any, datetime]) -> int:
+    """What few mailboxes of the tenant had a while before."""
     return sum(
         read.items or 0
         for read in mine
-        if getattr(read, kind) is not None
-        and read.time - first[read.tenant, read.mailbox, kind, getattr(read, kind)] < FRESH
+        if _is_new(kind, read, first)
+        and sum(
+            key[0] == read.tenant
+            and bool(key[1])
+            and key[2:] == (kind, getattr(read, kind))
+            and time <= read.time - FRESH
+            for key, time in first.items()
+        )
+        <= FEW
     )
 
 
@@ -127,11 +147,15 @@ def test_hours_hold_what_their_words_say(con: duckdb.DuckDBPyConnection, drawn: 
         Read(0, START - 3 * DAY, "", "ana", 1, "Fiber", "NL", "owa", 2),
         Read(0, START + 2 * HOUR, "", "ana", 9, "Hosting", "BR", "owa", 3),
         Read(0, START + 26 * HOUR, "", "ana", 9, "Hosting", "BR", "owa", 3),
+        # Two others have it for a day: new to the mailbox, and not rare.
+        Read(0, START - 30 * HOUR, "", "bob", 7, "Cable", "NL", "owa", 1),
+        Read(0, START - 29 * HOUR, "", "cyd", 7, "Cable", "NL", "owa", 1),
+        Read(0, START + 5 * HOUR, "", "ana", 7, "Cable", "NL", "owa", 4),
     ]
     reads = [replace(read, number=n) for n, read in enumerate([*planted, *drawn])]
     rows = {"CloudAppEvents": [read.row() for read in reads]}
     examples.fill(con, LOADED, HUNT, rows, Interval(START - 90 * DAY, END))
-    params = {"established": ESTABLISHED, "fresh": FRESH}
+    params = {"established": ESTABLISHED, "fresh": FRESH, "few": FEW}
 
     counted = query.arrow(
         con, HUNT.sql, checks.bind_params(params, START, END, START - 90 * DAY)
@@ -139,7 +163,9 @@ def test_hours_hold_what_their_words_say(con: duckdb.DuckDBPyConnection, drawn: 
 
     promised = expected(reads)
     found = {(row["hour"], row["tenant"], row["mailbox"]): row for row in counted}
-    assert promised[START + 2 * HOUR, "", "ana"]["new_network"]
+    assert promised[START + 2 * HOUR, "", "ana"]["rare_network"]
+    told = promised[START + 5 * HOUR, "", "ana"]
+    assert told["new_network"] - told["rare_network"] >= 4
     assert {
         key: {name: row[name] for name in promised.get(key, {"items": 0})}
         for key, row in found.items()

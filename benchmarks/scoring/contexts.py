@@ -20,6 +20,8 @@ NEW_CONTEXT = ("stolen session", "stolen token", "consent", "patient reader")
 USUAL_CONTEXT = generator.ATTACKS
 LEARNING_DAYS = 14
 KINDS = ("network", "provider", "country", "application")
+# So many mailboxes have a thing that is rare in the tenant; as in the hunt's own parameters.
+FEW = 3
 
 # Networks, providers, countries and applications are numbers; a mailbox's home country is 0.
 _CARRIER, _CLOUD, _HOSTING = 1, 300, 400
@@ -78,7 +80,7 @@ def make(
     attack = _attacks(rng, mailboxes, attacked)
     counts, mean = np.zeros((mailboxes, hours)), np.zeros((mailboxes, hours))
     a, b = np.zeros(mailboxes), np.zeros(mailboxes)
-    rows, places, amounts = [], [], []
+    read = []
     for row in range(mailboxes):
         mu, local = generator.usual(rng, kind[row], start, hours, holiday)
         drawn, a[row], b[row] = generator.draw(rng, kind[row], mu)
@@ -89,19 +91,13 @@ def make(
             mailbox.steal(attack[row], mu, scored)
         elif attack[row]:
             mailbox.use(generator.theft(rng, attack[row], kind[row], mu, local, scored))
-        counts[row], new = mailbox.totals()
+        counts[row] = mailbox.totals()
+        read.append([(row, *entry) for entry in mailbox.reads])
         mean[row] = mu
         if rng.random() < 0.15:
             down = int(rng.integers(hours))
             counts[row, down : down + int(rng.integers(2, 11))] = np.nan
-        at = np.flatnonzero(new.any(axis=1) & (np.arange(hours) >= before))
-        rows.append(np.full(len(at), row))
-        places.append(at - before)
-        amounts.append(new[at])
-    known_from = np.zeros(mailboxes, dtype=np.int64)
-    news = Newness(
-        np.concatenate(rows), np.concatenate(places), np.concatenate(amounts), known_from
-    )
+    news = _news(np.array([entry for entries in read for entry in entries]), mailboxes, before)
     mean = mean[:, before:]
     return Sample(
         start + before * timedelta(hours=1), counts[:, before:], scored, attack, news, mean, a, b
@@ -248,21 +244,52 @@ class _Mailbox:
             if stolen:
                 self.add(contexts[attack], at + place, stolen)
 
-    def totals(self) -> tuple[np.ndarray, np.ndarray]:
-        """Items an hour, and those of what was seen first in the 24 hours before by kind."""
-        total, new = np.zeros(self.hours), np.zeros((self.hours, len(KINDS)))
-        if not self.reads:
-            return total, new
-        reads = np.array(self.reads)
-        hours = reads[:, 0].astype(int)
-        np.add.at(total, hours, reads[:, 1])
-        for kind in range(len(KINDS)):
-            values, which = np.unique(reads[:, 2 + kind], return_inverse=True)
-            first = np.full(len(values), self.hours)
-            np.minimum.at(first, which, hours)
-            is_new = hours < first[which] + DAY
-            np.add.at(new[:, kind], hours[is_new], reads[is_new, 1])
-        return total, new
+    def totals(self) -> np.ndarray:
+        """Items an hour."""
+        total = np.zeros(self.hours)
+        for hour, items, *_ in self.reads:
+            total[hour] += items
+        return total
+
+
+def _news(reads: np.ndarray, mailboxes: int, before: int) -> Newness:
+    """What of the items was new to its mailbox, and what of that was also rare in the tenant.
+
+    Args:
+        reads: row of the mailbox, hour, items and the context's values, (n, 7).
+        mailboxes: how many there are.
+        before: hours that are not given.
+    """
+    row, hour, items = reads[:, 0].astype(int), reads[:, 1].astype(int), reads[:, 2]
+    ages = [_ages(row, hour, values) for values in reads[:, 3:].T]
+    is_new = np.stack([since_mine < DAY for since_mine, _ in ages])
+    is_rare = is_new & np.stack([since_common < DAY for _, since_common in ages])
+    hours = int(hour.max()) + 1
+    entries, which = np.unique(row * hours + hour, return_inverse=True)
+    amounts = np.stack([np.bincount(which, items * kind) for kind in (*is_new, *is_rare)], axis=1)
+    kept = amounts.any(axis=1) & (entries % hours >= before)
+    return Newness(
+        entries[kept] // hours,
+        entries[kept] % hours - before,
+        amounts[kept],
+        np.zeros(mailboxes, dtype=np.int64),
+    )
+
+
+def _ages(row: np.ndarray, hour: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Hours since the mailbox had each read's value first, and since more than `FEW` had it."""
+    never = 10**6
+    names, value = np.unique(values, return_inverse=True)
+    pairs, pair = np.unique(row * len(names) + value, return_inverse=True)
+    first = np.full(len(pairs), never)
+    np.minimum.at(first, pair, hour)
+    of_value = pairs % len(names)
+    order = np.lexsort((first, of_value))
+    start = np.searchsorted(of_value[order], np.arange(len(names)))
+    many = np.bincount(of_value, minlength=len(names))
+    place = np.minimum(start + FEW, len(order) - 1)
+    common = np.where(many > FEW, first[order][place], never)
+    return hour - first[pair], hour - common[value]
 
 
 def planted(sample: Sample, stolen: np.ndarray, used: np.ndarray, seed: int) -> Sample:
@@ -272,7 +299,8 @@ def planted(sample: Sample, stolen: np.ndarray, used: np.ndarray, seed: int) -> 
 
     Args:
         sample: without attacks.
-        stolen: mailboxes read by a session from a new network, provider and country.
+        stolen: mailboxes read by a session from a new network, provider and country; only the
+            network is rare in the tenant.
         used: mailboxes read from what they have.
         seed: of the hours and items.
     """
@@ -287,6 +315,6 @@ def planted(sample: Sample, stolen: np.ndarray, used: np.ndarray, seed: int) -> 
         if row in stolen:
             rows += [row] * 3
             hours += range(at, at + 3)
-            amounts += [[count, count, count, 0] for count in items.tolist()]
+            amounts += [[*[count] * 3, 0, count, 0, 0, 0] for count in items.tolist()]
     entries = Newness(np.array(rows), np.array(hours), np.array(amounts), sample.new.since)
     return replace(sample, counts=counts, new=joined([sample.new, entries]))

@@ -20,6 +20,9 @@ from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floa
 _POOL_NIGHTS = 10.0
 # Where two thirds of an excess came from something new, all of it may have: counts are noisy.
 _NOISE = 1.5
+# Only what is rarer than one night in ten raises: so few of the false findings may come from it,
+# and an excess from the usual ones loses little.
+_TOLL = 1.0
 # What is new is worth at most twice the excess, so that a small one stays small, and the less the
 # rarer the excess is by itself, so that harmless ones with new tools do not make the tail longer.
 _MOST, _LEAST, _FROM, _FALL = 2.0, 0.5, 3.0, 0.5
@@ -84,13 +87,14 @@ class Rarities:
         return slice(int(low), int(high))
 
     def weighed(self, excess: Floats) -> Floats:
-        """How rare what is new in an excess is, by its share of it, (n,).
+        """How rare above the toll what is new in an excess is, by its share of it, (n,).
 
         Args:
             excess: how much more than expected was counted in the day up to each entry, (n,).
         """
         share = np.minimum(_NOISE * self.amounts / np.maximum(excess, 1)[:, None], 1)
-        weighed: Floats = (self.rarity * share).max(axis=1, initial=0)
+        above = np.maximum(self.rarity - _TOLL, 0)
+        weighed: Floats = (above * share).max(axis=1, initial=0)
         return weighed
 
     def of_scored(self, rarity: Floats, when: Calendar, n_series: int) -> Floats:
