@@ -45,6 +45,17 @@ def interval(
     return row | values
 
 
+def looked(**values: Any) -> dict[str, Any]:
+    """A row of looked_at: the newest interval of the one detection."""
+    midnight = NOW.replace(hour=0)
+    row = {
+        "detection_id": DETECTION, "tenant": "", "interval_start": midnight - DAY,
+        "interval_end": midnight, "rows": 12_000, "mailboxes": 900, "scored": 900, "learning": 0,
+        "throttled": 0, "silent": 0,
+    }  # fmt: skip
+    return row | values
+
+
 def run(day: float, *, asked_range: bool = False, **values: Any) -> dict[str, Any]:
     """A finished run that began so many days before NOW."""
     at = NOW - day * DAY

@@ -34,6 +34,7 @@ from tests.report_kit import (
     gathered,
     html,
     interval,
+    looked,
     published,
     run,
 )
@@ -102,6 +103,7 @@ def hostile_rows() -> dict[str, list[dict[str, Any]]]:
         }
     ]  # fmt: skip
     rows["run_intervals"] = [interval(1)]
+    rows["looked_at"] = [looked(tenant=raw, learning=3, throttled=2) for raw in STRINGS.values()]
     rows["runs"] = [run(0, problems=list(STRINGS.values()), command=STRINGS["script"])]
     return rows
 

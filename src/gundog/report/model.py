@@ -50,6 +50,45 @@ class Problem:
 
 
 @dataclass(frozen=True)
+class Looked:
+    """What a detection had to look at of a tenant in its newest interval; None is not known."""
+
+    detection: str
+    tenant: str
+    until: datetime
+    rows: int
+    mailboxes: int | None = None
+    scored: int | None = None
+    learning: int | None = None
+    throttled: int | None = None
+    silent: int | None = None
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether there is anything that could not be looked at, or was not there."""
+        return not self.rows or any((self.learning, self.throttled, self.silent))
+
+
+@dataclass(frozen=True)
+class Silence:
+    """What silence rests on; `partial` detections could not look at everything."""
+
+    rows: tuple[Looked, ...]
+    left_out: int
+    partial: int
+
+    @property
+    def detections(self) -> int:
+        """How many detections the rows are of."""
+        return len({row.detection for row in self.rows})
+
+    @property
+    def has_tenants(self) -> bool:
+        """Whether any row is of a tenant with a name."""
+        return any(row.tenant for row in self.rows)
+
+
+@dataclass(frozen=True)
 class Trust:
     """Whether the nights can be trusted."""
 
@@ -60,6 +99,7 @@ class Trust:
     grid: tuple[GridRow, ...]
     sources: tuple[Fresh, ...]
     tenants: tuple[Fresh, ...]
+    silence: Silence
     left_out: int = 0
 
 

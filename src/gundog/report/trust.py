@@ -10,6 +10,7 @@ from typing import Any
 import duckdb
 
 from gundog.core.times import DAY, Interval, floor, split
+from gundog.report import silence
 from gundog.report.model import Cell, Fresh, GridRow, Problem, Trust
 from gundog.report.night import Night
 from gundog.report.scope import Scope, rows, tenants
@@ -55,6 +56,7 @@ def of(con: duckdb.DuckDBPyConnection, scope: Scope, night: Night) -> Trust:
             for item in night.sources
         ),
         tenants=_tenants(con, scope),
+        silence=silence.of(con, scope),
         left_out=night.left_out,
     )  # fmt: skip
 
