@@ -77,18 +77,30 @@ def converted(batch: Batch) -> Converted:
     most = batch.limits.memory * _UNPACKED
     with _connect(batch.limits) as con:
         for task, path in batch.files:
-            text = batch.limits.folder / f"{task.file_id}.ndjson"
             rows = batch.limits.folder / f"{task.file_id}.rows.parquet"
-            start = task.tail.end if task.tail else 0
-            try:
-                copied = json_text.copy(path, text, task.file.size, most, start)
-                remarks[task.file_id], tail = _convert(con, text, rows, copied, batch, task.tail)
-            finally:
-                text.unlink(missing_ok=True)
+            copied, remarks[task.file_id], tail = _of_file(con, task, path, rows, batch, most)
             if not copied.is_packed:
                 ends[task.file_id] = replace(tail, digest=tails.digest(path, tail.end))
             files.append((task, rows))
     return tuple(files), remarks, ends
+
+
+def _of_file(
+    con: duckdb.DuckDBPyConnection, task: Task, path: Path, rows: Path, batch: Batch, most: int
+) -> tuple[Copied, Remarks, Tail]:
+    """Writes a file's rows; one that grew since it was listed is read to where it ended then."""
+    text = batch.limits.folder / f"{task.file_id}.ndjson"
+    start, size = task.tail.end if task.tail else 0, task.file.size
+    for make in (json_text.link_or_copy, json_text.copy):
+        text.unlink(missing_ok=True)  # of a process that was killed: no write may follow a link
+        try:
+            copied = make(path, text, size, most, start)
+            remarks, tail = _convert(con, text, rows, copied, batch, task.tail)
+        finally:
+            text.unlink(missing_ok=True)
+        if not (copied.is_link and path.stat().st_size > size):
+            break
+    return copied, remarks, tail
 
 
 def _convert(
@@ -106,7 +118,7 @@ def _convert(
         _check_keys(look, keys, batch, before)
     written = con.execute(
         f"copy ({_select(text, look, keys, _written(batch))})"
-        f" to {quoting.text(str(rows))} (format parquet, compression 'lz4_raw')"
+        f" to {quoting.text(str(rows))} (format parquet, compression 'uncompressed')"
     ).fetchall()[0][0]
     tail = Tail(
         end=copied.end,
@@ -313,8 +325,12 @@ def _of_envelopes(
 def _is_table(column: str, source: Source) -> str:
     """True for rows of the source, and for those that do not say of which table they are."""
     name = quoting.text(source.name.lower())
+    usual = quoting.text(f"AdvancedHunting-{source.name}")  # spares most rows the pattern
     said = f"regexp_replace(lower({column}), '^.*-|_cl$', '', 'g')"
-    return f"({column} is null or {column} = '' or {said} = {name} or lower({column}) = {name})"
+    return (
+        f"({column} = {usual} or {column} is null or {column} = ''"
+        f" or {said} = {name} or lower({column}) = {name})"
+    )
 
 
 def _rows(text: Path, kinds: Mapping[str, str]) -> str:
