@@ -11,12 +11,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.engine import generator, lines
+from benchmarks.engine import generator, lines, wide
 from benchmarks.engine.peers import ENGINES, SOURCES
 from benchmarks.engine.project import DAILY, DAY, FIRST, HOURLY
 
@@ -114,21 +115,29 @@ def _summary(name: str, turns: list[dict[str, Found]]) -> Found:
 
 
 def json_lines(root: Path, megabytes: int, rounds: int) -> Found:
-    """The same rows as parquet and JSON lines: staged, beside reading the lines as text."""
-    lake = generator.write(root / "lines", generator.sized(1, max(megabytes // 20, 1)))
-    lines.write(lake)
+    """The same rows as parquet and JSON lines: staged, beside reading the lines as text.
+
+    Process events once with all columns that Defender's table has, and once with a quarter of them.
+    """
+    narrow = generator.write(root / "lines", generator.sized(1, max(megabytes // 20, 1)))
+    whole = wide.write(narrow, root / "wide")
+    for lake in (narrow, whole):
+        lines.write(lake)
     sources = {}
-    for source in lines.SOURCES:
-        contestants = {"text": lambda source=source: task("line_text", lake, source)} | {
-            ending: lambda source=source, ending=ending: task("lined", lake, source, ending)
-            for ending in lines.ENDINGS
+    for label, lake, source in (
+        (f"{wide.SOURCE}, all 59 columns", whole, wide.SOURCE),
+        (f"{wide.SOURCE}, 15 columns", narrow, wide.SOURCE),
+        ("CloudAppEvents", narrow, "CloudAppEvents"),
+    ):
+        contestants = {"text": partial(task, "line_text", lake, source)} | {
+            ending: partial(task, "lined", lake, source, ending) for ending in lines.ENDINGS
         }
         turns = [{name: run() for name, run in contestants.items()} for _ in range(rounds)]
         ratios = {
             name: statistics.median(turn[name]["cpu"] / turn["text"]["cpu"] for turn in turns)
             for name in contestants
         }
-        sources[source] = {
+        sources[label] = {
             "megabytes": lines.megabytes(lake, source),
             "rows": turns[0]["json"]["result"],
             "taken": {
@@ -141,8 +150,8 @@ def json_lines(root: Path, megabytes: int, rounds: int) -> Found:
             },
         }
         if len({str(turns[0][ending]["result"]) for ending in lines.ENDINGS}) > 1:
-            raise SystemExit(f"{source}: formats give different rows")
-    return {"megabytes": generator.megabytes(lake), "rounds": rounds, "sources": sources}
+            raise SystemExit(f"{label}: formats give different rows")
+    return {"megabytes": generator.megabytes(narrow), "rounds": rounds, "sources": sources}
 
 
 def memory(root: Path, megabytes: int, rounds: int) -> Found:
