@@ -5,11 +5,27 @@ from __future__ import annotations
 import gzip
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from gundog.staging import json_lines
+from gundog.staging.batch import Read
+from gundog.staging.json_lines import Look
 from tests.lab import Lab
-from tests.test_json_lines import _ZSTD, enveloped, json_lab, plain, put, row, staged, text, view
+from tests.test_json_lines import (
+    _ZSTD,
+    enveloped,
+    json_lab,
+    plain,
+    put,
+    read,
+    row,
+    rows_of,
+    staged,
+    text,
+    view,
+)
 
 DEEP = 10_000
 ONE, TWO = (text([plain(row(number))]) for number in (1, 2))
@@ -167,3 +183,38 @@ def test_file_is_read_where_it_lies_and_left_as_it_is(lab: Lab) -> None:
     assert [path.read_bytes() for path in paths] == list(contents)
     assert not any(path.is_symlink() for path in paths)
     assert staged(lab)
+
+
+def test_link_that_a_killed_process_left_is_not_written_through(lab: Lab) -> None:
+    """A copy goes to a file of its own, never into the lake."""
+    other = put(lab, TWO, "b.json")
+    lab.tmp.mkdir()
+    (lab.tmp / "7.ndjson").symlink_to(other)
+
+    rows = rows_of(read(lab, ONE[:-1]))
+
+    assert [some["id"] for some in rows] == [1]
+    assert other.read_bytes() == TWO
+
+
+def test_file_that_grows_while_it_is_read_where_it_lies_counts_as_listed(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Lines that came between two looks at it are for the next run."""
+    look, grown = json_lines._look, list[bool]()
+
+    def grow(con: Any, lines: Path, *rest: Any) -> Look:
+        if lines.is_symlink():
+            with lines.open("ab") as more:
+                more.write(TWO)
+            grown.append(True)
+        return look(con, lines, *rest)
+
+    monkeypatch.setattr(json_lines, "_look", grow)
+
+    outcome = read(lab, ONE)
+
+    assert grown == [True]
+    assert [some["id"] for some in rows_of(outcome)] == [1]
+    assert isinstance(outcome, Read)
+    assert outcome.tails[7].end == len(ONE)
