@@ -8,5 +8,7 @@
 - `translating`: a query in SQL over staged tables, or a RefusalError with the construct and line.
 - `translator`: the only module that loads duckdb-kql, the extra gundog[kql].
 - `weaving`: how every row of a result carries the events behind it.
+- `locating`: the line and column of a refusal.
+- `windows`: a query with bins rewritten to true windows.
 - `critic`: what a person should know of a query.
 """
