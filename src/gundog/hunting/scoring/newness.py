@@ -20,8 +20,8 @@ from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floa
 _POOL_NIGHTS = 10.0
 # Where two thirds of an excess came from something new, all of it may have: counts are noisy.
 _NOISE = 1.5
-# Only what is rarer than one night in ten raises: so few of the false findings may come from it,
-# and an excess from the usual ones loses little.
+# Only what is rarer than one night in ten raises an excess: all of it would take so many of the
+# false findings that an excess from the usual ones lost much.
 _TOLL = 1.0
 # What is new is worth at most twice the excess, so that a small one stays small, and the less the
 # rarer the excess is by itself, so that harmless ones with new tools do not make the tail longer.
