@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from gundog.cli import main
 from gundog.notify import messages
 from gundog.run import run
 from gundog.samples.cases import CASES, Case
@@ -449,3 +450,22 @@ def test_a_stolen_session_is_told_by_what_is_new(first: Hunted) -> None:
         "isp": False,
         "network": False,
     }
+
+
+def test_show_says_what_was_done_around_a_finding(
+    first: Hunted, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Who opened the mailbox that nolan reads, and that his reads were to go unrecorded."""
+    (row,) = [
+        row
+        for row in first.rows
+        if row["stem"] == "other_users_mailboxes" and row["mailbox"] == "anna@example.com"
+    ]
+
+    assert main.main(["show", str(row["finding_id"]), "--project", str(first.root)]) == 0
+
+    out = " ".join(capsys.readouterr().out.split())
+    around = out[out.index("Changes by or for the account") : out.index("detection ")]
+    for told in ("add-mailboxpermission", "set-mailboxauditbypassassociation", "exadmin"):
+        assert told in around
+    assert out.index("Who read it") < out.index("Used elsewhere") < out.index("Changes by or for")
