@@ -64,15 +64,21 @@ def project(root: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def good_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Nearly five weeks of good days; the last Friday has not come yet."""
-    project(tmp_path)
+    made = project(tmp_path_factory.mktemp("good_days"))
     at = FIRST
     while at < NIGHT:
-        day(tmp_path, at)
+        day(made, at)
         at += DAY
-    return tmp_path
+    return made
+
+
+@pytest.fixture
+def root(good_days: Path, tmp_path: Path) -> Path:
+    """A copy of them, for one test."""
+    return kit.copy_project(good_days, tmp_path)
 
 
 def hunt(root: Path, days: tuple[str, str] = RANGE, now: datetime = NOW) -> Outcome:

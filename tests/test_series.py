@@ -621,10 +621,10 @@ def test_series_keys_never_meet(values: list[str], others: list[str]) -> None:
 # The nights, over a lake.
 
 
-@pytest.fixture
-def lake(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def steady_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a series and 24 days of steady counts before NOW."""
-    kit.make_project(tmp_path, series=True)
+    made = kit.make_project(tmp_path_factory.mktemp("steady_days"), series=True)
     for turn in range(24):
         day = NOW.replace(hour=0) - (turn + 1) * DAY
         rows = [
@@ -632,8 +632,28 @@ def lake(tmp_path: Path) -> Path:
             for hour in range(24)
             for place, who in enumerate(("a", "b"))
         ]
-        os.utime(write_file(tmp_path, f"{day:%Y-%m-%d}", rows, "steady"), ns=(1, 1))
-    return tmp_path
+        os.utime(write_file(made, f"{day:%Y-%m-%d}", rows, "steady"), ns=(1, 1))
+    return made
+
+
+@pytest.fixture(scope="module")
+def scored_once(steady_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after its first night."""
+    made = kit.copy_project(steady_days, tmp_path_factory.mktemp("scored"))
+    hunt(made, detections=("count",))
+    return made
+
+
+@pytest.fixture
+def lake(steady_days: Path, tmp_path: Path) -> Path:
+    """A copy of the project, of which nothing was hunted."""
+    return kit.copy_project(steady_days, tmp_path)
+
+
+@pytest.fixture
+def scored(scored_once: Path, tmp_path: Path) -> Path:
+    """A copy of it after its first night."""
+    return kit.copy_project(scored_once, tmp_path)
 
 
 def spans(root: Path) -> dict[str, int]:
@@ -712,17 +732,16 @@ def test_late_rows_reach_the_kept_counts(lake: Path) -> None:
     assert observed == [(13.0,)]
 
 
-def test_counts_of_a_changed_detection_are_its_own(lake: Path) -> None:
+def test_counts_of_a_changed_detection_are_its_own(scored: Path) -> None:
     """New SQL starts its history again and never mixes with what the old one counted."""
-    hunt(lake, detections=("count",))
-    path = lake / "sql/count.sql"
+    path = scored / "sql/count.sql"
     path.write_text(path.read_text().replace("sum(n)", "10 * sum(n)"))
 
-    hunt(lake, detections=("count",))
+    hunt(scored, detections=("count",))
 
-    rows = points(lake, "2026-03-09")
+    rows = points(scored, "2026-03-09")
     assert len(rows) == 3 * 24
-    expected = table(lake, "select min(expected), max(expected) from series_points")
+    expected = table(scored, "select min(expected), max(expected) from series_points")
     assert expected[0] == pytest.approx((100, 100), rel=0.05)
 
 
@@ -795,14 +814,12 @@ def test_night_is_scored_again_only_where_counts_or_hours_changed(
 
 
 def test_hunting_again_scores_what_did_not_change(
-    lake: Path, monkeypatch: pytest.MonkeyPatch
+    scored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """`--again` means all of it."""
-    within = ("2026-03-09", "2026-03-09")
-    hunt(lake, within, detections=("count",))
     seen = scorings(monkeypatch)
 
-    hunt(lake, within, detections=("count",), again=True)
+    hunt(scored, ("2026-03-09", "2026-03-09"), detections=("count",), again=True)
 
     assert seen == [2, 1]
 
