@@ -27,7 +27,7 @@ from gundog.detections import content
 from gundog.detections.detection import Example
 from gundog.run import run
 from gundog.testing import examples
-from tests import draws, kit
+from tests import benches, draws, kit
 from tests.test_kql import plain_anomalies
 
 ROOT = Path(__file__).parents[1]
@@ -543,7 +543,8 @@ def test_an_example_notices(stem: str, file: str, old: str, new: str) -> None:
     else:
         one = replace(one, **{"join" if file.endswith("series.sql") else "sql": wrong})
 
-    assert any(examples.check(loaded, one, example) for example in one.detection.examples)
+    bench = benches.of(loaded, one)
+    assert any(examples.check(loaded, one, example, bench) for example in one.detection.examples)
 
 
 # The page
@@ -581,7 +582,11 @@ def test_the_page_is_right(kind: str, claim: dict[str, Any], side: str) -> None:
     loaded = kit.shipped()
     one = loaded.hunt(STEMS[kind, side])
     example = Example("", Interval(start, end), events, tuple(promised["findings"]))
-    hits = [hit for hit in examples.run(loaded, one, example) if hit.row.get("mailbox") != "*"]
+    hits = [
+        hit
+        for hit in examples.run(loaded, one, example, benches.of(loaded, one))
+        if hit.row.get("mailbox") != "*"
+    ]
 
     assert examples.compare(one, example, hits) == []
 

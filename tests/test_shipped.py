@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
-import duckdb
 import pytest
 
 from gundog.core.times import Interval, parse_time
@@ -16,7 +13,7 @@ from gundog.detections.detection import Example
 from gundog.detections.hunt import Hunt
 from gundog.testing import examples
 from gundog.warehouse import statement
-from tests import kit
+from tests import benches, kit
 
 ROOT = content_folder.builtin()
 LOADED = kit.shipped()
@@ -37,22 +34,6 @@ def test_shipped_content_has_no_problems() -> None:
     assert len(LOADED.hunts) >= 5
 
 
-@pytest.fixture(scope="module")
-def bench_of() -> Iterator[Callable[[Hunt], duckdb.DuckDBPyConnection]]:
-    """The bench of a hunt, which all its examples share; one hunt's is open at a time."""
-    with ExitStack() as opened:
-        benches = dict[str, duckdb.DuckDBPyConnection]()
-
-        def of(hunt: Hunt) -> duckdb.DuckDBPyConnection:
-            if hunt.hash not in benches:
-                opened.close()
-                benches.clear()
-                benches[hunt.hash] = opened.enter_context(examples.bench(LOADED, hunt))
-            return benches[hunt.hash]
-
-        yield of
-
-
 @pytest.mark.parametrize(
     ("hunt", "example"),
     [
@@ -61,11 +42,9 @@ def bench_of() -> Iterator[Callable[[Hunt], duckdb.DuckDBPyConnection]]:
         for example in hunt.detection.examples
     ],
 )
-def test_example_holds(
-    bench_of: Callable[[Hunt], duckdb.DuckDBPyConnection], hunt: Hunt, example: Example
-) -> None:
+def test_example_holds(hunt: Hunt, example: Example) -> None:
     """Source events in, exactly the promised findings out, through the SQL that production runs."""
-    assert examples.check(LOADED, hunt, example, bench_of(hunt)) == []
+    assert examples.check(LOADED, hunt, example, benches.of(LOADED, hunt)) == []
 
 
 def test_stages_keep_their_hash() -> None:
@@ -147,9 +126,7 @@ def test_detection_says_what_a_reader_needs(hunt: Hunt) -> None:
 
 
 @pytest.mark.parametrize("blank", ["", " ", "\n", "\t ", "\r\n  "])
-def test_record_whose_json_begins_with_blanks_counts(
-    bench_of: Callable[[Hunt], duckdb.DuckDBPyConnection], blank: str
-) -> None:
+def test_record_whose_json_begins_with_blanks_counts(blank: str) -> None:
     """White space before a JSON object is part of JSON, not a reason to reject the record."""
     raw = (
         '{"Id": "3f0c1c2e-1111-4000-8000-000000000009", "MailboxOwnerUPN": "ana@example.com",'
@@ -166,6 +143,6 @@ def test_record_whose_json_begins_with_blanks_counts(
 
     hunt = LOADED.hunt("throttled_mailbox")
 
-    [hit] = examples.run(LOADED, hunt, example, bench_of(hunt))
+    [hit] = examples.run(LOADED, hunt, example, benches.of(LOADED, hunt))
 
     assert hit.row["mailbox"] == "ana@example.com"
