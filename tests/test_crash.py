@@ -138,7 +138,7 @@ print(opens, queries)
 
 
 @pytest.mark.slow
-def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path) -> None:
+def test_reader_is_undisturbed_by_publishes(project: Path, tmp_path: Path) -> None:
     """Readers that hold findings.duckdb, and open it again and again, never fail nor wait."""
     hunt(project, WEEK)
     path, stop = project / ".gundog/findings.duckdb", tmp_path / "stop"
@@ -151,7 +151,7 @@ def test_reader_is_undisturbed_by_fifty_publishes(project: Path, tmp_path: Path)
     assert reader.stdout.readline() == "reading\n"
     options = {"memory_limit": 1_000_000_000, "threads": 1}
     with database.writable(project / ".gundog/warehouse.duckdb", **options) as con:
-        for turn in range(50):
+        for turn in range(20):
             publish.publish(con, path, now=kit.NOW + turn * DAY, late_arrival=7 * DAY)
     stop.touch()
     out, said = reader.communicate(timeout=kit.HUNG_S)

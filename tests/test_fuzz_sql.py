@@ -17,7 +17,7 @@ from tests.fuzz_sql import JUDGES, EscapeError, World, fuzz, world
 from tests.watch import CAN_WATCH, Watch
 
 # Draws in all, and at least how many of each judge; `make torture` has 20,000 in all.
-SOME = [pytest.param((60, 10), id="60"), pytest.param((400, 30), id="400", marks=pytest.mark.slow)]
+SOME = [pytest.param((60, 10), id="60"), pytest.param((200, 30), id="200", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("some", SOME)

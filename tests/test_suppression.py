@@ -14,7 +14,7 @@ from uuid import UUID, uuid5
 import duckdb
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from gundog.core.severity import SEVERITIES
@@ -471,7 +471,11 @@ EXCEPTED = (
 
 
 @pytest.mark.slow
-@test_laws.law
+@draws.law(
+    5,
+    suppress_health_check=list(HealthCheck),
+    phases=(Phase.explicit, Phase.reuse, Phase.generate),
+)
 @given(test_laws.worlds(max_size=40))
 def test_backfill_suppresses_what_the_nights_suppressed(world: list[dict[str, Any]]) -> None:
     """After the same files, late ones among them, the same findings are hidden by the same.

@@ -22,7 +22,7 @@ from tests.test_targets_parquet import seen, truth, world
 from tests.test_targets_postgres import same, server, there
 
 __all__ = ["server"]
-KILLS = 25
+KILLS = 10
 # The longest that a process goes on before it is killed: more than one turn takes.
 LONGEST_S = 0.8
 TABLES = ("findings", "evidence", "finding_changes")
