@@ -125,7 +125,7 @@ def line(values: str) -> bytes:
         pytest.param(
             (ONE + TWO).decode().encode("utf-16-be"), [], 0, UTF_16, id="UTF-16 without a mark"
         ),
-        pytest.param(ONE + b"17\n" + TWO, [1, 2, None], 1, BROKEN, id="line that is no object"),
+        pytest.param(ONE + b"17\n" + TWO, [1, 2, None], 1, BROKEN, id="line that is not an object"),
         pytest.param(b"", [], 0, "", id="empty file"),
         pytest.param(
             ONE[:-9], [], 0,

@@ -36,7 +36,7 @@ QUERY = (
 
 
 def test_no_value_of_an_argument_ends_a_hunt() -> None:
-    """Numbers beyond 64 bits, text that is no list, JSON of another kind."""
+    """Numbers beyond 64 bits, text that is not a list, JSON of another kind."""
     con = kql_hostile.connect()
     made = kql_kit.translate(QUERY)
 

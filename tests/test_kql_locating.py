@@ -122,7 +122,7 @@ DeviceProcessEvents
 def test_the_word_that_is_named_is_the_place(
     cause: str, reason: str, place: tuple[int, int]
 ) -> None:
-    """Comments are no place; a refusal of the whole query has its first word."""
+    """Comments do not count as a place; a refusal of the whole query has its first word."""
     error = locating.located(QUERY, RefusalError(cause, reason), lambda _: False)
 
     assert (error.line, error.column) == place

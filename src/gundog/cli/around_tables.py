@@ -16,26 +16,29 @@ from gundog.findings.around import Around, Change, Used
 _VALUE = 300
 
 
-def show(console: Console, found: Around | str) -> None:
+def show(console: Console, surroundings: Around | str) -> None:
     """Prints where else its session, network or application was used, and what was changed.
 
     Args:
         console: where to.
-        found: what is staged, or why it cannot be read now.
+        surroundings: what is staged, or why it cannot be read now.
     """
-    if isinstance(found, str):
+    if isinstance(surroundings, str):
         heading(console, "Around it")
-        console.print(Text("  ").append_text(safe(found)), style="dim")
+        console.print(Text("  ").append_text(safe(surroundings)), style="dim")
         return
-    if found.used:
+    if surroundings.used:
         heading(console, f"Used elsewhere, {around.DAYS} days before and after")
-        console.print(_of_uses(found.used))
-    if found.changes:
+        console.print(_of_uses(surroundings.used))
+    if surroundings.changes:
         heading(console, f"Changes by or for the account, {around.DAYS} days before and after")
-        console.print(_of_changes(found.changes))
-    if found.more:
+        console.print(_of_changes(surroundings.changes))
+    if surroundings.more:
         console.print(
-            Text(f"  … and {found.more} more: gundog sql --staged asks mail_changes", style="dim")
+            Text(
+                f"  … and {surroundings.more} more: gundog sql --staged asks mail_changes",
+                style="dim",
+            )
         )
 
 

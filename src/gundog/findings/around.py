@@ -202,7 +202,7 @@ def _other_mailboxes(ask: Ask, who: Whom) -> Iterable[Used]:
             where coalesce(tenant, '') = {quoting.text(who.tenant)}
             and (kind, value) in ({", ".join(pairs)})
             and entity <> {quoting.text(who.mailbox)}
-            and last_time >= {_moment(who.start)} and first_time < {_moment(who.end)}
+            and last_time >= {_timestamp(who.start)} and first_time < {_timestamp(who.end)}
             group by all order by kind, value""",
     )
     order = list(KINDS)
@@ -266,11 +266,11 @@ def _change(row: Mapping[str, Any]) -> Change:
 def _in_days(who: Whom) -> str:
     return (
         f"coalesce(tenant, '') = {quoting.text(who.tenant)}"
-        f" and event_time >= {_moment(who.start)} and event_time < {_moment(who.end)}"
+        f" and event_time >= {_timestamp(who.start)} and event_time < {_timestamp(who.end)}"
     )
 
 
-def _moment(moment: datetime) -> str:
+def _timestamp(moment: datetime) -> str:
     return f"timestamptz {quoting.text(moment.isoformat())}"
 
 

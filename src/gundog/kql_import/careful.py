@@ -1,6 +1,6 @@
 """SQL that gives null where a value does not fit, since an error would end the whole hunt.
 
-A list that is no list, a number beyond 64 bits, text that is no number: one event is enough.
+One event is enough: a text that is not a list or a number, a number beyond 64 bits.
 """
 
 from __future__ import annotations

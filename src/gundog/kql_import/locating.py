@@ -59,14 +59,14 @@ def _named(stream: Sequence[Token], error: RefusalError) -> Iterator[int]:
     names = [] if cause == "types" else _NAME.findall(cause)[::-1]
     names = [word for name in names for word in _WORDS.get(name.lower(), (name,))]
     for name in (word.lower() for word in [*names, *_QUOTED.findall(error.reason)]):
-        found = [
+        places = [
             place
             for place, token in enumerate(stream)
             if token.kind in ("word", "text") and token.text.strip("\"'").lower() == name
         ]
-        calls = [p for p in found if p + 1 < len(stream) and stream[p + 1].text == "("]
-        if found:
-            yield from (calls or found) if kind in ("function", "aggregate") else found
+        calls = [p for p in places if p + 1 < len(stream) and stream[p + 1].text == "("]
+        if places:
+            yield from (calls or places) if kind in ("function", "aggregate") else places
             return
 
 

@@ -13,7 +13,7 @@ from gundog.samples.case import Case
 from gundog.samples.rows import DEVICES, END, HOURLY_FROM, Event, Row, process, stream
 
 _DETECTION = "mailbox_export_cmdlet"
-_DAY = date(2026, 10, 30)
+_NIGHT = date(2026, 10, 30)
 _EXPORT = "New-MailboxExportRequest"
 _TO_THE_WEB = (
     _EXPORT + r" -Mailbox board -FilePath \\127.0.0.1\c$\inetpub\wwwroot\aspnet_client\b.aspx"
@@ -21,12 +21,12 @@ _TO_THE_WEB = (
 
 CASES = (
     Case(
-        "export_inside_the_web_server", DEVICES, _DETECTION, "fires", "high", _DAY, "exch23",
+        "export_inside_the_web_server", DEVICES, _DETECTION, "fires", "high", _NIGHT, "exch23",
         "The web server of exch23 exports a mailbox into a web folder and removes the request; no "
         "shell starts, and no process event has the cmdlets.",
     ),
     Case(
-        "export_in_the_shell_of_exchange", DEVICES, _DETECTION, "silent", None, _DAY, "exch24",
+        "export_in_the_shell_of_exchange", DEVICES, _DETECTION, "silent", None, _NIGHT, "exch24",
         "ana exports in Exchange's own shell, which has the web server run it: recorded twice.",
     ),
 )  # fmt: skip
