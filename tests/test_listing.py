@@ -546,6 +546,13 @@ def test_each_scheme_opens_its_store(path: LakePath, kind: type) -> None:
     assert isinstance(filesystem(path, {"AZURE_STORAGE_KEY": "aGVsbG8="}), kind)
 
 
+def test_identity_without_tls_is_refused_before_it_ends_the_process() -> None:
+    """Azure's own client ends the process when a token would be sent over http."""
+    path = LakePath("abfss://c@acc.dfs.core.windows.net/*", endpoint="http://127.0.0.1:1")
+    with pytest.raises(StoreError, match="takes no identity: set AZURE_STORAGE_ACCOUNT_KEY"):
+        filesystem(path, {})
+
+
 def test_half_a_credential_is_named() -> None:
     """An access key without its secret is an error about credentials, not a listing."""
     with pytest.raises(StoreError, match=r"s3://b/\*: cannot be reached: .*credentials"):

@@ -122,6 +122,8 @@ def _azure(authority: str, endpoint: str | None, anonymous: bool, key: str | Non
         base64.b64decode(key or "", validate=True)
     except ValueError as error:  # Azure's own client would end the process
         raise ValueError("the account key is not Base64 text") from error
+    if scheme == "http" and not (key or anonymous):  # it would end the process here, too
+        raise ValueError("an identity is not permitted for non TLS endpoints")
     if anonymous:
         # Only the URI form knows anonymous access.
         query = {"credential_kind": "anonymous"}

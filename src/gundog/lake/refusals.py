@@ -28,6 +28,10 @@ _NO_AZURE_IDENTITY = (
     "no Azure identity was found that may sign in: run az login, set AZURE_TENANT_ID,"
     " AZURE_CLIENT_ID and AZURE_CLIENT_SECRET, or set AZURE_STORAGE_ACCOUNT_KEY"
 )
+_NO_TLS = (
+    "an endpoint without TLS (http://) takes no identity: set AZURE_STORAGE_ACCOUNT_KEY to the"
+    " account's key, or write https:// in endpoint:"
+)
 _NO_GOOGLE_IDENTITY = (
     "no Google identity was found: run gcloud auth application-default login, or set"
     " GOOGLE_APPLICATION_CREDENTIALS"
@@ -50,6 +54,7 @@ _MEANINGS = (
         f"the key or identity is not one of this storage account: {_CREDENTIALS}",
     ),
     (r"\bAuthorizationFailure\b", _FIREWALL),
+    ("not permitted for non TLS", _NO_TLS),
     ("(?:DefaultAzure|ChainedToken|ManagedIdentity)Credential|AADSTS", _NO_AZURE_IDENTITY),
     (
         "ContainerNotFound|FilesystemNotFound|specified (?:container|filesystem) does not exist",

@@ -31,7 +31,8 @@ def place(url: str, endpoint: str | None = None) -> LakePath:
     """
     if re.search(r"AccountKey=|SharedAccessSignature=|[?&]sig=", url, re.IGNORECASE):
         raise InputError(
-            "--from: holds a key: write the URL without it, and set AZURE_STORAGE_ACCOUNT_KEY"
+            "--from: holds a key or a shared access signature, which gundog does not use: write the"
+            " URL without it, and set AZURE_STORAGE_ACCOUNT_KEY, or sign in with az login"
         )
     if match := _AZURE.fullmatch(url):
         account, cloud, container, rest = match.groups(default="")
