@@ -61,7 +61,10 @@ def staged_days(warehouse: Path, sources: Sequence[str]) -> Interval:
             days = [day for (day,) in rows]
     if not days:
         names = ", ".join(sources)
-        raise InputError(f"--try: no day of {names} is staged yet: run `gundog hunt` first")
+        raise InputError(
+            f"--try: no day of {names} is staged yet: run `gundog hunt` first,"
+            " or `gundog backfill` for older days"
+        )
     newest = days[0]
     oldest = min(day for day in days if newest - day < MOST_DAYS * DAY)
     return Interval(oldest, newest + DAY)
