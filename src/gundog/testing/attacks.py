@@ -149,8 +149,10 @@ def lay(
     stage = next(stage for stage in hunt.stages if stage.name == attack.stage)
     if attack.stage == MAIL:
         _lay_reads(con, stage, attack, night)
+        overlay.learn(con, stage)
         return _victims(con, stage, "mailbox")
     _lay_pairs(con, loaded, hunt, attack, night)
+    overlay.learn(con, stage)
     return _victims(con, stage, "host_name")
 
 

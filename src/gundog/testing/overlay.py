@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -14,6 +15,7 @@ from gundog.detections.staged import StagedTable
 from gundog.hunting import kusto_series
 from gundog.warehouse import (
     context_columns,
+    contexts,
     database,
     locks,
     opening,
@@ -27,6 +29,7 @@ from gundog.warehouse import (
 FILE_ID = -1
 FILE = "drill"
 _BASE = "lake"
+_CONTEXTS = "learned.contexts"
 
 
 @contextmanager
@@ -50,7 +53,11 @@ def opened(
     con = database.connect(memory_limit=f"{memory}B", threads=threads, temp_directory="")
     try:
         _attach(con, path)
-        for name in _tables(con):
+        con.execute("create schema learned")
+        tables = _tables(con)
+        if "contexts" in tables:
+            con.execute(f"create table {_CONTEXTS} as from {_BASE}.main.contexts limit 0")
+        for name in tables:
             con.execute(f"create view main.{quoting.name(name)} as {_shown(name)}")
         con.execute("create schema staged")
         con.execute("create schema attacks")
@@ -82,8 +89,10 @@ def _tables(con: duckdb.DuckDBPyConnection) -> list[str]:
 
 
 def _shown(name: str) -> str:
-    """A table of the warehouse; among its files also the one that attacks are of."""
+    """A table of the warehouse; its files and contexts have also those of the attacks."""
     own = f"from {_BASE}.main.{quoting.name(name)}"
+    if name == "contexts":
+        return f"{own} union all by name from {_CONTEXTS}"
     if name != "source_files":
         return own
     return f"{own} union all by name select {FILE_ID} as file_id, {quoting.text(FILE)} as path"
@@ -105,6 +114,17 @@ def _lay_over(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
     con.execute(stage_sql.view_sql(stage))
     if stage.contexts:
         con.execute(context_columns.view_sql(stage.name))
+
+
+def learn(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
+    """Keeps the contexts of what is laid over a staged table now, as a run would learn them.
+
+    Without it nothing that an attack comes from would be known at all, so that nothing of it would
+    be new.
+    """
+    if stage.learned:
+        con.execute(f"delete from {_CONTEXTS} where stage = ?", [stage.name])
+        contexts.lay(con, replace(stage.learned, view=attacks_table(stage)), _CONTEXTS)
 
 
 def is_staged(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> bool:

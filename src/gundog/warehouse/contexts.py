@@ -64,10 +64,7 @@ def take(
         days: their first moments, in UTC.
         seq: the staging step whose rows are taken.
     """
-    con.execute(
-        "create or replace temp table learning as select unnest(?::timestamptz[]) as day",
-        [list(days)],
-    )
+    _choose(con, days)
     for table in ("contexts", "context_days"):
         con.execute(
             f"delete from {table} where stage = ? and day in (from learning)", [learned.stage]
@@ -77,6 +74,28 @@ def take(
         "insert into context_days by name"
         " select $stage as stage, day, $seq as seq, $kinds as kinds from learning",
         {"stage": learned.stage, "seq": seq, "kinds": learned.shown},
+    )
+
+
+def lay(con: duckdb.DuckDBPyConnection, learned: Learned, table: str) -> None:
+    """Puts the contexts of all rows of a view into a table like `contexts`, and nothing else.
+
+    Args:
+        con: any database.
+        learned: the staged table, or rows like its own.
+        table: as SQL writes it.
+    """
+    days = con.execute(f"select distinct {_day_of('event_time')} from {learned.view}").fetchall()
+    if days:
+        _choose(con, [day for (day,) in days])
+        con.execute(f"insert into {table} by name {_values_sql(learned)}", {"stage": learned.stage})
+
+
+def _choose(con: duckdb.DuckDBPyConnection, days: Iterable[datetime]) -> None:
+    """Makes the temporary table `learning` of the days that `_values_sql` takes."""
+    con.execute(
+        "create or replace temp table learning as select unnest(?::timestamptz[]) as day",
+        [list(days)],
     )
 
 
