@@ -95,8 +95,8 @@ def show(arguments: argparse.Namespace) -> int:
         if arguments.json:
             finding_json.write(con, row, sys.stdout)
             return 0
-        found = _around(settings, around.whom(con, row))
-        finding_list.show(common.console(), con, row, settings.late_arrival, found)
+        surroundings = _around(settings, around.whom(con, row))
+        finding_list.show(common.console(), con, row, settings.late_arrival, surroundings)
     return 0
 
 

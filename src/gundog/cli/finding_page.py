@@ -36,7 +36,7 @@ def show(
     con: duckdb.DuckDBPyConnection,
     row: Mapping[str, Any],
     late: timedelta,
-    found: Around | str | None = None,
+    surroundings: Around | str | None = None,
 ) -> None:
     """Prints one finding: its story, why it fired, its evidence, what to do, what was done.
 
@@ -45,7 +45,7 @@ def show(
         con: findings.duckdb.
         row: of `findings`.
         late: how long an interval stays provisional.
-        found: what is staged around it, why that cannot be read, or None for nothing of it.
+        surroundings: what is staged around it, why that cannot be read, or None for nothing of it.
     """
     detection = reader.detection_of(con, row)
     head = Text()
@@ -55,8 +55,8 @@ def show(
     console.print(head)
     console.print(hanging(f"{row['reason']}."))
     context_table.show(console, con, row)
-    if found is not None:
-        around_tables.show(console, found)
+    if surroundings is not None:
+        around_tables.show(console, surroundings)
     console.print()
     _facts(console, row, detection)
     _night(console, con, row)

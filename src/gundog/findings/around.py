@@ -120,10 +120,10 @@ def _values(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> dict[str,
 
     A session counts in any case, for one that was stolen is its owner's too.
     """
-    found = con.execute(
+    tables = con.execute(
         "select count(*) from duckdb_tables() where table_name = 'finding_contexts'"
     ).fetchall()
-    if not found[0][0]:
+    if not tables[0][0]:
         return {}
     rows = database.rows(
         con,
