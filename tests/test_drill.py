@@ -16,9 +16,10 @@ import pytest
 from gundog.cli import main
 from gundog.core.errors import QueryError
 from gundog.core.times import Interval
+from gundog.detections import checks
 from gundog.testing import attacks, drill, overlay
 from gundog.testing.drill import Drilled, Place
-from gundog.warehouse import database
+from gundog.warehouse import database, query
 from tests import draws, kit
 
 DAY = timedelta(days=1)
@@ -232,6 +233,25 @@ def test_an_attack_changes_of_the_owners_record_what_its_context_says(root: Path
             assert changed <= attack.columns
             assert bool(changed) == bool(attack.columns)
             assert hours == [(9 if attack.time == "day" else 0,)]
+
+
+def test_what_an_attack_comes_from_is_new_to_the_mailbox(root: Path) -> None:
+    """Contexts of the attack are known as a run would learn them, and go with the attack."""
+    hunt = kit.shipped().hunt("mail_items_accessed")
+    night = Interval(NIGHT, NIGHT + DAY)
+    with overlay.opened(
+        root / ".gundog/warehouse.duckdb", hunt.stages, memory=500_000_000, threads=1
+    ) as con:
+        new = {}
+        for context in ("stolen session, new place", "usual place and session"):
+            attack = next(wanted for wanted in attacks.of(hunt) if wanted.context == context)
+            attacks.lay(con, kit.shipped(), hunt, attack, night)
+            params = checks.bind_params(hunt.detection.params, night.start, night.end, FIRST)
+            rows = query.arrow(con, hunt.sql, params).to_pylist()
+            new[context] = sum(row["new_network"] or 0 for row in rows)
+            assert sum(row["rare_country"] or 0 for row in rows) == new[context]
+
+    assert new == {"stolen session, new place": attack.size * 4, "usual place and session": 0}
 
 
 def test_a_warehouse_that_is_laid_over_cannot_be_written(root: Path) -> None:
