@@ -18,33 +18,33 @@ import duckdb
 from gundog.findings import publish
 from gundog.warehouse import database, opening
 
-_writable, _create = database.writable, publish._create
+_attached, _create = database.attached, publish._create
 _kept: dict[str, bytes] = {}
 
 
 def copy() -> None:
     """From now on an empty file is a copy."""
-    database.writable, publish._create = _copied_writable, _copied_create
+    database.attached, publish._create = _copied_attached, _copied_create
 
 
 def make_new() -> None:
     """From now on an empty file is made as it is outside of the tests."""
-    database.writable, publish._create = _writable, _create
+    database.attached, publish._create = _attached, _create
 
 
 @contextmanager
-def _copied_writable(
-    path: Path, *, memory_limit: int, threads: int
-) -> Iterator[duckdb.DuckDBPyConnection]:
+def _copied_attached(
+    con: duckdb.DuckDBPyConnection, path: Path, *, is_complete: bool = False
+) -> Iterator[None]:
     is_new = not os.path.lexists(path) and not opening.log_of(path).exists()
     if is_new and path.parent.is_dir() and os.access(path.parent, os.W_OK):
         path.write_bytes(_blank("warehouse", _make_warehouse))
-    with _writable(path, memory_limit=memory_limit, threads=threads) as con:
-        yield con
+    with _attached(con, path, is_complete=is_complete):
+        yield
 
 
 def _make_warehouse(path: Path) -> None:
-    with _writable(path, memory_limit=1_000_000_000, threads=1):
+    with database.engine(path, 1_000_000_000, 1) as con, _attached(con, path):
         pass
 
 

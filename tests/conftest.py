@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import blanks, children, draws, kept_content
+from tests import blanks, children, draws, engines, kept_content
 
 if TYPE_CHECKING:
     import duckdb
@@ -67,11 +67,21 @@ def blanks_are_copied() -> Iterator[None]:
     blanks.make_new()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def engines_are_handed_on() -> Iterator[None]:
+    """Runs of tests share DuckDB instances, one after the other."""
+    engines.hand_on()
+    yield
+    engines.make_new()
+
+
 @pytest.fixture
 def new_blanks() -> Iterator[None]:
     """For a test of how empty files are made, or of what stops that."""
     blanks.make_new()
+    engines.make_new()
     yield
+    engines.hand_on()
     blanks.copy()
 
 

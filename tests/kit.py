@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -19,6 +18,7 @@ from gundog.core.times import parse_range, parse_time
 from gundog.detections import content, content_folder
 from gundog.detections.hunt import Content
 from gundog.run import run
+from tests import engines
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
@@ -260,9 +260,5 @@ def hunt(
 
 def table(root: Path, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
     """Rows of a query on the published findings."""
-    con = duckdb.connect(str(root / ".gundog/findings.duckdb"), read_only=True)
-    try:
-        con.execute("set timezone = 'UTC'")
+    with engines.reading(root / ".gundog/findings.duckdb") as con:
         return con.execute(sql, params or []).fetchall()
-    finally:
-        con.close()

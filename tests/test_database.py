@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from gundog.core.errors import LockError, StoreError
-from gundog.warehouse import database, tables
+from gundog.warehouse import database, opening, tables
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("new_blanks")
@@ -72,6 +72,20 @@ def test_writable_makes_the_tables_and_their_folder(path: Path) -> None:
 
     with database.writable(path, memory_limit=500_000_000, threads=1) as con:
         assert con.execute("select note from triage").fetchall() == [("kept",)]
+
+
+def test_a_warehouse_that_is_let_go_is_whole_and_free(path: Path) -> None:
+    """While hunts read it, no file of it is open and nothing waits in a log; then it goes on."""
+    with database.Held(path, memory_limit=500_000_000, threads=1) as held:
+        database.insert(held.con(), "triage", [{"note": "first"}])
+        held.let_go()
+        assert not opening.log_of(path).exists()
+        with database.connect(path, read_only=True) as other:
+            assert other.execute("select note from triage").fetchall() == [("first",)]
+        database.insert(held.con(), "triage", [{"note": "second"}])
+
+    with database.writable(path, memory_limit=500_000_000, threads=1) as con:
+        assert con.execute("select note from triage").fetchall() == [("first",), ("second",)]
 
 
 def test_tables_of_an_older_warehouse_are_completed(path: Path) -> None:

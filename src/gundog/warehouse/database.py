@@ -22,6 +22,8 @@ from gundog.core.times import format_time
 from gundog.warehouse import opening, quoting, upgrading
 from gundog.warehouse import statement as sql
 
+# What an attached warehouse is called, whatever its file.
+_NAME = "warehouse"
 # A DuckDB file begins with three headers of 4,096 bytes.
 _HEADERS = 3 * 4096
 # The process that hunts ends by itself when its run was killed; a busy machine needs a while.
@@ -84,27 +86,60 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
     Raises:
         StoreError: when the file is not a warehouse, cannot be written, or is of a newer gundog.
     """
+    with engine(path, memory_limit, threads) as con, attached(con, path):
+        yield con
+
+
+@contextmanager
+def engine(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB without a file, in which `attached` opens the warehouse: to make one takes longer.
+
+    Args:
+        path: the warehouse; what does not fit into memory lies beside it.
+        memory_limit: bytes that it may use.
+        threads: how many threads it may use.
+    """
     places.folder(path.parent)
-    is_new = not path.exists()
+    con = connect(
+        memory_limit=f"{memory_limit}B",
+        threads=threads,
+        temp_directory=str(path.with_suffix(".tmp")),
+    )
     try:
-        con = _released(
-            wanted(path),
-            partial(
-                connect,
-                path,
-                memory_limit=f"{memory_limit}B",
-                threads=threads,
-                temp_directory=str(path.with_suffix(".tmp")),
-            ),
-        )
+        yield con
+    finally:
+        with suppress(duckdb.Error):
+            con.close()
+
+
+@contextmanager
+def attached(
+    con: duckdb.DuckDBPyConnection, path: Path, *, is_complete: bool = False
+) -> Iterator[None]:
+    """The warehouse as the database of a connection; nothing of the file is open afterwards.
+
+    Args:
+        con: an `engine`.
+        path: the warehouse.
+        is_complete: its tables need no look, as this run has opened it before.
+
+    Raises:
+        StoreError: as `writable`.
+    """
+    is_new = not path.exists()
+    sql_text = f"attach {quoting.text(str(path))} as {_NAME}"
+    try:
+        _released(wanted(path), partial(con.execute, sql_text))
     except duckdb.Error as error:
         if is_new:
             drop_stub(path)
         raise _unopened(path, error) from error
     try:
-        with transaction(con):
-            upgrading.make_tables(con, path)
-        yield con
+        con.execute(f"use {_NAME}.main")
+        if not is_complete:
+            with transaction(con):
+                upgrading.make_tables(con, path)
+        yield
     except duckdb.Error as error:
         if opening.damage(error):
             problem = f"is damaged ({sql.message(error)}): {opening.CURE}"
@@ -115,7 +150,8 @@ def writable(path: Path, *, memory_limit: int, threads: int) -> Iterator[duckdb.
         raise StoreError(f"{path}: {problem}") from error
     finally:
         with suppress(duckdb.Error):  # a full disk refuses the closing checkpoint too
-            con.close()
+            con.execute("use memory.main")
+            con.execute(f"detach {_NAME}")
 
 
 def wanted(path: Path) -> Path:
@@ -123,10 +159,8 @@ def wanted(path: Path) -> Path:
     return path.with_suffix(".wanted")
 
 
-def _released(
-    sign: Path, opened: Callable[[], duckdb.DuckDBPyConnection]
-) -> duckdb.DuckDBPyConnection:
-    """The connection, also where somebody reads, or the process of a killed run still lets go."""
+def _released(sign: Path, opened: Callable[[], object]) -> object:
+    """What opening gives, also where others read, or the process of a killed run still lets go."""
     try:
         for _ in range(_RELEASE_TRIES):
             try:
@@ -172,9 +206,11 @@ class Held:
     """A warehouse for writing that is opened when it is needed and let go while others read it."""
 
     def __init__(self, path: Path, *, memory_limit: int, threads: int) -> None:
-        self._open = partial(writable, path, memory_limit=memory_limit, threads=threads)
-        self._stack = ExitStack()
+        self._path = path
+        self._engine = partial(engine, path, memory_limit, threads)
+        self._stack, self._opened = ExitStack(), ExitStack()
         self._con: duckdb.DuckDBPyConnection | None = None
+        self._is_open = False
 
     def con(self) -> duckdb.DuckDBPyConnection:
         """The connection.
@@ -182,14 +218,18 @@ class Held:
         Raises:
             StoreError: when the file is not a warehouse or cannot be written.
         """
+        is_first = self._con is None
         if self._con is None:
-            self._con = self._stack.enter_context(self._open())
+            self._con = self._stack.enter_context(self._engine())
+        if not self._is_open:
+            self._opened.enter_context(attached(self._con, self._path, is_complete=not is_first))
+            self._is_open = True
         return self._con
 
     def let_go(self) -> None:
-        """Closes it until it is needed again."""
-        self._con = None
-        self._stack.close()
+        """Closes the file until it is needed again."""
+        self._is_open = False
+        self._opened.close()
 
     def __enter__(self) -> Held:
         return self
@@ -200,7 +240,8 @@ class Held:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._stack.__exit__(kind, error, trace)
+        with self._stack:
+            self._opened.__exit__(kind, error, trace)
 
 
 def _lacking(error: duckdb.Error) -> str:
