@@ -13,6 +13,7 @@ import pytest
 
 from gundog.cli.main import main
 from gundog.core.times import parse_time
+from gundog.detections.hunt import Content
 from gundog.findings import purging, retention
 from gundog.findings.retention_times import Retention
 from gundog.run import run
@@ -172,6 +173,22 @@ def test_points_and_counts_go_when_no_interval_needs_them(
 
         found = con.execute(f"select {', '.join(names)} from {table}").fetchall()
     assert [tuple(map(str, row)) for row in found] == [tuple(str(stays[name]) for name in names)]
+
+
+def test_of_forgotten_files_no_stage_keeps_anything(con: duckdb.DuckDBPyConnection) -> None:
+    """Staging takes a file that it does not know for one of which nothing is stored."""
+    kept = ("file_stages", "stage_hours", "read_ends", "older_reads", "rejected_reads")
+    files = [(1, "rejected", NOW - 31 * DAY), (2, "staged", NOW - DAY)]
+    for key, state, at in files:
+        row = {"file_id": key, "state": state, "created_at": at}
+        database.insert(con, "source_files", [row])
+        for name in kept:
+            database.insert(con, name, [{"file_id": key}])
+
+    retention.apply(con, Content(), Retention(*[30 * DAY] * 4), timedelta(), NOW)
+
+    for name in ("source_files", *kept):
+        assert con.execute(f"select file_id from {name}").fetchall() == [(2,)]
 
 
 def test_findings_go_last(hunted: Path) -> None:

@@ -44,8 +44,7 @@ def apply(
     with database.transaction(con):
         _expire_files(con, now - staged)
         _drop_old_stages(con, loaded)
-        _drop_evidence(con, now - retention.evidence)
-        _drop_findings(con, now - retention.findings)
+        _drop_findings(con, now - retention.evidence, now - retention.findings)
         _drop_series(con, loaded, now - retention.series, reach)
         contexts.forget(con, now - retention.series)
         _forget_hours(con, now - max(staged, retention.series))
@@ -72,12 +71,9 @@ def is_due(con: duckdb.DuckDBPyConnection, retention: Retention, now: datetime) 
 
 
 def _expire_files(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
-    con.execute(
-        """create or replace temp table expiring as
-           select file_id from source_files where state = 'staged' and created_at < ?""",
-        [before],
-    )
-    if con.execute("select count(*) from expiring").fetchall() != [(0,)]:
+    old = "from source_files where state = 'staged' and created_at < ?"
+    if con.execute(f"select count(*) {old}", [before]).fetchall() != [(0,)]:
+        con.execute(f"create or replace temp table expiring as select file_id {old}", [before])
         _settle_contexts(con)
         for name in staged_tables(con):
             table = staged.table(name)
@@ -159,20 +155,24 @@ def _is_left(con: duckdb.DuckDBPyConnection, table: str, stage: StagedTable) -> 
     return bool(con.execute(f"select count(*) from (from {table} limit 1)").fetchall()[0][0])
 
 
-def _drop_evidence(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
-    """Evidence of findings stored before; of those a person called true it stays."""
-    con.execute(
-        f"""delete from evidence where finding_id in (
-                select finding_id from findings where updated_at < ?)
-            and finding_id not in (
-                select finding_id from ({triage.NOW}) where verdict = 'true_positive')""",
-        [before],
-    )
-
-
-def _drop_findings(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
-    old = con.execute("select finding_id from findings where updated_at < ?", [before]).fetchall()
-    delete_findings(con, [str(row[0]) for row in old])
+def _drop_findings(
+    con: duckdb.DuckDBPyConnection, evidence_before: datetime, before: datetime
+) -> None:
+    """Findings stored before, and evidence; of those a person called true it stays."""
+    old = con.execute(
+        """select finding_id, updated_at < $evidence, updated_at < $findings from findings
+           where updated_at < greatest($evidence, $findings)""",
+        {"evidence": evidence_before, "findings": before},
+    ).fetchall()
+    if any(is_bare for _, is_bare, _ in old):
+        con.execute(
+            f"""delete from evidence where finding_id in (
+                    select finding_id from findings where updated_at < ?)
+                and finding_id not in (
+                    select finding_id from ({triage.NOW}) where verdict = 'true_positive')""",
+            [evidence_before],
+        )
+    delete_findings(con, [str(key) for key, _, is_gone in old if is_gone])
 
 
 def delete_findings(con: duckdb.DuckDBPyConnection, ids: Iterable[str]) -> int:
@@ -193,32 +193,33 @@ def _drop_series(
     Counts of a detection as it was before go too, but for those of files that were not read again.
     Smaller questions say first whether anything goes.
     """
-    con.execute(
-        """create or replace temp table ended as
-           select detection_id, interval_start from run_intervals where updated_at < ?""",
-        [before],
-    )
-    if con.execute("select count(*) from ended").fetchall()[0][0]:
+    ended = "from run_intervals where updated_at < ?"
+    if con.execute(f"select count(*) {ended}", [before]).fetchall() != [(0,)]:
         con.execute(
-            """delete from series_points where (detection_id, interval_start) in (
-                   select (detection_id, interval_start) from ended)"""
+            f"""delete from series_points where (detection_id, interval_start) in (
+                    select (detection_id, interval_start) {ended})""",
+            [before],
         )
+    hashes = _counted_hashes(con)
+    if not hashes:
+        return
     con.execute(
         """create or replace temp table trained as
            select detection_id, detection_hash, min(interval_start) - $reach as since
            from run_intervals where updated_at >= $before group by all""",
         {"before": before, "reach": reach},
     )
-    _drop_recounted(con, loaded)
+    if not loaded.problems and hashes - {hunt.hash for hunt in loaded.hunts}:
+        _drop_recounted(con, loaded)
     for table, time in (("series_counts", "hour"), ("series_spans", "interval_start")):
-        ended = con.execute(
+        is_any = con.execute(
             f"""select count(*) from (
                     select detection_id, detection_hash, min({time}) as oldest
                     from {table} group by all)
                 left join trained using (detection_id, detection_hash)
                 where since is null or oldest < since"""
-        ).fetchall()[0][0]
-        if not ended:
+        ).fetchall() != [(0,)]
+        if not is_any:
             continue
         con.execute(
             f"""delete from {table} as c where not exists (
@@ -228,10 +229,17 @@ def _drop_series(
         )
 
 
+def _counted_hashes(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """The hashes of the detections of which counts or spans are there."""
+    rows = con.execute(
+        """select distinct detection_hash from series_spans
+           union select distinct detection_hash from series_counts"""
+    ).fetchall()
+    return {digest for (digest,) in rows}
+
+
 def _drop_recounted(con: duckdb.DuckDBPyConnection, loaded: Content) -> None:
     """Counts of detections as they were before, but for hours of files that were not read again."""
-    if loaded.problems:
-        return
     hashes = [hunt.hash for hunt in loaded.hunts]
     old = "c.detection_hash not in (select unnest($hashes::varchar[]))"
     con.execute(
@@ -278,12 +286,16 @@ def _read_by_series(loaded: Content) -> dict[str, list[str]]:
 
 def _forget_hours(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     """Hours of files that are staged no more and that no series looks at, and what was counted."""
-    for table in ("source_hours", "counted_files", "day_counts"):
-        con.execute(
-            f"""delete from {table} where file_id in (
-                   select file_id from source_files where state <> 'staged' and created_at < ?)""",
-            [before],
-        )
+    for table in ("source_hours", "counted_files", "day_counts") if _are_gone(con, before) else ():
+        con.execute(f"delete from {table} where file_id in (select file_id {_GONE})", [before])
+
+
+_GONE = "from source_files where state <> 'staged' and created_at < ?"
+
+
+def _are_gone(con: duckdb.DuckDBPyConnection, before: datetime) -> bool:
+    """Whether there are files that are staged no more, seen before."""
+    return con.execute(f"select count(*) {_GONE}", [before]).fetchall() != [(0,)]
 
 
 def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
@@ -293,6 +305,8 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute("delete from runs where started_at < ?", [before])
     con.execute("delete from drifts where until < ?", [before])
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
-    con.execute("delete from source_files where state <> 'staged' and created_at < ?", [before])
-    for table in ("file_stages", "read_ends", "older_reads", "rejected_reads"):
+    if not _are_gone(con, before):
+        return
+    con.execute(f"delete {_GONE}", [before])
+    for table in ("file_stages", "stage_hours", "read_ends", "older_reads", "rejected_reads"):
         con.execute(f"delete from {table} where file_id not in (select file_id from source_files)")

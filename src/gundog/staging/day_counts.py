@@ -89,14 +89,12 @@ def follow_keys(con: duckdb.DuckDBPyConnection, stages: Iterable[StagedTable]) -
         stages: the stages as they are now.
     """
     for stage in stages:
-        con.execute(
-            """create or replace temp table batch as
-               select file_id from counted_files as c
-               inner join file_stages as f using (file_id, stage, stage_hash)
-               where stage = ? and stage_hash = ? and keys <> ?""",
-            [stage.name, stage.hash, stage_keys.shown(stage.keys)],
-        )
-        if con.execute("select count(*) from batch").fetchall()[0][0]:
+        other = """from counted_files as c
+                   inner join file_stages as f using (file_id, stage, stage_hash)
+                   where stage = ? and stage_hash = ? and keys <> ?"""
+        values = [stage.name, stage.hash, stage_keys.shown(stage.keys)]
+        if con.execute(f"select count(*) {other}", values).fetchall() != [(0,)]:
+            con.execute(f"create or replace temp table batch as select file_id {other}", values)
             store(con, stage, f"({_coded(stage)})")
 
 

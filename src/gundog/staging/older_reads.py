@@ -35,14 +35,13 @@ def rejected(con: duckdb.DuckDBPyConnection) -> dict[int, str]:
 
 
 def note_rejected(con: duckdb.DuckDBPyConnection, read: Read) -> None:
-    """Keeps what gundog.yaml says of these files, if they are rejected, in place of what it said.
+    """Keeps what gundog.yaml says of these files, if they are rejected.
 
     Args:
-        con: the warehouse, in the transaction that stores the files, after `note`; the temp table
-            `batch` has their ids.
+        con: the warehouse, in the transaction that stores the files, after `note`, without what it
+            said of them before.
         read: what is stored.
     """
-    con.execute("delete from rejected_reads where file_id in (from batch)")
     for task in read.tasks if read.outcome == FileOutcome.REJECTED else ():
         con.execute("insert into rejected_reads values (?, ?)", [task.file_id, task.file.reading])
 

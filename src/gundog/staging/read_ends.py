@@ -79,14 +79,13 @@ def _tail(row: Mapping[str, Any]) -> Tail:
 
 
 def store(con: duckdb.DuckDBPyConnection, tasks: Iterable[Task], tails: Mapping[int, Tail]) -> None:
-    """Keeps how far the files of the temp table `batch` were read, in place of what was.
+    """Keeps how far files were read.
 
     Args:
-        con: the warehouse, in the transaction that stores the files.
+        con: the warehouse, in the transaction that stores the files, without what it held of them.
         tasks: of these files.
         tails: how far those that may grow were read, by file_id.
     """
-    con.execute("delete from read_ends where file_id in (from batch)")
     records = [_record(task, tails[task.file_id]) for task in tasks if task.file_id in tails]
     if records:
         con.register("new_ends", pa.Table.from_pylist(records, _RECORD))

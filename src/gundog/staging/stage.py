@@ -24,7 +24,15 @@ from gundog.lake import fetch
 from gundog.lake.fetch import FileChangedError
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
-from gundog.staging import near, older_reads, read_ends, reading, rescue, staged_rows
+from gundog.staging import (
+    file_counts,
+    near,
+    older_reads,
+    read_ends,
+    reading,
+    rescue,
+    staged_rows,
+)
 from gundog.staging.batch import (
     Batch,
     Failed,
@@ -342,7 +350,7 @@ def _idle(con: duckdb.DuckDBPyConnection, limits: Limits) -> Iterator[None]:
 
 def _without_timeless(read: Read) -> Iterator[Read]:
     """What was read without the files that have rows but not one usable time; those rejected."""
-    counts = staged_rows.count(read.hours)
+    counts = file_counts.of(read.hours)
     why = "no row has a usable Timestamp: correct the column or name its alias under lake"
     timeless = {
         key: why

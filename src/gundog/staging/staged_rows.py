@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,10 +12,24 @@ import pyarrow as pa
 
 from gundog.core.times import MICROSECOND
 from gundog.detections.staged import Source, StagedTable
-from gundog.staging import day_counts, older_reads, read_ends, reading
+from gundog.staging import day_counts, file_counts, older_reads, read_ends, reading
 from gundog.staging.batch import Read, Rows, Task
+from gundog.staging.file_counts import Counted
 from gundog.staging.tails import Tail
 from gundog.warehouse import database, quoting, redeliveries
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What the warehouse holds of a batch's files before they are stored.
+
+    Attributes:
+        is_none: nothing is known of any of them: then nothing is there to replace.
+        is_added_to: of some only the end was read; the temp tables `old_…` have their counts.
+    """
+
+    is_none: bool
+    is_added_to: bool
 
 
 def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datetime) -> None:
@@ -30,14 +43,27 @@ def store(con: duckdb.DuckDBPyConnection, read: Read, source: Source, now: datet
         con.execute(
             "create or replace temp table batch as select unnest(?::bigint[]) as file_id", [ids]
         )
-        _set_aside(con, [key for key in ids if key in read.appended], read.tasks[0].stages)
-        older_reads.note(con, read)
+        appended = [key for key in ids if key in read.appended]
+        before = _Before(not _are_known(con), bool(appended))
+        if appended:
+            _set_aside(con, appended, read.tasks[0].stages)
+        if not before.is_none:
+            older_reads.note(con, read)
         for stage in read.tasks[0].stages:
-            _replace_rows(con, stage, read.rows.get(stage.name), seq)
-        for stage in read.unread:
+            _replace_rows(con, stage, read.rows.get(stage.name), seq, before)
+        for stage in () if before.is_none else read.unread:
             _forget_rows(con, stage, seq)
-        _replace_hours(con, source, read.hours, seq)
-        _record_files(con, read, now, seq)
+        _replace_hours(con, source, read.hours, seq, before)
+        _record_files(con, read, now, seq, before)
+
+
+def _are_known(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether any file of the batch was seen before.
+
+    Of files that `source_files` does not have, no stage holds anything: retention sees to it.
+    """
+    known = con.execute("select count(*) from source_files where file_id in (from batch)")
+    return known.fetchall() != [(0,)]
 
 
 def _set_aside(
@@ -62,7 +88,7 @@ def _set_aside(
                 where file_id in (from appended) and list_contains(?::varchar[], stage)""",
             [names],
         )
-    for table in ("file_stages", "stage_hours") if appended else ():
+    for table in ("file_stages", "stage_hours"):
         con.execute(
             f"""delete from {table}
                 where file_id in (from appended) and list_contains(?::varchar[], stage)""",
@@ -78,13 +104,20 @@ def _forget_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, seq: int) -
 
 
 def _replace_rows(
-    con: duckdb.DuckDBPyConnection, stage: StagedTable, rows: Rows | None, seq: int
+    con: duckdb.DuckDBPyConnection,
+    stage: StagedTable,
+    rows: Rows | None,
+    seq: int,
+    before: _Before,
 ) -> None:
-    _delete_rows(con, stage, "replaced")
+    if before.is_none:
+        con.execute(f"create or replace temp table touched ({_TOUCHED})")
+    else:
+        _delete_rows(con, stage, "replaced" if before.is_added_to else "batch")
     if rows is not None:
         _insert_rows(con, stage, rows)
     con.register("read_counts", rows.counted if rows else reading.NOTHING_COUNTED)
-    _count_rows(con, stage)
+    _count_rows(con, stage, before)
     con.execute(
         """insert into touched
            select hour, min(min_time), max(max_time) from read_counts
@@ -95,38 +128,40 @@ def _replace_rows(
     _note_changes(con, stage.name, seq)
 
 
-def _count_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable) -> None:
+def _count_rows(con: duckdb.DuckDBPyConnection, stage: StagedTable, before: _Before) -> None:
     """Counts what the stage made of the batch's files, from what is registered as `read_counts`."""
+
+    def and_old(columns: str, table: str) -> str:
+        if not before.is_added_to:
+            return ""
+        name = quoting.text(stage.name)
+        return f"union all select {columns} from old_{table} where stage = {name}"
+
     con.execute(
-        """insert into file_stages
-           select b.file_id, ?, ?, coalesce(sum(c.good), 0), coalesce(sum(c.bad), 0)
-           from batch as b left join (
-               select file_id, case when code >= 0 then rows else 0 end as good,
-                      case when code < 0 then rows else 0 end as bad
-               from read_counts
-               union all
-               select file_id, rows, rejected_rows from old_file_stages where stage = ?
-           ) as c on c.file_id = b.file_id group by all""",
-        [stage.name, stage.hash, stage.name],
+        f"""insert into file_stages
+            select b.file_id, ?, ?, coalesce(sum(c.good), 0), coalesce(sum(c.bad), 0)
+            from batch as b left join (
+                select file_id, case when code >= 0 then rows else 0 end as good,
+                       case when code < 0 then rows else 0 end as bad
+                from read_counts
+                {and_old("file_id, rows, rejected_rows", "file_stages")}
+            ) as c on c.file_id = b.file_id group by all""",
+        [stage.name, stage.hash],
     )
     con.execute(
-        """insert into stage_hours
-           select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from (
-               select file_id, hour, rows, min_time, max_time from read_counts
-               where code >= 0 and hour is not null and file_id in (from batch)
-               union all
-               select file_id, hour, rows, min_time, max_time from old_stage_hours
-               where stage = ?
-           ) group by all""",
-        [stage.name, stage.name],
+        f"""insert into stage_hours
+            select ?, file_id, hour, sum(rows), min(min_time), max(max_time) from (
+                select file_id, hour, rows, min_time, max_time from read_counts
+                where code >= 0 and hour is not null and file_id in (from batch)
+                {and_old("file_id, hour, rows, min_time, max_time", "stage_hours")}
+            ) group by all""",
+        [stage.name],
     )
     day_counts.store(
         con,
         stage,
         f"""(select file_id, tenant, hour, code, rows from read_counts
-             union all
-             select file_id, tenant, day as hour, code, rows from old_day_counts
-             where stage = {quoting.text(stage.name)})""",
+             {and_old("file_id, tenant, day as hour, code, rows", "day_counts")})""",
     )
 
 
@@ -196,67 +231,76 @@ def _note_changes(con: duckdb.DuckDBPyConnection, name: str, seq: int) -> None:
 
 
 def _replace_hours(
-    con: duckdb.DuckDBPyConnection, source: Source, hours: pa.Table | None, seq: int
+    con: duckdb.DuckDBPyConnection,
+    source: Source,
+    hours: pa.Table | None,
+    seq: int,
+    before: _Before,
 ) -> None:
     """Rows of any kind per hour; a changed hour of the source is noted under the source's name.
 
     What was counted before there were tenants is as it was where there are none.
     """
     con.execute(
-        """create or replace temp table old_hours as
-           select file_id, hour, rows, coalesce(tenant, '') as tenant
-           from source_hours where file_id in (from batch)"""
+        f"""create or replace temp table old_hours as
+            select {_HOURS} from source_hours where file_id in (from batch)"""
     )
     con.execute("delete from source_hours where file_id in (from batch)")
     if hours is not None:
-        con.register("read_hours", hours)
-        con.execute(
-            """insert into source_hours by name
-               select ? as source_table, file_id, hour, sum(rows)::bigint as rows, tenant from (
-                   select file_id, hour, rows, tenant from read_hours
-                   where hour is not null and file_id in (from batch)
-                   union all
-                   select file_id, hour, rows, tenant from old_hours
-                   where file_id in (from appended)
-               ) group by all""",
-            [source.name],
-        )
-        con.unregister("read_hours")
-    con.execute(
-        """create or replace temp table new_hours as
-           select file_id, hour, rows, coalesce(tenant, '') as tenant
-           from source_hours where file_id in (from batch)"""
-    )
-    con.execute(
-        """create or replace temp table touched as
-           select hour, hour as min_time, hour as max_time from (
-               (from new_hours except from old_hours)
-               union
-               (from old_hours except from new_hours)
-           )"""
+        _insert_hours(con, source, hours, before)
+    con.execute(  # the hours of rows that only one of both has
+        f"""create or replace temp table touched as
+            select hour, hour as min_time, hour as max_time from (
+                select {_HOURS}, true as is_new from source_hours where file_id in (from batch)
+                union all
+                select *, false from old_hours
+            ) group by file_id, hour, rows, tenant having bool_and(is_new) = bool_or(is_new)"""
     )
     _note_changes(con, source.name, seq)
 
 
-def _record_files(con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq: int) -> None:
-    before = _counted_before(con)
+def _insert_hours(
+    con: duckdb.DuckDBPyConnection, source: Source, hours: pa.Table, before: _Before
+) -> None:
+    old = """union all
+             select file_id, hour, rows, tenant from old_hours
+             where file_id in (from appended)"""
+    con.register("read_hours", hours)
+    con.execute(
+        f"""insert into source_hours by name
+            select ? as source_table, file_id, hour, sum(rows)::bigint as rows, tenant from (
+                select file_id, hour, rows, tenant from read_hours
+                where hour is not null and file_id in (from batch)
+                {old if before.is_added_to else ""}
+            ) group by all""",
+        [source.name],
+    )
+    con.unregister("read_hours")
+
+
+def _record_files(
+    con: duckdb.DuckDBPyConnection, read: Read, now: datetime, seq: int, before: _Before
+) -> None:
+    counted_before = _counted_before(con) if before.is_added_to else {}
+    if not before.is_none:
+        for table in ("source_files", "rejected_reads", "read_ends"):
+            con.execute(f"delete from {table} where file_id in (from batch)")
     older_reads.note_rejected(con, read)
-    con.execute("delete from source_files where file_id in (from batch)")
     refused = dict(
         con.execute(
             """select file_id, max(rejected_rows) from file_stages
                where file_id in (from batch) group by file_id"""
         ).fetchall()
     )
-    counted = count(read.hours)
+    counted = file_counts.of(read.hours)
     records, ends = list[dict[str, Any]](), dict[int, Tail]()
     for task in read.tasks:
         key = task.file_id
         mine = counted.get(key, Counted())
         if tail := read.tails.get(key):
             ends[key] = replace(tail, timeless=mine.timeless)
-        if key in before:
-            old, was = before[key]
+        if key in counted_before:
+            old, was = counted_before[key]
             mine = mine.after(was)
             ends[key] = ends[key].after(old)
         record = _record(task, read, mine, refused.get(key, 0), ends.get(key))
@@ -284,6 +328,8 @@ def _counted_before(con: duckdb.DuckDBPyConnection) -> dict[int, tuple[Tail, Cou
     }
 
 
+_TOUCHED = "hour timestamptz, min_time timestamptz, max_time timestamptz"
+_HOURS = "file_id, hour, rows, coalesce(tenant, '') as tenant"
 _TIME = pa.timestamp("us", "UTC")
 _RECORD = pa.schema(
     [
@@ -320,38 +366,3 @@ def _record(
         "cast_columns": list(remarks.cast),
         "error": read.error or (tail.words() if tail else remarks.lines) or None,
     }
-
-
-@dataclass
-class Counted:
-    """What a file holds: rows, those without a usable time, its first and last time."""
-
-    rows: int = 0
-    timeless: int = 0
-    first: datetime | None = None
-    last: datetime | None = None
-
-    def after(self, before: Counted) -> Counted:
-        """The sum of what was read before and this."""
-        firsts = [moment for moment in (before.first, self.first) if moment]
-        lasts = [moment for moment in (before.last, self.last) if moment]
-        return Counted(
-            before.rows + self.rows,
-            before.timeless + self.timeless,
-            min(firsts, default=None),
-            max(lasts, default=None),
-        )
-
-
-def count(hours: pa.Table | None) -> dict[int, Counted]:
-    """What each file holds, from its rows per hour."""
-    by_file = defaultdict[int, Counted](Counted)
-    for row in hours.to_pylist() if hours is not None else ():
-        counted = by_file[row["file_id"]]
-        counted.rows += row["rows"]
-        if row["hour"] is None:
-            counted.timeless += row["rows"]
-        else:
-            counted.first = min(counted.first or row["min_time"], row["min_time"])
-            counted.last = max(counted.last or row["max_time"], row["max_time"])
-    return by_file
