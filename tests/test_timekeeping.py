@@ -305,3 +305,28 @@ def test_trust_clock_is_an_option_of_runs(root: Path, capsys: pytest.CaptureFixt
         with pytest.raises(SystemExit):
             main([command, "--help"])
         assert "--trust-clock" in capsys.readouterr().out
+
+
+AHEAD = [
+    *timekeeping._WRITTEN,
+    ("notifications", "next_attempt_at"),
+    ("notifications", "first_attempt_at"),
+    ("notification_starts", "since"),
+    ("notification_tenants", "since"),
+    ("run_intervals", "interval_end"),
+]
+
+
+@pytest.mark.parametrize(("table_name", "column"), AHEAD)
+def test_each_time_that_is_ahead_is_enough_to_mend_it(
+    con: Con, table_name: str, column: str
+) -> None:
+    """One question says first whether any is; where the interval is not over, its row goes."""
+    key = {"notification_id": str(uuid4())} if table_name == "notifications" else {}
+    database.insert(con, table_name, [{**key, column: YEARS}])
+
+    timekeeping.mend(con, RIGHT, DAY)
+
+    rows = con.execute(f"select {column} from {table_name}").fetchall()
+    is_interval = column == "interval_end"
+    assert rows == [] if is_interval else rows[0][0] <= RIGHT

@@ -82,6 +82,8 @@ def recall(con: duckdb.DuckDBPyConnection) -> None:
 
     Only what came before the finding counts. What is forgotten since stays as it was written.
     """
+    if con.execute("select count(*) from finding_contexts").fetchall() == [(0,)]:
+        return
     con.execute(
         """create or replace temp table asked as
            select c.finding_id, c.kind, c.value, coalesce(f.tenant, '') as tenant, f.mailbox,

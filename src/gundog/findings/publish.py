@@ -113,10 +113,22 @@ def _build(
         _create(con, aside)
         _rename(aside, blank)
     _copy_file(blank, aside)
+    filled = _filled(con)
     with _attached(con, aside):
         for table in _TABLES:
-            _copy(con, table, now, late_arrival)
+            if table.name in filled:
+                _copy(con, table, now, late_arrival)
         _mark_due(con, due)
+
+
+def _filled(con: duckdb.DuckDBPyConnection) -> set[str]:
+    """The names of the tables that have rows to publish."""
+    counts = " union all ".join(
+        f"select '{table.name}' as name, count(*) as many from main.{table.name}"
+        for table in _TABLES
+    )
+    rows = con.execute(f"select name from ({counts}) where many > 0").fetchall()
+    return {name for (name,) in rows}
 
 
 def _is_of(aside: Path, error: duckdb.Error) -> bool:

@@ -130,7 +130,8 @@ def _store_hits(
         changes.withdrawn += 1
         reason = "no longer found in its interval"
         notes.append(_note(key, hunted, stamp, "withdrawn", reason, before))
-    _delete(con, [*(new["finding_id"] for _, new in kept), *gone])
+    changed = [new["finding_id"] for _, new in kept if new["finding_id"] in old]
+    _delete(con, [*changed, *gone])
     _insert_rows(con, "findings", [new for _, new in kept])
     _insert_rows(con, "evidence", [row for hit, _ in kept for row in _evidence(hit)])
     finding_contexts.store(con, hunted.hunt.stages, [new["finding_id"] for _, new in kept])

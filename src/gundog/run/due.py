@@ -156,10 +156,10 @@ class _Absent:
 
 def _absent(answers: _Answers, hunt: Hunt, interval: Interval) -> _Absent:
     expired = answers.expired(hunt.sources, interval.widen(hunt.detection.lookback))
-    tenants = left_out.of(
-        answers.tenants(hunt.sources),
-        answers.missing(hunt.needed, interval, hunt.detection.lookback),
-    )
+    known, missing = answers.tenants(hunt.sources), dict[str, str]()
+    if len(known) > 1:  # what a single one lacks, its sources lack
+        missing = answers.missing(hunt.needed, interval, hunt.detection.lookback)
+    tenants = left_out.of(known, missing)
     return _Absent(tenants, "" if tenants.some else expired)
 
 

@@ -73,7 +73,7 @@ def _of(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Iterator[dict[str, Any]]:
             con, _MAILBOXES, {**seen, "silent": end - SILENT, "itself": context_columns.ITSELF}
         )
         series = _series(con, hunt, span)
-        since = tenancy.started(con, hunt.needed)
+        since = tenancy.started(con, hunt.needed) if _may_be_learning(hunt) else {}
         for tenant in sorted(staged.keys() | series.keys()):
             mine = {**by_stem.get(tenant, {}), **series.get(tenant, {})}
             mailboxes = mine.get("mailboxes")
@@ -91,6 +91,10 @@ def _of(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Iterator[dict[str, Any]]:
                 # Of a tenant that has no record at all the source is silent, not a mailbox.
                 "silent": mine.get("silent") if mailboxes else None,
             }
+
+
+def _may_be_learning(hunt: Hunt) -> bool:
+    return bool(hunt.detection.series) or hunt.needs_history
 
 
 def _is_learning(hunt: Hunt, span: Interval, since: datetime | None) -> bool:

@@ -6,6 +6,7 @@ every finding. A clock is believed when it is near the last run, or near events 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -114,6 +115,8 @@ def mend(con: duckdb.DuckDBPyConnection, now: datetime, news_age: timedelta) -> 
         now: the run's time.
         news_age: how long before its start a channel is told of findings.
     """
+    if not _is_ahead(con, now, now - news_age):
+        return
     with database.transaction(con):
         for table in ("notification_starts", "notification_tenants"):
             con.execute(
@@ -135,6 +138,22 @@ def mend(con: duckdb.DuckDBPyConnection, now: datetime, news_age: timedelta) -> 
             "update runs set clock_doubt = ? where started_at > ? and clock_doubt is null",
             [_OF_A_LATER_RUN, now + _SKEW],
         )
+
+
+def _is_ahead(con: duckdb.DuckDBPyConnection, now: datetime, first: datetime) -> bool:
+    """Whether anything is there that `mend` would change: one question, most often for nothing."""
+    later = defaultdict[str, list[str]](list)
+    for table, column in (*_WRITTEN, ("runs", "started_at"), ("run_intervals", "interval_end")):
+        later[table].append(f"max({quoting.name(column)}) > $now")
+    later["notifications"] += ["max(first_attempt_at) > $now", "max(next_attempt_at) > $now"]
+    for table in ("notification_starts", "notification_tenants"):
+        later[table].append("max(since) > $first")
+    tables = " union all ".join(
+        f"select {' or '.join(questions)} as is_later from {table}"
+        for table, questions in later.items()
+    )
+    answer = con.execute(f"select bool_or(is_later) from ({tables})", {"now": now, "first": first})
+    return bool(answer.fetchall()[0][0])
 
 
 def _mend_outbox(con: duckdb.DuckDBPyConnection, now: datetime) -> None:
