@@ -61,7 +61,7 @@ def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.Duck
         instance.execute(folder)
     instance.execute(f"set memory_limit = '{memory_limit}B'; set threads = {threads}")
     with instance.cursor() as con:
-        con.execute("set timezone = 'UTC'")
+        con.execute("set timezone = 'UTC'; set enable_progress_bar = false")
         yield con
     if _is_empty(instance):
         _idle.append(instance)

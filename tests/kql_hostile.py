@@ -58,8 +58,7 @@ def fill(
 ) -> None:
     """Makes a source table with rows, only some of its columns filled."""
     con.execute(f"drop table if exists {quoting.name(source.name)}")
-    con.execute(source.ddl)
-    staging_sql.add_hidden_columns(con, source.name)
+    staging_sql.create_source(con, source.ddl)
     made: dict[str, list[Any]] = {"file_id": [1] * many}
     seconds = int(reach.total_seconds())
     times = [END - timedelta(seconds=draw.randrange(1, seconds + 7200)) for _ in range(many)]

@@ -65,8 +65,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute("set timezone = 'UTC'")
         stage_sql.register_functions(con)
-        con.execute(loaded.sources["CloudAppEvents"].ddl)
-        stage_sql.add_hidden_columns(con, "CloudAppEvents")
+        stage_sql.create_source(con, loaded.sources["CloudAppEvents"].ddl)
         stage = loaded.stages["mail_access"].sql
         odd = stage.replace("is_odd\n    from", "tells, true as is_odd\n    from")
         assert odd != stage

@@ -27,8 +27,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
     with duckdb.connect(config={"threads": 1}) as con:
         con.execute("set timezone = 'UTC'")
         stage_sql.register_functions(con)
-        con.execute(loaded.sources["CloudAppEvents"].ddl)
-        stage_sql.add_hidden_columns(con, "CloudAppEvents")
+        stage_sql.create_source(con, loaded.sources["CloudAppEvents"].ddl)
         con.execute(f"create view changes as {loaded.stages['mail_changes'].sql}")
         yield con
 

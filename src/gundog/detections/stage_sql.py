@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from gundog.detections import cmdlets, command_lines, records
+from gundog.detections import cmdlets, command_lines, records, staged
 from gundog.detections.staged import HIDDEN_COLUMNS, Source, StagedTable
 from gundog.warehouse import context_columns, quoting, schema, tables
 
@@ -50,14 +50,18 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
     con.create_function(_CMDLETS, run, ["VARCHAR"], "STRUCT(name VARCHAR, arguments VARCHAR)[]")
 
 
-def add_hidden_columns(con: duckdb.DuckDBPyConnection, source: str) -> None:
-    """Adds what stage SQL may read beside a source's own columns.
+def create_source(con: duckdb.DuckDBPyConnection, ddl: str) -> None:
+    """Makes a source table, with what stage SQL may read beside its own columns.
 
     `file_id` is the file, `timestamp_ns` the file's own Timestamp in ns since 1970: a TIMESTAMPTZ
     has no room for Kusto's ticks of 100 ns.
+
+    Args:
+        con: where it is made.
+        ddl: its CREATE TABLE, as `source_ddl.read` gives it.
     """
-    for column in ("file_id", "timestamp_ns"):
-        con.execute(f"alter table {quoting.name(source)} add column {column} BIGINT")
+    hidden = "".join(f", {column} BIGINT" for column in staged.BESIDE_SOURCE)
+    con.execute(f"{ddl.rstrip().removesuffix(')')}{hidden})")
 
 
 def nanoseconds(column: str | None, held: str, moment: str) -> str:

@@ -15,6 +15,8 @@ STAGE_COLUMNS = {
     "reject_reason": "VARCHAR",
     "tenant": "VARCHAR",
 }
+# What stage SQL may read beside its source's own columns.
+BESIDE_SOURCE = ("file_id", "timestamp_ns")
 HIDDEN_COLUMNS = ("file_id", "reject_reason")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -21,34 +22,53 @@ def load_sources(
     problems: list[Problem],
     watch: Watch,
 ) -> dict[str, Source]:
-    sources: dict[str, Source] = {}
+    made: dict[str, tuple[str, str]] = {}
     for name, path in content_folder.sql_files(where, "sources", root, problems).items():
         own_problems: list[Problem] = []
-        if not watch.passes(path, content_folder.shown(path, root), problems):
+        shown = content_folder.shown(path, root)
+        if not watch.passes(path, shown, problems):
             continue
-        source = None
+        ddl = None
         try:
-            source = _load_source(con, name, path, content_folder.shown(path, root), own_problems)
+            ddl = _load_source(con, name, path, shown, own_problems)
         except Exception as error:  # as of a detection
-            own_problems.append(content_folder.defect_of(content_folder.shown(path, root), error))
+            own_problems.append(content_folder.defect_of(shown, error))
         problems += own_problems
-        if source and not own_problems:
-            sources[name] = source
+        if ddl and not own_problems:
+            made[name] = shown, ddl
+    sources: dict[str, Source] = {}
+    columns = _columns(con)
+    for name, (shown, ddl) in made.items():
+        if "Timestamp" in dict(columns[name]):
+            sources[name] = Source(name, ddl, columns[name])
+        else:
+            problems.append(Problem(shown, "Timestamp", "is missing: every source has one"))
     return sources
+
+
+def _columns(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Name and type of the columns of every table, in one question for all of them."""
+    columns = defaultdict[str, list[tuple[str, str]]](list)
+    for table, name, kind in con.execute(
+        """select table_name, column_name, data_type from duckdb_columns()
+           where schema_name = 'main' and not internal order by table_name, column_index"""
+    ).fetchall():
+        if name not in staged.BESIDE_SOURCE:
+            columns[table].append((name, kind))
+    return {table: tuple(pairs) for table, pairs in columns.items()}
 
 
 def _load_source(
     con: duckdb.DuckDBPyConnection, name: str, path: Path, where: str, problems: list[Problem]
-) -> Source | None:
+) -> str | None:
+    """The CREATE TABLE of a source, which was run; None where it cannot be."""
     problems += _name_problems(where, name, ())
     text = content_folder.text_of(path, where, problems)
     if text is None or problems:
         return None
     try:
         ddl = source_ddl.read(text, name)
-        con.execute(ddl)
-        columns = checks.columns_of(con, f"from {quoting.name(name)}")
-        stage_sql.add_hidden_columns(con, name)
+        stage_sql.create_source(con, ddl)
     except QueryError as error:
         problems.append(Problem(where, "", str(error)))
         return None
@@ -56,9 +76,7 @@ def _load_source(
         reason = f"{checks.first_line(error)}: write one CREATE TABLE {name} (…)"
         problems.append(Problem(where, "", reason))
         return None
-    if "Timestamp" not in dict(columns):
-        problems.append(Problem(where, "Timestamp", "is missing: every source has one"))
-    return Source(name, ddl, columns)
+    return ddl
 
 
 def _name_problems(where: str, name: str, others: Iterable[str]) -> Iterator[Problem]:

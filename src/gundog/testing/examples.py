@@ -130,8 +130,7 @@ def bench(loaded: Content, hunt: Hunt) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _make_source(con: duckdb.DuckDBPyConnection, source: Source) -> None:
-    con.execute(source.ddl)
-    stage_sql.add_hidden_columns(con, source.name)
+    stage_sql.create_source(con, source.ddl)
 
 
 def fill(

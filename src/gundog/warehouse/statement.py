@@ -71,15 +71,16 @@ def _parser() -> duckdb.DuckDBPyConnection:
 _TEXTS = 256
 
 
-def statements(sql: str) -> list[duckdb.Statement]:
-    """The statements in a text, parsed.
+@lru_cache(maxsize=_TEXTS)
+def statements(sql: str) -> tuple[duckdb.Statement, ...]:
+    """The statements in a text, parsed; to be looked at, not to be run.
 
     Raises:
         QueryError: when it is not UTF-8 text, or does not parse.
     """
     try:
         sql.encode()
-        return _parser().cursor().extract_statements(sql)
+        return tuple(_parser().cursor().extract_statements(sql))
     except UnicodeEncodeError as error:
         raise QueryError("is not UTF-8 text: write it in UTF-8") from error
     except duckdb.Error as error:
@@ -128,6 +129,9 @@ def written(path: Path) -> str:
     return ".".join(part if _PLAIN.fullmatch(part) else quoting.name(part) for part in path)
 
 
+_NODES = (dict, list)
+
+
 @lru_cache(maxsize=_TEXTS)
 def see(sql: str) -> Seen:
     """What one SELECT holds, in every part of it.
@@ -141,10 +145,10 @@ def see(sql: str) -> Seen:
     while stack:
         node, hidden = stack.pop()
         if isinstance(node, list):
-            stack.extend((child, hidden) for child in node)
-        elif isinstance(node, dict):
+            stack.extend((child, hidden) for child in node if isinstance(child, _NODES))
+        else:
             _note(seen, node, hidden)
-            stack.extend(_children(node, hidden))
+            stack.extend(part for part in _children(node, hidden) if isinstance(part[0], _NODES))
     return seen
 
 
