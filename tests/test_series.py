@@ -24,7 +24,7 @@ from gundog.core.times import Interval, parse_time
 from gundog.detections import series_keys
 from gundog.detections.hunt import Content
 from gundog.findings import model as finding
-from gundog.hunting import contributors, series
+from gundog.hunting import contributors, series, series_findings
 from gundog.hunting.contributors import Excess
 from gundog.hunting.scoring import hour_scores
 from gundog.testing import examples
@@ -858,3 +858,13 @@ def test_series_is_scored_by_the_model_that_it_names(desk: Make) -> None:
     )
     with pytest.raises(GundogError, match=r"series\.model: AutoETS: "):
         broken.night()
+
+
+def test_what_is_new_is_told_together_where_it_is_as_much() -> None:
+    new = {"new_network": 600, "new_app": 600, "rare_network": 600, "new_first_folder": 1200.0}
+
+    assert list(series_findings._from_new(new)) == [
+        "600 from a new network and app",
+        "600 from a rare network",
+        "1,200 from a new first folder",
+    ]

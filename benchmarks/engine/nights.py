@@ -281,6 +281,8 @@ def _hunt_all(project: run.Project, span: Interval, limits: Limits) -> int:
     ) as con:
         rows = 0
         for hunt in project.content.hunts:
+            if not project.settings.lake.keys() >= set(hunt.sources):
+                continue
             if hunt.detection.series:
                 params = checks.bind_params(hunt.detection.params, span.start, span.end, FIRST)
                 rows += query.arrow(con, hunt.sql, params).num_rows

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -204,8 +205,19 @@ def _reason(hunt: Hunt, night: Night, observed: float) -> str:
     count = len(night.window_hours or night.hours)
     hours = "hour" if count == 1 else "hours"
     said = f"{observed:,.0f} {measure} of {who} in {count} {hours}; {night.expected:,.1f} expected"
-    parts = [f"{amount:,.0f} from a {name.replace('_', ' ')}" for name, amount in night.new.items()]
-    return f"{said}; {', '.join(parts)}" if parts else said
+    return "; ".join([said, *_from_new(night.new)])
+
+
+def _from_new(new: Mapping[str, float]) -> Iterator[str]:
+    """How much came from what is new, equal amounts of one kind of newness together."""
+    alike = defaultdict[tuple[str, float], list[str]](list)
+    for name, amount in new.items():
+        kind, _, thing = name.partition("_")
+        alike[kind, amount].append(thing.replace("_", " "))
+    for (kind, amount), things in alike.items():
+        *first, last = things
+        listed = f"{', '.join(first)} and {last}" if first else last
+        yield f"{amount:,.0f} from a {kind} {listed}".rstrip()
 
 
 def _evidence_filter(hunt: Hunt, night: Night) -> tuple[str, list[Any]]:
