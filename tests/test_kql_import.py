@@ -561,6 +561,12 @@ def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
         ),
         ("DeviceProcessEvents\n| evaluate pivot(Nowhere)", "evaluate", 2),
         ("print x = 1", "no table", 1),
+        (
+            "let known = DeviceInfo | summarize make_set(DeviceId);\n"
+            "DeviceProcessEvents | where DeviceId in (known)",
+            "make_set",
+            1,
+        ),
         ("DeviceProcessEvents | where Timestamp > ago(9999d)", "reach", 1),
         ("DeviceProcessEvents | where Nowhere == 1", "column Nowhere", 1),
     ],

@@ -14,6 +14,7 @@ from gundog.kql_import.source_columns import TIME_NAMES
 # Days from Kusto's first instant, 0001-01-01, to 1970-01-01, from which the translator counts.
 _DAYS = 719_162
 _PLACES = frozenset("geo_info_from_ip_address geoip_lookup ipv4_lookup get_geo_info".split())
+_SETS = frozenset("make_set make_list makeset makelist make_set_if make_list_if".split())
 _PRIVATE = r"^(10\.|192\.168\.|172\.(1[6-9]|2\d|3[01])\.)\d"
 
 
@@ -99,6 +100,28 @@ def texts_for_numbers(query: Any, texts: Collection[str]) -> Any:
 def _is_windows(arguments: tuple[Any, ...]) -> bool:
     kind = arguments[1] if len(arguments) == 2 else None
     return isinstance(kind, translator.ir.Literal) and str(kind.value).lower() == "windows"
+
+
+def refuse_sets(query: Any) -> None:
+    """Raises RefusalError where a value is looked for in a table whose column holds sets.
+
+    Whether Kusto looks into the sets or compares with them is not documented.
+    """
+    ir = translator.ir
+    nodes = list(translator.nodes(query))
+    lets = dict(pair for node in nodes if isinstance(node, ir.Query) for pair in node.lets)
+    for node in nodes:
+        table = node.subquery if isinstance(node, ir.InList) else None
+        while table and not table.operators and isinstance(table.source, ir.TableRef):
+            table = lets.get(table.source.name)
+        last = table.operators[-1] if isinstance(table, ir.Query) and table.operators else None
+        if isinstance(last, ir.Summarize) and not last.by and _makes_set(last.aggregates[0].expr):
+            call = last.aggregates[0].expr.name
+            raise RefusalError(call, "is looked into as one value: write distinct in its place")
+
+
+def _makes_set(node: Any) -> bool:
+    return isinstance(node, translator.ir.FunctionCall) and node.name.lower() in _SETS
 
 
 def _ended(node: Any) -> Any:

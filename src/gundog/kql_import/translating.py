@@ -123,6 +123,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
     parsed, places = rewriting.rewritten(parsed, stamp)
     rewriting.refuse_deciding(parsed, (*prepared.stand_ins, *places))
     readable = _tables(parsed, prepared.kql, sources)
+    rewriting.refuse_sets(parsed)
     parsed = rewriting.texts_for_numbers(parsed, source_columns.texts(readable.values()))
     used = uses.of(parsed, {name: table.columns for name, table in readable.items()})
     if not used:
