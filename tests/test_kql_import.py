@@ -562,7 +562,7 @@ def test_the_order_of_rows_changes_nothing(loaded: Content) -> None:
         ("DeviceProcessEvents\n| evaluate pivot(Nowhere)", "evaluate", 2),
         ("print x = 1", "no table", 1),
         (
-            "let k = DeviceInfo | summarize make_set(DeviceId);\nUrlInfo | where Url in (k)",
+            "let k = DeviceInfo | summarize make_set(DeviceId);\nDeviceInfo | where DeviceId in(k)",
             "make_set",
             1,
         ),
