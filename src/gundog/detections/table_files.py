@@ -39,7 +39,7 @@ def load_sources(
     sources: dict[str, Source] = {}
     columns = _columns(con)
     for name, (shown, ddl) in made.items():
-        if "Timestamp" in dict(columns[name]):
+        if "Timestamp" in dict(columns.get(name, ())):
             sources[name] = Source(name, ddl, columns[name])
         else:
             problems.append(Problem(shown, "Timestamp", "is missing: every source has one"))
