@@ -13,7 +13,18 @@
 --           $fresh          interval; how long something is new after it was first seen
 --           $few            number; so many mailboxes have what is rare, at most
 
-with fresh as (
+with learned as (
+    select
+        tenant,
+        entity as mailbox,
+        min(first_time) + $established as learned_at
+    from mail_access_contexts
+    where kind = '*'
+    group by tenant, entity
+),
+
+-- What is new to mailboxes that are known well enough.
+fresh as materialized (
     select
         tenant,
         entity as mailbox,
@@ -25,6 +36,14 @@ with fresh as (
         kind in ('network', 'isp', 'country', 'app_id')
         and first_time >= $start - $fresh
         and first_time < $end
+        and exists (
+            select 1
+            from learned
+            where
+                learned.learned_at < $end
+                and learned.tenant = known.tenant
+                and learned.mailbox = known.entity
+        )
         and not exists (
             select 1
             from mail_access_contexts as older
@@ -70,7 +89,7 @@ spread as (
     group by tenant, kind, value
 ),
 
-novel as (
+novel as materialized (
     select
         fresh.*,
         spread.common_since
@@ -157,16 +176,6 @@ news as (
         ) as rare_app
     from compared
     group by tenant, mailbox, hour
-),
-
-learned as (
-    select
-        tenant,
-        entity as mailbox,
-        min(first_time) + $established as learned_at
-    from mail_access_contexts
-    where kind = '*'
-    group by tenant, entity
 ),
 
 counted as (

@@ -66,7 +66,7 @@ def test_detections_keep_their_hash() -> None:
         "host_exporting_mailbox_and_removing_export": "f14357f4a0b91520",
         "mail_audit_weakened": "9baca7fe4557fd58",
         "mail_forwarded_or_hidden": "359e5d6908e5c324",
-        "mail_items_accessed": "a9913dbb9ecc52a5",
+        "mail_items_accessed": "a1f38beb7d5523df",
         "mail_items_accessed_time_series": "50031ab3f20177f5",
         "mail_read_from_new_context": "2aad57944fe6bccd",
         "mail_searched_or_exported": "3307844e40586314",

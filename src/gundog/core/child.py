@@ -25,7 +25,7 @@ from gundog.core.pipe import Pipe
 
 # What a process that hunts needs beside DuckDB's own limit: Python and its libraries, and what
 # DuckDB does not count. An honest sort that spills takes 0.45 GB of it.
-SLACK_BYTES = 1_250_000_000
+SLACK_BYTES = 1_500_000_000
 # Freed memory stays counted as the process's: with less room than this it is replaced.
 _ROOM_BYTES = SLACK_BYTES // 2
 _START = (
