@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.cli import finding_list
+from gundog.cli import finding_json, finding_list
 from gundog.core.errors import InputError
 from gundog.findings import around, reader
 from gundog.findings.around import Around, Change, Used, Whom
@@ -295,3 +297,42 @@ def test_a_run_that_writes_is_named(tmp_path: Path) -> None:
 
     assert "a run is writing the staged tables" in out
     assert "What to do" in out
+
+
+@pytest.mark.parametrize(
+    ("surroundings", "expected"),
+    [
+        (
+            Around(
+                (Used("app_id", "app", "", 5, (BOB,), START, START + HOUR),),
+                (Change(START, ANA, "consent", "\x1b[31m", "192.0.2.1", "NL"),),
+                2,
+            ),
+            {
+                "used": [
+                    {"kind": "app_id", "value": "app", "place": "", "mailboxes": 5,
+                     "names": [BOB], "first_time": "2026-03-10T00:00:00Z",
+                     "last_time": "2026-03-10T01:00:00Z"},
+                ],
+                "changes": [
+                    {"event_time": "2026-03-10T00:00:00Z", "actor": ANA, "activity": "consent",
+                     "about": "\x1b[31m", "ip_address": "192.0.2.1", "country": "NL"},
+                ],
+                "more": 2,
+                "error": None,
+            },
+        ),
+        ("a run is writing", {"used": [], "changes": [], "more": 0, "error": "a run is writing"}),
+        (None, None),
+    ],
+)  # fmt: skip
+def test_programs_get_the_same(
+    tmp_path: Path, surroundings: Around | str | None, expected: object
+) -> None:
+    """`show --json` says also when it could not look, or that nothing is staged here."""
+    published(tmp_path / "f.duckdb", findings=[finding(1)])
+    out = io.StringIO()
+    with reader.published(tmp_path / "f.duckdb") as con:
+        finding_json.write(con, reader.find(con, "0"), surroundings, out)
+
+    assert json.loads(out.getvalue())["around"] == expected

@@ -26,12 +26,14 @@ DAY = timedelta(days=1)
 NIGHT = datetime(2026, 3, 9, tzinfo=UTC)
 FIRST = NIGHT - 34 * DAY
 STEMS = ("mail_read_from_new_context", "new_app_access", "other_users_mailboxes",
-         "mailbox_export_removed", "mail_items_accessed")  # fmt: skip
+         "mailbox_export_removed", "mailbox_export_cmdlet",
+         "mail_items_accessed")  # fmt: skip
 CONFIG = """\
 content: [builtin]
 lake:
   CloudAppEvents: lake/CloudAppEvents/date=%Y-%m-%d/*.parquet
   DeviceProcessEvents: lake/DeviceProcessEvents/date=%Y-%m-%d/*.parquet
+  DeviceEvents: lake/DeviceEvents/date=%Y-%m-%d/*.parquet
 warehouse: .gundog/warehouse.duckdb
 findings: .gundog/findings.duckdb
 """
@@ -79,6 +81,20 @@ def shell(day: datetime, tenant: str) -> dict[str, object]:
     }
 
 
+def cmdlet(day: datetime, tenant: str) -> dict[str, object]:
+    """The same export, as PowerShell records it in the script's own shell."""
+    return {
+        "Timestamp": day + timedelta(hours=5),
+        "TenantId": tenant,
+        "DeviceName": f"exch-{tenant}",
+        "ActionType": "PowerShellCommand",
+        "AdditionalFields": json.dumps({"Command": "New-MailboxExportRequest -Mailbox x"}),
+        "InitiatingProcessAccountName": "script",
+        "InitiatingProcessAccountDomain": "X",
+        "InitiatingProcessFileName": "powershell.exe",
+    }
+
+
 def put(root: Path, source: str, day: datetime, rows: list[dict[str, object]]) -> None:
     path = root / "lake" / source / f"date={day:%Y-%m-%d}" / "a.parquet"
     path.parent.mkdir(parents=True)
@@ -104,6 +120,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
             rows.append(mail(day - timedelta(hours=6), "a", "amy", 1, items=600))
         put(root, "CloudAppEvents", day, rows)
         put(root, "DeviceProcessEvents", day, [shell(day, tenant) for tenant in TENANTS])
+        if NIGHT - day < 4 * DAY:
+            put(root, "DeviceEvents", day, [cmdlet(day, tenant) for tenant in TENANTS])
     outcome = kit.hunt(
         root, ("2026-03-09", "2026-03-09"), NIGHT + 2 * DAY, detections=STEMS, notify="none"
     )
@@ -161,6 +179,16 @@ def test_pairs_are_found_in_every_spelling(root: Path) -> None:
 
     assert set(shares(result)) >= {"plain", "encoded", "en dash"}
     assert all(share == {(1, 1)} for share in shares(result).values())
+
+
+def test_an_export_in_a_known_shell_says_nothing_until_it_is_removed(root: Path) -> None:
+    """On hosts that export every day, what decides is the web server and the removal."""
+    assert shares(drilled(root, "mailbox_export_cmdlet")) == {
+        "in the web server, into a web folder": {(1, 1)},
+        "in the web server, not removed": {(1, 1)},
+        "in a shell": {(1, 1)},
+        "in a shell, not removed": {(0, 1)},
+    }
 
 
 def test_what_is_found_anyway_is_not_counted(root: Path) -> None:

@@ -252,7 +252,10 @@ def test_show_json_is_one_object_with_all_that_belongs_to_the_finding(
     assert status == 0
     assert out.isascii()
     whole = json.loads(out)
-    assert list(whole) == ["finding", "detection", "evidence", "contexts", "changes", "triage"]
+    assert list(whole) == [
+        "finding", "detection", "evidence", "contexts", "changes", "triage", "around",
+    ]  # fmt: skip
+    assert whole["around"] is None  # nothing was staged here
     assert whole["finding"]["title"] == row["title"]
     assert whole["finding"]["details"] == {"line": row["title"]}
     assert whole["detection"]["triage"] == ["look", "ask"]

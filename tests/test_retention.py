@@ -191,6 +191,21 @@ def test_of_forgotten_files_no_stage_keeps_anything(con: duckdb.DuckDBPyConnecti
         assert con.execute(f"select file_id from {name}").fetchall() == [(2,)]
 
 
+@pytest.mark.parametrize(
+    ("table", "time"), [("drifts", "until"), ("canaries", "judged_at"), ("runs", "started_at")]
+)
+def test_records_go_with_the_oldest_findings(
+    con: duckdb.DuckDBPyConnection, table: str, time: str
+) -> None:
+    """What is as old as a finding may get goes; what is younger stays."""
+    for days in (31, 29):
+        database.insert(con, table, [{time: NOW - days * DAY}])
+
+    retention.apply(con, Content(), Retention(*[30 * DAY] * 4), timedelta(), NOW)
+
+    assert con.execute(f"select {time} from {table}").fetchall() == [(NOW - 29 * DAY,)]
+
+
 def test_findings_go_last(hunted: Path) -> None:
     """After their own time findings go, with everything about them."""
     later(hunted, 31)

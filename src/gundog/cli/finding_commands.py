@@ -92,10 +92,10 @@ def show(arguments: argparse.Namespace) -> int:
     settings = common.settings(arguments)
     with reader.published(settings.findings) as con:
         row = reader.find(con, arguments.finding)
-        if arguments.json:
-            finding_json.write(con, row, sys.stdout)
-            return 0
         surroundings = _around(settings, around.whom(con, row))
+        if arguments.json:
+            finding_json.write(con, row, surroundings, sys.stdout)
+            return 0
         finding_list.show(common.console(), con, row, settings.late_arrival, surroundings)
     return 0
 

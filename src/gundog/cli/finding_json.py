@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import IO, Any
 
 import duckdb
 
 from gundog.core.plain_values import plain
 from gundog.findings import reader
+from gundog.findings.around import Around
 from gundog.warehouse import database, tables
 
 _JSON = ("details", "entities", "event", "params", "before")
@@ -22,12 +24,19 @@ _PARTS = {
 }
 
 
-def write(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], out: IO[str]) -> None:
+def write(
+    con: duckdb.DuckDBPyConnection,
+    row: Mapping[str, Any],
+    surroundings: Around | str | None,
+    out: IO[str],
+) -> None:
     """Writes a finding, its detection, and all that belongs to it; ASCII only.
 
     Args:
         con: the published findings.
         row: of `findings`, or of one that was withdrawn.
+        surroundings: what is staged around it, why that cannot be read now, or None where
+            nothing is staged.
         out: where to.
     """
     names = [column.name for column in tables.FINDINGS.published_columns]
@@ -40,8 +49,21 @@ def write(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any], out: IO[str]) 
             con, f"select * from {table} where finding_id = ? order by {order}", [row["finding_id"]]
         )
         whole[key] = [_unpacked(part) for part in rows]
+    whole["around"] = _around(surroundings)
     json.dump(whole, out, ensure_ascii=True, indent=1)
     out.write("\n")
+
+
+def _around(surroundings: Around | str | None) -> dict[str, Any] | None:
+    """Where else its contexts were used, and what was changed; `error` where nobody can know."""
+    if surroundings is None:
+        return None
+    if isinstance(surroundings, Around):
+        known, error = surroundings, None
+    else:
+        known, error = Around(), surroundings
+    values: dict[str, Any] = plain({**asdict(known), "error": error})
+    return values
 
 
 def _unpacked(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -304,6 +304,7 @@ def _drop_records(con: duckdb.DuckDBPyConnection, before: datetime) -> None:
     con.execute("delete from notifications where created_at < ?", [before])
     con.execute("delete from runs where started_at < ?", [before])
     con.execute("delete from drifts where until < ?", [before])
+    con.execute("delete from canaries where judged_at < ?", [before])
     # As long as there may be findings, an expired file tells that they cannot be hunted again.
     if not _are_gone(con, before):
         return

@@ -6,21 +6,19 @@ usual context cannot be told from the owner; other contexts change what an intru
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 import duckdb
 
-from gundog.core.times import DAY, HOUR, Interval
+from gundog.core.times import DAY, Interval
 from gundog.detections.hunt import Content, Hunt
 from gundog.detections.staged import StagedTable
-from gundog.testing import examples, overlay
+from gundog.testing import overlay, pairs
 from gundog.warehouse import quoting, schema
 
-MAIL, SHELL = "mail_access", "shell_commands"
+MAIL = "mail_access"
 SIZES = (5, 20, 100)
 # So many mailboxes of a tenant are attacked in a night, each by somebody else.
 VICTIMS = 40
@@ -56,24 +54,7 @@ CONTEXTS: Mapping[str, Mapping[str, str]] = {
     "another account, usual place": _ACCOUNT,
 }
 TIMES = ("day", "night")
-_EXPORT = "New-MailboxExportRequest -Mailbox drill -FilePath d:\\drill.pst"
-_REMOVAL = "Remove-MailboxExportRequest -Identity drill -Confirm:$false"
-
-
-def _encoded(command: str) -> str:
-    return f"powershell -enc {base64.b64encode(command.encode('utf-16-le')).decode()}"
-
-
-def _spelled(command: str) -> dict[str, str]:
-    """A command in each of the spellings that intruders use, by name."""
-    verb, rest = command.split("-", 1)
-    return {
-        "plain": f"powershell {command}",
-        "backticks": f"powershell {verb}-{rest[0]}`{rest[1:]}",
-        "en dash": f"powershell {verb}\N{EN DASH}{rest}",
-        "encoded": _encoded(command),
-        "in quotes": f"powershell & ('{verb}-'+'{rest.split(' ')[0]}') {rest.split(' ', 1)[1]}",
-    }
+_PAIR_HOURS = {"day": 10, "night": 2}
 
 
 @dataclass(frozen=True)
@@ -109,10 +90,13 @@ def of(hunt: Hunt) -> list[Attack]:
             for time in TIMES
             for size in SIZES
         ]
-    if SHELL in names:
-        attacks += [
-            Attack(SHELL, spelling, time) for spelling in _spelled(_EXPORT) for time in TIMES
-        ]
+    attacks += [
+        Attack(stage, context, time)
+        for stage, contexts in pairs.CONTEXTS.items()
+        if stage in names
+        for context in contexts
+        for time in TIMES
+    ]
     return attacks
 
 
@@ -151,7 +135,7 @@ def lay(
         _lay_reads(con, stage, attack, night)
         overlay.learn(con, stage)
         return _victims(con, stage, "mailbox")
-    _lay_pairs(con, loaded, hunt, attack, night)
+    pairs.lay(con, loaded, hunt, stage, attack.context, night, _PAIR_HOURS[attack.time])
     overlay.learn(con, stage)
     return _victims(con, stage, "host_name")
 
@@ -226,51 +210,3 @@ _ALL_HOURS = """
         on coalesce(recent.tenant, '') = t.tenant
         and date_part('hour', recent.event_time) = r.hour
     group by all"""
-
-
-def _lay_pairs(
-    con: duckdb.DuckDBPyConnection, loaded: Content, hunt: Hunt, attack: Attack, night: Interval
-) -> None:
-    """An export and its removal on each host, through the SQL that stages commands."""
-    rows = con.execute(
-        f"""select distinct coalesce(tenant, '') as tenant, host_name from main.{SHELL}
-            where event_time >= $start - $history and event_time < $start
-            and host_name is not null
-            qualify row_number() over (partition by tenant order by md5(host_name)) <= {VICTIMS}
-            order by all""",
-        {"start": night.start, "history": _HISTORY},
-    ).fetchall()
-    at = night.start + (10 if attack.time == "day" else 2) * HOUR
-    hosts = rows or [("", "drill-host")]
-    events = [
-        _process(tenant, host, at + minutes * timedelta(minutes=1), command, number * 2 + minutes)
-        for number, (tenant, host) in enumerate(hosts)
-        for minutes, command in enumerate(
-            (_spelled(_EXPORT)[attack.context], _spelled(_REMOVAL)[attack.context])
-        )
-    ]
-    stage = next(stage for stage in hunt.stages if stage.name == SHELL)
-    with examples.bench(loaded, hunt) as bench:
-        examples.fill(bench, loaded, hunt, {stage.source: events}, night)
-        staged = bench.sql(f"from {stage.table}").to_arrow_table()
-    con.register("staged_pairs", staged)
-    con.execute(
-        f"insert into {overlay.attacks_table(stage)} by name"
-        f" select * replace ({overlay.FILE_ID} as file_id) from staged_pairs"
-    )
-    con.unregister("staged_pairs")
-
-
-def _process(tenant: str, host: str, at: datetime, command: str, number: int) -> dict[str, Any]:
-    return {
-        "Timestamp": at,
-        "TenantId": tenant,
-        "DeviceName": host,
-        "AccountDomain": "DRILL",
-        "AccountName": "drill-account",
-        "ActionType": "ProcessCreated",
-        "FileName": "powershell.exe",
-        "ProcessCommandLine": command,
-        "ReportId": number,
-        "ProcessId": number,
-    }
