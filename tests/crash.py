@@ -10,7 +10,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import sys
 import tempfile
@@ -242,14 +241,14 @@ class Undisturbed:
 def undisturbed() -> Undisturbed:
     """Goes through all steps once."""
     found = Undisturbed()
-    root = Path(tempfile.mkdtemp(prefix="crash-"))
-    for prepare, command, later in STEPS:
-        prepare(root)
-        began = time.perf_counter()
-        ended(fork(partial(hunt, root, command, later)))
-        found.seconds.append(time.perf_counter() - began)
-        found.tables.append(tables(root))
-    shutil.rmtree(root)
+    with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+        root = Path(folder)
+        for prepare, command, later in STEPS:
+            prepare(root)
+            began = time.perf_counter()
+            ended(fork(partial(hunt, root, command, later)))
+            found.seconds.append(time.perf_counter() - began)
+            found.tables.append(tables(root))
     return found
 
 
@@ -263,33 +262,33 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
     expected = undisturbed()
     counted = Counter[str]()
     while counted["kills"] < kills:
-        root = Path(tempfile.mkdtemp(prefix="crash-"))
-        for step, (prepare, command, later) in enumerate(STEPS):
-            prepare(root)
-            for _ in range(per_step):
-                if counted["kills"] >= kills:
-                    break
-                work = partial(hunt, root, command, later)
-                aim = AIMS[counted["tries"] % len(AIMS)]
-                counted["tries"] += 1
-                if aim:
-                    turn, delay = rng.randint(1, 3), rng.uniform(0, 0.1)
-                    died = killed_at(work, root, aim[0], turn, delay, helper=aim[1])
-                else:
-                    died = killed(work, rng.uniform(0, expected.seconds[step]))
-                counted["kills"] += died
-                counted[f"kills in step {step}"] += died
-                counted[_named(aim)] += died
-                counted["ended before the kill"] += not died
-            began = time.perf_counter()
-            status = ended(fork(partial(hunt, root, command, later)))
-            # The machine may be busier or quieter than at first; a kill must hit a run that runs.
-            expected.seconds[step] = (expected.seconds[step] + time.perf_counter() - began) / 2
-            assert status in (0, 1), f"{root}: step {step}: exit {status}"
-            compare(expected.tables[step], tables(root), f"{root}: step {step}")
+        with tempfile.TemporaryDirectory(prefix="crash-") as folder:
+            root = Path(folder)
+            for step, (prepare, command, later) in enumerate(STEPS):
+                prepare(root)
+                for _ in range(per_step):
+                    if counted["kills"] >= kills:
+                        break
+                    work = partial(hunt, root, command, later)
+                    aim = AIMS[counted["tries"] % len(AIMS)]
+                    counted["tries"] += 1
+                    if aim:
+                        turn, delay = rng.randint(1, 3), rng.uniform(0, 0.1)
+                        died = killed_at(work, root, aim[0], turn, delay, helper=aim[1])
+                    else:
+                        died = killed(work, rng.uniform(0, expected.seconds[step]))
+                    counted["kills"] += died
+                    counted[f"kills in step {step}"] += died
+                    counted[_named(aim)] += died
+                    counted["ended before the kill"] += not died
+                began = time.perf_counter()
+                status = ended(fork(partial(hunt, root, command, later)))
+                # The machine may be busier or quieter by now; a kill must hit a run that runs.
+                expected.seconds[step] = (expected.seconds[step] + time.perf_counter() - began) / 2
+                assert status in (0, 1), f"{root}: step {step}: exit {status}"
+                compare(expected.tables[step], tables(root), f"{root}: step {step}")
         counted["worlds"] += 1
         sys.stderr.write(f"{counted['kills']} kills survived\n")
-        shutil.rmtree(root)
     return counted
 
 

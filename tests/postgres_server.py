@@ -41,9 +41,13 @@ def _copied(bins: Path, target: Path) -> Path:
 @contextmanager
 def running() -> Iterator[str]:
     """The address of a server with an empty database; it ends with the block."""
-    bins, who = programs(), dict[str, Any]()
     # A short path: that of a socket has a limit.
-    folder = Path(tempfile.mkdtemp(prefix="gundog-pg-"))
+    with tempfile.TemporaryDirectory(prefix="gundog-pg-", ignore_cleanup_errors=True) as folder:
+        yield from _running_in(Path(folder))
+
+
+def _running_in(folder: Path) -> Iterator[str]:
+    bins, who = programs(), dict[str, Any]()
     if os.geteuid() == 0:
         entry = pwd.getpwnam(_SOMEBODY)
         os.chown(folder, entry.pw_uid, entry.pw_gid)
@@ -62,11 +66,10 @@ def running() -> Iterator[str]:
             raise RuntimeError(said)
 
     data = str(folder / "data")
+    call("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8",
+         "--no-locale", "--no-sync")  # fmt: skip
+    call("pg_ctl", "-D", data, "-w", "-o", f'-h "" -k {folder} -F', "start")
     try:
-        call("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=utf8",
-             "--no-locale", "--no-sync")  # fmt: skip
-        call("pg_ctl", "-D", data, "-w", "-o", f'-h "" -k {folder} -F', "start")
         yield f"postgresql://postgres@/postgres?host={folder}"
-        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        call("pg_ctl", "-D", data, "-m", "immediate", "stop")

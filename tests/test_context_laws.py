@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import tempfile
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -119,12 +118,6 @@ def arrive(
             os.utime(path, ns=(0, 0))
 
 
-def project() -> Path:
-    root = Path(tempfile.mkdtemp(prefix="contexts-"))
-    write_text(root / "gundog.yaml", CONFIG)
-    return root
-
-
 def content(root: Path, where: str = "true") -> dict[str, list[Any]]:
     """The published tables without the columns that may differ."""
     found = {}
@@ -154,9 +147,9 @@ def counted(root: Path) -> list[Any]:
         ).fetchall()
 
 
-def night_by_night(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
+def night_by_night(root: Path, files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
     """A lake hunted each night as its files came, and once more after the last of them."""
-    root = project()
+    write_text(root / "gundog.yaml", CONFIG)
     for day in range(HISTORY + NIGHTS):
         arrive(root, files, day, tenants)
         if day >= HISTORY:
@@ -173,24 +166,24 @@ def whole(root: Path) -> Path:
     return root
 
 
-def in_turn(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
+def in_turn(root: Path, files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
     """A lake hunted each night, and as a whole after the last of them."""
-    return whole(night_by_night(files, tenants))
+    return whole(night_by_night(root, files, tenants))
 
 
-def at_once(files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
+def at_once(root: Path, files: Files, tenants: Sequence[str] = ("alpha", "beta")) -> Path:
     """A lake hunted when all its files are there."""
-    root = project()
+    write_text(root / "gundog.yaml", CONFIG)
     for day in range(HISTORY + NIGHTS + 1):
         arrive(root, files, day, tenants)
     return whole(root)
 
 
 @pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_nights_leave_what_a_backfill_leaves(seed: int) -> None:
+def test_nights_leave_what_a_backfill_leaves(seed: int, tmp_path: Path) -> None:
     """The same findings, contexts and first times, however late the files were."""
     files = world(seed)
-    nights, backfill = in_turn(files), at_once(files)
+    nights, backfill = in_turn(tmp_path / "nights", files), at_once(tmp_path / "backfill", files)
 
     assert content(nights) == content(backfill)
     assert contexts(nights) == contexts(backfill)
@@ -201,12 +194,14 @@ def test_nights_leave_what_a_backfill_leaves(seed: int) -> None:
 
 
 @pytest.mark.parametrize("make", [at_once, pytest.param(in_turn, marks=pytest.mark.slow)])
-def test_findings_of_two_tenants_are_those_of_each_alone(make: Callable[..., Path]) -> None:
+def test_findings_of_two_tenants_are_those_of_each_alone(
+    make: Callable[..., Path], tmp_path: Path
+) -> None:
     """The other tenant's networks teach nothing, and its readers are nobody's colleagues."""
     files = world(3)
-    both = make(files)
+    both = make(tmp_path / "both", files)
     for tenant in ("alpha", "beta"):
-        alone = make(files, (tenant,))
+        alone = make(tmp_path / tenant, files, (tenant,))
         expected, found = content(alone), content(both, f"tenant = '{tenant}'")
         for name in ("findings", "finding_contexts"):
             assert found[name] == expected[name], (tenant, name)

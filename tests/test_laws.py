@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import random
-import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given
@@ -98,9 +100,17 @@ def write_arrivals(
             os.utime(path, ns=(day, day))
 
 
-def fresh(*, series: bool) -> Path:
+@contextmanager
+def two_projects(*, series: bool) -> Iterator[tuple[Path, Path]]:
+    """Two equal projects, each with a quiet file on every day; they go with the block."""
+    with TemporaryDirectory(prefix="laws-") as folder:
+        first, second = Path(folder, "first"), Path(folder, "second")
+        yield fresh(first, series=series), fresh(second, series=series)
+
+
+def fresh(root: Path, *, series: bool) -> Path:
     """A project with a quiet file on every day."""
-    root = kit.make_project(Path(tempfile.mkdtemp(prefix="laws-")), series=series)
+    kit.make_project(root, series=series)
     kit.fill_days(root, f"{FIRST - DAY:%Y-%m-%d}", DAYS + 5)
     if series:  # three weeks before, and then a day at a time
         steady(root, FIRST - DAY, 21)
@@ -136,21 +146,21 @@ def content(root: Path, among: tuple[str, ...] = TABLES) -> dict[str, list[Any]]
 def test_backfill_leaves_what_the_nights_left(happenings: list[dict[str, Any]]) -> None:
     """After the same files, the same tables, however late the files were."""
     files = files_of(happenings)
-    nights, backfill = fresh(series=True), fresh(series=True)
-    for day in range(DAYS + 4):
-        write_arrivals(nights, files, day)
-        if day < DAYS:
-            hunt(nights, now=FIRST + (day + 1) * DAY + timedelta(hours=4))
-        write_arrivals(backfill, files, day)
-    now = END + timedelta(days=3, hours=5)
-    hunt(nights, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
+    with two_projects(series=True) as (nights, backfill):
+        for day in range(DAYS + 4):
+            write_arrivals(nights, files, day)
+            if day < DAYS:
+                hunt(nights, now=FIRST + (day + 1) * DAY + timedelta(hours=4))
+            write_arrivals(backfill, files, day)
+        now = END + timedelta(days=3, hours=5)
+        hunt(nights, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
 
-    hunt(backfill, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
+        hunt(backfill, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
 
-    assert content(backfill) == content(nights)
-    found = "select list(distinct kind order by kind), bool_or(is_late) from findings"
-    assert table(nights, found) == [(["match", "series"], True)]
-    assert table(nights, "select count(*) > 0 from series_points where flagged") == [(True,)]
+        assert content(backfill) == content(nights)
+        found = "select list(distinct kind order by kind), bool_or(is_late) from findings"
+        assert table(nights, found) == [(["match", "series"], True)]
+        assert table(nights, "select count(*) > 0 from series_points where flagged") == [(True,)]
 
 
 @law
@@ -158,21 +168,21 @@ def test_backfill_leaves_what_the_nights_left(happenings: list[dict[str, Any]]) 
 def test_two_halves_find_what_the_whole_finds(happenings: list[dict[str, Any]], cut: int) -> None:
     """Findings over [a, c) are those over [a, b) and those over [b, c), in either order."""
     files = files_of([{**one, "late_days": 0} for one in happenings])
-    whole, halves = fresh(series=False), fresh(series=False)
-    for root in (whole, halves):
-        for day in range(DAYS + 4):
-            write_arrivals(root, files, day)
-    middle = FIRST + cut * DAY
-    now = END + DAY
+    with two_projects(series=False) as (whole, halves):
+        for root in (whole, halves):
+            for day in range(DAYS + 4):
+                write_arrivals(root, files, day)
+        middle = FIRST + cut * DAY
+        now = END + DAY
 
-    hunt(whole, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
-    hunt(halves, now=now, within=(f"{middle:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
-    hunt(halves, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{middle - DAY:%Y-%m-%d}"))
+        hunt(whole, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
+        hunt(halves, now=now, within=(f"{middle:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}"))
+        hunt(halves, now=now, within=(f"{FIRST:%Y-%m-%d}", f"{middle - DAY:%Y-%m-%d}"))
 
-    found = content(whole, ("findings", "evidence"))
-    assert content(halves, ("findings", "evidence")) == found
-    assert found["findings"]
-    assert found["evidence"]
+        found = content(whole, ("findings", "evidence"))
+        assert content(halves, ("findings", "evidence")) == found
+        assert found["findings"]
+        assert found["evidence"]
 
 
 @law
@@ -182,35 +192,35 @@ def test_rows_may_lie_in_any_file_in_any_order(
 ) -> None:
     """Shuffled rows, other batches: the same findings and the same events as evidence."""
     files = files_of(happenings)
-    plain, shuffled = fresh(series=False), fresh(series=False)
-    for (day, name), rows in files.items():
-        write_file(plain, f"{FIRST + day * DAY:%Y-%m-%d}", rows, name)
-        mixed = list(rows)
-        shuffler.shuffle(mixed)
-        cut = shuffler.randrange(len(mixed) + 1)
-        for part, some in enumerate((mixed[:cut], mixed[cut:])):
-            if some:
-                write_file(shuffled, f"{FIRST + day * DAY:%Y-%m-%d}", some, f"{part}{name}")
-    now = END + 4 * DAY
-    within = (f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}")
+    with two_projects(series=False) as (plain, shuffled):
+        for (day, name), rows in files.items():
+            write_file(plain, f"{FIRST + day * DAY:%Y-%m-%d}", rows, name)
+            mixed = list(rows)
+            shuffler.shuffle(mixed)
+            cut = shuffler.randrange(len(mixed) + 1)
+            for part, some in enumerate((mixed[:cut], mixed[cut:])):
+                if some:
+                    write_file(shuffled, f"{FIRST + day * DAY:%Y-%m-%d}", some, f"{part}{name}")
+        now = END + 4 * DAY
+        within = (f"{FIRST:%Y-%m-%d}", f"{END - DAY:%Y-%m-%d}")
 
-    hunt(plain, now=now, within=within)
-    batch = stage.BATCH_FILES
-    try:
-        stage.BATCH_FILES = 1
-        hunt(shuffled, now=now, within=within)
-    finally:
-        stage.BATCH_FILES = batch
+        hunt(plain, now=now, within=within)
+        batch = stage.BATCH_FILES
+        try:
+            stage.BATCH_FILES = 1
+            hunt(shuffled, now=now, within=within)
+        finally:
+            stage.BATCH_FILES = batch
 
-    assert content(shuffled, ("findings",)) == content(plain, ("findings",))
-    events = "select finding_id, ordinal, role, event_id, event from evidence order by all"
-    assert table(shuffled, events) == table(plain, events)
-    assert table(plain, "select count(*) >= 2 from evidence") == [(True,)]
+        assert content(shuffled, ("findings",)) == content(plain, ("findings",))
+        events = "select finding_id, ordinal, role, event_id, event from evidence order by all"
+        assert table(shuffled, events) == table(plain, events)
+        assert table(plain, "select count(*) >= 2 from evidence") == [(True,)]
 
 
-def test_running_twice_adds_nothing() -> None:
+def test_running_twice_adds_nothing(tmp_path: Path) -> None:
     """The second run of anything leaves every table as it was."""
-    root = fresh(series=True)
+    root = fresh(tmp_path / "project", series=True)
     files = files_of(
         [{"minute": 60 * n, "kind": kind, "who": "a", "late_days": 0, "deliveries": 2}
          for n, kind in enumerate(["open", "close", "count"] * 8)]

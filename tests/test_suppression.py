@@ -490,27 +490,27 @@ def test_backfill_suppresses_what_the_nights_suppressed(world: list[dict[str, An
     files = test_laws.files_of(
         [{**one, "kind": ("open", "close")[n % 2]} for n, one in enumerate(happenings)]
     )
-    nights, backfill = (test_laws.fresh(series=False) for _ in range(2))
-    for root in (nights, backfill):
-        pair = root / "detections/pair.yaml"
-        pair.write_text(pair.read_text() + SUPPRESSED)
-        kit.write_text(root / "exceptions.yaml", EXCEPTED)
-    within = (f"{first:%Y-%m-%d}", f"{test_laws.END - kit.DAY:%Y-%m-%d}")
-    for day in range(days + 4):
-        test_laws.write_arrivals(nights, files, day)
-        test_laws.write_arrivals(backfill, files, day)
-        if day < days:
-            hunt(nights, now=first + (day + 1) * kit.DAY + 4 * HOUR)
-    now = test_laws.END + timedelta(days=3, hours=5)
-    hunt(nights, now=now, within=within)
+    with test_laws.two_projects(series=False) as (nights, backfill):
+        for root in (nights, backfill):
+            pair = root / "detections/pair.yaml"
+            pair.write_text(pair.read_text() + SUPPRESSED)
+            kit.write_text(root / "exceptions.yaml", EXCEPTED)
+        within = (f"{first:%Y-%m-%d}", f"{test_laws.END - kit.DAY:%Y-%m-%d}")
+        for day in range(days + 4):
+            test_laws.write_arrivals(nights, files, day)
+            test_laws.write_arrivals(backfill, files, day)
+            if day < days:
+                hunt(nights, now=first + (day + 1) * kit.DAY + 4 * HOUR)
+        now = test_laws.END + timedelta(days=3, hours=5)
+        hunt(nights, now=now, within=within)
 
-    hunt(backfill, now=now, within=within)
+        hunt(backfill, now=now, within=within)
 
-    both = ("findings", "exceptions")
-    assert test_laws.content(backfill, both) == test_laws.content(nights, both)
-    for cause in ("finding", "exception"):
-        hidden = f"select count(*) > 0 from findings where suppressed_by like '{cause} %'"
-        assert table(nights, hidden) == [(True,)]
+        both = ("findings", "exceptions")
+        assert test_laws.content(backfill, both) == test_laws.content(nights, both)
+        for cause in ("finding", "exception"):
+            hidden = f"select count(*) > 0 from findings where suppressed_by like '{cause} %'"
+            assert table(nights, hidden) == [(True,)]
 
 
 def test_suppressed_findings_are_not_open_and_count(tmp_path: Path) -> None:

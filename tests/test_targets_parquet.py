@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import atexit
 import io
 import json
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pyarrow as pa
@@ -40,23 +38,25 @@ class Killed(BaseException):
 
 def world(path: Path, *numbers: int) -> Path:
     """A published file with a finding, its evidence and its change for each number."""
-    return Path(shutil.copy(_world(*numbers), path))
+    path.write_bytes(_world(*numbers))
+    return path
 
 
 @cache
-def _world(*numbers: int) -> Path:
-    path = Path(tempfile.mkdtemp(prefix="gundog-world-")) / "findings.duckdb"
-    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+def _world(*numbers: int) -> bytes:
     rows = [finding(number, updated_at=NOW) for number in numbers]
     changes = [
         {"finding_id": row["finding_id"], "detection_id": DETECTION, "change": "new",
          "changed_at": row["end_time"]}
         for row in rows
     ]  # fmt: skip
-    return published(
-        path, findings=rows, evidence=[evidence(number, who=number) for number in numbers],
-        finding_changes=changes,
-    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        path = published(
+            Path(folder, "findings.duckdb"), findings=rows,
+            evidence=[evidence(number, who=number) for number in numbers],
+            finding_changes=changes,
+        )  # fmt: skip
+        return path.read_bytes()
 
 
 def truth(path: Path) -> Rows:

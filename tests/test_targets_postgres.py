@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import json
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -134,35 +132,37 @@ def same(target: PublishTo, path: Path) -> None:
 
 def rich(path: Path) -> Path:
     """A published file with rows in every table."""
-    return Path(shutil.copy(_rich(), path))
+    path.write_bytes(_rich())
+    return path
 
 
 @cache
-def _rich() -> Path:
-    path = Path(tempfile.mkdtemp(prefix="gundog-rich-")) / "findings.duckdb"
-    atexit.register(shutil.rmtree, path.parent, ignore_errors=True)
+def _rich() -> bytes:
     findings = [
         finding(n, account_name=f"a{n % 3}", mailbox="m@example.com", host_name="h",
                 tenant="t", risk_score=n, entities=json.dumps([{"n": n}]), updated_at=NOW)
         for n in (1, 2, 3, 30, 200)
     ]  # fmt: skip
     key = findings[0]["finding_id"]
-    return published(
-        path,
-        findings=findings,
-        evidence=[evidence(n, i, line=f"{n} {i}") for n in (1, 2, 30) for i in range(3)],
-        finding_contexts=[{"finding_id": key, "kind": "isp", "value": "x", "records": 2}],
-        finding_changes=[{"finding_id": key, "change": "new", "changed_at": NOW, "before": "{}"}],
-        triage=[{"finding_id": key, "said_at": NOW, "status": "in_progress", "note": "n"}],
-        runs=[{"run_id": key, "started_at": NOW, "finished_at": NOW, "summary": "{}",
-               "problems": ["p", "q"]}],
-        run_intervals=[{"detection_id": key, "interval_start": NOW - timedelta(days=1),
-                        "interval_end": NOW, "state": "done", "seconds": 1.5}],
-        notifications=[{"notification_id": key, "channel": "c", "finding_ids": [key],
-                        "body": "{}", "created_at": NOW}],
-        series_points=[{"detection_id": key, "series_key": "t/*", "hour": NOW, "observed": 3.0,
-                        "interval_start": NOW, "interval_end": NOW}],
-    )  # fmt: skip
+    with TemporaryDirectory() as folder:
+        return published(
+            Path(folder, "findings.duckdb"),
+            findings=findings,
+            evidence=[evidence(n, i, line=f"{n} {i}") for n in (1, 2, 30) for i in range(3)],
+            finding_contexts=[{"finding_id": key, "kind": "isp", "value": "x", "records": 2}],
+            finding_changes=[
+                {"finding_id": key, "change": "new", "changed_at": NOW, "before": "{}"}
+            ],
+            triage=[{"finding_id": key, "said_at": NOW, "status": "in_progress", "note": "n"}],
+            runs=[{"run_id": key, "started_at": NOW, "finished_at": NOW, "summary": "{}",
+                   "problems": ["p", "q"]}],
+            run_intervals=[{"detection_id": key, "interval_start": NOW - timedelta(days=1),
+                            "interval_end": NOW, "state": "done", "seconds": 1.5}],
+            notifications=[{"notification_id": key, "channel": "c", "finding_ids": [key],
+                            "body": "{}", "created_at": NOW}],
+            series_points=[{"detection_id": key, "series_key": "t/*", "hour": NOW, "observed": 3.0,
+                            "interval_start": NOW, "interval_end": NOW}],
+        ).read_bytes()  # fmt: skip
 
 
 def test_every_table_and_view_has_the_same_rows_of_the_same_names(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import sys
 import tempfile
 import time
@@ -157,11 +156,8 @@ TASKS: dict[str, Callable[..., Any]] = {
 def main() -> None:
     """Runs the named task and prints what it took as JSON on its last line."""
     name, lake, *what = sys.argv[1:]
-    scratch = Path(tempfile.mkdtemp(prefix="bench-"))
-    try:
-        found = TASKS[name](Path(lake).absolute(), *what, scratch)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True) as scratch:
+        found = TASKS[name](Path(lake).absolute(), *what, Path(scratch))
     found["rss_mb"] = peak_mb(Path("/proc/self/status").read_text())
     sys.stdout.write(json.dumps(found, default=str) + "\n")
 
