@@ -86,8 +86,8 @@ def load(
 
 
 def _register(con: duckdb.DuckDBPyConnection) -> None:
-    stage_sql.register_functions(con)
-    series_function.register(con)
+    stage_sql.declare_functions(con)
+    series_function.FUNCTION.declare(con)
     con.execute("create schema if not exists staged")
 
 

@@ -11,6 +11,7 @@ import duckdb
 from gundog.detections import cmdlets, command_lines, records, staged
 from gundog.detections.staged import HIDDEN_COLUMNS, Source, StagedTable
 from gundog.warehouse import context_columns, quoting, schema, tables
+from gundog.warehouse.own_functions import Function
 
 _NORMALISE = "normalise_command_line"
 
@@ -28,6 +29,13 @@ VERSIONS = {
 }
 
 
+_FUNCTIONS = (
+    Function(_NORMALISE, ("VARCHAR",), "STRUCT(text VARCHAR, steps VARCHAR[])"),
+    Function(_NORMALISE_RECORD, ("VARCHAR", "VARCHAR"), "VARCHAR"),
+    Function(_CMDLETS, ("VARCHAR",), "STRUCT(name VARCHAR, arguments VARCHAR)[]"),
+)
+
+
 def register_functions(con: duckdb.DuckDBPyConnection) -> None:
     """Makes gundog's own functions known to a connection that runs stage SQL."""
 
@@ -40,14 +48,14 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
             {"name": cmdlet.name, "arguments": cmdlet.arguments} for cmdlet in cmdlets.run_by(text)
         ]
 
-    con.create_function(
-        _NORMALISE,
-        normalise,
-        ["VARCHAR"],
-        "STRUCT(text VARCHAR, steps VARCHAR[])",
-    )
-    con.create_function(_NORMALISE_RECORD, records.normalise, ["VARCHAR", "VARCHAR"], "VARCHAR")
-    con.create_function(_CMDLETS, run, ["VARCHAR"], "STRUCT(name VARCHAR, arguments VARCHAR)[]")
+    for function, work in zip(_FUNCTIONS, (normalise, records.normalise, run), strict=True):
+        function.register(con, work)
+
+
+def declare_functions(con: duckdb.DuckDBPyConnection) -> None:
+    """Makes the types of these functions known to a connection that only binds stage SQL."""
+    for function in _FUNCTIONS:
+        function.declare(con)
 
 
 def create_source(con: duckdb.DuckDBPyConnection, ddl: str) -> None:

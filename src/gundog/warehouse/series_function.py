@@ -10,14 +10,13 @@ from collections.abc import Callable, Sequence
 
 import duckdb
 
+from gundog.warehouse.own_functions import Function
+
 NAME = "kusto_series"
+FUNCTION = Function(NAME, ("VARCHAR", "DOUBLE[]", "VARCHAR"), "VARCHAR")
 Compute = Callable[[str, Sequence[float | None], str], str]
 
 
-def register(con: duckdb.DuckDBPyConnection, compute: Compute | None = None) -> None:
-    """Makes the function known to a connection; without `compute` its types only."""
-    con.create_function(NAME, compute or _unknown, ["VARCHAR", "DOUBLE[]", "VARCHAR"], "VARCHAR")
-
-
-def _unknown(name: str, _points: Sequence[float | None], _arguments: str) -> str:
-    raise ValueError(f"{name} cannot be called here")
+def register(con: duckdb.DuckDBPyConnection, compute: Compute) -> None:
+    """Makes the function known to a connection that runs hunts."""
+    FUNCTION.register(con, compute)
