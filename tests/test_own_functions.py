@@ -10,7 +10,7 @@ import pytest
 from gundog.detections import stage_sql
 from gundog.warehouse import series_function
 
-NAMES = sorted(stage_sql.VERSIONS) + [series_function.NAME]
+NAMES = [*sorted(stage_sql.VERSIONS), series_function.NAME]
 CALLS = (
     "{f}('a')", "{f}('a', 'b')", "{f}('a', [1.0, null], 'c')", "{f}(null)", "{f}(null, null)",
     "{f}(1)", "{f}(date '2026-01-01')", "{f}(1, 'b')", "{f}('a', 1)", "{f}('a', [1.0], 1)", "{f}()",

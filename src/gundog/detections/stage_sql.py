@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import duckdb
@@ -48,7 +48,8 @@ def register_functions(con: duckdb.DuckDBPyConnection) -> None:
             {"name": cmdlet.name, "arguments": cmdlet.arguments} for cmdlet in cmdlets.run_by(text)
         ]
 
-    for function, work in zip(_FUNCTIONS, (normalise, records.normalise, run), strict=True):
+    works: tuple[Callable[..., Any], ...] = (normalise, records.normalise, run)
+    for function, work in zip(_FUNCTIONS, works, strict=True):
         function.register(con, work)
 
 
