@@ -33,7 +33,7 @@ _FLOATS = (0.0, 1.5, -1.5, 1e308, float("inf"), float("nan"), None)
 
 def connect() -> duckdb.DuckDBPyConnection:
     """A connection that runs stage SQL and hunts."""
-    con = duckdb.connect(config={"threads": 1})
+    con = duckdb.connect(config={"threads": 1, "memory_limit": "3GB"})
     con.execute("set timezone = 'UTC'")
     staging_sql.register_functions(con)
     series_function.register(con, kusto_series.compute)
