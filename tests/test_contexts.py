@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from gundog.detections import content
 from gundog.findings import purging, retention
 from gundog.findings.purging import Whom
 from gundog.findings.retention_times import Retention
-from gundog.warehouse import contexts, database
+from gundog.warehouse import context_values, contexts, database
 from gundog.warehouse.context_columns import Learned
 from tests import draws
 from tests.kit import write_text
@@ -144,6 +145,47 @@ def test_what_is_known_is_what_a_fresh_start_would_know(
             learn(lab)
             assert known(lab) == expected(left)
         lab.opened.close()
+
+
+@draws.law(6)
+@given(
+    rows=st.lists(_HAPPENING, min_size=1, max_size=12),
+    apart=st.frozensets(st.integers(0, 2)),
+    most=st.sampled_from([1, 3, 1000]),
+)
+def test_neither_days_nor_kinds_taken_apart_change_what_is_known(
+    rows: list[dict[str, Any]], apart: frozenset[int], most: int
+) -> None:
+    """How days are put together and which kinds are taken by themselves is a matter of cost."""
+    for number, happening in enumerate(rows):
+        happening["id"] = number
+    with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(contexts, "_ROWS_AT_A_TIME", most)
+        patch.setattr(context_values, "many_valued", lambda *_: apart)
+        lab = Lab(Path(folder), {"rows": ROWS})
+        lab.put(file_of(rows))
+        lab.stage()
+        assert learn(lab) == len({happening["at"].date() for happening in rows})
+        assert known(lab) == expected(rows)
+        twice = (
+            "select 1 from contexts group by tenant, entity, kind, value, day having count(*) > 1"
+        )
+        assert lab.rows(twice) == []
+        lab.opened.close()
+
+
+def test_a_kind_with_a_value_of_its_own_in_most_rows_is_taken_apart(lab: Lab) -> None:
+    """Of many rows; `flag | id` is one, the others have few values."""
+    lab.con.execute(
+        "create or replace temp table learning as select timestamptz '2026-03-09' as day"
+    )
+    view = (
+        "(select '' as tenant, 'ana' as mailbox, timestamptz '2026-03-09' + to_seconds(i) as"
+        " event_time, 'x' as who, null as flag, i as id from range({}) as r(i))"
+    )
+    many, few = (replace(learned(lab), view=view.format(count)) for count in (30_000, 3_000))
+    assert context_values.many_valued(lab.con, many) == {1}
+    assert context_values.many_valued(lab.con, few) == frozenset()
 
 
 def row(at: datetime, number: int, mailbox: str = "ana", who: str = "x") -> dict[str, Any]:

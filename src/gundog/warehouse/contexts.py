@@ -8,17 +8,18 @@ however old the history is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import duckdb
 
-from gundog.core.times import DAY_US
-from gundog.warehouse import context_columns, database, quoting
-from gundog.warehouse.context_columns import ITSELF, Learned
+from gundog.warehouse import context_values, database
+from gundog.warehouse.context_columns import Learned
+from gundog.warehouse.context_values import day_sql
 
-# Days that are learned in one statement.
-_DAYS_AT_A_TIME = 4
+# More rows of several days are not learned in one go: what has to lie on disk meanwhile costs
+# several times as much.
+_ROWS_AT_A_TIME = 1_000_000
 
 
 def learn(con: duckdb.DuckDBPyConnection, learned: Learned) -> int:
@@ -35,7 +36,7 @@ def learn(con: duckdb.DuckDBPyConnection, learned: Learned) -> int:
         day
         for (day,) in con.execute(
             f"""select day from (
-                    select {_day_of("hour")} as day, max(seq) as newest from stage_changes
+                    select {day_sql("hour")} as day, max(seq) as newest from stage_changes
                     where stage = $stage group by all)
                 left join (from context_days where stage = $stage and kinds = $kinds)
                 using (day)
@@ -43,14 +44,28 @@ def learn(con: duckdb.DuckDBPyConnection, learned: Learned) -> int:
             {"stage": learned.stage, "kinds": learned.shown},
         ).fetchall()
     ]
-    for turn in range(0, len(days), _DAYS_AT_A_TIME):
+    for batch in _batches(con, learned, days):
         with database.transaction(con):
-            take(con, learned, days[turn : turn + _DAYS_AT_A_TIME], database.current_seq(con))
+            take(con, learned, batch, database.current_seq(con))
     return len(days)
 
 
-def _day_of(column: str) -> str:
-    return f"make_timestamptz((epoch_us({column}) // {DAY_US}) * {DAY_US})"
+def _batches(
+    con: duckdb.DuckDBPyConnection, learned: Learned, days: Sequence[datetime]
+) -> list[list[datetime]]:
+    """Days that are learned together: several small ones, or a large one by itself."""
+    if len(days) < 2:
+        return [[day] for day in days]
+    _choose(con, days)
+    rows = dict(con.execute(context_values.rows_per_day_sql(learned)).fetchall())
+    batches, size = list[list[datetime]](), 0
+    for day in days:
+        size += rows.get(day, 0)
+        if not batches or size > _ROWS_AT_A_TIME:
+            batches.append([])
+            size = rows.get(day, 0)
+        batches[-1].append(day)
+    return batches
 
 
 def take(
@@ -69,7 +84,7 @@ def take(
         con.execute(
             f"delete from {table} where stage = ? and day in (from learning)", [learned.stage]
         )
-    con.execute(f"insert into contexts by name {_values_sql(learned)}", {"stage": learned.stage})
+    _insert(con, learned, "contexts")
     con.execute(
         "insert into context_days by name"
         " select $stage as stage, day, $seq as seq, $kinds as kinds from learning",
@@ -85,56 +100,23 @@ def lay(con: duckdb.DuckDBPyConnection, learned: Learned, table: str) -> None:
         learned: the staged table, or rows like its own.
         table: as SQL writes it.
     """
-    days = con.execute(f"select distinct {_day_of('event_time')} from {learned.view}").fetchall()
+    days = con.execute(f"select distinct {day_sql('event_time')} from {learned.view}").fetchall()
     if days:
         _choose(con, [day for (day,) in days])
-        con.execute(f"insert into {table} by name {_values_sql(learned)}", {"stage": learned.stage})
+        _insert(con, learned, table)
+
+
+def _insert(con: duckdb.DuckDBPyConnection, learned: Learned, table: str) -> None:
+    for sql in context_values.selects(learned, context_values.many_valued(con, learned)):
+        con.execute(f"insert into {table} by name {sql}", {"stage": learned.stage})
 
 
 def _choose(con: duckdb.DuckDBPyConnection, days: Iterable[datetime]) -> None:
-    """Makes the temporary table `learning` of the days that `_values_sql` takes."""
+    """Makes the temporary table `learning` of the days that are taken."""
     con.execute(
         "create or replace temp table learning as select unnest(?::timestamptz[]) as day",
         [list(days)],
     )
-
-
-def _values_sql(learned: Learned) -> str:
-    """The SELECT of the rows of `contexts` for the days in `learning`.
-
-    Rows are first put together by all columns, of which a mailbox has few combinations a day.
-    """
-    columns = [
-        f"{context_columns.value_sql(kind, _text_of)} as kind_{n}"
-        for n, kind in enumerate(learned.kinds)
-    ]
-    names = [f"kind_{n}" for n in range(len(learned.kinds))]
-    kinds = [ITSELF, *map(context_columns.kind_name, learned.kinds)]
-    return f"""
-        with seen as (
-            select coalesce(tenant, '') as tenant,
-                   {quoting.name(learned.entity)}::varchar as entity,
-                   {_day_of("event_time")} as day, {", ".join(columns)},
-                   min(event_time) as first_time, max(event_time) as last_time
-            from {learned.view}
-            where event_time >= (select min(day) from learning)
-            and event_time < (select max(day) + interval 24 hours from learning)
-            and {_day_of("event_time")} in (from learning)
-            group by all
-        ),
-        told as (
-            select tenant, entity, day, first_time, last_time,
-                   unnest([{", ".join(map(quoting.text, kinds))}]) as kind,
-                   unnest([{quoting.text(ITSELF)}, {", ".join(names)}]) as value
-            from seen where coalesce(entity, '') <> ''
-        )
-        select $stage as stage, tenant, entity, kind, value, day,
-               min(first_time) as first_time, max(last_time) as last_time
-        from told where coalesce(value, '') <> '' group by all"""
-
-
-def _text_of(column: str) -> str:
-    return f"nullif({quoting.name(column)}::varchar, '')"
 
 
 def settle(con: duckdb.DuckDBPyConnection, stage: str, days: Iterable[datetime]) -> None:
@@ -183,6 +165,6 @@ def purge(con: duckdb.DuckDBPyConnection, entity: str) -> int:
 def doubt(con: duckdb.DuckDBPyConnection, first: datetime, last: datetime) -> None:
     """Has the days from one moment to another learned again by the next run."""
     con.execute(
-        f"delete from context_days where day >= {_day_of('$first::timestamptz')} and day <= $last",
+        f"delete from context_days where day >= {day_sql('$first::timestamptz')} and day <= $last",
         {"first": first, "last": last},
     )
