@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from gundog.staging import json_lines
+from gundog.staging import json_look
 from gundog.staging.batch import Read
-from gundog.staging.json_lines import Look
+from gundog.staging.json_look import Look
 from tests.lab import Lab
 from tests.test_json_lines import (
     _ZSTD,
@@ -201,7 +201,7 @@ def test_file_that_grows_while_it_is_read_where_it_lies_counts_as_listed(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Lines that came between two looks at it are for the next run."""
-    look, grown = json_lines._look, list[bool]()
+    look, grown = json_look.whole, list[bool]()
 
     def grow(con: Any, lines: Path, *rest: Any) -> Look:
         if lines.is_symlink():
@@ -210,7 +210,7 @@ def test_file_that_grows_while_it_is_read_where_it_lies_counts_as_listed(
             grown.append(True)
         return look(con, lines, *rest)
 
-    monkeypatch.setattr(json_lines, "_look", grow)
+    monkeypatch.setattr(json_look, "whole", grow)
 
     outcome = read(lab, ONE)
 

@@ -7,8 +7,9 @@ source promises where parquet with texts would.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import duckdb
@@ -16,42 +17,24 @@ import duckdb
 from gundog.detections.staged import Source
 from gundog.lake import columns, exporters, json_text
 from gundog.lake.json_text import Copied, NotLinesError
-from gundog.lake.path import LOG_ANALYTICS, PLAIN, STREAMING_API
-from gundog.staging import binding, read_columns, tails
+from gundog.lake.path import LOG_ANALYTICS, STREAMING_API
+from gundog.staging import binding, json_look, json_sample, read_columns, tails
 from gundog.staging.batch import Batch, Limits, Task
 from gundog.staging.binding import Remarks
+from gundog.staging.json_look import ENVELOPE_TENANT, Look
+from gundog.staging.json_sample import Doubts
 from gundog.staging.tails import Tail
 from gundog.warehouse import database, quoting
 
 # What unpacked lines may take, in times of the memory limit.
 _UNPACKED = 8
-_MOST_KEYS = 5000
-# What the Streaming API writes around a row, and what Log Analytics writes into one.
-_ENVELOPE = frozenset({"category", "properties"})
-# What diagnostic settings and Event Hubs consumers write around several rows.
-_WRAPPER = "records"
-_FLAT = frozenset({"TimeGenerated", "Type"})
+# The column that says of a line whose row it is.
+_LINE = "kind of line"
+_ITS_OWN, _ANOTHERS, _DOUBTED = 0, 1, 2
+# The rows of the source, of what is written.
+OWN_ROWS = f"{quoting.name(_LINE)} <> {_ANOTHERS}"
 _ARRAY = "is a JSON array: write one object on each line, for example with jq -c '.[]'"
 _NO_LINE = "has no line that is a JSON object: write one object on each line, such as with jq -c ."
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the lines of a file are.
-
-    Attributes:
-        exporter: who wrote them, one of `gundog.lake.path.EXPORTERS`.
-        names: the keys of rows, each spelling once.
-        lines: how many lines there are, blank ones not counted.
-        broken: how many of them are not a JSON object.
-        first_broken: the place of the first of those, from 1; 0 without one.
-    """
-
-    exporter: str
-    names: tuple[str, ...]
-    lines: int
-    broken: int
-    first_broken: int = 0
 
 
 class KeysChangedError(ValueError):
@@ -111,15 +94,7 @@ def _convert(
     batch: Batch,
     before: Tail | None,
 ) -> tuple[Remarks, Tail]:
-    look = _look(con, text, batch, before)
-    _refuse_other_json(text, look, before)
-    keys = _keys(look, batch.source, batch.aliases)
-    if before:
-        _check_keys(look, keys, batch, before)
-    written = con.execute(
-        f"copy ({_select(text, look, keys, _written(batch))})"
-        f" to {quoting.text(str(rows))} (format parquet, compression 'uncompressed')"
-    ).fetchall()[0][0]
+    look, keys, kinds = _written(con, text, rows, batch, before)
     tail = Tail(
         end=copied.end,
         said=_said(batch),
@@ -131,16 +106,68 @@ def _convert(
         too_long=copied.too_long,
         waiting=copied.waiting,
     )
+    written = kinds.total() - kinds[_ANOTHERS]
     return _remarks(look, keys, tail, batch.source, written), tail
 
 
-def _written(batch: Batch) -> Source:
+Written = tuple[Look, dict[str, str], Counter[int]]
+
+
+def _written(
+    con: duckdb.DuckDBPyConnection, text: Path, rows: Path, batch: Batch, before: Tail | None
+) -> Written:
+    """Writes the rows of a file; what its lines are, the key of each column, lines by kind."""
+    return _by_sample(con, text, rows, batch, before) or _by_all(con, text, rows, batch, before)
+
+
+def _by_all(
+    con: duckdb.DuckDBPyConnection, text: Path, rows: Path, batch: Batch, before: Tail | None
+) -> Written:
+    look = json_look.whole(con, text, batch, before)
+    _refuse_other_json(text, look, before)
+    keys = _keys(look, batch.source, batch.aliases)
+    if before:
+        _check_keys(look, keys, batch, before)
+    return look, keys, _write(con, rows, _select(text, look, keys, _read(batch), None))
+
+
+def _by_sample(
+    con: duckdb.DuckDBPyConnection, text: Path, rows: Path, batch: Batch, before: Tail | None
+) -> Written | None:
+    """The same without a look at every line; None where that may not do, or not surely."""
+    some = text.with_suffix(".sample")
+    if not json_sample.write(text, some):
+        return None
+    look = json_look.sample(con, some, batch, before)
+    some.unlink()
+    try:
+        keys = _keys(look, batch.source, batch.aliases)
+    except columns.DoubledColumnError:  # another line may have the name that is meant
+        return None
+    look_out = json_sample.doubts(look, keys, batch, _read(batch))
+    if look_out is None:
+        return None
+    if before:
+        _check_keys(look, keys, batch, before)
+    kinds = _write(con, rows, _select(text, look, look_out.keys, _read(batch), look_out))
+    if kinds[_DOUBTED] or json_sample.is_doubtful(text, look_out, kinds.total()):
+        return None
+    return replace(look, lines=kinds.total()), keys, kinds
+
+
+def _write(con: duckdb.DuckDBPyConnection, rows: Path, select: str) -> Counter[int]:
+    name = quoting.text(str(rows))
+    con.execute(f"copy ({select}) to {name} (format parquet, compression 'uncompressed')")
+    kinds = con.execute(f"select {quoting.name(_LINE)}, count(*) from {name} group by all")
+    return Counter(dict(kinds.fetchall()))
+
+
+def _read(batch: Batch) -> Source:
     """The source with only the columns that the batch's stages read, and that rows are counted by.
 
     Their values are nulls to whoever asks for another one, and nobody does.
     """
-    stages = batch.files[0][0].stages
-    read = read_columns.of(batch.source, stages)
+    read = read_columns.of(batch.source, batch.files[0][0].stages)
     if read is None:
         return batch.source
     needed = read | {binding.TIME, binding.TENANT}
@@ -179,99 +206,6 @@ def _connect(limits: Limits) -> duckdb.DuckDBPyConnection:
     )
 
 
-# ---- looking ----
-
-
-def _look(con: duckdb.DuckDBPyConnection, text: Path, batch: Batch, before: Tail | None) -> Look:
-    """What a file holds: every line is looked at, for a rare key may be in the last one."""
-    is_flat = batch.exporter not in ("", STREAMING_API)
-    _see(con, text, is_flat=is_flat)
-    if _WRAPPER in _distinct(con, "outer_keys") and _unwrap(con, text, batch.source):
-        _see(con, text, is_flat=is_flat)
-    lines, broken = con.execute(
-        """select coalesce(sum(lines), 0)::bigint,
-                  coalesce(sum(lines) filter (not is_object), 0)::bigint from seen"""
-    ).fetchall()[0]
-    outer = _distinct(con, "outer_keys")
-    all_keys = set(before.names if before else ())
-    if before and before.exporter == STREAMING_API and not batch.exporter:
-        exporter = STREAMING_API
-    else:
-        exporter = batch.exporter or _exporter(all_keys.union(outer), batch.source)
-    names = _distinct(con, "inner_keys") if exporter == STREAMING_API else outer
-    first = _first_broken(con, text) if broken else 0
-    return Look(exporter, tuple(sorted(all_keys.union(names))), lines, broken, first)
-
-
-def _see(con: duckdb.DuckDBPyConnection, text: Path, *, is_flat: bool) -> None:
-    """Makes the temp table `seen`: how many lines have which keys."""
-    # Both lists of keys in one call: each call parses the line.
-    keys = "[json_keys(json), []]" if is_flat else "json_keys(json, ['$', '$.properties'])"
-    con.execute(
-        f"""create or replace temp table seen as
-            select array_to_string(keys[1], chr(0)) as outer_keys,
-                   array_to_string(keys[2], chr(0)) as inner_keys, is_object, count(*) as lines
-            from (select {keys} as keys,
-                         coalesce(starts_with(json::varchar, '{{'), false) as is_object
-                  from {_objects(text)}) group by all"""
-    )
-
-
-def _unwrap(con: duckdb.DuckDBPyConnection, text: Path, source: Source) -> bool:
-    """Puts each row of a `{"records": [...]}` on a line of its own; False where there is none."""
-    wrappers = con.execute("select count(*) from seen where outer_keys = ?", [_WRAPPER])
-    has_column = any(name.lower() == _WRAPPER for name, _ in source.columns)
-    if has_column or not wrappers.fetchall()[0][0]:
-        return False
-    target = text.with_suffix(".unwrapped")
-    is_wrapper = f"""array_to_string(json_keys(json), chr(0)) = '{_WRAPPER}'
-                     and json_type(json, '$.{_WRAPPER}') = 'ARRAY'"""
-    con.execute(
-        f"""copy (
-                select unnest(
-                    case when {is_wrapper} then json_extract(json, '$.{_WRAPPER}[*]')
-                         else [coalesce(json, 'null'::json)] end
-                )::varchar from {_objects(text)}
-            ) to {quoting.text(str(target))}
-            (format csv, header false, quote '', escape '', delimiter '\x01')"""
-    )
-    target.replace(text)
-    return True
-
-
-def _objects(text: Path) -> str:
-    name = quoting.text(str(text))
-    return f"read_ndjson_objects({name}, ignore_errors = true, compression = 'none')"
-
-
-def _distinct(con: duckdb.DuckDBPyConnection, column: str) -> tuple[str, ...]:
-    rows = con.execute(
-        f"""select distinct unnest(string_split({column}, chr(0))) as name from seen
-            where {column} <> '' order by name limit {_MOST_KEYS + 1}"""
-    ).fetchall()
-    if len(rows) > _MOST_KEYS:
-        raise NotLinesError(
-            f"has more than {_MOST_KEYS:,} different keys: write each row's values under the names"
-            " of columns"
-        )
-    return tuple(name for (name,) in rows)
-
-
-def _exporter(names: Collection[str], source: Source) -> str:
-    held = {name for name, _ in source.columns}
-    if set(names) >= _ENVELOPE and not held & {"properties"}:
-        return STREAMING_API
-    return LOG_ANALYTICS if set(names) >= _FLAT and "Type" not in held else PLAIN
-
-
-def _first_broken(con: duckdb.DuckDBPyConnection, text: Path) -> int:
-    rows = con.execute(
-        f"""select line from (select row_number() over () as line, json from {_objects(text)})
-            where not coalesce(starts_with(json::varchar, '{{'), false) order by line limit 1"""
-    ).fetchall()
-    return int(rows[0][0]) if rows else 0
-
-
 # ---- reading ----
 
 
@@ -285,7 +219,10 @@ def _keys(look: Look, source: Source, aliases: Mapping[str, str]) -> dict[str, s
     return {name: look.names[place] for name, place in places.items() if place is not None}
 
 
-def _select(text: Path, look: Look, keys: Mapping[str, str], source: Source) -> str:
+def _select(
+    text: Path, look: Look, keys: Mapping[str, str], source: Source, look_out: Doubts | None
+) -> str:
+    """The rows of a source; with doubts all lines, those of others without values."""
     wanted = sorted({keys[name] for name, _ in source.columns if name in keys})
     if not columns.is_plain(wanted):
         raise columns.DoubledColumnError(
@@ -293,33 +230,74 @@ def _select(text: Path, look: Look, keys: Mapping[str, str], source: Source) -> 
             " correct columns: in gundog.yaml"
         )
     if look.exporter == STREAMING_API:
-        return _of_envelopes(text, wanted, keys, source)
-    kinds, where = dict.fromkeys(wanted, "varchar"), ""
+        return _of_envelopes(text, wanted, keys, source, look_out)
+    kinds, is_own = dict.fromkeys(wanted or (binding.TIME,), "varchar"), "true"
     if look.exporter == LOG_ANALYTICS and "type" not in {key.lower() for key in wanted}:
         kinds["Type"] = "varchar"
-        where = " where " + _is_table("type", source)
+        is_own = _is_table("type", source)
+    lines = _lines(text, kinds, is_own, list(kinds), look_out)
     picked = ", ".join(
-        f"{quoting.name(keys[name]) if name in keys else 'null::varchar'} as {quoting.name(name)}"
+        f"{_of_own(quoting.name(keys[name])) if name in keys else 'null::varchar'}"
+        f" as {quoting.name(name)}"
         for name, _ in source.columns
     )
-    return f"select {picked} from {_rows(text, kinds or {binding.TIME: 'varchar'})}{where}"
+    return f"select {picked}, {quoting.name(_LINE)} from ({lines})"
 
 
 def _of_envelopes(
-    text: Path, wanted: Sequence[str], keys: Mapping[str, str], source: Source
+    text: Path,
+    wanted: Sequence[str],
+    keys: Mapping[str, str],
+    source: Source,
+    look_out: Doubts | None,
 ) -> str:
     fields = ", ".join(f"{quoting.name(key)} varchar" for key in wanted or (binding.TIME,))
-    kinds = {"category": "varchar", "tenantId": "varchar", "properties": f"struct({fields})"}
+    kinds = {"category": "varchar", ENVELOPE_TENANT: "varchar", "properties": f"struct({fields})"}
+    lines = _lines(text, kinds, _is_table("category", source), list(kinds), look_out)
     picked = []
     for name, _ in source.columns:
         value = "null::varchar"
         if name in keys:
             value = f"struct_extract(properties, {quoting.text(keys[name])})"
         if name == binding.TENANT:
-            value = f"coalesce(nullif({value}, ''), \"tenantId\")"
+            value = f"coalesce(nullif({value}, ''), {quoting.name(ENVELOPE_TENANT)})"
         picked.append(f"{value} as {quoting.name(name)}")
-    where = _is_table("category", source)
-    return f"select {', '.join(picked)} from {_rows(text, kinds)} where {where}"
+    named = quoting.name(_LINE)
+    return f"""select {", ".join(picked)}, {named}
+               from (select {_of_own("properties")} as properties,
+                            {quoting.name(ENVELOPE_TENANT)}, {named} from ({lines}))"""
+
+
+def _of_own(value: str) -> str:
+    return f"case when {OWN_ROWS} then {value} end"
+
+
+def _lines(
+    text: Path,
+    kinds: Mapping[str, str],
+    is_own: str,
+    some: Sequence[str],
+    look_out: Doubts | None,
+) -> str:
+    """Lines with their kind: those of the source, or with doubts all of them.
+
+    Args:
+        text: the file.
+        kinds: the keys that are read, and as what.
+        is_own: true for rows of the source.
+        some: keys of which each line has one, or it is doubted.
+        look_out: what else is doubted.
+    """
+    named = quoting.name(_LINE)
+    if look_out is None:
+        return f"select *, {_ITS_OWN}::tinyint as {named} from {_rows(text, kinds)} where {is_own}"
+    signs = ["(" + " and ".join(f"{quoting.name(key)} is null" for key in some) + ")"]
+    signs += [f"{quoting.name(key)} is not null" for key in look_out.outer]
+    signs += [f"{quoting.name(ENVELOPE_TENANT)} is null"] if look_out.is_tenant_told else []
+    kind = f"""case when {" or ".join(signs)} then {_DOUBTED}
+                    when {is_own} then {_ITS_OWN} else {_ANOTHERS} end"""
+    read = _rows(text, {**kinds, **dict.fromkeys(look_out.outer, "varchar")})
+    return f"select *, ({kind})::tinyint as {named} from {read}"
 
 
 def _is_table(column: str, source: Source) -> str:

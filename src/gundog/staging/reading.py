@@ -63,7 +63,7 @@ def read_files(batch: Batch) -> Read:
         aliases = exporters.aliases(names, batch.source.name, wanted, batch.aliases, batch.exporter)
         return read_batch(batch.files, batch.source, aliases, batch.limits, times)
     files, remarks, tails = json_lines.converted(batch)
-    read = read_batch(files, batch.source, {}, batch.limits, times)
+    read = read_batch(files, batch.source, {}, batch.limits, times, json_lines.OWN_ROWS)
     appended = frozenset(task.file_id for task, _ in files if task.tail)
     return replace(read, own_remarks=remarks, tails=tails, appended=appended)
 
@@ -80,6 +80,7 @@ def read_batch(
     aliases: Mapping[str, str],
     limits: Limits,
     times: str = "",
+    where: str = "true",
 ) -> Read:
     """Reads files of one schema, for the stages that the first one's task names.
 
@@ -89,6 +90,7 @@ def read_batch(
         aliases: the files' column name by the source's, where they differ.
         limits: what may be used; `limits.folder` keeps rows until they are stored.
         times: the format of times that are not times in the files; see `time_formats`.
+        where: true for the rows of the files that are rows of the source.
 
     Raises:
         duckdb.Error: when a file of the group cannot be read or a stage's SQL fails on it.
@@ -103,7 +105,7 @@ def read_batch(
         temp_directory=str(limits.folder / "spill"),
     )
     try:
-        remarks = _create_view(con, group, source, aliases, times)
+        remarks = _create_view(con, group, source, aliases, times, where)
         con.execute("set preserve_insertion_order = false")  # only now: columns come in order
         locks.lock(con, [path for _, path in group])  # stage SQL is checked, and shut in as well
         tasks = tuple(task for task, _ in group)
@@ -126,6 +128,7 @@ def _create_view(
     source: Source,
     aliases: Mapping[str, str],
     times: str,
+    where: str,
 ) -> Remarks:
     """Makes the source table's name stand for the files of the group."""
     stage_sql.register_functions(con)
@@ -137,7 +140,9 @@ def _create_view(
     files = [(task.file_id, task.file.tenant) for task, _ in group]
     partitions = [dict(task.file.partition) for task, _ in group]
     projection, remarks = binding.bind(source, held, aliases, files, partitions, times)
-    con.execute(f"create view {quoting.name(source.name)} as select {projection} from {scan}")
+    con.execute(
+        f"create view {quoting.name(source.name)} as select {projection} from {scan} where {where}"
+    )
     return remarks
 
 
