@@ -28,22 +28,23 @@ def main() -> None:
         results = _known(kept) | {part: _rounded(found)}
         kept.write_text(json.dumps(results, indent=1) + "\n")
         if not given.keep:
-            _publish(results)
+            _publish(results, {part: results[part]})
         lines = page.TABLES[part](results[part])
         minutes = (time.monotonic() - began) / 60
         sys.stdout.write("\n".join([f"## {part} ({minutes:.1f} minutes)", "", *lines, "", ""]))
         sys.stdout.flush()
     if not given.only:
-        _publish(_known(kept))
+        results = _known(kept)
+        _publish(results, results)
 
 
 def _known(kept: Path) -> dict[str, Any]:
     return json.loads(kept.read_text()) if kept.exists() else {}  # type: ignore[no-any-return]
 
 
-def _publish(results: dict[str, Any]) -> None:
-    """Writes the page and, when all that it shows was measured, the picture."""
-    page.write(_HERE / "README.md", results)
+def _publish(results: dict[str, Any], changed: dict[str, Any]) -> None:
+    """Writes the changed tables and, when all that it shows was measured, the picture."""
+    page.write(_HERE / "README.md", changed)
     if find_spec("matplotlib") and {"engines", "year"} <= set(results):
         picture.draw(_HERE / "engine.svg", results)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.engine import generator, lines, wide
+from benchmarks.engine.imported import imported
 from benchmarks.engine.peers import ENGINES, SOURCES
 from benchmarks.engine.project import DAILY, DAY, FIRST, HOURLY
 
@@ -255,4 +256,5 @@ PARTS: dict[str, Callable[[Path, int, int], Found]] = {
     "backfill": backfill,
     "year": year,
     "tenant": tenant,
+    "imported": imported,
 }

@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.engine.imported import per_hunt
+
 Found = Mapping[str, Any]
 _NAMES = {
     "decode": "decode the columns, do nothing",
@@ -245,6 +247,21 @@ def tenant(found: Found) -> list[str]:
     return [*_table(["night", *parts, "all", *_PEAKS], rows), "", said]
 
 
+def imported(found: Found) -> list[str]:
+    """A night with and without imported hunts."""
+    rows = [
+        [label, *(f"{night[name]:.2f}" for night in found["nights"])]
+        for name, label in (("without", "what ships"), ("with", f"and {found['hunts']} imported"))
+    ]
+    spent = per_hunt(found)
+    said = (
+        f"An imported hunt costs {spent:.0f} ms of CPU a night, loading it included: target at most"
+        f" 50, {_met(spent, 50)}."
+    )
+    heads = [str(turn + 1) for turn in range(len(found["nights"]))]
+    return [*_table(["CPU s of a night", *heads], rows), "", said]
+
+
 TABLES = {
     "engines": engines,
     "json_lines": json_lines,
@@ -253,4 +270,5 @@ TABLES = {
     "backfill": backfill,
     "year": year,
     "tenant": tenant,
+    "imported": imported,
 }

@@ -21,10 +21,10 @@ with "CloudAppEvents" as (
 ),
 
 found as (
-WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
-     _s1 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
-     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("ActionType") = 'JSON' THEN coalesce((lower(coalesce("ActionType" ->> '$', '')) IN (lower('DeleteCustomDetection'), lower('ChangeCustomDetectionRuleStatus'))), FALSE) ELSE coalesce((lower("ActionType") IN (lower('DeleteCustomDetection'), lower('ChangeCustomDetectionRuleStatus'))), FALSE) END),
-     _s3 AS (SELECT "Timestamp" AS "Timestamp", "ActionType" AS "ActionType", coalesce(json_extract("RawEventData", '$.RuleName') ->> '$', '') AS "Rule", coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '') AS "AccountUpn", "IPAddress" AS "IPAddress", coalesce(CASE typeof("RawEventData") WHEN 'JSON' THEN "RawEventData" ->> '$' WHEN 'BOOLEAN' THEN CASE CAST("RawEventData" AS VARCHAR) WHEN 'true' THEN 'True' WHEN 'false' THEN 'False' END WHEN 'TIMESTAMP' THEN (strftime(CAST("RawEventData" AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%f') || '0Z') WHEN 'INTERVAL' THEN list_transform([epoch_us(CAST("RawEventData" AS INTERVAL))], lambda _us: CASE WHEN _us < 0 THEN '-' ELSE '' END || CASE WHEN abs(_us) >= 86400000000 THEN CAST(abs(_us) // 86400000000 AS VARCHAR) || '.' ELSE '' END || lpad(CAST(abs(_us) // 3600000000 % 24 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 60000000 % 60 AS VARCHAR), 2, '0') || ':' || lpad(CAST(abs(_us) // 1000000 % 60 AS VARCHAR), 2, '0') || CASE WHEN abs(_us) % 1000000 <> 0 THEN '.' || lpad(CAST(abs(_us) % 1000000 AS VARCHAR), 6, '0') || '0' ELSE '' END)[1] WHEN 'DOUBLE' THEN CASE CAST("RawEventData" AS VARCHAR) WHEN 'nan' THEN 'NaN' WHEN '-nan' THEN 'NaN' ELSE CAST("RawEventData" AS VARCHAR) END ELSE CAST("RawEventData" AS VARCHAR) END, '') AS "Record", "ReportId" AS "ReportId", "gundog_events" AS "gundog_events" FROM _s2)
+WITH "_s0" AS (SELECT * FROM CloudAppEvents),
+     "_s1" AS (SELECT "Timestamp", ActionType, IPAddress, ReportId, RawEventData, ('0/' || gundog_events) AS gundog_events FROM _s0),
+     "_s2" AS (SELECT * FROM _s1 WHERE COALESCE((lower(ActionType) IN (lower('DeleteCustomDetection'), lower('ChangeCustomDetectionRuleStatus'))), false)),
+     "_s3" AS (SELECT "Timestamp" AS "Timestamp", ActionType AS ActionType, COALESCE((json_extract(RawEventData, '$.RuleName') ->> '$'), '') AS "Rule", COALESCE((json_extract(RawEventData, '$.UserId') ->> '$'), '') AS AccountUpn, IPAddress AS IPAddress, COALESCE((RawEventData ->> '$'), '') AS Record, ReportId AS ReportId, gundog_events AS gundog_events FROM _s2)
 SELECT * FROM _s3
 ),
 

@@ -21,10 +21,10 @@ with "CloudAppEvents" as (
 ),
 
 found as (
-WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
-     _s1 AS (SELECT "Timestamp", "ActionType", "IPAddress", "ReportId", "RawEventData", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
-     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("ActionType") = 'JSON' THEN coalesce((lower(coalesce("ActionType" ->> '$', '')) = lower('ReleaseFromIsolation')), FALSE) ELSE coalesce((lower("ActionType") = lower('ReleaseFromIsolation')), FALSE) END),
-     _s3 AS (SELECT "Timestamp" AS "Timestamp", coalesce(json_extract("RawEventData", '$.DeviceName') ->> '$', '') AS "DeviceName", coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '') AS "AccountUpn", "IPAddress" AS "IPAddress", coalesce(json_extract("RawEventData", '$.ActionComment') ->> '$', '') AS "Comment", "ReportId" AS "ReportId", "gundog_events" AS "gundog_events" FROM _s2)
+WITH "_s0" AS (SELECT * FROM CloudAppEvents),
+     "_s1" AS (SELECT "Timestamp", ActionType, IPAddress, ReportId, RawEventData, ('0/' || gundog_events) AS gundog_events FROM _s0),
+     "_s2" AS (SELECT * FROM _s1 WHERE COALESCE((lower(ActionType) = lower('ReleaseFromIsolation')), false)),
+     "_s3" AS (SELECT "Timestamp" AS "Timestamp", COALESCE((json_extract(RawEventData, '$.DeviceName') ->> '$'), '') AS DeviceName, COALESCE((json_extract(RawEventData, '$.UserId') ->> '$'), '') AS AccountUpn, IPAddress AS IPAddress, COALESCE((json_extract(RawEventData, '$.ActionComment') ->> '$'), '') AS "Comment", ReportId AS ReportId, gundog_events AS gundog_events FROM _s2)
 SELECT * FROM _s3
 ),
 

@@ -21,13 +21,13 @@ with "CloudAppEvents" as (
 ),
 
 found as (
-WITH _s0 AS (SELECT * FROM "CloudAppEvents"),
-     _s1 AS (SELECT "Timestamp", "ActionType", "Application", "IPAddress", "RawEventData", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
-     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("ActionType") = 'JSON' THEN coalesce((lower(coalesce("ActionType" ->> '$', '')) = lower('FileDownloaded')), FALSE) ELSE coalesce((lower("ActionType") = lower('FileDownloaded')), FALSE) END),
-     _s3 AS (SELECT * FROM _s2 WHERE CASE WHEN typeof("Application") = 'JSON' THEN coalesce((lower(coalesce("Application" ->> '$', '')) IN (lower('Microsoft SharePoint Online'), lower('Microsoft OneDrive for Business'))), FALSE) ELSE coalesce((lower("Application") IN (lower('Microsoft SharePoint Online'), lower('Microsoft OneDrive for Business'))), FALSE) END),
-     _s4 AS (SELECT "Timestamp", "ActionType", "Application", "IPAddress", "RawEventData", "gundog_events", lower(coalesce(json_extract("RawEventData", '$.UserId') ->> '$', '')) AS "AccountUpn" FROM _s3),
-     _s5 AS (SELECT "AccountUpn" AS "AccountUpn", "IPAddress" AS "IPAddress", count(*) AS "Downloads", to_json(list_sort(coalesce(list_distinct(flatten(list(CASE WHEN typeof(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '')) = 'JSON' AND json_type(TRY_CAST(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '') AS JSON)) = 'ARRAY' THEN CAST(to_json(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '')) AS JSON[]) ELSE [to_json(coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', ''))] END) FILTER (WHERE coalesce(json_extract("RawEventData", '$.SiteUrl') ->> '$', '') IS NOT NULL))), []))) AS "Sites", string_agg(DISTINCT "gundog_events", ' ' ORDER BY "gundog_events") AS "gundog_events" FROM _s4 GROUP BY "AccountUpn", "IPAddress"),
-     _s6 AS (SELECT * FROM _s5 WHERE try("Downloads" >= CAST(300 AS BIGINT)))
+WITH "_s0" AS (SELECT * FROM CloudAppEvents),
+     "_s1" AS (SELECT "Timestamp", ActionType, Application, IPAddress, RawEventData, ('0/' || gundog_events) AS gundog_events FROM _s0),
+     "_s2" AS (SELECT * FROM _s1 WHERE COALESCE((lower(ActionType) = lower('FileDownloaded')), false)),
+     "_s3" AS (SELECT * FROM _s2 WHERE COALESCE((lower(Application) IN (lower('Microsoft SharePoint Online'), lower('Microsoft OneDrive for Business'))), false)),
+     "_s4" AS (SELECT "Timestamp", ActionType, Application, IPAddress, RawEventData, gundog_events, lower(COALESCE((json_extract(RawEventData, '$.UserId') ->> '$'), '')) AS AccountUpn FROM _s3),
+     "_s5" AS (SELECT AccountUpn AS AccountUpn, IPAddress AS IPAddress, count_star() AS Downloads, to_json(list_sort(COALESCE(list_distinct(flatten(list(list_value(to_json(COALESCE((json_extract(RawEventData, '$.SiteUrl') ->> '$'), '')))) FILTER (WHERE (COALESCE((json_extract(RawEventData, '$.SiteUrl') ->> '$'), '') IS NOT NULL)))), list_value()))) AS Sites, string_agg(DISTINCT gundog_events, ' ' ORDER BY gundog_events) AS gundog_events FROM _s4 GROUP BY AccountUpn, IPAddress),
+     "_s6" AS (SELECT * FROM _s5 WHERE TRY((Downloads >= CAST(300 AS BIGINT))))
 SELECT * FROM _s6
 ),
 

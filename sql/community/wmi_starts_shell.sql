@@ -24,11 +24,11 @@ with "DeviceProcessEvents" as (
 ),
 
 found as (
-WITH _s0 AS (SELECT * FROM "DeviceProcessEvents"),
-     _s1 AS (SELECT "Timestamp", "DeviceId", "DeviceName", "FileName", "ProcessCommandLine", "AccountDomain", "AccountName", "InitiatingProcessFileName", '0/' || "gundog_events" AS "gundog_events" FROM _s0),
-     _s2 AS (SELECT * FROM _s1 WHERE CASE WHEN typeof("InitiatingProcessFileName") = 'JSON' THEN coalesce((lower(coalesce("InitiatingProcessFileName" ->> '$', '')) = lower('wmiprvse.exe')), FALSE) ELSE coalesce((lower("InitiatingProcessFileName") = lower('wmiprvse.exe')), FALSE) END),
-     _s3 AS (SELECT * FROM _s2 WHERE CASE WHEN typeof("FileName") = 'JSON' THEN coalesce((lower(coalesce("FileName" ->> '$', '')) IN (lower('cmd.exe'), lower('powershell.exe'), lower('pwsh.exe'))), FALSE) ELSE coalesce((lower("FileName") IN (lower('cmd.exe'), lower('powershell.exe'), lower('pwsh.exe'))), FALSE) END),
-     _s4 AS (SELECT "Timestamp" AS "Timestamp", "DeviceId" AS "DeviceId", "DeviceName" AS "DeviceName", "AccountDomain" AS "AccountDomain", "AccountName" AS "AccountName", "FileName" AS "FileName", "ProcessCommandLine" AS "ProcessCommandLine", CASE WHEN typeof("ProcessCommandLine") = 'JSON' THEN coalesce(regexp_matches(coalesce("ProcessCommandLine" ->> '$', ''), '(?i)>\s*\\\\(127\.0\.0\.1|localhost)\\'), FALSE) ELSE coalesce(regexp_matches("ProcessCommandLine", '(?i)>\s*\\\\(127\.0\.0\.1|localhost)\\'), FALSE) END AS "WritesToOwnShare", "gundog_events" AS "gundog_events" FROM _s3)
+WITH "_s0" AS (SELECT * FROM DeviceProcessEvents),
+     "_s1" AS (SELECT "Timestamp", DeviceId, DeviceName, FileName, ProcessCommandLine, AccountDomain, AccountName, InitiatingProcessFileName, ('0/' || gundog_events) AS gundog_events FROM _s0),
+     "_s2" AS (SELECT * FROM _s1 WHERE COALESCE((lower(InitiatingProcessFileName) = lower('wmiprvse.exe')), false)),
+     "_s3" AS (SELECT * FROM _s2 WHERE COALESCE((lower(FileName) IN (lower('cmd.exe'), lower('powershell.exe'), lower('pwsh.exe'))), false)),
+     "_s4" AS (SELECT "Timestamp" AS "Timestamp", DeviceId AS DeviceId, DeviceName AS DeviceName, AccountDomain AS AccountDomain, AccountName AS AccountName, FileName AS FileName, ProcessCommandLine AS ProcessCommandLine, COALESCE(regexp_matches(ProcessCommandLine, '(?i)>\s*\\\\(127\.0\.0\.1|localhost)\\'), false) AS WritesToOwnShare, gundog_events AS gundog_events FROM _s3)
 SELECT * FROM _s4
 ),
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from typing import Any
 
 import duckdb
@@ -102,6 +103,11 @@ def stage_hash(sql: str, source: Source) -> str:
     return digest([plain, *kinds, schema.IS_COPY, *called])
 
 
+# A night asks for the plain text of each hunt several times.
+_TEXTS = 256
+
+
+@lru_cache(maxsize=_TEXTS)
 def canonical(sql: str) -> str:
     """The SQL without comments and with single blanks, so that prose changes no hash.
 

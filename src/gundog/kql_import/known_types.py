@@ -27,15 +27,28 @@ def simplified(sql: str, types: Mapping[str, str]) -> str:
         ValueError: when DuckDB does not parse it.
     """
     with duckdb.connect() as con:
-        tree = json.loads(_value(con, "select json_serialize_sql($1::varchar)", sql))
-        if tree.get("error"):
-            raise ValueError(f"not one SELECT: {tree.get('error_message', '')}")
-        plain = json.dumps(_simple(tree, types))
-        return str(_value(con, "select json_deserialize_sql($1::json)", plain))
+        return text(con, _simple(tree(con, sql), types))
 
 
-def _value(con: duckdb.DuckDBPyConnection, sql: str, text: str) -> str:
-    [(value,)] = con.execute(sql, [text]).fetchall()
+def tree(con: duckdb.DuckDBPyConnection, sql: str) -> Node:
+    """DuckDB's own parse of one SELECT.
+
+    Raises:
+        ValueError: when it is something else.
+    """
+    parsed: Node = json.loads(_value(con, "select json_serialize_sql($1::varchar)", sql))
+    if parsed.get("error"):
+        raise ValueError(f"not one SELECT: {parsed.get('error_message', '')}")
+    return parsed
+
+
+def text(con: duckdb.DuckDBPyConnection, parsed: Node) -> str:
+    """The SQL of what DuckDB parsed."""
+    return _value(con, "select json_deserialize_sql($1::json)", json.dumps(parsed))
+
+
+def _value(con: duckdb.DuckDBPyConnection, sql: str, argument: str) -> str:
+    [(value,)] = con.execute(sql, [argument]).fetchall()
     return str(value)
 
 
@@ -68,10 +81,18 @@ def _taken(node: Node, types: Mapping[str, str]) -> Any:
 
 def _asked(node: Node, types: Mapping[str, str]) -> bool | None:
     """Whether `typeof(column) = 'TYPE'` holds; None for every other condition."""
+    asked = question(node)
+    if asked is None or asked[0]["class"] != "COLUMN_REF":
+        return None
+    kind = types.get(asked[0]["column_names"][-1])
+    return None if kind is None else bool(kind == asked[1])
+
+
+def question(node: Node) -> tuple[Node, str] | None:
+    """The value and the type of `typeof(value) = 'TYPE'`; None for every other condition."""
     if node.get("type") != "COMPARE_EQUAL" or node["left"].get("function_name") != "typeof":
         return None
-    column, wanted = node["left"]["arguments"][0]["expression"], node["right"]
-    if column["class"] != "COLUMN_REF" or wanted.get("literal", {}).get("kind") != "STRING":
+    wanted = node["right"].get("literal", {})
+    if wanted.get("kind") != "STRING":
         return None
-    kind = types.get(column["column_names"][-1])
-    return None if kind is None else bool(kind == wanted["literal"]["text"])
+    return node["left"]["arguments"][0]["expression"], wanted["text"]

@@ -16,8 +16,23 @@ TypesOf = Callable[[str], dict[str, str]]
 _MOMENT = "TIMESTAMP '2026-01-01'"
 
 
+class Probe:
+    """Empty tables, over which a SELECT is bound; to call it is to ask as `TypesOf` says."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def __call__(self, sql: str) -> dict[str, str]:
+        return _types_of(self._con, sql)
+
+    def described(self, sql: str) -> list[tuple[str, str]]:
+        """Name and type of each column, bound only: DuckDB's own error for what does not bind."""
+        bound = sql.replace("$kqlnow", _MOMENT)
+        return [(row[0], row[1]) for row in self._con.execute(f"describe {bound}").fetchall()]
+
+
 @contextmanager
-def over(tables: Mapping[str, Mapping[str, str]]) -> Iterator[TypesOf]:
+def over(tables: Mapping[str, Mapping[str, str]]) -> Iterator[Probe]:
     """Describes SELECTs over empty tables; it raises RefusalError for what DuckDB does not accept.
 
     Args:
@@ -30,7 +45,7 @@ def over(tables: Mapping[str, Mapping[str, str]]) -> Iterator[TypesOf]:
             con.execute(f"create table {quoting.name(name)} ({columns})")
         series_function.register(con, _computed)
         locks.lock(con)
-        yield lambda sql: _types_of(con, sql)
+        yield Probe(con)
     finally:
         con.close()
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+import duckdb
+
 from gundog.core.times import DAY
 from gundog.detections.staged import Source
 from gundog.kql_import import (
@@ -17,6 +19,7 @@ from gundog.kql_import import (
     preparing,
     probing,
     rewriting,
+    scoped_types,
     source_columns,
     spans,
     stage_sql,
@@ -136,6 +139,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
         woven = weaving.woven(parsed, columns, types_of)
         sql = translator.sql_of(woven.query, columns)
         types = types_of(sql)
+        sql = _shortened(sql, types, types_of)
     frequency, reach = _spans(query, parsed)
     has_series = any(
         isinstance(node, translator.ir.Summarize) and weaving.series_of(node)
@@ -166,6 +170,15 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
         reach - frequency,
         tuple(sorted(set(remarks))),
     )
+
+
+def _shortened(sql: str, types: Mapping[str, str], probe: probing.Probe) -> str:
+    """The SELECT without branches that never run; itself where that is not the same to DuckDB."""
+    try:
+        short = scoped_types.simplified(sql, probe.described)
+        return short if probe(short) == types else sql
+    except (duckdb.Error, ValueError, RecursionError, RefusalError):
+        return sql
 
 
 def _offered(kql: str) -> tuple[Remark, ...]:

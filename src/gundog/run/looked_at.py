@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime, timedelta
+from functools import cache, partial
 from typing import Any
 
 import duckdb
@@ -16,6 +17,7 @@ from gundog.warehouse import context_columns, database
 # From so many days of history on a series is scored.
 LEARNING = 14 * DAY
 SILENT = 30 * DAY
+_ByTenant = dict[str, dict[str, Any]]
 
 # Rows, by tenant, of the days that the interval touches.
 _ROWS = """
@@ -50,13 +52,27 @@ def record(con: duckdb.DuckDBPyConnection, hunts: Iterable[Hunt]) -> None:
         con: the warehouse, writable, outside a transaction.
         hunts: the detections as they are now.
     """
-    rows = [row for hunt in hunts for row in _of(con, hunt)]
+    counts = cache(partial(_counts, con))  # hunts that share staged tables share the answer
+    rows = [row for hunt in hunts for row in _of(con, hunt, counts)]
     with database.transaction(con):
         con.execute("delete from looked_at")
         database.insert(con, "looked_at", rows)
 
 
-def _of(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Iterator[dict[str, Any]]:
+def _counts(
+    con: duckdb.DuckDBPyConnection, stages: tuple[str, ...], start: datetime, end: datetime
+) -> tuple[_ByTenant, _ByTenant]:
+    """Rows, and mailboxes, of an interval in these staged tables."""
+    seen = {"stages": list(stages), "start": start, "end": end}
+    whose = {**seen, "silent": end - SILENT, "itself": context_columns.ITSELF}
+    return _by_tenant(con, _ROWS, seen), _by_tenant(con, _MAILBOXES, whose)
+
+
+def _of(
+    con: duckdb.DuckDBPyConnection,
+    hunt: Hunt,
+    counts: Callable[[tuple[str, ...], datetime, datetime], tuple[_ByTenant, _ByTenant]],
+) -> Iterator[dict[str, Any]]:
     detection = hunt.detection
     newest = con.execute(
         """select interval_start, interval_end from run_intervals
@@ -66,12 +82,7 @@ def _of(con: duckdb.DuckDBPyConnection, hunt: Hunt) -> Iterator[dict[str, Any]]:
     ).fetchall()
     for start, end in newest:
         span = Interval(start, end)
-        stages = [stage.name for stage in hunt.needed]
-        seen = {"stages": stages, "start": start, "end": end}
-        staged = _by_tenant(con, _ROWS, seen)
-        by_stem = _by_tenant(
-            con, _MAILBOXES, {**seen, "silent": end - SILENT, "itself": context_columns.ITSELF}
-        )
+        staged, by_stem = counts(tuple(stage.name for stage in hunt.needed), start, end)
         series = _series(con, hunt, span)
         since = tenancy.started(con, hunt.needed) if _may_be_learning(hunt) else {}
         for tenant in sorted(staged.keys() | series.keys()):
@@ -107,9 +118,7 @@ def _is_learning(hunt: Hunt, span: Interval, since: datetime | None) -> bool:
     return needed is not None and since is not None and since > span.start - needed
 
 
-def _series(
-    con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval
-) -> dict[str, dict[str, Any]]:
+def _series(con: duckdb.DuckDBPyConnection, hunt: Hunt, span: Interval) -> _ByTenant:
     settings = hunt.detection.series
     if not settings or "tenant" not in settings.by:
         return {}
@@ -117,8 +126,6 @@ def _series(
     return _by_tenant(con, _SERIES, {**asked, "place": settings.by.index("tenant") + 1})
 
 
-def _by_tenant(
-    con: duckdb.DuckDBPyConnection, sql: str, params: dict[str, Any]
-) -> dict[str, dict[str, Any]]:
+def _by_tenant(con: duckdb.DuckDBPyConnection, sql: str, params: dict[str, Any]) -> _ByTenant:
     rows = database.rows(con, sql, params)
     return {row.pop("tenant") or "": row for row in rows}
