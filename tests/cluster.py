@@ -1,7 +1,7 @@
 """A Dask cluster on loopback for tests: a scheduler and workers, each a process of its own.
 
-Every process ends when its input does, whatever becomes of the test's process. What a worker is to
-do wrong it is told by its arguments: see `_misbehave`.
+Every process ends when its connection to the test does, whatever becomes of the test's process.
+What a worker is to do wrong it is told by its arguments: see `misbehave`.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+import pytest
+
+from tests.forks import Fork
 
 # Ends a test that hangs; no claim on how fast anything is.
 HUNG_S = 120
@@ -32,47 +35,40 @@ class Process:
 
     def __init__(self, root: Path, environ: Mapping[str, str], *arguments: str) -> None:
         self.log = root / f"{arguments[0]}-{time.monotonic_ns()}.log"
-        with self.log.open("wb") as log:
-            self._child = subprocess.Popen(
-                [sys.executable, "-m", "tests.cluster", *arguments],
-                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True,
-                env={**os.environ, **_QUIET, **environ}, cwd=Path(__file__).parents[1],
-            )  # fmt: skip
+        self.log.touch()
+        inherited = {**os.environ, **_QUIET, **environ}
+        self._child = Fork(_main, *arguments, log=self.log, environ=inherited)
         self.address = ""
 
     def wait(self) -> None:
         """Until it serves; its address is known then."""
-        assert self._child.stdout
-        self.address = self._child.stdout.readline().strip()
-        assert self.address, self.log.read_text()
+        try:
+            self.address = self._child.connection.recv()
+        except EOFError:
+            pytest.fail(self.log.read_text())
 
     def kill(self) -> None:
         """Ends it as the kernel does when memory is short."""
-        self._child.send_signal(signal.SIGKILL)
-        self._child.wait()
+        self._child.kill()
 
     def freeze(self) -> None:
         """Leaves its connections open and answers nothing."""
-        self._child.send_signal(signal.SIGSTOP)
+        os.kill(self.pid, signal.SIGSTOP)
 
     @property
     def pid(self) -> int:
         return self._child.pid
 
     def is_alive(self) -> bool:
-        return self._child.poll() is None
+        return self._child.is_alive()
 
     def end(self) -> None:
         with suppress(ProcessLookupError):
-            self._child.send_signal(signal.SIGCONT)
-        assert self._child.stdin
-        assert self._child.stdout
-        self._child.stdin.close()
-        try:
-            self._child.wait(10)
-        except subprocess.TimeoutExpired:
+            os.kill(self.pid, signal.SIGCONT)
+        self._child.connection.close()
+        if self._child.wait(10) is None:
             self.kill()
-        self._child.stdout.close()
+        self._child.close()
 
 
 class Cluster:
@@ -135,17 +131,17 @@ def started(root: Path, workers: int = 1, **options: Any) -> Iterator[Cluster]:
 # ---- what the processes run ----
 
 
-async def _serve(make: Any) -> None:
+async def _serve(make: Any, connection: Connection) -> None:
     import asyncio
 
     async with make() as server:
-        sys.stdout.write(f"{getattr(server, 'address', None) or server.worker_address}\n")
-        sys.stdout.flush()
+        connection.send(getattr(server, "address", None) or server.worker_address)
         ended = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def wait() -> None:
-            sys.stdin.read()
+            with suppress(EOFError, OSError):
+                connection.recv()
             loop.call_soon_threadsafe(ended.set)
 
         threading.Thread(target=wait, daemon=True).start()
@@ -153,11 +149,16 @@ async def _serve(make: Any) -> None:
         os._exit(0)
 
 
-def main(kind: str, security: str, *rest: str) -> None:
-    """Serves until its input ends."""
+def _main(connection: Connection, kind: str, security: str, *rest: str) -> None:
+    """Serves until the other side of the connection is gone."""
     import asyncio
 
+    import dask
     from distributed import Nanny, Scheduler, Security, Worker
+    from distributed.config import initialize_logging
+
+    dask.config.refresh()  # it was read before this process had its environment
+    initialize_logging(dask.config.config)
 
     secured = json.loads(security)
     options: dict[str, Any] = {"host": "127.0.0.1"}
@@ -167,18 +168,18 @@ def main(kind: str, security: str, *rest: str) -> None:
             "protocol": "tls://",
         }
     if kind == "scheduler":
-        asyncio.run(_serve(lambda: Scheduler(port=0, dashboard=False, **options)))
+        asyncio.run(_serve(lambda: Scheduler(port=0, dashboard=False, **options), connection))
         return
     address, said = rest
     asked = json.loads(said)
     options |= {"nthreads": asked["threads"], "memory_limit": 0}
     misbehave = f"from tests import cluster; cluster.misbehave({asked['wrong']!r})"
     if asked["nanny"]:
-        asyncio.run(_serve(lambda: Nanny(address, preload=[misbehave], **options)))
+        asyncio.run(_serve(lambda: Nanny(address, preload=[misbehave], **options), connection))
     else:
-        misbehave_here: Sequence[str] = [misbehave]
+        here: Sequence[str] = [misbehave]
         asyncio.run(
-            _serve(lambda: Worker(address, preload=misbehave_here, dashboard=False, **options))
+            _serve(lambda: Worker(address, preload=here, dashboard=False, **options), connection)
         )
 
 
@@ -205,7 +206,3 @@ def misbehave(wrong: Mapping[str, str]) -> None:
         return bring(batch, *arguments)
 
     near.bring = bring_or_not
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,16 +1,11 @@
-"""A process that publishes two findings files to a target by turns, until it is killed.
-
-    python -m tests.publish_loop TARGET SCHEMA FIRST SECOND
-
-It prints a line before each time, so that a test knows that it has begun.
-"""
+"""Publishes two findings files to a target by turns until it is killed: for `tests.forks.Fork`."""
 
 from __future__ import annotations
 
 import itertools
 import os
-import sys
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from gundog.findings import reader
@@ -31,14 +26,8 @@ def publish(target: PublishTo, path: Path) -> None:
             parquet.publish(con, store, "p", NOW)
 
 
-def main() -> None:
-    place, schema, *files = sys.argv[1:]
-    target = PublishTo(place, "loop", schema)
-    for path in itertools.cycle(map(Path, files)):
-        sys.stdout.write("begins\n")
-        sys.stdout.flush()
+def by_turns(connection: Connection, target: PublishTo, *files: Path) -> None:
+    """Says before each turn that it begins, so that a test knows."""
+    for path in itertools.cycle(files):
+        connection.send("begins")
         publish(target, path)
-
-
-if __name__ == "__main__":
-    main()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,36 +13,14 @@ import pytest
 
 from gundog.cli import main
 from gundog.core.times import floor
-from tests import draws, kit
+from tests import deaths, draws, kit
+from tests.forks import Fork
 from tests.kit import DAY, hunt, table
 from tests.sinks import Sink
 
 # Days count from the real today, because `except` does.
 TODAY = floor(datetime.now(UTC), DAY)
 MORNING = timedelta(hours=4)
-
-# A run that is killed as it begins one of its parts, or as it calls a function of ours.
-CHILD = """
-import os, signal, sys
-from datetime import datetime
-from pathlib import Path
-from uuid import uuid4
-from gundog.findings import words
-from gundog.run import run, run_rows
-
-def die(*_, **__):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-def step(part, work):
-    return die() if part.label == sys.argv[3] else work()
-
-if sys.argv[3] == "stored":
-    words.restate = die
-elif sys.argv[3] == "queued":
-    run_rows.close = die
-project = run.load_project(Path(sys.argv[1]), {})
-run.run(project, run.Request("hunt"), datetime.fromisoformat(sys.argv[2]), uuid4(), step=step)
-"""
 
 
 def project(root: Path, sink: Sink, mode: str) -> Path:
@@ -70,19 +45,16 @@ def night(root: Path, day: datetime) -> None:
     assert hunt(root, now=day + DAY + MORNING).exit_status == 0
 
 
-def start(root: Path, day: datetime, point: str) -> subprocess.Popen[bytes]:
+def start(root: Path, day: datetime, point: str) -> Fork:
     """The same run as a process of its own, killed at a point, or by the sink."""
-    now = (day + DAY + MORNING).isoformat()
-    arguments = [sys.executable, "-c", CHILD, str(root), now, point]
-    return subprocess.Popen(arguments)
+    return Fork(deaths.at_point, root, day + DAY + MORNING, point)
 
 
-def killing(child: subprocess.Popen[bytes]) -> Callable[[], str]:
+def killing(child: Fork) -> Callable[[], str]:
     """An answer of the sink: it has the message, and the sender is dead before it knows."""
 
     def kill() -> str:
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        child.kill()
         return "drop"
 
     return kill

@@ -16,7 +16,8 @@ import pytest
 from gundog.core.errors import InputError, LockError
 from gundog.core.times import parse_range
 from gundog.run import run
-from tests import kit
+from tests import deaths, kit
+from tests.forks import Fork
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
 
@@ -461,41 +462,7 @@ def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> No
     assert hunt(project).exit_status == 0
 
 
-# A run of a process of its own that dies in a step: where, and just before which function of ours.
-DYING = """
-import os, signal, sys
-from importlib import import_module
-from pathlib import Path
-from uuid import UUID
-from gundog.core.times import parse_range
-from gundog.run import run
-from tests.kit import NOW
-
-root, wanted, module, function = sys.argv[1:]
-inside = []
-
-def step(part, work):
-    inside.append(part.label)
-    done = work()
-    inside.pop()
-    return done
-
-*owners, function = function.split(".")
-target = import_module(module)
-for owner in owners:
-    target = getattr(target, owner)
-real = getattr(target, function)
-
-def dying(*arguments, **named):
-    if " ".join(inside).startswith(wanted):
-        print("in", *inside, flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-    return real(*arguments, **named)
-
-setattr(target, function, dying)
-request = run.Request("hunt", parse_range("2026-03-05", "2026-03-07"))
-run.run(run.load_project(Path(root), {}), request, NOW, UUID(int=1), step=step)
-"""
+DAYS = ("2026-03-05", "2026-03-07")
 
 
 def small(root: Path) -> Path:
@@ -513,7 +480,7 @@ def small(root: Path) -> Path:
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     """The tables that a run leaves which nobody kills."""
     root = small(tmp_path_factory.mktemp("undisturbed"))
-    hunt(root, ("2026-03-05", "2026-03-07"))
+    hunt(root, DAYS)
     return content(root)
 
 
@@ -542,14 +509,12 @@ def test_killed_run_leaves_what_the_next_one_needs(
     Kills within `notify` are those of test_morning.
     """
     root = small(tmp_path)
-    victim = subprocess.run(
-        [sys.executable, "-c", DYING, str(root), step, module, function],
-        cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert victim.returncode == -signal.SIGKILL, victim.stderr
-    assert victim.stdout.splitlines()[-1].startswith(f"in {step}".strip())
+    victim = Fork(deaths.before_call, root, DAYS, step, module, function, log=tmp_path / "log")
+    assert victim.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert victim.connection.recv().startswith(step)
+    victim.close()
 
-    hunt(root, ("2026-03-05", "2026-03-07"))
+    hunt(root, DAYS)
 
     assert content(root) == undisturbed
     assert table(root, "select count(*), count(distinct finding_id) from findings") == [(3, 3)]

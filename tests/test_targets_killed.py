@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +15,7 @@ from gundog.lake.path import LakePath
 from gundog.targets import file_store
 from gundog.targets.config import PublishTo
 from tests import publish_loop
+from tests.forks import Fork
 from tests.test_targets_parquet import seen, truth, world
 from tests.test_targets_postgres import same, server, there
 
@@ -29,20 +27,15 @@ TABLES = ("findings", "evidence", "finding_changes")
 
 
 @contextmanager
-def loop(target: PublishTo, *files: Path) -> Iterator[subprocess.Popen[str]]:
+def loop(target: PublishTo, *files: Path) -> Iterator[Fork]:
     """A process that publishes, from when it begins for the first time."""
-    words = [target.place, target.schema, *map(str, files)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.publish_loop", *words], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
+    process = Fork(publish_loop.by_turns, target, *files)
     try:
-        assert process.stdout.readline() == "begins\n"
+        assert process.connection.recv() == "begins"
         yield process
     finally:
         process.kill()
-        process.wait()
-        process.stdout.close()
+        process.close()
 
 
 def kill(target: PublishTo, files: list[Path], rows: Callable[[], Any], runs: list[Any]) -> int:
@@ -54,8 +47,8 @@ def kill(target: PublishTo, files: list[Path], rows: Callable[[], Any], runs: li
     draw, whole = random.Random(5), 0  # noqa: S311
     for number in range(KILLS):
         with loop(target, *files[number % 2 :], *files[: number % 2]) as process:
-            time.sleep(draw.uniform(0, LONGEST_S))
-            process.send_signal(signal.SIGKILL)
+            assert process.wait(draw.uniform(0, LONGEST_S)) is None
+            process.kill()
             assert process.wait() == -signal.SIGKILL
         assert rows() in runs, f"after kill {number}"
         whole += 1

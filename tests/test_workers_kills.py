@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gundog.staging import stage
+from gundog.staging.results import Staged
 from tests import cluster, kit
 from tests.cluster import HUNG_S, Cluster
 from tests.lab import STAGE, Lab, good
@@ -33,13 +34,19 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "BATCH_FILES", 1)
 
 
-@pytest.fixture
-def here(tmp_path: Path) -> Lab:
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Lab:
     """What the run alone reads."""
-    made = Lab(tmp_path / "here", {"mail": STAGE})
+    made = Lab(tmp_path_factory.mktemp("here"), {"mail": STAGE})
     for turn in range(FILES):
         made.put(good(turn, 100 + turn), f"f{turn:02}")
     return made
+
+
+@pytest.fixture(scope="module")
+def done_here(here: Lab) -> Staged:
+    """What it says of that, once it is read."""
+    return here.stage()
 
 
 class AfterTaken:
@@ -59,7 +66,7 @@ class AfterTaken:
             time.sleep(0.01)
 
 
-def test_worker_killed_while_it_reads(tmp_path: Path, here: Lab) -> None:
+def test_worker_killed_while_it_reads(tmp_path: Path, here: Lab, done_here: Staged) -> None:
     """What it had goes to the other one, and nobody needs to know."""
     there = twin(here, tmp_path / "there")
 
@@ -68,12 +75,12 @@ def test_worker_killed_while_it_reads(tmp_path: Path, here: Lab) -> None:
         done = there.stage(others=others)
 
     assert killed.is_done
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert others.taken == FILES
     assert others.problems() == []
 
 
-def test_all_workers_killed(tmp_path: Path, here: Lab) -> None:
+def test_all_workers_killed(tmp_path: Path, here: Lab, done_here: Staged) -> None:
     """The run waits a while for new ones, and goes on without."""
     there = twin(here, tmp_path / "there")
 
@@ -87,12 +94,12 @@ def test_all_workers_killed(tmp_path: Path, here: Lab) -> None:
         done = there.stage(others=others)
         (problem,) = others.problems()
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert 3 <= others.taken < FILES
     assert "has had no worker for 1 s" in problem
 
 
-def test_workers_that_come_later_are_used(tmp_path: Path, here: Lab) -> None:
+def test_workers_that_come_later_are_used(tmp_path: Path, here: Lab, done_here: Staged) -> None:
     """A cluster that grows, or one whose only worker is replaced."""
     there = twin(here, tmp_path / "there")
 
@@ -105,11 +112,11 @@ def test_workers_that_come_later_are_used(tmp_path: Path, here: Lab) -> None:
         AfterTaken(others, 3, replace)
         done = there.stage(others=others)
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert others.taken == FILES
 
 
-def test_scheduler_killed(tmp_path: Path, here: Lab) -> None:
+def test_scheduler_killed(tmp_path: Path, here: Lab, done_here: Staged) -> None:
     """The rest is read by the run, and the cluster is named."""
     there = twin(here, tmp_path / "there")
 
@@ -118,12 +125,12 @@ def test_scheduler_killed(tmp_path: Path, here: Lab) -> None:
         done = there.stage(others=others)
         (problem,) = others.problems()
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert 3 <= others.taken < FILES
     assert "its scheduler does not answer any more" in problem
 
 
-def test_network_that_is_cut_without_a_word(tmp_path: Path, here: Lab) -> None:
+def test_network_that_is_cut_without_a_word(tmp_path: Path, here: Lab, done_here: Staged) -> None:
     """Connections stay open and nothing comes any more: that is noticed, too."""
     there = twin(here, tmp_path / "there")
 
@@ -136,12 +143,14 @@ def test_network_that_is_cut_without_a_word(tmp_path: Path, here: Lab) -> None:
         done = there.stage(others=others)
         (problem,) = others.problems()
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert 3 <= others.taken < FILES
     assert "its scheduler does not answer any more" in problem
 
 
-def test_worker_that_holds_a_batch_and_gives_nothing(tmp_path: Path, here: Lab) -> None:
+def test_worker_that_holds_a_batch_and_gives_nothing(
+    tmp_path: Path, here: Lab, done_here: Staged
+) -> None:
     """It is not waited for longer than reading may take, and not asked again."""
     there = twin(here, tmp_path / "there")
 
@@ -153,12 +162,14 @@ def test_worker_that_holds_a_batch_and_gives_nothing(tmp_path: Path, here: Lab) 
         done = there.stage(others=others)
         problems = others.problems()
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert "does not give what it should have read long ago" in problems[0]
 
 
 @pytest.mark.parametrize("nanny", [False, True])
-def test_file_that_kills_its_worker(tmp_path: Path, here: Lab, nanny: bool) -> None:
+def test_file_that_kills_its_worker(
+    tmp_path: Path, here: Lab, done_here: Staged, nanny: bool
+) -> None:
     """After two of them it is read by the run, named, and kills no more; the others go on."""
     there = twin(here, tmp_path / "there")
 
@@ -169,17 +180,19 @@ def test_file_that_kills_its_worker(tmp_path: Path, here: Lab, nanny: bool) -> N
         done = there.stage(others=others)
         (problem,) = others.problems()
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(here, done_here, there, done)
     assert "lake/date=2026-03-09/f05.parquet: 2 workers ended while they read" in problem
     assert others.taken == FILES - 1
 
 
 def test_scheduler_that_is_frozen_when_the_run_comes(tmp_path: Path, here: Lab) -> None:
     """It takes connections and says nothing."""
+    there = twin(here, tmp_path / "there")
+
     with cluster.started(tmp_path / "c", 0) as made:
         made.scheduler.freeze()
         with readers(made, connect=2) as others:
-            done = here.stage(others=others)
+            done = there.stage(others=others)
             (problem,) = others.problems()
 
     assert done.files == FILES

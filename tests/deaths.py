@@ -1,0 +1,80 @@
+"""Runs that kill themselves where a test wants it: what `tests.forks.Fork` starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from datetime import datetime
+from importlib import import_module
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from gundog.core.times import parse_range
+from gundog.findings import words
+from gundog.run import run, run_rows
+from tests import kit
+
+
+def die(*_: Any, **__: Any) -> Any:
+    """Ends this process as the kernel does when memory is short."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def at_point(_: Connection, root: Path, now: datetime, point: str) -> None:
+    """A night that ends as it begins one of its parts, or as it calls a function of ours.
+
+    Args:
+        root: the project.
+        now: the time of the run.
+        point: the label of a part, `stored` or `queued`; of any other the run is told by others.
+    """
+
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        return die() if part.label == point else work()
+
+    if point == "stored":
+        words.restate = die
+    elif point == "queued":
+        run_rows.close = die
+    run.run(run.load_project(root, {}), run.Request("hunt"), now, uuid4(), step=step)
+
+
+def before_call(
+    connection: Connection, root: Path, days: tuple[str, str], wanted: str, module: str, name: str
+) -> None:
+    """A run that ends within a part, just before it calls a function of ours.
+
+    Args:
+        connection: it is told the labels of the parts that have begun and not ended.
+        root: the project.
+        days: the first and the last day that are hunted.
+        wanted: what the labels of these parts begin with.
+        module: the module of the function.
+        name: the name of the function there, that of its class and a point before it.
+    """
+    inside: list[str] = []
+
+    def step(part: run.Part, work: Callable[[], Any]) -> Any:
+        inside.append(part.label)
+        done = work()
+        inside.pop()
+        return done
+
+    owner: Any = import_module(module)
+    *owners, function = name.split(".")
+    for part in owners:
+        owner = getattr(owner, part)
+    real = getattr(owner, function)
+
+    def dying(*arguments: Any, **named: Any) -> Any:
+        if " ".join(inside).startswith(wanted):
+            connection.send(" ".join(inside))
+            die()
+        return real(*arguments, **named)
+
+    setattr(owner, function, dying)
+    request = run.Request("hunt", parse_range(*days))
+    run.run(run.load_project(root, {}), request, kit.NOW, UUID(int=1), step=step)
