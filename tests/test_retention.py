@@ -334,11 +334,13 @@ def test_compacted_warehouse_is_the_same_warehouse(hunted: Path) -> None:
 
 @pytest.mark.slow
 def test_warehouse_stops_growing(tmp_path: Path) -> None:
-    """Over 60 nights the file settles once rows expire as fast as they come."""
+    """Over 26 nights the file settles once rows expire as fast as they come."""
     kit.make_project(tmp_path)
-    keep(tmp_path, staged="10d", series="10d", evidence="10d", findings="10d")
+    short = dict.fromkeys(("staged", "series", "evidence", "findings"), "5d")
+    kept = f"lateArrival: 2d\nretention: {json.dumps(short)}\n"
+    kit.write_text(tmp_path / "gundog.yaml", kit.CONFIG + kept)
     sizes = []
-    for night in range(60):
+    for night in range(26):
         now = NOW + night * DAY
         day = f"{now - DAY:%Y-%m-%d}"
         rows = [
@@ -349,5 +351,5 @@ def test_warehouse_stops_growing(tmp_path: Path) -> None:
         hunt(tmp_path, now=now + timedelta(hours=1))
         sizes.append((tmp_path / ".gundog/warehouse.duckdb").stat().st_size)
 
-    assert staged(tmp_path) == 11 * 3000
-    assert max(sizes[30:]) <= 1.3 * max(sizes[15:25])
+    assert staged(tmp_path) == 6 * 3000
+    assert max(sizes[12:]) <= 1.3 * max(sizes[7:11])
