@@ -38,7 +38,7 @@ torture: $(READY)  ## kill a run 200 times; time doubled texts; draw 20,000 SQL 
 	$(BIN)/python -m tests.fuzz_sql 20000
 	$(BIN)/python -m tests.drift_nights
 	$(BIN)/python -m tests.kql_random 5000
-	$(BIN)/gundog test --mutate
+	$(BIN)/python -m tests.all_mutations
 
 bench-scoring: $(READY)  ## the score beside its baselines; writes benchmarks/scoring.md, contexts.md
 	@$(EXTRA)

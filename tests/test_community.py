@@ -71,8 +71,10 @@ def loaded() -> Content:
     return content.load([ROOT, FOLDER], None, ROOT)
 
 
-# The others stage forty rows and more for each mutation; `make check` has them.
+# Whose examples are mutated: `make torture` has the others, whose hashes are pinned above. In
+# `make check` a hunt more on each staged table that is bound to its interval, and one that is not.
 QUICK = ("device_released_from_isolation", "strong_role_given")
+CHECKED = ("adfind_discovery", "discovery_burst", "many_files_downloaded")
 STEMS = sorted(path.stem for path in FOLDER.glob("*.yaml"))
 
 
@@ -172,17 +174,13 @@ def test_says_what_a_reader_needs(stem: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "stem",
-    [pytest.param(stem, marks=[] if stem in QUICK else [pytest.mark.slow]) for stem in STEMS],
+    "stem", [*QUICK, *(pytest.param(stem, marks=pytest.mark.slow) for stem in CHECKED)]
 )
-def test_firing_examples_stand_every_mutation(stem: str) -> None:
-    """Moved, doubled, cut and respelled, they give what the laws say."""
+def test_the_first_firing_example_stands_every_mutation(stem: str) -> None:
+    """Moved, doubled, cut and respelled, it gives what the laws say."""
     hunt = loaded().hunt(stem)
-    verdicts = [
-        verdict
-        for example in hunt.detection.examples
-        for verdict in mutations.check(loaded(), hunt, example)
-    ]
+    firing = next(example for example in hunt.detection.examples if example.findings)
+    verdicts = mutations.check(loaded(), hunt, firing)
 
     assert verdicts
     assert [verdict for verdict in verdicts if verdict.problem] == []
