@@ -409,7 +409,7 @@ def hunted(con: duckdb.DuckDBPyConnection, asked: Asked, changes: Sequence[Chang
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(60, quick=12)
+@draws.law(40, quick=12)
 @given(changes=_CHANGES)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change]
@@ -442,7 +442,7 @@ def test_a_partner_is_a_stranger_until_somebody_of_his_acts(
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(20, quick=4)
+@draws.law(12, quick=4)
 @given(changes=_CHANGES, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any

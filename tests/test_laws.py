@@ -28,7 +28,7 @@ TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_point
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
 law = draws.law(
-    10,
+    6,
     quick=2,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
@@ -47,7 +47,7 @@ happening = st.fixed_dictionaries(
 
 
 @st.composite
-def worlds(draw: st.DrawFn, max_size: int = 20) -> list[dict[str, Any]]:
+def worlds(draw: st.DrawFn, max_size: int = 30) -> list[dict[str, Any]]:
     """What happens, and what is looked for among it: no draw is a world without findings.
 
     A pair whose open is delivered twice and whose close comes late, and an hour of a series that
@@ -186,7 +186,7 @@ def test_two_halves_find_what_the_whole_finds(happenings: list[dict[str, Any]], 
 
 
 @law
-@given(worlds(max_size=40), st.randoms(use_true_random=False))
+@given(worlds(max_size=60), st.randoms(use_true_random=False))
 def test_rows_may_lie_in_any_file_in_any_order(
     happenings: list[dict[str, Any]], shuffler: random.Random
 ) -> None:

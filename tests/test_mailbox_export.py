@@ -161,7 +161,7 @@ def hunted(
     }
 
 
-@draws.law(150, quick=40)
+@draws.law(80, quick=40)
 @given(commands=_COMMANDS)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, commands: list[Command]
@@ -177,7 +177,7 @@ def test_hunt_finds_what_its_words_say(
     } == promised
 
 
-@draws.law(40, quick=8)
+@draws.law(20, quick=8)
 @given(commands=_COMMANDS, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, commands: list[Command], order: Any

@@ -207,7 +207,7 @@ def hunted(
 _TOLD = ("score", "severity", "commands", "start_time", "end_time", "removed_at")
 
 
-@draws.law(150, quick=40)
+@draws.law(80, quick=40)
 @given(commands=_COMMANDS)
 def test_hunt_finds_what_its_words_say(
     con: duckdb.DuckDBPyConnection, commands: list[Command]
@@ -234,7 +234,7 @@ def test_the_interesting_cases_are_among_those_drawn(con: duckdb.DuckDBPyConnect
     assert pair.keys() == {("", "exch02", "ana", True)} == expected([evening, removal]).keys()
 
 
-@draws.law(40, quick=8)
+@draws.law(20, quick=8)
 @given(commands=_COMMANDS, order=st.randoms(use_true_random=False))
 def test_neither_order_nor_copies_nor_later_days_change_anything(
     con: duckdb.DuckDBPyConnection, commands: list[Command], order: Any
