@@ -111,3 +111,25 @@ def test_only_what_never_runs_is_left_out(sql: str, plain: str | None) -> None:
         assert con.sql(made).fetchall() == con.sql(sql).fetchall()
     with pytest.raises(ValueError, match="not one SELECT"):
         scoped_types.simplified("drop table things", lambda _: [])
+
+
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        ("extend w = case(b, j, a) | project w = tostring(w)", ["x", "X y", "", "", "[1]"]),
+        ("extend w = iff(n > 1, a, j.k) | project w = tostring(w)", ["", "X y", "", "", "[1]"]),
+        ("extend w = coalesce(j.k, a) | where tostring(w) == 'x'", None),
+        ("project w = j | union (things | project w = a) | where tostring(w) has 'x'", None),
+    ],
+)
+def test_a_text_beside_json_ends_nothing(query: str, shown: list[str] | None) -> None:
+    """DuckDB would read each text as JSON, and end the hunt at the first that is not."""
+    sql = translator.sql_of(translator.parse(f"things | {query}"), {"things": list(TYPES)})
+    with duckdb.connect() as con:
+        con.execute(f"create table things as {ROWS}")
+        with pytest.raises(duckdb.ConversionException, match="JSON"):
+            con.sql(sql).fetchall()
+        rows = con.sql(scoped_types.simplified(sql, lambda text: _described(con, text))).fetchall()
+
+    assert rows
+    assert shown is None or [row[-1] for row in rows] == shown

@@ -7,20 +7,17 @@ only the branches that can run stay. A hunt binds such SQL every night, several 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
 
-from gundog.kql_import import known_types, word_patterns
+from gundog.kql_import import known_types, sql_tree, word_patterns
 from gundog.warehouse import quoting
 
 Node = dict[str, Any]
 # Name and type of each column that a SELECT returns; raises duckdb.Error for one that is not bound.
 Describe = Callable[[str], Sequence[tuple[str, str]]]
-# How a node was written, and not what it is.
-_SPELLING = frozenset({"query_location", "query_location_length", "is_operator"})
 # Clauses in which a name means a column of `from`, and never an alias of the SELECT.
 _CLAUSES = ("select_list", "from_table", "where_clause", "group_expressions")
 # Expressions that are not the same for every row.
@@ -42,9 +39,9 @@ def simplified(sql: str, describe: Describe) -> str:
     """
     with duckdb.connect() as con:
         scopes = _Scopes(con, describe, known_types.tree(con, sql))
-        made = word_patterns.merged(scopes.query(scopes.root, ()), scopes.constant, _key)
+        made = word_patterns.merged(scopes.query(scopes.root, ()), scopes.constant, sql_tree.key)
         text = scopes.written(made)
-        if _key(known_types.tree(con, text)["statements"][0]["node"]) != _key(made):
+        if sql_tree.key(known_types.tree(con, text)["statements"][0]["node"]) != sql_tree.key(made):
             return sql  # DuckDB does not write back what it read
         return text
 
@@ -70,19 +67,44 @@ class _Scopes:
         node = {**node, "cte_map": {"map": steps}}
         if node["type"] == "SELECT_NODE":
             return self._select(node, above)
-        return {
-            **node,
-            **{side: self.query(node[side], above) for side in ("left", "right") if node[side]},
-            "children": [self.query(child, above) for child in node["children"]],
-        }
+        children = [self.query(child, above) for child in node["children"]]
+        return {**node, "children": self._of_one_type({**node, "children": children}, above)}
+
+    def _of_one_type(self, union: Node, above: tuple[Node, ...]) -> list[Node]:
+        """The parts of a union; texts in a column that is JSON elsewhere are JSON texts."""
+        children: list[Node] = union["children"]
+        if union["setop_type"] != "UNION_BY_NAME":
+            return children
+        kinds = dict(self._returned(union, above))
+        made = list[Node]()
+        for child in children:
+            own = self._returned(child, above)
+            texts = [n for n, kind in own if kind == "VARCHAR" and kinds[n] == "JSON"]
+            made.append(self._with_json(child, texts) if texts else child)
+        return made
+
+    def _with_json(self, query: Node, columns: Sequence[str]) -> Node:
+        """A query some of whose texts are JSON texts."""
+        names = [quoting.name(column) for column in columns]
+        listed = ", ".join(f"to_json({name}) as {name}" for name in names)
+        sql = f"select * replace ({listed}) from (select 1) as step"
+        select: Node = known_types.tree(self._con, sql)["statements"][0]["node"]
+        select["from_table"]["subquery"]["node"] = query
+        return select
+
+    def _returned(
+        self, query: Node, above: tuple[Node, ...], aliases: Sequence[str] = ()
+    ) -> Sequence[tuple[str, str]]:
+        """Name and type of the columns that a query returns."""
+        whole = known_types.tree(self._con, "select * from (select 1) as step")
+        source = whole["statements"][0]["node"]["from_table"]
+        source["subquery"]["node"], source["column_name_alias"] = query, list(aliases)
+        return self._bound(whole, above)
 
     def _typed(self, step: Node, above: tuple[Node, ...]) -> Node:
         """A step in which each column is a null of its type."""
-        whole = known_types.tree(self._con, "select * from (select 1) as step")
-        source, made = whole["statements"][0]["node"]["from_table"], step["value"]
-        source["subquery"]["node"] = made["query_node"]
-        source["column_name_alias"] = made["aliases"]
-        columns = self._bound(whole, above)
+        made = step["value"]
+        columns = self._returned(made["query_node"], above, made["aliases"])
         nulls = ", ".join(
             f"{'null' if kind == _UNTYPED else f'cast(null as {kind})'} as {quoting.name(column)}"
             for column, kind in columns
@@ -95,12 +117,18 @@ class _Scopes:
         node = {name: self._brackets(value, above) if name != "cte_map" else value
                 for name, value in node.items()}  # fmt: skip
         parts = [node[clause] for clause in _CLAUSES]
-        asked = _unique(_asked(case) for case in _cases(parts, _NOTHING))
+        asked = sql_tree.unique(_asked(case) for case in sql_tree.cases(parts, _NOTHING))
         types = self._types(asked.values(), node, above)
         known = {key: kind for key, kind in zip(asked, types, strict=True) if kind}
-        if not known:
-            return node
-        cases = _unique([case] for case in _cases(parts, _NOTHING) if _reduced(case, known) != case)
+        made = self._taken(node, known, above) if known else node
+        return self._one_kind(made, above)
+
+    def _taken(self, node: Node, known: Mapping[str, str], above: tuple[Node, ...]) -> Node:
+        """A SELECT with the branches that its values take, whose types are known."""
+        parts = [node[clause] for clause in _CLAUSES]
+        cases = sql_tree.unique(
+            [case] for case in sql_tree.cases(parts, _NOTHING) if _reduced(case, known) != case
+        )
         whole = self._types(cases.values(), node, above)
         taken = self._types([_reduced(case, known) for case in cases.values()], node, above)
         kinds = {
@@ -112,6 +140,44 @@ class _Scopes:
             clause: self._rewritten(node[clause], known, kinds, _NOTHING) for clause in _CLAUSES
         }
         return {**node, **made}
+
+    def _one_kind(self, node: Node, above: tuple[Node, ...]) -> Node:
+        """A SELECT in which a choice between JSON and text is JSON, whatever the text is."""
+        parts = [node[clause] for clause in _CLAUSES]
+        choices = sql_tree.unique([choice] for choice in sql_tree.choices(parts, _NOTHING))
+        kinds = self._types(choices.values(), node, above)
+        wanted = {key for key, kind in zip(choices, kinds, strict=True) if kind == "JSON"}
+        outcomes = sql_tree.unique(sql_tree.outcomes(choices[key]) for key in wanted)
+        kinds = self._types(outcomes.values(), node, above)
+        texts = {key for key, kind in zip(outcomes, kinds, strict=True) if kind == "VARCHAR"}
+        if not texts:
+            return node
+        made = {clause: self._mixed(node[clause], wanted, texts) for clause in _CLAUSES}
+        return {**node, **made}
+
+    def _mixed(self, node: Any, wanted: Container[str], texts: Container[str]) -> Any:
+        if isinstance(node, list):
+            return [self._mixed(item, wanted, texts) for item in node]
+        if not isinstance(node, dict) or sql_tree.is_query(node):
+            return node
+        inner = {name: self._mixed(value, wanted, texts) for name, value in node.items()}
+        if not sql_tree.is_choice(node) or sql_tree.key(node) not in wanted:
+            return inner
+        return sql_tree.with_outcomes(
+            inner,
+            [
+                self._json(new) if sql_tree.key(old) in texts else new
+                for old, new in zip(sql_tree.outcomes(node), sql_tree.outcomes(inner), strict=True)
+            ],
+        )
+
+    def _json(self, text: Node) -> Node:
+        """A text as JSON: what is JSON by itself, else a JSON text."""
+        column = text.get("class") == "COLUMN_REF"
+        form = "to_json(x)" if column else "coalesce(try_cast(x as json), to_json(x))"
+        made = known_types.tree(self._con, f"select {form}")["statements"][0]["node"]
+        value = sql_tree.put(made["select_list"][0], {**text, "alias": ""})
+        return {**value, "alias": text["alias"]}
 
     def _brackets(self, value: Any, above: tuple[Node, ...]) -> Any:
         """A part of a SELECT with the queries in it simplified."""
@@ -160,10 +226,11 @@ class _Scopes:
         """A part of a SELECT with the branches that its values take."""
         if isinstance(node, list):
             return [self._rewritten(item, known, kinds, bound) for item in node]
-        if not isinstance(node, dict) or _is_query(node):
+        if not isinstance(node, dict) or sql_tree.is_query(node):
             return node
-        bound = bound | _parameters(node)
-        before, after = kinds.get(_key(node), ("", "")) if _is_case(node, bound) else ("", "")
+        bound = bound | sql_tree.parameters(node)
+        is_case = sql_tree.is_case(node, bound)
+        before, after = kinds.get(sql_tree.key(node), ("", "")) if is_case else ("", "")
         if not before:
             return {name: self._rewritten(inner, known, kinds, bound) for name, inner in
                     node.items()}  # fmt: skip
@@ -184,7 +251,7 @@ class _Scopes:
 
     def constant(self, value: Node) -> str | None:
         """The text that an expression always is; None where it reads a column, or fails."""
-        if not _CHANGING.isdisjoint(_classes(value)):
+        if not _CHANGING.isdisjoint(sql_tree.classes(value)):
             return None
         select = known_types.tree(self._con, "select 1")["statements"][0]["node"]
         try:
@@ -209,74 +276,6 @@ class _Scopes:
 
 _UNTYPED = '"NULL"'
 _STEPS = ",\n     "
-
-
-def _unique(found: Iterable[Iterable[Node]]) -> dict[str, Node]:
-    return {_key(node): node for nodes in found for node in nodes}
-
-
-def _key(node: Any) -> str:
-    """A node as text: the same for equal ones, wherever they are written."""
-    return json.dumps(_placeless(node), sort_keys=True)
-
-
-def _placeless(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_placeless(item) for item in node]
-    if not isinstance(node, dict):
-        return node
-    return {name: _placeless(value) for name, value in node.items() if name not in _SPELLING}
-
-
-def _classes(node: Any) -> Iterator[str]:
-    if isinstance(node, list):
-        for item in node:
-            yield from _classes(item)
-    elif isinstance(node, dict):
-        yield str(node.get("class"))
-        for value in node.values():
-            yield from _classes(value)
-
-
-def _is_query(node: Node) -> bool:
-    return isinstance(node.get("subquery"), dict)
-
-
-def _parameters(node: Node) -> frozenset[str]:
-    """The names that a lambda gives to its parameters."""
-    if node.get("class") != "LAMBDA":
-        return _NOTHING
-    return frozenset(_columns(node["lhs"]))
-
-
-def _columns(node: Any) -> Iterator[str]:
-    """The first part of each column's name within a node."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _columns(item)
-    elif isinstance(node, dict):
-        if node.get("class") == "COLUMN_REF":
-            yield node["column_names"][0]
-        for value in node.values():
-            yield from _columns(value)
-
-
-def _is_case(node: Node, bound: frozenset[str]) -> bool:
-    """True for a CASE that reads nothing but columns."""
-    return node.get("class") == "CASE" and bound.isdisjoint(_columns(node))
-
-
-def _cases(node: Any, bound: frozenset[str]) -> Iterator[Node]:
-    """Every CASE of a SELECT itself, the outer ones first."""
-    if isinstance(node, list):
-        for item in node:
-            yield from _cases(item, bound)
-    elif isinstance(node, dict) and not _is_query(node):
-        bound = bound | _parameters(node)
-        if _is_case(node, bound):
-            yield node
-        for value in node.values():
-            yield from _cases(value, bound)
 
 
 def _asked(case: Node) -> Iterator[Node]:
@@ -316,5 +315,5 @@ def _condition(node: Node, known: Mapping[str, str]) -> Node | bool:
             return False
         return {**node, "children": left} if len(left) > 1 else (left[0] if left else True)
     question = known_types.question(node)
-    kind = known.get(_key(question[0])) if question else None
+    kind = known.get(sql_tree.key(question[0])) if question else None
     return node if kind is None or question is None else kind == question[1]
