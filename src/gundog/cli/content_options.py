@@ -132,7 +132,8 @@ def _add_import(add: Add) -> None:
     imports.add_argument(
         "--rewrite",
         action="store_true",
-        help="add, beside a query that cuts time into bins, a detection with true windows",
+        help="add, beside a query that cuts time into bins, a detection with true windows;"
+        " beside one that scores a series, a series detection",
     )
     imports.add_argument(
         "--plan", action="store_true", help="show what it would write, and write nothing"

@@ -53,6 +53,10 @@ def import_queries(arguments: argparse.Namespace) -> int:
         with waiting.bar(arguments, "translating") as went:
             files = waiting.counted(arguments.files, len(arguments.files), went, "file")
             plan = made(replace(request, paths=files), project)
+        if any(entry.skeleton for entry in plan.imported):
+            from gundog.testing import series_trial
+
+            plan = replace(plan, imported=series_trial.proved(plan.imported, project))
     for refused in plan.refused:
         common.complain(refused)
     _say(_reads(plan, loaded))

@@ -88,7 +88,7 @@ def _of_step(stream: tuple[Token, ...], index: int, following: str) -> Iterator[
     elif word == "make-series":
         yield (
             "every row of the series is found again in each night that still reads it: for a new"
-            " hunt, gundog new series NAME scores only the hours of the night"
+            " hunt, a series detection scores only the hours of the night"
         )
 
 
@@ -98,7 +98,8 @@ def _of_anomalies(stream: tuple[Token, ...], index: int) -> Iterator[str]:
     if not is_tested:
         yield (
             "series_decompose_anomalies scores the points that it learns from: what lasts for more"
-            " than a tenth of them looks usual; give test_points, or score a series of gundog"
+            " than a tenth of them looks usual; give test_points, or let gundog import --rewrite"
+            " begin a series that learns from the weeks before"
         )
 
 

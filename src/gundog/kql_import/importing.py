@@ -19,6 +19,7 @@ from gundog.kql_import import (
     groups,
     matching,
     reading,
+    series_skeleton,
     source_columns,
     translating,
     translator,
@@ -28,6 +29,7 @@ from gundog.kql_import import (
 from gundog.kql_import.groups import Group
 from gundog.kql_import.query import KqlQuery
 from gundog.kql_import.refusing import RefusalError, Remark
+from gundog.kql_import.series_skeleton import Skeleton
 from gundog.kql_import.translating import Sources, Translation
 from gundog.project import loading
 from gundog.project.settings import Settings
@@ -44,7 +46,8 @@ class Request:
         group: what new staged tables are named after; empty for the first detection's name.
         new_id: True to give each detection an id of its own.
         update: True to replace the query and SQL of detections that are there.
-        rewrite: True to add, beside a query with bins, a detection with true windows.
+        rewrite: True to add, beside a query with bins, a detection with true windows, and beside
+            one that scores a series, a series detection.
     """
 
     paths: Iterable[Path] = ()
@@ -87,6 +90,7 @@ class Imported:
         stages: the staged table of each source.
         new: the staged tables that the import makes.
         translation: the query in SQL.
+        skeleton: what a series detection is made of, where it is one.
     """
 
     stem: str
@@ -98,6 +102,7 @@ class Imported:
     new: frozenset[str]
     translation: Translation
     removed: tuple[str, ...] = ()
+    skeleton: Skeleton | None = None
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -124,6 +129,7 @@ class _Draft:
     translation: Translation
     derived: str = ""
     before: Hunt | None = None
+    skeleton: Skeleton | None = None
 
     @property
     def stem(self) -> str:
@@ -165,6 +171,9 @@ def plan(request: Request, project: Project) -> Plan:
                 for asked in [query, *(_rewritten(query) if request.rewrite else ())]:
                     taken = {draft.stem for draft in read.drafts}
                     read.drafts.append(_drafted(asked, request, project, sources, taken))
+                if request.rewrite and (begun := series_skeleton.of(query, sources)):
+                    _refuse_taken(begun.query, begun.query.stem, project.root, project.content)
+                    read.drafts.append(_Draft(begun.query, begun.translation, skeleton=begun))
             except RefusalError as error:
                 number = f" ({query.stem})" if len(queries) > 1 else ""
                 read.refused.append(f"{path}{number}: {error}")
@@ -298,7 +307,7 @@ def _imported(
     imported, written = list[Imported](), set[str]()
     for draft in drafts:
         stages = placed.stages[draft.stem]
-        files = writing.files(draft.query, draft.stem, draft.translation, stages, draft.derived)
+        files = _files(draft, stages)
         if request.update:
             name = f"detections/{draft.stem}.yaml"
             before = text_files.read(project.root / name)
@@ -308,12 +317,22 @@ def _imported(
             written.add(name)
         imported.append(
             Imported(
-                draft.stem, draft.query.path, files, draft.translation.remarks,
+                draft.stem, draft.query.path, files, _remarks(draft),
                 draft.query.unused, stages, frozenset(placed.new), draft.translation,
-                tuple(unread) if not imported else (),
+                tuple(unread) if not imported else (), draft.skeleton,
             )
         )  # fmt: skip
     return tuple(imported)
+
+
+def _remarks(draft: _Draft) -> tuple[Remark, ...]:
+    return series_skeleton.REMARKS if draft.skeleton else draft.translation.remarks
+
+
+def _files(draft: _Draft, stages: Mapping[str, str]) -> dict[str, str]:
+    if draft.skeleton:
+        return series_skeleton.files(draft.skeleton, stages)
+    return writing.files(draft.query, draft.stem, draft.translation, stages, draft.derived)
 
 
 def _read_by_others(project: Project, replaced: set[str]) -> set[str]:

@@ -35,7 +35,7 @@ def _refused(kql: str, token: Token, reason: str) -> RefusalError:
     return RefusalError("make-series", reason, line, column)
 
 
-def _clauses(kql: str, step: tuple[Token, ...]) -> dict[str, tuple[Token, ...]]:
+def clauses(kql: str, step: tuple[Token, ...]) -> dict[str, tuple[Token, ...]]:
     """The parts of a make-series by the word before each; the aggregates have none."""
     depth = step[0].depth
     starts = [(0, "")] + [
@@ -59,18 +59,18 @@ def _clauses(kql: str, step: tuple[Token, ...]) -> dict[str, tuple[Token, ...]]:
 
 
 def _series(kql: str, step: tuple[Token, ...]) -> str:
-    parts = _clauses(kql, step)
+    parts = clauses(kql, step)
     axis = tokens.joined(parts["on"])
     if not re.fullmatch(r"\w+", axis):
         raise _refused(kql, step[0], "has an axis that is computed: extend a column first")
     low, high, width = (f"({tokens.joined(parts[name])})" for name in ("from", "to", "step"))
-    keys = [_keyed(kql, item) for item in _split(parts.get("by", ()))]
-    counted = [_counted(kql, item) for item in _split(parts[""])]
+    keys = [keyed(kql, item) for item in split(parts.get("by", ()))]
+    values_of = [counted(kql, item) for item in split(parts[""])]
     many = f"tolong(ceiling(({high} - {low}) / {width}))"
-    values = ", ".join(f"gundog_value_{n} = {call}" for n, (_, call, _) in enumerate(counted))
+    values = ", ".join(f"gundog_value_{n} = {call}" for n, (_, call, _) in enumerate(values_of))
     lists = ", ".join(
         f"{name} = {SERIES}({BIN}, gundog_value_{n}, {many}, {default})"
-        for n, (name, _, default) in enumerate(counted)
+        for n, (name, _, default) in enumerate(values_of)
     )
     by = "".join(f", {key}" for key, _ in keys)
     named = ", ".join(name for _, name in keys)
@@ -83,7 +83,7 @@ def _series(kql: str, step: tuple[Token, ...]) -> str:
     )
 
 
-def _split(part: Sequence[Token]) -> list[Sequence[Token]]:
+def split(part: Sequence[Token]) -> list[Sequence[Token]]:
     if not part:
         return []
     depth = part[0].depth
@@ -92,7 +92,7 @@ def _split(part: Sequence[Token]) -> list[Sequence[Token]]:
     return [part[edges[i] + 1 : edges[i + 1]] for i in range(len(edges) - 1)]
 
 
-def _keyed(kql: str, item: Sequence[Token]) -> tuple[str, str]:
+def keyed(kql: str, item: Sequence[Token]) -> tuple[str, str]:
     """A by-column as it is written, and its name."""
     if len(item) == 1:
         return item[0].text, item[0].text
@@ -103,7 +103,7 @@ def _keyed(kql: str, item: Sequence[Token]) -> tuple[str, str]:
     raise _refused(kql, item[0], "has a key without a name: write by name = …")
 
 
-def _counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
+def counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
     """An aggregate's name, its call, and what a bin without rows has."""
     default = "0"
     depth = item[0].depth
@@ -124,7 +124,7 @@ def _counted(kql: str, item: Sequence[Token]) -> tuple[str, str, str]:
 def _extended(kql: str, stream: tuple[Token, ...], index: int) -> Iterator[_Edit]:
     """`extend (a, b) = series_f(x)` as one column for each name."""
     end = tokens.step_end(stream, index)
-    for item in _split(stream[index + 1 : end]):
+    for item in split(stream[index + 1 : end]):
         opening = next((i for i, part in enumerate(item) if part.text in OUTPUTS), None)
         if opening is None:
             if item and item[0].text == "(" and _is_tuple(item):

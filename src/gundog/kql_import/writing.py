@@ -81,8 +81,8 @@ def _yaml(
     kept = {key: value for key, value in keys.items() if value not in (None, [])}
     made_with = f"KQL {digest(query.query)}, duckdb-kql {translator.VERSION}"
     head = [
-        f"# Imported from {_line(query.file)}: {made_with}.",
-        *([f"# {_line(query.origin)}."] if query.origin else []),
+        f"# Imported from {line(query.file)}: {made_with}.",
+        *([f"# {line(query.origin)}."] if query.origin else []),
         "# The SQL is made of the query. After a change: gundog import --update.",
     ]
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True, width=100)
@@ -98,7 +98,8 @@ def block(kql: str) -> str:
     return "query: |2\n" + "\n".join(lines) + "\n"
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """A text for a comment: one line of letters."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:200]
 
 
