@@ -18,7 +18,7 @@ test: $(READY)  ## the quick tests, or those of T='tests/test_stage.py -k late'
 
 check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, all laws
 	@$(MAKE) --no-print-directory -j2 style types
-	$(BIN)/pytest -q -m "slow or hypothesis" --hypothesis-profile thorough $(THREE)
+	$(BIN)/pytest -q -m "slow or hypothesis" --hypothesis-profile thorough $(THREE) tests
 
 # What `check` begins with, both at a time: neither uses more than a core.
 style: $(READY)

@@ -287,6 +287,8 @@ def torture(kills: int, seed: int, per_step: int = 4) -> Counter[str]:
                 expected.seconds[step] = (expected.seconds[step] + time.perf_counter() - began) / 2
                 assert status in (0, 1), f"{root}: step {step}: exit {status}"
                 compare(expected.tables[step], tables(root), f"{root}: step {step}")
+            if counted["kills"] >= kills:
+                break
         counted["worlds"] += 1
         sys.stderr.write(f"{counted['kills']} kills survived\n")
     return counted
@@ -310,9 +312,10 @@ def main() -> None:
     """Prints how many kills were survived."""
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 1
+    per_step = int(sys.argv[3]) if len(sys.argv) > 3 else 4
     assert hour_scores  # imported before the first fork, for it takes seconds
     began = time.perf_counter()
-    counted = torture(kills, seed)
+    counted = torture(kills, seed, per_step)
     took = time.perf_counter() - began
     if kills >= MANY:
         assert all(counted[_named(aim)] for aim in AIMS), f"an aim was never hit: {counted}"
