@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import duckdb
 import pytest
 
 from gundog.core.child import Child
 from gundog.core.errors import ContentError
 from gundog.core.pipe import Pipe
-from gundog.core.times import parse_range
+from gundog.core.times import parse_range, parse_time
+from gundog.hunting import series, single_hunt
 from gundog.hunting.single_hunt import Order
 from gundog.project.settings import load
 from gundog.run import run
+from gundog.warehouse import query, series_function
 from tests import kit
 from tests.kit import NOW, event, hunt, table, write_file
 from tests.test_child import alive
@@ -275,6 +278,54 @@ def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
     assert not list((project / ".gundog/warehouse.tmp").glob("sandbox-*"))
     assert hunt(project, DAYS).exit_status == 0
     assert table(project, "select count(*) from findings") == [(5,)]
+
+
+@pytest.mark.parametrize("most_kept", [0, 10**12])
+def test_a_warehouse_that_fills_memory_is_opened_again_before_scoring(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_kept: int
+) -> None:
+    """DuckDB lets go of what it read only so; what a hunt gives stays the same."""
+    kit.make_project(tmp_path, series=True)
+    kit.fill_days(tmp_path, "2026-02-20", 18)
+    for day in range(18):
+        at = parse_time("2026-02-20") + day * kit.DAY
+        rows = [
+            event(
+                f"{at:%Y-%m-%d}T{hour:02}:00",
+                "count",
+                number=100 * day + hour,
+                n=5 + day // 17 * 900,
+            )
+            for hour in range(24)
+        ]
+        write_file(tmp_path, f"{at:%Y-%m-%d}", rows, "count")
+    hunt(tmp_path, ("2026-03-09", "2026-03-10"), detections=("count",))
+    project = run.load_project(tmp_path, {})
+    place = single_hunt.Place(project.settings.warehouse, project.settings.memory_limit, 1)
+    night = parse_range("2026-03-09", "2026-03-10")
+    order = Order(project.content.hunt("count"), night, parse_time("2026-02-20"), again=True)
+    opened: list[duckdb.DuckDBPyConnection] = []
+    register = series_function.register
+
+    def noted(con: duckdb.DuckDBPyConnection, compute: series_function.Compute) -> None:
+        opened.append(con)
+        register(con, compute)
+
+    monkeypatch.setattr(single_hunt, "_MOST_KEPT", most_kept)
+    monkeypatch.setattr(series_function, "register", noted)
+
+    result = single_hunt.hunt(place, order)
+    single_hunt.close()
+
+    assert result.error == ""
+    assert len(opened) == (3 if most_kept else 1)
+    with query.sandbox(
+        place.path, memory_limit=place.memory, threads=1, temp_directory=None
+    ) as con:
+        plain = series.score(con, order.hunt, night, order.staged_from, again=True)
+    assert result.kept["points"].equals(plain.points)
+    assert result.kept["hits"] == plain.hits
+    assert len(plain.hits) == 2
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("", 600), ("huntLimit: 90s", 90)])

@@ -16,7 +16,7 @@ from gundog.detections import series_keys
 from gundog.detections.hunt import Hunt
 from gundog.findings.model import Hit
 from gundog.hunting import counts, forecast, hour_states, kusto, series_findings, tenancy
-from gundog.hunting.counts import Counted
+from gundog.hunting.counts import Counted, Counts
 from gundog.hunting.hour_states import OBSERVED, HourStates
 from gundog.hunting.series_findings import Night
 
@@ -35,6 +35,13 @@ class Scored:
     note: str
 
 
+Emptied = Callable[[duckdb.DuckDBPyConnection], duckdb.DuckDBPyConnection]
+
+
+def _as_it_is(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    return con
+
+
 def score(
     con: duckdb.DuckDBPyConnection,
     hunt: Hunt,
@@ -43,6 +50,7 @@ def score(
     *,
     again: bool = False,
     apart: Callable[[], AbstractContextManager[None]] = nullcontext,
+    emptied: Emptied = _as_it_is,
     left_out: Collection[str] = (),
 ) -> Scored:
     """Counts what was not counted yet, scores the interval's hours, and gathers what is flagged.
@@ -57,6 +65,8 @@ def score(
         staged_from: what `$staged_from` is.
         again: scores although nothing changed.
         apart: surrounds arranging and scoring, which no limit on a query's memory should cut.
+        emptied: gives a connection like the one given that keeps little in memory of what was
+            read; the one given is not used any more.
         left_out: tenants of whom nothing is known of the interval; they are not scored.
 
     Raises:
@@ -76,23 +86,26 @@ def score(
         nights, note = kept
     else:
         with apart():
-            nights, points, note = _judge(con, hunt, interval, training, counted, basis, left_out)
+            con = emptied(con)
+            arranged = counts.arrange(con, hunt, training, counted, basis.states, left_out)
+            con = emptied(con)
+            threads = _threads(con)
+            nights, points, note = _judge(hunt, interval, arranged, basis, left_out, threads)
+            del arranged
     hits = tuple(series_findings.hits(con, hunt, interval, nights))
     return Scored(hits, points, counted, basis.digest, note)
 
 
 def _judge(
-    con: duckdb.DuckDBPyConnection,
     hunt: Hunt,
     interval: Interval,
-    training: Interval,
-    counted: Counted,
+    arranged: Counts,
     basis: _Basis,
     left_out: Collection[str],
+    threads: int,
 ) -> tuple[list[Night], pa.Table, str]:
     """The flagged nights, the points, and a note; what scoring needs in between is let go."""
-    arranged = counts.arrange(con, hunt, training, counted, basis.states, left_out)
-    judged = forecast.score(hunt, interval, arranged, basis.attacks, _threads(con))
+    judged = forecast.score(hunt, interval, arranged, basis.attacks, threads)
     told = {group.tenant: group.note for group in judged if group.note}
     note = _notes(told, {group.tenant for group in judged}, left_out)
     return forecast.nights(judged), forecast.points_table(hunt, interval, judged), note

@@ -7,6 +7,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,9 @@ MORE_MEMORY = (
     "needs more memory than allowed: raise memoryLimit in gundog.yaml, or read fewer rows or"
     " columns and build smaller values"
 )
+
+# DuckDB may hold so small a part of its limit while scores are made.
+_MOST_KEPT = 8
 
 
 def _duration(*parts: int) -> pa.MonthDayNano:
@@ -88,7 +92,7 @@ def hunt(place: Place, order: Order) -> Found:
     began = time.perf_counter()
     kept: dict[str, Any] = {}
     try:
-        kept, error = _hunt(_connection(place), order), ""
+        kept, error = _hunt(place, order), ""
     except (GundogError, duckdb.Error) as failure:
         error = _said(failure)
     except MemoryError:
@@ -118,13 +122,29 @@ def _connection(place: Place) -> duckdb.DuckDBPyConnection:
     return _open.con
 
 
-def _hunt(con: duckdb.DuckDBPyConnection, order: Order) -> dict[str, Any]:
+def _emptied(place: Place, con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection, or another one to the same file where DuckDB holds much of what was read.
+
+    It keeps blocks of the file up to its limit, beside which scoring has to find room, and lets go
+    of them only when the file is closed.
+    """
+    sql = "select coalesce(sum(memory_usage_bytes), 0)::bigint from duckdb_memory()"
+    (held,) = con.execute(sql).fetchall()[0]
+    if held * _MOST_KEPT < place.memory:
+        return con
+    close()
+    return _connection(place)
+
+
+def _hunt(place: Place, order: Order) -> dict[str, Any]:
+    con = _connection(place)
     if order.hunt.detection.kind != "series":
         hits = match.match(con, order.hunt, order.interval, order.staged_from, order.left_out)
         return {"hits": hits}
     scored = series.score(
         con, order.hunt, order.interval, order.staged_from,
-        again=order.again, apart=child.unlimited, left_out=order.left_out,
+        again=order.again, apart=child.unlimited, emptied=partial(_emptied, place),
+        left_out=order.left_out,
     )  # fmt: skip
     return {
         "hits": scored.hits,
