@@ -19,7 +19,7 @@ from typing import Any
 
 import duckdb
 
-from gundog.kql_import import preparing, probing, rewriting, translator, weaving
+from gundog.kql_import import preparing, probing, rewriting, translating, translator, weaving
 
 Row = dict[str, Any]
 TEXTS = ("a", "A", "ab", "a b", "b.exe", "", "[1]", '{"k": 1}', "b a", "é")
@@ -382,7 +382,9 @@ def translated(con: duckdb.DuckDBPyConnection, asked: Case) -> list[tuple[Any, .
     columns = {name: [*COLUMNS, weaving.MARK] for name in asked.tables}
     with probing.over({name: {**COLUMNS, weaving.MARK: "VARCHAR"} for name in columns}) as types_of:
         woven = weaving.woven(parsed, columns, types_of)
-    found = con.execute(translator.sql_of(woven.query, columns))
+        sql = translator.sql_of(woven.query, columns)
+        sql = translating.shortened(sql, types_of(sql), types_of)
+    found = con.execute(sql)
     names = [column[0] for column in found.description]
     kinds_of = [str(column[1]) for column in found.description]
     kept = [place for place, name in enumerate(names) if name != weaving.MARK]

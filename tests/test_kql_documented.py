@@ -16,7 +16,7 @@ import pytest
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
 from gundog.hunting import kusto_series
-from gundog.kql_import import preparing, probing, rewriting, translator, weaving
+from gundog.kql_import import preparing, probing, rewriting, translating, translator, weaving
 from gundog.warehouse import series_function
 
 NOW = datetime(2026, 2, 3)
@@ -354,7 +354,8 @@ def rows(con: duckdb.DuckDBPyConnection, kql: str) -> list[tuple[Any, ...]]:
     parsed, _ = rewriting.rewritten(translator.parse(preparing.prepare(kql).kql), "Timestamp")
     with probing.over({}) as types_of:
         woven = weaving.woven(parsed, {}, types_of)
-    sql = translator.sql_of(woven.query, {})
+        sql = translator.sql_of(woven.query, {})
+        sql = translating.shortened(sql, types_of(sql), types_of)
     found = con.execute(sql, {"kqlnow": NOW} if "$kqlnow" in sql else None)
     kinds = [
         (place, str(column[1]))

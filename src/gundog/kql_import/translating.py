@@ -139,7 +139,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
         woven = weaving.woven(parsed, columns, types_of)
         sql = translator.sql_of(woven.query, columns)
         types = types_of(sql)
-        sql = _shortened(sql, types, types_of)
+        sql = shortened(sql, types, types_of)
     frequency, reach = _spans(query, parsed)
     has_series = any(
         isinstance(node, translator.ir.Summarize) and weaving.series_of(node)
@@ -172,8 +172,14 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
     )
 
 
-def _shortened(sql: str, types: Mapping[str, str], probe: probing.Probe) -> str:
-    """The SELECT without branches that never run; itself where that is not the same to DuckDB."""
+def shortened(sql: str, types: Mapping[str, str], probe: probing.Probe) -> str:
+    """The SELECT without branches that never run; itself where that is not the same to DuckDB.
+
+    Args:
+        sql: one SELECT.
+        types: the columns that it returns.
+        probe: the empty tables that it reads.
+    """
     try:
         short = scoped_types.simplified(sql, probe.described)
         return short if probe(short) == types else sql
