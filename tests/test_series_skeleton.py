@@ -118,11 +118,24 @@ def test_what_the_example_cannot_show_is_left_to_a_person(
         ),
         ("ago(since) and FileName", "ago(since) | where FileName", ("tenant", "DeviceName")),
         ("count() default = 0", "dcount(FileName)", ("tenant", "DeviceName")),
+        ("step 1h by DeviceName", "step 1h", ("tenant",)),
+        ("| make-series", "| project Timestamp | make-series", ("scope",)),
+        (  # a series with a name, read by the statement behind it
+            "by DeviceName\n",
+            "by DeviceName;\n    Named\n",
+            ("tenant", "DeviceName"),
+        ),
     ],
 )
 def test_keys_and_filters_are_kept(before: str, after: str, keys: tuple[str, ...]) -> None:
     """Only the conditions on the time go: the interval bounds it."""
-    made = skeleton(SCORED.replace(before, after))
+    assert before in SCORED
+    kql = SCORED.replace(before, after)
+    if "Named" in after:
+        kql = kql.replace("    DeviceProcessEvents", "    let Named = DeviceProcessEvents")
+    elif keys == ("scope",):
+        kql = kql.replace("step 1h by DeviceName", "step 1h")
+    made = skeleton(kql)
 
     assert made
     assert made.keys == keys
@@ -134,12 +147,12 @@ def test_keys_and_filters_are_kept(before: str, after: str, keys: tuple[str, ...
     ("before", "after"),
     [
         ("series_decompose_anomalies(Starts, 3)", "series_outliers(Starts)"),
-        ("step 1h by DeviceName", "step 1h"),
+        ("DeviceProcessEvents\n", "union DeviceProcessEvents, DeviceEvents\n"),
         ("Starts = count() default = 0", "Starts = count(), Most = max(ProcessId)"),
         ("Timestamp > ago(since)", "(Timestamp > ago(since) or ProcessId == 1)"),
     ],
 )
 def test_other_queries_are_left_alone(before: str, after: str) -> None:
-    """One that is not scored, without keys, with two measures, or that chooses by the clock."""
+    """One that is not scored, of two sources, with two measures, or that chooses by the clock."""
     assert before in SCORED
     assert skeleton(SCORED.replace(before, after)) is None

@@ -35,7 +35,7 @@ from gundog.kql_import.weaving import MARK
 from gundog.warehouse import quoting
 
 END = "_series"
-_HOUR = "gundog_hour"
+_HOUR, _SCOPE = "gundog_hour", "scope"
 _SCORING = "series_decompose_anomalies"
 _CLOCK = "$kqlnow"
 # The example's history, as long as a series learns, and the burst in the night behind it.
@@ -71,8 +71,8 @@ class Skeleton:
 def of(query: KqlQuery, sources: Sources) -> Skeleton | None:
     """The skeleton for a query; None where it scores no series, or one that cannot be counted so.
 
-    It has to be one `make-series` with one aggregate and keys, whose rows are not chosen by the
-    time of day at which it runs.
+    It has to be one `make-series` with one aggregate over one source table, whose rows are not
+    chosen by the time at which it runs, but for conditions on the time.
     """
     for tenant in ("tenant = tostring(TenantId)", ""):
         try:
@@ -80,7 +80,7 @@ def of(query: KqlQuery, sources: Sources) -> Skeleton | None:
                 kql, measure, keys = counted
                 made = _named(query, kql)
                 translation = translating.translate(made, sources)
-                if _CLOCK in translation.shape.translated:
+                if _CLOCK in translation.shape.translated or len(translation.sources) > 1:
                     return None
                 return Skeleton(made, translation, measure, keys)
         except RefusalError:
@@ -109,35 +109,41 @@ def _counting(kql: str, tenant: str) -> tuple[str, str, tuple[str, ...]] | None:
     if len(places) != 1 or not any(token.text == _SCORING for token in stream):
         return None
     [place] = places
-    low, _ = inlining.statements(stream)[-1]
-    if place < low or stream[place].depth != stream[low].depth:
+    low = next(low for low, high in inlining.statements(stream) if low <= place < high)
+    if stream[place].depth != stream[low].depth:
         return None
     step = stream[place : tokens.step_end(stream, place)]
     parts = series_text.clauses(kql, step)
     values = [series_text.counted(kql, item) for item in series_text.split(parts[""])]
     keys = [series_text.keyed(kql, item) for item in series_text.split(parts.get("by", ()))]
-    if len(values) != 1 or not keys:
+    if len(values) != 1:
         return None
     [(measure, call, _)] = values
     axis = tokens.joined(parts["on"])
-    by = ", ".join([*filter(None, [tenant]), *(text for text, _ in keys)])
-    before = _timeless(kql[: stream[place - 1].start], stream[: place - 1])
+    first = [(tenant, "tenant")] if tenant else [] if keys else [(f'{_SCOPE} = "all"', _SCOPE)]
+    by = ", ".join(text for text, _ in (*first, *keys))
+    before = _before(kql, stream, low, place)
     counting = f"| summarize {measure} = {call} by {by}, {_HOUR} = bin({axis}, 1h)"
-    names = [*(["tenant"] if tenant else []), *(name for _, name in keys)]
-    return f"{before.rstrip()}\n{counting}\n", measure, tuple(names)
+    return f"{before}\n{counting}\n", measure, tuple(name for _, name in (*first, *keys))
 
 
-def _timeless(kql: str, stream: Sequence[Token]) -> str:
-    """The text without conditions on the time: the interval bounds it."""
-    cuts = [cut for place in range(1, len(stream)) for cut in _time_conditions(stream, place)]
+def _before(kql: str, stream: tuple[Token, ...], low: int, place: int) -> str:
+    """The text before the make-series at `place` without conditions on the time.
+
+    The interval bounds it. Its statement, which starts at `low`, is no `let` any more.
+    """
+    cuts = [cut for step in range(1, place) for cut in _time_conditions(stream[: place - 1], step)]
+    if stream[low].text == "let" and stream[low + 2].text == "=":
+        cuts.append((stream[low].start, stream[low + 3].start))
+    text = kql[: stream[place - 1].start]
     for start, end in sorted(cuts, reverse=True):
-        kql = kql[:start] + kql[end:]
-    return kql
+        text = text[:start] + text[end:]
+    return text.rstrip()
 
 
 def _time_conditions(stream: Sequence[Token], place: int) -> Iterator[tuple[int, int]]:
     """The places of a `where`'s conditions on the time, the whole step where it has no other."""
-    if stream[place].text != "where" or stream[place - 1].text != "|":
+    if place >= len(stream) or stream[place].text != "where" or stream[place - 1].text != "|":
         return
     end, depth = tokens.step_end(tuple(stream), place), stream[place].depth
     words = [i for i in range(place + 1, end) if stream[i].depth == depth]
@@ -229,7 +235,7 @@ def _measure(skeleton: Skeleton) -> str:
 
 def _yaml(skeleton: Skeleton, findings: Sequence[str]) -> str:
     query, names = skeleton.query, columns(skeleton)
-    who = next((name for name in names if name != "tenant"), names[0])
+    who = next((f" of {{{name}}}" for name in names if name not in ("tenant", _SCOPE)), "")
     keys: dict[str, Any] = {
         "id": query.id,
         "name": query.name,
@@ -255,7 +261,7 @@ def _yaml(skeleton: Skeleton, findings: Sequence[str]) -> str:
             "method": "forecast",
             "threshold": 4,
         },
-        "title": f"{{observed}} {_measure(skeleton)} of {{{who}}}; {{expected}} expected",
+        "title": f"{{observed}} {_measure(skeleton)}{who}; {{expected}} expected",
         "examples": _examples(skeleton, findings),
     }
     kept = {key: value for key, value in keys.items() if value not in (None, [])}
