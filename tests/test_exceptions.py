@@ -431,22 +431,33 @@ def unreadable(root: Path, what: str) -> None:
         path.write_bytes(what.encode("latin-1"))
 
 
-@pytest.mark.parametrize(
-    "what",
-    draws.spread(
-        [
-            "folder",
-            "dangling link",
-            "- caf\xe9\n",
-            "a: b\n",
-            "- {a: [}\n",
-            "&r [*r]\n",
-            "\0",
-            "[" * 99,
-        ],
-        every=8,
-    ),
+UNREADABLE = (
+    "folder",
+    "dangling link",
+    "- caf\xe9\n",
+    "a: b\n",
+    "- {a: [}\n",
+    "&r [*r]\n",
+    "\0",
+    "[" * 99,
 )
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_of_a_file_that_cannot_be_read_the_last_entries_hold(tmp_path: Path, what: str) -> None:
+    """It is one problem, and not a file without entries."""
+    (last,) = exceptions.load(write(tmp_path, HIDES_A)).entries
+    unreadable(tmp_path, what)
+
+    file = exceptions.load(tmp_path)
+
+    assert len(file.problems) == 1
+    assert str(file.problems[0]).startswith(f"{FILE}: ")
+    assert file.entries == ()
+    assert file.in_force([last]) == (last,)
+
+
+@pytest.mark.parametrize("what", draws.spread(("folder", "- caf\xe9\n"), every=2))
 def test_file_that_cannot_be_read_keeps_the_entries_of_the_last_run(
     root: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:

@@ -893,7 +893,7 @@ MAIL_ORACLES: dict[str, tuple[Oracle, str]] = {
 
 
 @pytest.mark.parametrize("stem", MAIL_ORACLES)
-@draws.law(30, quick=3)
+@draws.law(20, quick=3)
 @planted(seed=241)  # each has two to ten findings of one or more of the hunts
 @planted(seed=75)
 @planted(seed=389)
