@@ -73,6 +73,8 @@ def _take() -> duckdb.DuckDBPyConnection:
 
 def _is_empty(instance: duckdb.DuckDBPyConnection) -> bool:
     """Whether no file is attached and no setting of a run is left."""
-    names = instance.execute("select database_name from duckdb_databases() where not internal")
-    threshold = instance.execute("select current_setting('checkpoint_threshold')")
-    return names.fetchall() == [("memory",)] and threshold.fetchall() == [(_THRESHOLD,)]
+    sql_text = """
+        select list(database_name), current_setting('checkpoint_threshold')
+        from duckdb_databases() where not internal
+    """
+    return instance.execute(sql_text).fetchall() == [(["memory"], _THRESHOLD)]

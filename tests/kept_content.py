@@ -1,14 +1,14 @@
 """Content folders that were read already: projects of tests hold the same few files.
 
-What `loading.load` returns follows from the bytes of the files, the names of the folders and what
-gundog.yaml overrides. A test that loads them again gets what the first one got; content with
-problems is always read again.
+What `loading.load` returns follows from the bytes of the files, where they lie in the project and
+what gundog.yaml overrides. A test that loads them again, in any folder, gets what the first one
+got; content with problems is always read again.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from gundog.project import loading
 
 _load = loading.load
 _kept: dict[str, Content] = {}
-_MOST = 50
+_MOST = 100
 
 
 def keep() -> None:
@@ -35,9 +35,19 @@ def read_again() -> None:
 def _remembered(
     helper: Child, where: tuple[Path, ...], overrides: Mapping[str, Any], root: Path, memory: int
 ) -> Content:
+    return once(where, overrides, root, lambda: _load(helper, where, overrides, root, memory))
+
+
+def once(
+    where: tuple[Path, ...], overrides: Mapping[str, Any], root: Path, load: Callable[[], Content]
+) -> Content:
+    """What `load` returns, or returned for a project with the same files in the same places.
+
+    Takes what `loading.load` takes; content names no place but those below `root`, from there.
+    """
     key = _key(where, overrides, root)
     if key not in _kept:
-        loaded = _load(helper, where, overrides, root, memory)
+        loaded = load()
         if loaded.problems:
             return loaded
         if len(_kept) >= _MOST:
@@ -47,10 +57,15 @@ def _remembered(
 
 
 def _key(where: tuple[Path, ...], overrides: Mapping[str, Any], root: Path) -> str:
-    is_shipped = where == (content_folder.builtin(),)  # its files lie below no project
-    digest = hashlib.sha256(repr((where, overrides, "" if is_shipped else root)).encode())
+    def place(path: Path) -> str:
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+        return str(path) if path.is_relative_to(shipped) else f"{path} of {root}"
+
+    shipped = content_folder.builtin()  # known by the places below it in every project
+    digest = hashlib.sha256(repr(([*map(place, where)], overrides)).encode())
     for path in (path for folder in where for path in sorted(_files(folder))):
-        digest.update(repr((path, path.stat().st_mode)).encode())
+        digest.update(repr((place(path), path.stat().st_mode)).encode())
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()
 

@@ -18,7 +18,7 @@ from gundog.core.times import parse_range, parse_time
 from gundog.detections import content, content_folder
 from gundog.detections.hunt import Content
 from gundog.run import run
-from tests import engines
+from tests import engines, kept_content
 
 DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 10, 4, 0, tzinfo=UTC)
@@ -200,7 +200,8 @@ def copy_project(source: Path, root: Path) -> Path:
 
 def load_content(*where: Path, root: Path | None = None) -> Content:
     """The content of folders, all of which loads."""
-    loaded = content.load(where, None, root)
+    base = root or where[0]
+    loaded = kept_content.once(where, {}, base, lambda: content.load(where, None, base))
     assert loaded.problems == ()
     return loaded
 
