@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,7 +15,9 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from gundog.cli import main
 from gundog.core import documents
 from gundog.core.times import parse_time
+from gundog.detections import content_folder
 from gundog.kql_import import translator
+from tests import kit
 
 KQL = "DeviceProcessEvents | where FileName =~ 'a.exe' | project DeviceName, AccountName\n"
 RULE = """\
@@ -35,18 +38,55 @@ query: |
 """
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder, with a folder of queries beside it."""
-    root = tmp_path / "project"
+def make(folder: Path, content: str) -> Path:
+    """A project folder, with queries beside it."""
+    root = folder / "project"
     (root / "detections").mkdir(parents=True)
     lake = "lake: {DeviceProcessEvents: 'lake/%Y-%m-%d.parquet'}\n"
-    (root / "gundog.yaml").write_text("content: [builtin, .]\n" + lake)
-    (tmp_path / "thing.yaml").write_text(RULE)
-    (tmp_path / "plain.kql").write_text(KQL)
-    (tmp_path / "bad.kql").write_text("DeviceProcessEvents | evaluate narrow()")
-    monkeypatch.chdir(tmp_path)
+    (root / "gundog.yaml").write_text(f"content: {content}\n{lake}")
+    (folder / "thing.yaml").write_text(RULE)
+    (folder / "plain.kql").write_text(KQL)
+    (folder / "bad.kql").write_text("DeviceProcessEvents | evaluate narrow()")
     return root
+
+
+def make_small(folder: Path) -> Path:
+    """One with the source table alone: to load all that ships takes longer than to import."""
+    root = make(folder, "[.]")
+    source = Path("sql/sources/DeviceProcessEvents.sql")
+    kit.write_text(root / source, (content_folder.builtin() / source).read_text(encoding="utf-8"))
+    return root
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project, which has the working directory's queries."""
+    monkeypatch.chdir(tmp_path)
+    return make_small(tmp_path)
+
+
+@pytest.fixture
+def beside_builtin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that hunts what ships, too."""
+    monkeypatch.chdir(tmp_path)
+    return make(tmp_path, "[builtin, .]")
+
+
+@pytest.fixture(scope="module")
+def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small project that has imported plain.kql."""
+    folder = tmp_path_factory.mktemp("imported")
+    make_small(folder)
+    with chdir(folder):
+        assert run("import", "plain.kql") == 0
+    return folder
+
+
+@pytest.fixture
+def imported(imported_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project."""
+    monkeypatch.chdir(kit.copy_project(imported_once, tmp_path))
+    return tmp_path / "project"
 
 
 def run(*words: str) -> int:
@@ -57,12 +97,15 @@ def written(project: Path) -> dict[str, str]:
     return {
         str(path.relative_to(project)): path.read_text(encoding="utf-8")
         for path in sorted(project.rglob("*"))
-        if path.suffix in (".yaml", ".sql") and path.name != "gundog.yaml"
+        if path.suffix in (".yaml", ".sql")
+        and path.name != "gundog.yaml"
+        and path.parent.name != "sources"
     }
 
 
-def test_rule_becomes_a_detection_that_loads(project: Path) -> None:
+def test_rule_becomes_a_detection_that_loads(beside_builtin: Path) -> None:
     """YAML, SELECT and stage, the query as it was, and nothing of the machine's paths."""
+    project = beside_builtin
     assert run("import", "thing.yaml") == 0
     files = written(project)
     yaml = documents.load(files["detections/thing.yaml"])
@@ -124,17 +167,16 @@ def test_what_is_there_is_not_overwritten(
     assert yaml["related"] == [{"id": "0c8c1d5a-3c60-4d0f-9a0b-0d9d4f7b2a11", "type": "derived"}]
 
 
-def test_update_replaces_the_query_and_keeps_what_people_wrote(project: Path) -> None:
+def test_update_replaces_the_query_and_keeps_what_people_wrote(imported: Path) -> None:
     """Prose, id and tuning stay; query, SQL and stage are new, and belong together."""
-    assert run("import", "plain.kql") == 0
-    path = project / "detections/plain.yaml"
+    path = imported / "detections/plain.yaml"
     text = path.read_text().replace("severity: medium", "severity: low  # ours")
     path.write_text(text)
     changed = KQL.replace("a.exe", "b.exe").replace("|", "| where Timestamp > ago(3d) |", 1)
     Path("plain.kql").write_text(changed)
 
     assert run("import", "--update", "plain.kql") == 0
-    files = written(project)
+    files = written(imported)
     assert "severity: low  # ours" in files["detections/plain.yaml"]
     assert documents.load(files["detections/plain.yaml"])["lookback"] == "2d"
     assert "b.exe" in files["sql/plain.sql"]
@@ -163,11 +205,10 @@ def test_update_replaces_the_query_and_keeps_what_people_wrote(project: Path) ->
     ],
 )
 def test_check_says_when_query_and_sql_part(
-    project: Path, name: str, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
+    imported: Path, name: str, old: str, new: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A change of one file alone is named."""
-    assert run("import", "plain.kql") == 0
-    path = project / name
+    path = imported / name
     path.write_text(path.read_text().replace(old, new))
 
     assert run("check") == 2
@@ -175,14 +216,12 @@ def test_check_says_when_query_and_sql_part(
 
 
 def test_check_repeats_the_critic_where_nobody_answered(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    imported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A remark among the blind spots is known; one that is not there is printed again."""
-    assert run("import", "plain.kql") == 0
-    capsys.readouterr()
     assert run("check") == 0
     assert "no time bound" not in capsys.readouterr().out
-    path = project / "detections/plain.yaml"
+    path = imported / "detections/plain.yaml"
     path.write_text(path.read_text().replace("no time bound", "nothing"))
 
     assert run("check") == 0
@@ -190,11 +229,10 @@ def test_check_repeats_the_critic_where_nobody_answered(
 
 
 def test_detection_without_examples_is_only_experimental(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    imported: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Examples are what makes it stable."""
-    assert run("import", "plain.kql") == 0
-    path = project / "detections/plain.yaml"
+    path = imported / "detections/plain.yaml"
     path.write_text(path.read_text().replace("status: experimental", "status: stable"))
 
     assert run("check") == 2
@@ -202,10 +240,9 @@ def test_detection_without_examples_is_only_experimental(
 
 
 def test_without_the_extra_the_pip_line_is_told(
-    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    imported: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """And check still works, by the hashes alone."""
-    assert run("import", "plain.kql") == 0
     monkeypatch.setattr(translator, "duckdb_kql", None)
 
     assert run("import", "plain.kql") == 2
@@ -244,9 +281,10 @@ def test_imports_share_staged_tables_and_say_what_they_read(
 
 
 def test_trial_finds_in_staged_days_and_writes_nothing(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    beside_builtin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Over the days that a run has staged; before that it says what to run."""
+    project = beside_builtin
     assert run("import", "--try", "plain.kql") == 2
     assert "is staged yet: run `gundog hunt` first" in capsys.readouterr().err
     moment = parse_time("2026-02-02T10:00:00Z")
@@ -269,9 +307,10 @@ def test_trial_finds_in_staged_days_and_writes_nothing(
 
 
 def test_guide_leads_from_a_query_to_a_stable_detection(
-    project: Path, capsys: pytest.CaptureFixture[str]
+    beside_builtin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The query and the examples of docs/from-kql.md, as a reader would copy them."""
+    project = beside_builtin
     page = (Path(__file__).parents[1] / "docs/from-kql.md").read_text(encoding="utf-8")
     fence = re.compile(r"^```(\w+) import=([\w.]+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
     texts = {kind: (name, text) for kind, name, text in fence.findall(page)}

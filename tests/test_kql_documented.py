@@ -349,13 +349,20 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-def rows(con: duckdb.DuckDBPyConnection, kql: str) -> list[tuple[Any, ...]]:
+@pytest.fixture(scope="module")
+def types_of() -> Iterator[probing.TypesOf]:
+    with probing.over({}) as opened:
+        yield opened
+
+
+def rows(
+    con: duckdb.DuckDBPyConnection, types_of: probing.TypesOf, kql: str
+) -> list[tuple[Any, ...]]:
     """What a query without source tables gives, woven as it is imported, JSON read."""
     parsed, _ = rewriting.rewritten(translator.parse(preparing.prepare(kql).kql), "Timestamp")
-    with probing.over({}) as types_of:
-        woven = weaving.woven(parsed, {}, types_of)
-        sql = translator.sql_of(woven.query, {})
-        sql = translating.shortened(sql, types_of(sql), types_of)
+    woven = weaving.woven(parsed, {}, types_of)
+    sql = translator.sql_of(woven.query, {})
+    sql = translating.shortened(sql, types_of(sql), types_of)
     found = con.execute(sql, {"kqlnow": NOW} if "$kqlnow" in sql else None)
     kinds = [
         (place, str(column[1]))
@@ -374,9 +381,11 @@ def _plain(value: Any, kind: str) -> Any:
 
 
 @pytest.mark.parametrize(("kql", "value"), VALUES, ids=[kql for kql, _ in VALUES])
-def test_value_is_as_documented(con: duckdb.DuckDBPyConnection, kql: str, value: Any) -> None:
+def test_value_is_as_documented(
+    con: duckdb.DuckDBPyConnection, types_of: probing.TypesOf, kql: str, value: Any
+) -> None:
     """A function or an operator on values."""
-    ((shown,),) = rows(con, f"print x = {kql}")
+    ((shown,),) = rows(con, types_of, f"print x = {kql}")
 
     assert shown == value
     assert isinstance(shown, bool) == isinstance(value, bool)
@@ -384,10 +393,13 @@ def test_value_is_as_documented(con: duckdb.DuckDBPyConnection, kql: str, value:
 
 @pytest.mark.parametrize(("kql", "wanted"), STEPS, ids=[kql for kql, _ in STEPS])
 def test_rows_are_as_documented(
-    con: duckdb.DuckDBPyConnection, kql: str, wanted: list[tuple[Any, ...]]
+    con: duckdb.DuckDBPyConnection,
+    types_of: probing.TypesOf,
+    kql: str,
+    wanted: list[tuple[Any, ...]],
 ) -> None:
     """A step over a small table."""
-    shown = rows(con, TABLE + kql)
+    shown = rows(con, types_of, TABLE + kql)
     if "sort by" not in kql and "top " not in kql:
         shown, wanted = sorted(shown, key=repr), sorted(wanted, key=repr)
 

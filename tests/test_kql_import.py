@@ -22,7 +22,7 @@ from gundog.detections.hunt import Content
 from gundog.hunting.scoring import kql
 from gundog.kql_import.refusing import RefusalError
 from gundog.testing import examples
-from tests import kit, kql_hostile, kql_kit
+from tests import draws, kit, kql_hostile, kql_kit
 
 # The same operators in the same order as the Sentinel hunt that detections/kql holds.
 EXPORTS = """\
@@ -191,7 +191,7 @@ def ids(rows: list[dict[str, Any]]) -> list[int]:
     return sorted(row["ReportId"] for row in rows)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", draws.spread(range(4)))
 def test_filter_and_summaries_give_what_plain_python_gives(loaded: Content, seed: int) -> None:
     """Rows, and as many events as evidence as lie behind each."""
     rows = drawn(seed)

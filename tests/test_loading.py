@@ -17,7 +17,7 @@ from gundog.detections.content_folder import Watch
 from gundog.detections.hunt import Content
 from gundog.project import loading
 from gundog.run import run
-from tests import kit
+from tests import draws, kit
 from tests.test_child import alive
 
 # Computed while it is bound, to put it into a message: hours, in little memory.
@@ -106,7 +106,7 @@ def die_at_once(*_: object) -> Content:
     raise AssertionError
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT])
+@pytest.mark.parametrize("number", draws.spread([signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT]))
 def test_file_that_ends_the_process_is_named(
     tmp_path: Path, helper: Child, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:

@@ -16,6 +16,7 @@ from gundog.staging.batch import LACKING, Failed, FileOutcome
 from gundog.staging.others import Asked, Given, Nobody
 from gundog.staging.rescue import Patience
 from gundog.workers import remote, task
+from tests import draws
 from tests.lab import STAGE, Lab, good
 from tests.test_workers import assert_same, fill, outcomes, twin
 
@@ -65,7 +66,7 @@ def child_ends() -> Iterator[None]:
     remote._child.stop()
 
 
-@pytest.mark.parametrize("most_bytes", [MOST, 20_000, 1])
+@pytest.mark.parametrize("most_bytes", draws.spread([20_000, MOST, 1]))
 def test_batches_read_ahead_leave_the_same_tables(tmp_path: Path, most_bytes: int) -> None:
     """Good and bad files, few rows and many; also when hardly any may come back."""
     here = Lab(tmp_path / "here", {"mail": STAGE})

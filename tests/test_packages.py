@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import kit
+from tests import draws, kit
 
 SOURCE = Path(__file__).parents[1] / "src/gundog"
 MODULES = sorted(SOURCE.rglob("*.py"))
@@ -120,7 +120,8 @@ def hunted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    "command", ["findings", "findings --all --json", "status", "status --json"]
+    "command",
+    draws.spread(["findings --all --json", "findings", "status", "status --json"], every=2),
 )
 def test_reading_findings_needs_no_arrays(hunted: Path, command: str) -> None:
     """DuckDB is enough to read a table; what scores and stages is not loaded."""

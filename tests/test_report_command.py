@@ -44,11 +44,18 @@ def two_days(root: Path) -> Path:
     return root
 
 
-@pytest.fixture
-def hunted(project: Path) -> Path:
+@pytest.fixture(scope="module")
+def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after one night."""
-    hunt(project)
-    return project
+    root = two_days(tmp_path_factory.mktemp("hunted"))
+    hunt(root)
+    return root
+
+
+@pytest.fixture
+def hunted(hunted_once: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    return kit.copy_project(hunted_once, tmp_path)
 
 
 def shown(path: Path) -> str:

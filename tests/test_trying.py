@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from gundog.cli import main
 from gundog.core.child import Child
+from gundog.detections.hunt import Hunt
 from gundog.run import run
 from gundog.testing import trying
 from tests import kit
-from tests.test_single_hunt import ENDLESS, HUGE, put_bomb
+from tests.test_single_hunt import ENDLESS, HUGE, be_hasty, put_bomb
 
 
 @pytest.fixture
 def helper() -> Iterator[Child]:
     with Child() as made:
         yield made
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An example of the hunt that never ends is late at once."""
+    be_hasty(monkeypatch, lambda given: isinstance(given, Hunt) and ENDLESS in given.sql)
 
 
 def failures(root: Path, helper: Child) -> dict[str, list[list[str]]]:
@@ -33,25 +39,21 @@ def failures(root: Path, helper: Child) -> dict[str, list[list[str]]]:
     }
 
 
-def test_example_that_never_ends_fails_alone(
-    tmp_path: Path, helper: Child, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_example_that_never_ends_fails_alone(tmp_path: Path, helper: Child) -> None:
     """The others of the project are tried, mutations too."""
-    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=2))
     kit.make_project(tmp_path)
     put_bomb(tmp_path, ENDLESS)
 
     found = failures(tmp_path, helper)
 
     assert found["pair"] == [[], []]
-    assert [line[:26] for (line,) in found["boom"]] == ["takes longer than 2s: read"] * 2
+    assert [line[:26] for (line,) in found["boom"]] == ["takes longer than 1m: read"] * 2
 
 
-def test_a_third_example_is_not_tried(
-    tmp_path: Path, helper: Child, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("hasty")
+def test_a_third_example_is_not_tried(tmp_path: Path, helper: Child) -> None:
     """Two that are late are enough, as in a run."""
-    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=1))
     kit.make_project(tmp_path)
     put_bomb(tmp_path, ENDLESS)
     project = run.load_project(tmp_path, {}, helper=helper)
@@ -77,11 +79,11 @@ def test_example_that_outgrows_memory_says_so(tmp_path: Path, helper: Child) -> 
     assert any("build smaller values" in line for lines in found["boom"] for line in lines)
 
 
+@pytest.mark.usefixtures("hasty")
 def test_the_command_tries_all_and_exits_2(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Without a traceback."""
-    monkeypatch.setattr(trying, "EXAMPLE", timedelta(seconds=2))
     kit.make_project(tmp_path)
     put_bomb(tmp_path, ENDLESS)
 
@@ -90,5 +92,5 @@ def test_the_command_tries_all_and_exits_2(
 
     assert status == 2
     assert out == "4 examples, 2 failed\n"
-    assert said.count("takes longer than 2s") == 2
+    assert said.count("takes longer than 1m") == 2
     assert "Traceback" not in said
