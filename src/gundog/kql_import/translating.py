@@ -108,7 +108,7 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
 
         def fails(kql: str) -> bool:
             try:
-                _translated(replace(query, query=kql), sources)
+                _translated(replace(query, query=kql), sources, is_tried=True)
             except RefusalError as other:
                 return other.cause == cause
             return False
@@ -116,7 +116,8 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
         raise locating.located(query.query, error, fails) from error
 
 
-def _translated(query: KqlQuery, sources: Sources) -> Translation:
+def _translated(query: KqlQuery, sources: Sources, *, is_tried: bool = False) -> Translation:
+    """The translation; of a part that is only tried the SQL stays as long as it is."""
     prepared = preparing.prepare(query.query, _schema(query.query, sources))
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
@@ -139,7 +140,7 @@ def _translated(query: KqlQuery, sources: Sources) -> Translation:
         woven = weaving.woven(parsed, columns, types_of)
         sql = translator.sql_of(woven.query, columns)
         types = types_of(sql)
-        sql = shortened(sql, types, types_of)
+        sql = sql if is_tried else shortened(sql, types, types_of)
     frequency, reach = _spans(query, parsed)
     has_series = any(
         isinstance(node, translator.ir.Summarize) and weaving.series_of(node)
