@@ -17,11 +17,19 @@ from gundog.detections.content_folder import Watch
 from gundog.detections.hunt import Content
 from gundog.project import loading
 from gundog.run import run
-from tests import draws, kit
+from tests import draws, kept_content, kit
 from tests.test_child import alive
 
 # Computed while it is bound, to put it into a message: hours, in little memory.
 SLOW = "list_aggregate([1], repeat('x', 30000000))"
+
+
+@pytest.fixture(autouse=True)
+def content_is_read() -> Iterator[None]:
+    """As outside of the tests: what another test has read is not taken from memory."""
+    kept_content.read_again()
+    yield
+    kept_content.keep()
 
 
 @pytest.fixture
