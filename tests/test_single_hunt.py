@@ -328,6 +328,35 @@ def test_a_warehouse_that_fills_memory_is_opened_again_before_scoring(
     assert len(plain.hits) == 2
 
 
+def test_a_series_that_lacks_memory_is_hunted_once_more_in_a_new_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What staging freed still counts as the old one's; a new one that lacks it, too, fails."""
+    kit.make_project(tmp_path, series=True)
+    kit.fill_days(tmp_path, "2026-03-01", 9)
+    call, pids, lacking = Child.call, list[int | None](), [1]
+
+    def lacks(self: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
+        result = call(self, work, *arguments, **limits)
+        if any(isinstance(part, Order) and part.hunt.detection.series for part in arguments):
+            pids.append(self.pid)
+            if len(pids) <= lacking[0]:
+                return single_hunt.Found(error=single_hunt.MORE_MEMORY)
+        return result
+
+    monkeypatch.setattr(Child, "call", lacks)
+
+    outcome = hunt(tmp_path, LAST_DAYS, detections=("count",))
+    assert (outcome.exit_status, len(set(pids))) == (0, 2)
+
+    pids.clear()
+    lacking[0] = 9
+    outcome = hunt(tmp_path, ("2026-03-07", "2026-03-08"), detections=("count",))
+    assert single_hunt.MORE_MEMORY in str(outcome.problems)
+    assert outcome.exit_status == 1
+    assert len(pids) <= 2 * outcome.hunted
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("", 600), ("huntLimit: 90s", 90)])
 def test_hunt_limit_is_ten_minutes_unless_said(tmp_path: Path, text: str, seconds: int) -> None:
     """A key of gundog.yaml, as a duration."""

@@ -224,19 +224,13 @@ def _not_hunted(asked: Due) -> Hunted:
 
 def _hunt_one(context: Context, place: Place, asked: Due) -> _Attempt:
     """One detection over one interval; whatever goes wrong stays its own."""
-    limit = context.project.settings.hunt_limit
     order = Order(asked.hunt, asked.interval, asked.staged_from, asked.again, asked.left_out)
-    began = time.perf_counter()
-    is_late = False
-    try:
-        answer: Found = context.child.call(
-            single_hunt.hunt, place, order, memory=place.memory, seconds=limit.total_seconds()
-        )
-    except LateError:
-        is_late = True
-        answer = _lost(place, _TOO_LONG.format(limit=format_duration(limit)), began)
-    except EndedError as error:
-        answer = _lost(place, str(error), began)
+    is_fresh = context.child.pid is None
+    answer, is_late = _answer(context, place, order)
+    if asked.hunt.detection.series and answer.error == single_hunt.MORE_MEMORY and not is_fresh:
+        # What staging and other hunts freed may still count as that process's; a series needs most.
+        context.child.stop()
+        answer, is_late = _answer(context, place, order)
     if answer.error:
         return _Attempt(_failed(asked, answer.error, answer.seconds), is_late)
     kept = {"note": asked.learning, "fingerprint": asked.fingerprint, **answer.kept}
@@ -245,6 +239,21 @@ def _hunt_one(context: Context, place: Place, asked: Due) -> _Attempt:
     done = ledger.DONE
     hunted = Hunted(asked.hunt, asked.interval, asked.seq, done, seconds=answer.seconds, **kept)
     return _Attempt(hunted, is_late)
+
+
+def _answer(context: Context, place: Place, order: Order) -> tuple[Found, bool]:
+    """What the child says of a hunt, and whether it took longer than allowed."""
+    limit = context.project.settings.hunt_limit
+    began = time.perf_counter()
+    try:
+        answer: Found = context.child.call(
+            single_hunt.hunt, place, order, memory=place.memory, seconds=limit.total_seconds()
+        )
+    except LateError:
+        return _lost(place, _TOO_LONG.format(limit=format_duration(limit)), began), True
+    except EndedError as error:
+        return _lost(place, str(error), began), False
+    return answer, False
 
 
 def _lost(place: Place, error: str, began: float) -> Found:

@@ -7,5 +7,6 @@
 - `own_functions`: functions that gundog gives to SQL, where it runs and where it is bound.
 - `query`, `locks`: SQL of others, run where it reaches nothing else.
 - `quoting`: names and texts written into SQL.
+- `contexts`, `context_values`, `context_columns`: who does what from where, and since when.
 - `redeliveries`: which row of an event that came twice counts.
 """
