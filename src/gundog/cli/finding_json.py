@@ -59,10 +59,10 @@ def _around(surroundings: Around | str | None) -> dict[str, Any] | None:
     if surroundings is None:
         return None
     if isinstance(surroundings, Around):
-        known, error = surroundings, None
+        shown, error = surroundings, None
     else:
-        known, error = Around(), surroundings
-    values: dict[str, Any] = plain({**asdict(known), "error": error})
+        shown, error = Around(), surroundings
+    values: dict[str, Any] = plain({**asdict(shown), "error": error})
     return values
 
 

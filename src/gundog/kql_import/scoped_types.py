@@ -119,26 +119,24 @@ class _Scopes:
         parts = [node[clause] for clause in _CLAUSES]
         asked = sql_tree.unique(_asked(case) for case in sql_tree.cases(parts, _NOTHING))
         types = self._types(asked.values(), node, above)
-        known = {key: kind for key, kind in zip(asked, types, strict=True) if kind}
-        made = self._taken(node, known, above) if known else node
+        held = {key: kind for key, kind in zip(asked, types, strict=True) if kind}
+        made = self._taken(node, held, above) if held else node
         return self._one_kind(made, above)
 
-    def _taken(self, node: Node, known: Mapping[str, str], above: tuple[Node, ...]) -> Node:
+    def _taken(self, node: Node, held: Mapping[str, str], above: tuple[Node, ...]) -> Node:
         """A SELECT with the branches that its values take, whose types are known."""
         parts = [node[clause] for clause in _CLAUSES]
         cases = sql_tree.unique(
-            [case] for case in sql_tree.cases(parts, _NOTHING) if _reduced(case, known) != case
+            [case] for case in sql_tree.cases(parts, _NOTHING) if _reduced(case, held) != case
         )
         whole = self._types(cases.values(), node, above)
-        taken = self._types([_reduced(case, known) for case in cases.values()], node, above)
+        taken = self._types([_reduced(case, held) for case in cases.values()], node, above)
         kinds = {
             key: (before, after)
             for key, before, after in zip(cases, whole, taken, strict=True)
             if before and after
         }
-        made = {
-            clause: self._rewritten(node[clause], known, kinds, _NOTHING) for clause in _CLAUSES
-        }
+        made = {clause: self._rewritten(node[clause], held, kinds, _NOTHING) for clause in _CLAUSES}
         return {**node, **made}
 
     def _one_kind(self, node: Node, above: tuple[Node, ...]) -> Node:
@@ -219,27 +217,27 @@ class _Scopes:
     def _rewritten(
         self,
         node: Any,
-        known: Mapping[str, str],
+        held: Mapping[str, str],
         kinds: Mapping[str, tuple[str, str]],
         bound: frozenset[str],
     ) -> Any:
         """A part of a SELECT with the branches that its values take."""
         if isinstance(node, list):
-            return [self._rewritten(item, known, kinds, bound) for item in node]
+            return [self._rewritten(item, held, kinds, bound) for item in node]
         if not isinstance(node, dict) or sql_tree.is_query(node):
             return node
         bound = bound | sql_tree.parameters(node)
         is_case = sql_tree.is_case(node, bound)
         before, after = kinds.get(sql_tree.key(node), ("", "")) if is_case else ("", "")
         if not before:
-            return {name: self._rewritten(inner, known, kinds, bound) for name, inner in
+            return {name: self._rewritten(inner, held, kinds, bound) for name, inner in
                     node.items()}  # fmt: skip
-        taken = _reduced(node, known)
+        taken = _reduced(node, held)
         if taken.get("class") == "CASE":
-            made = {name: self._rewritten(inner, known, kinds, bound) for name, inner in
+            made = {name: self._rewritten(inner, held, kinds, bound) for name, inner in
                     taken.items()}  # fmt: skip
         else:
-            made = self._rewritten(taken, known, kinds, bound)
+            made = self._rewritten(taken, held, kinds, bound)
         if before != after:
             made = self._cast(made, before)
         return {**made, "alias": node["alias"] or made["alias"]}
@@ -293,11 +291,11 @@ def _questions(node: Node) -> Iterator[tuple[Node, str]]:
         yield question
 
 
-def _reduced(case: Node, known: Mapping[str, str]) -> Node:
+def _reduced(case: Node, held: Mapping[str, str]) -> Node:
     """A CASE without the branches that never run; the one that always runs, alone."""
     checks, last = list[Node](), case["else_expr"]
     for check in case["case_checks"]:
-        condition = _condition(check["when_expr"], known)
+        condition = _condition(check["when_expr"], held)
         if condition is True:
             last = check["then_expr"]
             break
@@ -306,14 +304,14 @@ def _reduced(case: Node, known: Mapping[str, str]) -> Node:
     return {**case, "case_checks": checks, "else_expr": last} if checks else last
 
 
-def _condition(node: Node, known: Mapping[str, str]) -> Node | bool:
+def _condition(node: Node, held: Mapping[str, str]) -> Node | bool:
     """What is left of a condition whose values have these types."""
     if node.get("type") == "CONJUNCTION_AND":
-        parts = [_condition(child, known) for child in node["children"]]
+        parts = [_condition(child, held) for child in node["children"]]
         left = [part for part in parts if part is not True]
         if False in left:
             return False
         return {**node, "children": left} if len(left) > 1 else (left[0] if left else True)
     question = known_types.question(node)
-    kind = known.get(sql_tree.key(question[0])) if question else None
+    kind = held.get(sql_tree.key(question[0])) if question else None
     return node if kind is None or question is None else kind == question[1]

@@ -35,7 +35,7 @@ from gundog.kql_import.weaving import MARK
 from gundog.warehouse import quoting
 
 END = "_series"
-_HOUR, _SCOPE = "gundog_hour", "scope"
+_HOUR_COLUMN, _SCOPE = "gundog_hour", "scope"
 _SCORING = "series_decompose_anomalies"
 _CLOCK = "$kqlnow"
 # The example's history, as long as a series learns, and the burst in the night behind it.
@@ -123,14 +123,14 @@ def _counting(kql: str, tenant: str) -> tuple[str, str, tuple[str, ...]] | None:
     first = [(tenant, "tenant")] if tenant else [] if keys else [(f'{_SCOPE} = "all"', _SCOPE)]
     by = ", ".join(text for text, _ in (*first, *keys))
     before = _before(kql, stream, low, place)
-    counting = f"| summarize {measure} = {call} by {by}, {_HOUR} = bin({axis}, 1h)"
+    counting = f"| summarize {measure} = {call} by {by}, {_HOUR_COLUMN} = bin({axis}, 1h)"
     return f"{before}\n{counting}\n", measure, tuple(name for _, name in (*first, *keys))
 
 
 def _before(kql: str, stream: tuple[Token, ...], low: int, place: int) -> str:
     """The text before the make-series at `place` without conditions on the time.
 
-    The interval bounds it. Its statement, which starts at `low`, is no `let` any more.
+    The interval bounds it. Its statement, which starts at `low`, has no `let` then.
     """
     cuts = [cut for step in range(1, place) for cut in _time_conditions(stream[: place - 1], step)]
     if stream[low].text == "let" and stream[low + 2].text == "=":
@@ -195,7 +195,7 @@ def _sql(skeleton: Skeleton, stages: Mapping[str, str]) -> str:
     ]
     measure = quoting.name(skeleton.measure)
     rows = [
-        f"    {quoting.name(_HOUR)} at time zone 'UTC' as hour",
+        f"    {quoting.name(_HOUR_COLUMN)} at time zone 'UTC' as hour",
         *listed,
         f"    coalesce(cast({measure} as double), 0) as {quoting.name(_measure(skeleton))}",
     ]
@@ -213,7 +213,7 @@ def _sql(skeleton: Skeleton, stages: Mapping[str, str]) -> str:
             "with " + ",\n\n".join([*sources, f"found as (\n{shape.translated}\n)"]),
             "",
             "select\n" + ",\n".join(rows),
-            f"from found\nwhere {quoting.name(_HOUR)} is not null\norder by {ordered}",
+            f"from found\nwhere {quoting.name(_HOUR_COLUMN)} is not null\norder by {ordered}",
             "",
         ]
     )

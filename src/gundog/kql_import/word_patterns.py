@@ -96,9 +96,9 @@ def _search(node: Node, constant: Constant) -> _Search | None:
     texts = [constant(part) for part in parts] if len(words) == 1 else [None]
     if None in texts:
         return None
-    place, known = words[0], [text or "" for text in texts]
-    head, tail = "".join(known[:place]), "".join(known[place + 1 :])
-    return _Search(node, head, known[place], tail)
+    place, plain = words[0], [text or "" for text in texts]
+    head, tail = "".join(plain[:place]), "".join(plain[place + 1 :])
+    return _Search(node, head, plain[place], tail)
 
 
 def _joined(node: Node) -> list[Node]:
