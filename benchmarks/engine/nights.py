@@ -19,7 +19,7 @@ import duckdb
 from benchmarks.engine.children import Metered
 from benchmarks.engine.project import DAY, FIRST, HUNTS, write_project
 from gundog.core.times import Interval
-from gundog.detections import checks
+from gundog.detections import checks, stage_sql
 from gundog.hunting import match
 from gundog.lake import listing
 from gundog.run import run, stage_step
@@ -264,10 +264,12 @@ def _stage_all(project: run.Project, span: Interval, limits: Limits) -> None:
     with database.writable(
         options.warehouse, memory_limit=options.memory_limit, threads=options.threads
     ) as con:
+        stages = {s.name: s for h in project.content.hunts for s in h.stages}
+        for table in stages.values():
+            stage_sql.create_stage(con, table)
         for source, paths in options.lake.items():
             spans = {"ingest": span, "event": span}
             files = listing.list_files(source, paths, spans, options.root, {})
-            stages = {s.name: s for h in project.content.hunts for s in h.stages}
             tasks = stage.pending(con, files, list(stages.values()))
             stage.run(con, tasks, project.content.sources, options.lake, {}, span.end, limits)
 
