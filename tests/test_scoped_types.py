@@ -120,6 +120,7 @@ def test_only_what_never_runs_is_left_out(sql: str, plain: str | None) -> None:
         ("extend w = iff(n > 1, a, j.k) | project w = tostring(w)", ["", "X y", "", "", "[1]"]),
         ("extend w = coalesce(j.k, a) | where tostring(w) == 'x'", None),
         ("project w = j | union (things | project w = a) | where tostring(w) has 'x'", None),
+        ("project z = j, w = j, k = j | union (things | project z = a, w = a, k = a)", None),
     ],
 )
 def test_a_text_beside_json_ends_nothing(query: str, shown: list[str] | None) -> None:
