@@ -17,7 +17,7 @@ from benchmarks.scoring.generator import DAY
 from gundog.hunting.scoring import surprise
 from gundog.hunting.scoring.hour_scores import Scores, score
 
-SEEDS = {"dev": (*range(31, 41), 51, 52), "test": (*range(71, 79), *range(81, 89))}
+SEEDS = {"dev": (*range(31, 41), 51, 52), "test": tuple(range(61, 69))}
 _ORACLE_WINDOWS = (1, 3, 24)
 _HEAD = """\
 Written by `python -m benchmarks.scoring.context_trial`. The generator is ours: no real mailbox is
@@ -25,10 +25,8 @@ in it. {seeds} {which} seeds of {mailboxes} mailboxes, 28 days of history; 30 % 
 the 48 scored hours, half of them from networks, providers, countries or applications that are new
 to the mailbox. Harmless mailboxes have phones behind a carrier's gateways, cafes, journeys, VPNs,
 new lines and clients, several people, backup tools and migrations. What is new to a mailbox and
-known to at most {few} mailboxes of the tenant is told apart as rare. A provider that the tenant
-knows in a country that it does not know is a sign of attack here: VPNs of harmless mailboxes end
-at home. The oracle knows the true mean and variance of each hour. Recall at 2 % false windows, and
-the area under precision over recall:"""
+known to at most {few} mailboxes of the tenant is told apart as rare. The oracle knows the true mean
+and variance of each hour. Recall at 2 % false windows, and the area under precision over recall:"""
 Method = Callable[[Sample], np.ndarray]
 
 
@@ -180,8 +178,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", choices=SEEDS, default="test")
-    parser.add_argument("--runs", type=int, default=16, help="how many of the seeds")
-    parser.add_argument("--nights", type=int, default=8, help="how many clean nights")
+    parser.add_argument("--runs", type=int, default=12, help="how many of the seeds")
+    parser.add_argument("--nights", type=int, default=4, help="how many clean nights")
     parser.add_argument("--mailboxes", type=int, default=1000, help="mailboxes of a sample")
     parser.add_argument("--clean", type=int, default=1000, help="mailboxes of a clean night")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/contexts.md"))
