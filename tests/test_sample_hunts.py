@@ -376,6 +376,17 @@ def test_tenants_own_series_is_one_finding_beside_its_mailboxes(first: Hunted) -
     assert ask(first.published, "from risk_by_entity where name = '*'") == []
 
 
+def test_nights_after_attacks_are_as_sharp_as_before(first: Hunted) -> None:
+    """What was planted in a small tenant raises no threshold of the nights that learn from it."""
+    rows = ask(
+        first.published,
+        """select distinct note from run_intervals as r inner join detections as d
+           using (detection_id) where d.stem = 'mail_items_accessed'""",
+    )
+
+    assert [row["note"] for row in rows] == ["threshold 3.00, 0.04 false findings expected"]
+
+
 def test_one_finding_per_series_and_night(first: Hunted) -> None:
     """However many hours are flagged, a mailbox has one finding a day."""
     nights = [
