@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 Node = dict[str, Any]
@@ -70,15 +70,7 @@ def is_choice(node: Node) -> bool:
 
 def choices(node: Any, bound: frozenset[str]) -> Iterator[Node]:
     """Every CASE and COALESCE of a SELECT itself that reads nothing but columns."""
-    if isinstance(node, list):
-        for item in node:
-            yield from choices(item, bound)
-    elif isinstance(node, dict) and not is_query(node):
-        bound = bound | parameters(node)
-        if is_choice(node) and bound.isdisjoint(columns(node)):
-            yield node
-        for value in node.values():
-            yield from choices(value, bound)
+    return _of_columns(node, bound, is_choice)
 
 
 def outcomes(choice: Node) -> list[Node]:
@@ -117,15 +109,22 @@ def is_case(node: Node, bound: frozenset[str]) -> bool:
 
 def cases(node: Any, bound: frozenset[str]) -> Iterator[Node]:
     """Every CASE of a SELECT itself, the outer ones first."""
+    return _of_columns(node, bound, lambda inner: inner.get("class") == "CASE")
+
+
+def _of_columns(
+    node: Any, bound: frozenset[str], is_wanted: Callable[[Node], bool]
+) -> Iterator[Node]:
+    """Wanted nodes of a SELECT itself that read no parameter of a lambda, the outer ones first."""
     if isinstance(node, list):
         for item in node:
-            yield from cases(item, bound)
+            yield from _of_columns(item, bound, is_wanted)
     elif isinstance(node, dict) and not is_query(node):
         bound = bound | parameters(node)
-        if is_case(node, bound):
+        if is_wanted(node) and bound.isdisjoint(columns(node)):
             yield node
         for value in node.values():
-            yield from cases(value, bound)
+            yield from _of_columns(value, bound, is_wanted)
 
 
 def unique(found: Iterable[Iterable[Node]]) -> dict[str, Node]:
