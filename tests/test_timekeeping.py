@@ -19,22 +19,54 @@ from gundog.run import run, status, timekeeping
 from gundog.warehouse import database, tables
 from tests import kit
 from tests.kit import DAY, table, write_file
-from tests.sinks import Sink
+from tests.sinks import Request, Sink, http_sink
 
 Con = duckdb.DuckDBPyConnection
 RIGHT = parse_time("2026-03-04T04:00:00Z")
 YEARS = parse_time("2031-03-04T04:00:00Z")
 
 
+@pytest.fixture(scope="module")
+def lake(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five days of events, a pair on the third."""
+    root = kit.make_project(tmp_path_factory.mktemp("lake"))
+    kit.fill_days(root, "2026-03-01", 5)
+    pair(root, "2026-03-03")
+    return root
+
+
+@pytest.fixture(scope="module")
+def hunted_once(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Request]]:
+    """The same after a night with the right clock, and what its channel was sent."""
+    root = kit.copy_project(lake, tmp_path_factory.mktemp("hunted"))
+    with pytest.MonkeyPatch.context() as patched, http_sink() as first:
+        patched.setenv("NO_PROXY", "*")
+        configure(root, first)
+        night(root, RIGHT)
+    assert len(told(first)) == 1
+    return root, first.requests
+
+
 @pytest.fixture
-def root(tmp_path: Path, sink: Sink) -> Path:
-    """Five days of events, a pair on the third, and a channel."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 5)
-    pair(tmp_path, "2026-03-03")
-    config = f"freshness: 100d\nnotify: [{{name: soc, url: '{sink.url()}'}}]\n"
-    kit.write_text(tmp_path / "gundog.yaml", kit.CONFIG + config)
+def root(lake: Path, tmp_path: Path, sink: Sink) -> Path:
+    """A copy of the lake with a channel, of which nothing was hunted."""
+    configure(kit.copy_project(lake, tmp_path), sink)
     return tmp_path
+
+
+@pytest.fixture
+def hunted(hunted_once: tuple[Path, list[Request]], tmp_path: Path, sink: Sink) -> Path:
+    """A copy of it after its first night; its channel remembers what it was sent then."""
+    before, requests = hunted_once
+    sink.requests += requests
+    configure(kit.copy_project(before, tmp_path), sink)
+    return tmp_path
+
+
+def configure(root: Path, sink: Sink, more: str = "freshness: 100d\n") -> None:
+    """Writes gundog.yaml with its one channel."""
+    channel = f"notify: [{{name: soc, url: '{sink.url()}'}}]\n"
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + more + channel)
 
 
 def pair(root: Path, day: str, number: int = 1) -> None:
@@ -61,11 +93,10 @@ def clock_troubles(root: Path, now: datetime) -> list[str]:
 # ---- a clock that is ahead ----
 
 
-def test_a_run_years_ahead_removes_nothing_and_says_so(root: Path, sink: Sink) -> None:
+def test_a_run_years_ahead_removes_nothing_and_says_so(hunted: Path, sink: Sink) -> None:
     """Findings, evidence, staged rows and history stay; the night exits 1 and one message goes."""
-    night(root, RIGHT)
-    before = table(root, "select * exclude (interval_state) from findings")
-    outcome = night(root, YEARS)
+    before = table(hunted, "select * exclude (interval_state) from findings")
+    outcome = night(hunted, YEARS)
 
     assert outcome.exit_status == 1
     (problem,) = [one for one in outcome.problems if one.startswith("clock: ")]
@@ -74,32 +105,31 @@ def test_a_run_years_ahead_removes_nothing_and_says_so(root: Path, sink: Sink) -
         " events of the 7 days before it were read: the clock is wrong, or nothing came:"
     )
     assert problem.endswith("run once with --trust-clock")
-    assert table(root, "select * exclude (interval_state) from findings") == before
-    assert table(root, "select count(*) from evidence") == [(2,)]
-    assert table(root, "select distinct state from source_files") == [("staged",)]
+    assert table(hunted, "select * exclude (interval_state) from findings") == before
+    assert table(hunted, "select count(*) from evidence") == [(2,)]
+    assert table(hunted, "select distinct state from source_files") == [("staged",)]
     assert told(sink, "health") == ["clock"]
 
-    night(root, YEARS + DAY)  # it stays wrong for another night
-    assert table(root, "select count(*) from findings") == [(1,)]
+    night(hunted, YEARS + DAY)  # it stays wrong for another night
+    assert table(hunted, "select count(*) from findings") == [(1,)]
     assert told(sink, "health") == ["clock"]
 
 
-def test_after_a_run_ahead_all_is_as_without_it(root: Path, sink: Sink) -> None:
+def test_after_a_run_ahead_all_is_as_without_it(hunted: Path, sink: Sink) -> None:
     """Nothing is told twice, and the ledger and the nights know nothing of years to come."""
-    night(root, RIGHT)
-    night(root, YEARS)
-    assert len(clock_troubles(root, RIGHT)) == 1
-    kit.fill_days(root, "2026-03-06", 2)
-    outcome = night(root, RIGHT + 4 * DAY)
+    night(hunted, YEARS)
+    assert len(clock_troubles(hunted, RIGHT)) == 1
+    kit.fill_days(hunted, "2026-03-06", 2)
+    outcome = night(hunted, RIGHT + 4 * DAY)
 
     assert outcome.exit_status == 0
     assert len(told(sink)) == 1
-    assert table(root, "select max(interval_end) from run_intervals") == [
+    assert table(hunted, "select max(interval_end) from run_intervals") == [
         (parse_time("2026-03-08T00:00:00Z"),)
     ]
-    assert clock_troubles(root, RIGHT + 4 * DAY) == []
+    assert clock_troubles(hunted, RIGHT + 4 * DAY) == []
     times = "select max(created_at), max(updated_at) from findings"
-    assert max(table(root, times)[0]) <= RIGHT + 4 * DAY
+    assert max(table(hunted, times)[0]) <= RIGHT + 4 * DAY
 
 
 def test_a_channel_that_began_under_a_clock_ahead_is_told(root: Path, sink: Sink) -> None:
@@ -112,26 +142,26 @@ def test_a_channel_that_began_under_a_clock_ahead_is_told(root: Path, sink: Sink
     assert clock_troubles(root, RIGHT + DAY) == []
 
 
-def test_a_machine_that_was_off_is_believed_when_events_came(root: Path) -> None:
+def test_a_machine_that_was_off_is_believed_when_events_came(hunted: Path, sink: Sink) -> None:
     """Three weeks without a run, the lake filled meanwhile: no word, and retention goes on."""
-    config = kit.CONFIG + 'retention: {findings: "20d", evidence: "20d"}\n'
-    kit.write_text(root / "gundog.yaml", config)
-    night(root, RIGHT)
+    configure(hunted, sink, 'retention: {findings: "20d", evidence: "20d"}\n')
     later = RIGHT + 21 * DAY
-    kit.fill_days(root, f"{later - DAY:%Y-%m-%d}", 1)
-    outcome = night(root, later)
+    kit.fill_days(hunted, f"{later - DAY:%Y-%m-%d}", 1)
+    outcome = night(hunted, later)
 
     assert [one for one in outcome.problems if "clock" in one] == []
-    assert table(root, "select count(*) from findings") == [(0,)]
+    assert table(hunted, "select count(*) from findings") == [(0,)]
 
 
-def test_a_person_can_say_that_the_clock_is_right(root: Path) -> None:
+def test_a_person_can_say_that_the_clock_is_right(hunted: Path, sink: Sink) -> None:
     """With --trust-clock retention runs; the next night needs no word."""
-    night(root, RIGHT)
-    assert clock_of(night(root, YEARS)) != []
-    assert clock_of(night(root, YEARS, trust_clock=True)) == []
-    assert table(root, "select count(*) from findings") == [(0,)]
-    assert clock_of(night(root, YEARS + DAY)) == []
+    configure(hunted, sink, 'retention: {findings: "20d", evidence: "20d"}\n')
+    later = RIGHT + 30 * DAY
+    assert clock_of(night(hunted, later)) != []
+    assert len(table(hunted, "from findings")) == 1
+    assert clock_of(night(hunted, later, trust_clock=True)) == []
+    assert table(hunted, "select count(*) from findings") == [(0,)]
+    assert clock_of(night(hunted, later + DAY)) == []
 
 
 def clock_of(outcome: run.Outcome) -> list[str]:
@@ -150,17 +180,16 @@ def test_an_archive_gets_a_note_and_keeps_its_rows(root: Path) -> None:
     assert table(root, "select count(*) from findings") == [(1,)]
 
 
-def test_a_backfill_after_a_long_pause_is_no_problem(root: Path) -> None:
+def test_a_backfill_after_a_long_pause_is_no_problem(hunted: Path) -> None:
     """A range needs no clock: retention waits for a run that can be believed, with a note."""
-    night(root, RIGHT)
     days = ("2026-03-01", "2026-03-01")
-    later = night(root, RIGHT + 20 * DAY, command="backfill", within=days)
+    later = night(hunted, RIGHT + 20 * DAY, command="backfill", within=days)
     assert (later.exit_status, clock_of(later)) == (0, [])
-    much_later = night(root, YEARS, command="backfill", within=days)
+    much_later = night(hunted, YEARS, command="backfill", within=days)
 
     assert (much_later.exit_status, len(clock_of(much_later))) == (0, 1)
-    assert len(table(root, "from findings")) == 1
-    assert clock_troubles(root, YEARS) == []
+    assert len(table(hunted, "from findings")) == 1
+    assert clock_troubles(hunted, YEARS) == []
 
 
 def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) -> None:
@@ -177,14 +206,15 @@ def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) 
     assert table(root, sent) == [(1,)]
 
 
-def test_a_day_to_come_is_told_when_it_came(root: Path, sink: Sink) -> None:
+def test_a_day_to_come_is_told_when_it_came(hunted: Path, sink: Sink) -> None:
     """A clock two days ahead is believed; what it said of its day is said again on the day."""
-    night(root, RIGHT)
-    kit.write_text(root / "gundog.yaml", (root / "gundog.yaml").read_text().replace("100d", "26h"))
-    night(root, RIGHT + 3 * DAY)
+    kit.write_text(
+        hunted / "gundog.yaml", (hunted / "gundog.yaml").read_text().replace("100d", "26h")
+    )
+    night(hunted, RIGHT + 3 * DAY)
     early = [one for one in told(sink, "health") if "2026-03-06" in one]
-    night(root, RIGHT + DAY)
-    night(root, RIGHT + 3 * DAY)
+    night(hunted, RIGHT + DAY)
+    night(hunted, RIGHT + 3 * DAY)
     late = [one for one in told(sink, "health") if "2026-03-06" in one]
 
     assert (len(early), len(late)) == (1, 2)
@@ -194,18 +224,17 @@ def test_a_day_to_come_is_told_when_it_came(root: Path, sink: Sink) -> None:
 
 
 @pytest.mark.parametrize("back", [9 * DAY, 50 * 365 * DAY])
-def test_a_run_behind_does_nothing_and_says_so(root: Path, sink: Sink, back: timedelta) -> None:
+def test_a_run_behind_does_nothing_and_says_so(hunted: Path, sink: Sink, back: timedelta) -> None:
     """What it stored would look old to the next run; the next right one goes on."""
-    night(root, RIGHT)
-    outcome = night(root, RIGHT - back)
+    outcome = night(hunted, RIGHT - back)
 
     (problem,) = outcome.problems
     assert problem.startswith(f"clock: {(RIGHT - back):%Y-%m-%dT04:00:00Z} is {back.days:,} days")
     assert (outcome.exit_status, outcome.hunted) == (1, 0)
     assert told(sink, "health") == ["clock"]
-    night(root, RIGHT + DAY)
-    assert table(root, "select count(*) from findings") == [(1,)]
-    assert table(root, "select count(*) from runs") == [(2,)]
+    night(hunted, RIGHT + DAY)
+    assert table(hunted, "select count(*) from findings") == [(1,)]
+    assert table(hunted, "select count(*) from runs") == [(2,)]
     assert len(told(sink)) == 1
 
 
