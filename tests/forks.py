@@ -21,7 +21,7 @@ HERE = Path(__file__).parents[1]
 # Imported once; `__main__` of the tests is not wanted in any of them.
 _IMPORTED = (
     "distributed", "gundog.hunting.scoring.hour_scores", "gundog.run.run", "gundog.workers.task",
-    "tests.deaths", "tests.publish_loop",
+    "tests.deaths", "tests.elsewhere", "tests.publish_loop",
 )  # fmt: skip
 _context = multiprocessing.get_context("forkserver")
 _context.set_forkserver_preload([*_IMPORTED])

@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -28,7 +25,8 @@ from gundog.notify import http_post, messages, sending, services
 from gundog.notify import outbox as notify
 from gundog.notify.channel import Channel
 from gundog.warehouse import database, tables
-from tests import draws
+from tests import draws, elsewhere, kit
+from tests.forks import Fork
 from tests.hostile import HOSTILE, assert_harmless
 from tests.sinks import Sink, smtp_sink
 
@@ -822,19 +820,6 @@ def test_messages_to_a_channel_that_is_gone_stay(con: Con, sink: Sink) -> None:
     assert len(outbox(con, where="sent_at is null")) == 1
 
 
-SENDER = """
-import sys
-from datetime import datetime
-from pathlib import Path
-from gundog.notify import sending
-from gundog.notify.channel import Channel
-from gundog.warehouse import database
-with database.connect(Path(sys.argv[1])) as con:
-    at = datetime.fromisoformat(sys.argv[3])
-    print(sending.send(con, [Channel("soc", sys.argv[2])], at, lambda _: None).sent)
-"""
-
-
 def test_kill_between_answer_and_record_loses_nothing_and_repeats_the_key(
     tmp_path: Path, sink: Sink
 ) -> None:
@@ -855,20 +840,20 @@ def test_kill_between_answer_and_record_loses_nothing_and_repeats_the_key(
     assert sorted(map(sink.keys().count, expected)) == [2, 2, 2]
 
 
-def deliver(path: Path, sink: Sink, before: list[int] | None) -> int:
+def deliver(path: Path, sink: Sink, before: list[int] | None) -> int | None:
     """Sends in a process of its own, killed when it has posted one more than `before`."""
-    child = subprocess.Popen([sys.executable, "-c", SENDER, str(path), sink.url(), AT.isoformat()])
-    sink.script = [] if before is None else [*before, killing(child)]
-    return child.wait()
+    ready = threading.Event()  # it may be heard before its number is known here
+    children: list[Fork] = []
 
-
-def killing(child: subprocess.Popen[bytes]) -> Callable[[], str]:
     def kill() -> str:
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        ready.wait(kit.HUNG_S)
+        children[0].kill()
         return "drop"
 
-    return kill
+    sink.script = [] if before is None else [*before, kill]
+    children.append(Fork(elsewhere.send, path, sink.url(), AT))
+    ready.set()
+    return children[0].wait()
 
 
 def test_mail_that_one_of_two_refuses_is_sent_once_and_told(con: Con) -> None:

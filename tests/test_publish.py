@@ -6,9 +6,6 @@ import os
 import resource
 import shutil
 import signal
-import subprocess
-import sys
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,7 +19,8 @@ import pytest
 from gundog.core.errors import StoreError
 from gundog.findings import publish, views
 from gundog.warehouse import database, file_identity, tables
-from tests import kit
+from tests import elsewhere, kit
+from tests.forks import Fork
 from tests.kit import DAY, NOW
 
 pytestmark = pytest.mark.usefixtures("new_blanks")
@@ -382,23 +380,8 @@ def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press
     """kill -9 between building and renaming: the old file stays; its remains go next time."""
     press.publish().close()
     before = press.target.read_bytes()
-    code = textwrap.dedent(
-        f"""
-        import os, signal
-        from datetime import UTC, datetime, timedelta
-        from pathlib import Path
-        from gundog.findings import publish
-        from gundog.warehouse import database, tables
-        con = database.connect()
-        for one in tables.TABLES:
-            con.execute(next(tables.create(one)))
-        publish._rename = lambda *paths: os.kill(os.getpid(), signal.SIGKILL)
-        publish.publish(con, Path({str(press.target)!r}), now=datetime.now(UTC),
-                        late_arrival=timedelta())
-        """
-    )
-    done = subprocess.run([sys.executable, "-c", code], check=False)
-    assert done.returncode == -signal.SIGKILL
+    victim = Fork(elsewhere.publish, press.target)
+    assert victim.wait(kit.HUNG_S) == -signal.SIGKILL
     assert press.target.read_bytes() == before
     assert press.files() == [".blank", ".duckdb", ".tmp"]
 
@@ -518,11 +501,7 @@ def test_log_of_a_reader_is_never_applied(press: Press) -> None:
     """A program that opened the file for writing and died takes no finding from later files."""
     press.finding(1)
     press.publish().close()
-    leave = (
-        "import duckdb, os, sys; con = duckdb.connect(sys.argv[1]); "
-        "con.execute('delete from findings'); os._exit(9)"
-    )
-    subprocess.run([sys.executable, "-c", leave, str(press.target)], check=False)
+    assert Fork(elsewhere.leave_log, press.target).wait() == 9
     log = press.target.with_name(press.target.name + ".wal")
     assert log.exists()
 

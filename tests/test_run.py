@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -16,7 +13,7 @@ import pytest
 from gundog.core.errors import InputError, LockError
 from gundog.core.times import parse_range
 from gundog.run import run
-from tests import deaths, kit
+from tests import deaths, elsewhere, kit
 from tests.forks import Fork
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
@@ -433,30 +430,13 @@ def test_provisional_becomes_final_after_late_arrival(hunted: Path) -> None:
 
 def test_second_run_waits_then_says_who_holds_the_warehouse(project: Path) -> None:
     """Two runs never write at once."""
-    code = textwrap.dedent(
-        f"""
-        import sys, time
-        from datetime import UTC, datetime, timedelta
-        from pathlib import Path
-        from gundog.warehouse import database
-        path = Path({str(project / ".gundog/warehouse.duckdb")!r})
-        with database.lock(path, timedelta(), datetime.now(UTC)):
-            print("held", flush=True)
-            sys.stdin.read()
-        """
-    )
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdout is not None
-    assert holder.stdin is not None
+    holder = Fork(elsewhere.hold, project / ".gundog/warehouse.duckdb")
     try:
-        assert holder.stdout.readline() == "held\n"
+        assert holder.connection.recv() == "held"
         with pytest.raises(LockError, match=f"process {holder.pid}"):
             hunt(project, wait=timedelta(milliseconds=100))
     finally:
-        holder.stdin.close()
-        holder.stdout.close()
+        holder.connection.close()
         holder.wait(kit.HUNG_S)
 
     assert hunt(project).exit_status == 0

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pwd
-import signal
+import resource
 import socket
-import subprocess
-import sys
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,7 +17,8 @@ from gundog.cli import main
 from gundog.core.errors import InputError, StoreError
 from gundog.findings import triage
 from gundog.findings.triage import Said
-from tests import draws, kit
+from tests import draws, elsewhere, kit
+from tests.forks import Fork
 from tests.kit import DAY, NOW, hunt, table
 
 ID = "0d7f5b1f-2a11-4d0e-9a59-7c0d1f5e3c1b"
@@ -189,32 +189,14 @@ def test_line_that_was_cut_short_costs_no_other(path: Path, broken: str) -> None
     assert problems == ["triage.jsonl: line 2: cannot be read: remove it"]
 
 
-SAYER = """
-import sys
-from datetime import UTC, datetime
-from pathlib import Path
-from gundog.findings import triage
-print("ready", flush=True)
-for n in range(int(sys.argv[3])):
-    triage.append(Path(sys.argv[1]), sys.argv[2], triage.Said("new", note=str(n)),
-                  ("new", None), datetime.now(UTC))
-    print(n, flush=True)
-"""
-
-
-def say(path: Path, finding_id: str, times: int) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", SAYER, str(path), finding_id, str(times)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+def say(path: Path, finding_id: str, times: int) -> Fork:
+    return Fork(elsewhere.say, path, finding_id, times)
 
 
 def test_people_who_speak_at_once_all_are_heard(path: Path) -> None:
     """Three processes write twenty entries each: sixty whole lines, each one's in order."""
     people = [say(path, f"{n}{ID[1:]}", 20) for n in range(3)]
-    for one in people:
-        one.communicate()
+    assert [one.wait(kit.HUNG_S) for one in people] == [0, 0, 0]
 
     entries, problems = triage.read(path)
     assert problems == []
@@ -226,16 +208,16 @@ def test_people_who_speak_at_once_all_are_heard(path: Path) -> None:
 
 def test_kill_loses_nothing_that_was_reported(path: Path) -> None:
     """kill -9 while writing: every entry that the command returned from is there."""
-    with say(path, ID, 10_000) as child:
-        assert child.stdout is not None
-        assert child.stdout.readline() == "ready\n"
-        reported = [child.stdout.readline().rstrip("\n") for _ in range(20)]
-        child.send_signal(signal.SIGKILL)
-        reported += child.stdout.read().split("\n")[:-1]
+    child = say(path, ID, 10_000)
+    reported = [child.connection.recv() for _ in range(20)]
+    child.kill()
+    with suppress(EOFError):
+        while True:
+            reported.append(child.connection.recv())
 
     entries, problems = triage.read(path)
     assert len(problems) <= 1
-    assert [one.note for one in entries][: len(reported)] == reported
+    assert [one.note for one in entries][: len(reported)] == list(map(str, reported))
     assert 20 <= len(reported) < 10_000
 
 
@@ -321,26 +303,14 @@ def test_lost_file_loses_nothing_that_was_published(root: Path) -> None:
 
 def test_triage_does_not_wait_for_a_run(root: Path) -> None:
     """It is written and read while another process holds the warehouse."""
-    code = (
-        "import sys; from datetime import *; from pathlib import Path\n"
-        "from gundog.warehouse import database as warehouse\n"
-        "with warehouse.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
-        "    with warehouse.writable(Path(sys.argv[1]), memory_limit=10**9, threads=1):\n"
-        "        print('held', flush=True); sys.stdin.read()"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(root / ".gundog/warehouse.duckdb")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+    holder = Fork(elsewhere.hold_open, root / ".gundog/warehouse.duckdb")
+    try:
+        assert holder.connection.recv() == "held"
 
         assert gundog(root, "triage", finding_of(root, "a"), "--verdict", "benign") == 0
-
-        assert holder.stdin is not None
-        holder.stdin.close()
+    finally:
+        holder.connection.close()
+        holder.wait(kit.HUNG_S)
 
 
 @pytest.mark.parametrize(
@@ -536,25 +506,20 @@ def test_bad_line_stops_no_command_and_no_night(
     assert newest == [("again",)]
 
 
-def test_full_disk_keeps_the_file_as_it_was(path: Path, tmp_path: Path) -> None:
+def test_full_disk_keeps_the_file_as_it_was(path: Path) -> None:
     """Half a line would be a problem of status for ever."""
     triage.append(path, ID, Said(note="first"), NEW, NOW)
     before = path.read_bytes()
-    code = (
-        "import resource, sys; from pathlib import Path; from gundog.findings import triage;"
-        "from gundog.core.errors import StoreError; from tests.kit import NOW\n"
-        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 50}, -1))\n"
-        "said = triage.Said(note='x')\n"
-        "try: triage.append(Path(sys.argv[1]), sys.argv[2], said, ('new', None), NOW)\n"
-        "except StoreError as error: print(error)"
-    )
+    most = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, most[1]))
+    try:
+        with pytest.raises(StoreError) as told:
+            triage.append(path, OTHER, Said(note="x"), NEW, NOW)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, most)
 
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path), OTHER], capture_output=True, text=True, check=True
-    )
-
-    assert "cannot be written" in done.stdout
-    assert "nothing was changed" in done.stdout
+    assert "cannot be written" in str(told.value)
+    assert "nothing was changed" in str(told.value)
     assert path.read_bytes() == before
 
 
