@@ -11,7 +11,7 @@ import duckdb
 import pytest
 
 from gundog.core.times import parse_time
-from gundog.detections import content, content_folder
+from gundog.detections import content
 from gundog.findings import purging
 from gundog.warehouse import database, redeliveries, schema
 from tests import draws, kit
@@ -191,7 +191,7 @@ def _place(root: Path, name: str) -> int:
 
 def seen(root: Path) -> tuple[int, int]:
     """Rows that hunts see of the pair, and rows of it that are marked as redelivered."""
-    [stage] = content.load([content_folder.builtin(), root]).hunt("pair").stages
+    [stage] = kit.load_content(root).hunt("pair").stages
     con = duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True)
     try:
         shown = con.execute("select count(*) from happenings where id in (1, 2)").fetchall()

@@ -129,12 +129,17 @@ def hostile_page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return html(published(path, **hostile_rows()), night=hostile_night())
 
 
+@pytest.fixture(scope="module")
+def parsed(hostile_page: str) -> Parsed:
+    """The same as an HTML parser sees it."""
+    return Parsed(hostile_page)
+
+
 # ---- text from events ----
 
 
-def test_no_tag_and_no_attribute_comes_from_data(hostile_page: str) -> None:
+def test_no_tag_and_no_attribute_comes_from_data(parsed: Parsed) -> None:
     """Tags are the template's; what attributes hold is ours, apart from words for a picture."""
-    parsed = Parsed(hostile_page)
     classes = set(re.findall(r"\.([a-zA-Z][\w-]*)", page.style_sheet()))
 
     assert {tag for tag, _ in parsed.tags} <= TAGS
@@ -150,17 +155,16 @@ def test_no_character_acts_instead_of_being_shown(hostile_page: str) -> None:
     assert unseen(hostile_page) == []
 
 
-def test_hostile_text_can_be_read(hostile_page: str) -> None:
+def test_hostile_text_can_be_read(parsed: Parsed) -> None:
     """Nothing is dropped: what somebody wrote is evidence."""
-    shown = "".join(Parsed(hostile_page).text.split())
+    shown = "".join(parsed.text.split())
 
     assert [name for name, raw in STRINGS.items() if visible(raw) not in shown] == []
 
 
-def test_the_page_may_run_and_load_nothing(hostile_page: str) -> None:
+def test_the_page_may_run_and_load_nothing(parsed: Parsed) -> None:
     """Its own policy forbids what the template does not do anyway."""
-    tags = Parsed(hostile_page).tags
-    [policy] = [one["content"] for tag, one in tags if "http-equiv" in one and tag == "meta"]
+    [policy] = [one["content"] for tag, one in parsed.tags if "http-equiv" in one and tag == "meta"]
 
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
     assert "unsafe" not in policy
@@ -169,9 +173,8 @@ def test_the_page_may_run_and_load_nothing(hostile_page: str) -> None:
     assert "@import" not in page.style_sheet()
 
 
-def test_anchors_are_unique_and_links_arrive(hostile_page: str) -> None:
+def test_anchors_are_unique_and_links_arrive(parsed: Parsed) -> None:
     """Every link of the page leads to a place on it."""
-    parsed = Parsed(hostile_page)
     ids = list(parsed.values("id"))
 
     assert len(ids) == len(set(ids))
@@ -424,7 +427,7 @@ def test_two_hundred_findings_fit_into_two_megabytes(tmp_path: Path) -> None:
 
     shown = html(path)
 
-    assert Parsed(shown).text.count("gundog triage ") == 200
+    assert shown.count("gundog triage ") == 200
     assert len(shown.encode()) < 2_000_000
 
 

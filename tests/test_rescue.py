@@ -93,7 +93,7 @@ ALL = {(stage, file) for stage in STAGES for file in FILES}
 bads = st.dictionaries(st.sampled_from(sorted(ALL)), st.sampled_from([LACKING, LATE]))
 
 
-@draws.law(12)
+@draws.law(12, quick=2)
 @given(bad=bads, is_change=st.booleans())
 def test_what_can_be_read_is_stored_and_the_rest_by_the_next_run(
     bad: dict[tuple[str, str], str], is_change: bool

@@ -56,6 +56,20 @@ def hunted(week: Path, tmp_path: Path) -> Path:
     return kit.copy_project(week, tmp_path)
 
 
+@pytest.fixture(scope="module")
+def expired_once(week: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a night three weeks later."""
+    root = kit.copy_project(week, tmp_path_factory.mktemp("expired"))
+    later(root, 21)
+    return root
+
+
+@pytest.fixture
+def expired(expired_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, for one test."""
+    return kit.copy_project(expired_once, tmp_path)
+
+
 def keep(root: Path, **retention: str) -> None:
     kit.write_text(root / "gundog.yaml", kit.CONFIG + f"retention: {json.dumps(retention)}\n")
 
@@ -94,17 +108,16 @@ def test_young_rows_stay(hunted: Path) -> None:
     assert table(hunted, "select count(*) from evidence") == [(2,)]
 
 
-def test_staged_rows_go_when_they_were_written_long_ago(hunted: Path) -> None:
+def test_staged_rows_go_when_they_were_written_long_ago(expired_once: Path) -> None:
     """A file read 21 days ago loses its rows; it is called expired, and its findings stay."""
-    later(hunted, 21)
-
-    assert staged(hunted) == 24
-    assert kept(hunted, "select state, count(*) from source_files group by all order by all") == [
-        ("expired", 8), ("staged", 1),
-    ]  # fmt: skip
-    assert table(hunted, "select state, count(*) from source_files group by all") == [("staged", 1)]
-    assert table(hunted, "select count(*) from findings") == [(1,)]
-    assert kept(hunted, "select count(*) from stage_hours") == [(24,)]
+    assert staged(expired_once) == 24
+    states = "select state, count(*) from source_files group by all order by all"
+    assert kept(expired_once, states) == [("expired", 8), ("staged", 1)]
+    assert table(expired_once, "select state, count(*) from source_files group by all") == [
+        ("staged", 1)
+    ]
+    assert table(expired_once, "select count(*) from findings") == [(1,)]
+    assert kept(expired_once, "select count(*) from stage_hours") == [(24,)]
 
 
 def test_backfill_of_old_years_is_counted_from_when_it_was_written(project: Path) -> None:
@@ -215,30 +228,29 @@ def test_findings_go_last(hunted: Path) -> None:
     assert table(hunted, "select count(*) from runs") == [(1,)]
 
 
-def test_interval_whose_files_left_the_lake_is_kept_as_it_was(hunted: Path) -> None:
+def test_interval_whose_files_left_the_lake_is_kept_as_it_was(expired: Path) -> None:
     """Hunting again what cannot be read any more would lose its findings: it is left and named."""
-    later(hunted, 21)
-    (hunted / "lake/date=2026-03-08/pair-a.parquet").unlink()
+    (expired / "lake/date=2026-03-08/pair-a.parquet").unlink()
 
-    outcome = hunt(hunted, WEEK, now=NOW + 22 * DAY, again=True)
+    outcome = hunt(expired, WEEK, now=NOW + 22 * DAY, again=True)
 
-    assert table(hunted, "select count(*) from findings") == [(1,)]
+    assert table(expired, "select count(*) from findings") == [(1,)]
     assert [note.split(":")[0][:8] for note in outcome.notes] == ["pair [20", "pair [20"]
     assert "left the lake" in outcome.notes[0]
     assert outcome.exit_status == 0
 
 
-def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(hunted: Path) -> None:
+def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(
+    week: Path, expired: Path
+) -> None:
     """A backfill over a time whose rows expired reads them again and finds the same."""
-    before = content(hunted, ("findings", "evidence"))
-    later(hunted, 21)
-
-    outcome = hunt(hunted, WEEK, now=NOW + 22 * DAY, again=True)
+    before = content(week, ("findings", "evidence"))
+    outcome = hunt(expired, WEEK, now=NOW + 22 * DAY, again=True)
 
     assert outcome.files == 8
     assert outcome.changes.unchanged == 1
-    assert table(hunted, "select count(*) from findings") == [(1,)]
-    assert content(hunted, ("findings",))["findings"] == [
+    assert table(expired, "select count(*) from findings") == [(1,)]
+    assert content(expired, ("findings",))["findings"] == [
         tuple("final" if one == "provisional" else one for one in row) for row in before["findings"]
     ]
 

@@ -64,13 +64,20 @@ def kept(root: Path, sql: str) -> list[tuple[Any, ...]]:
         con.close()
 
 
-@pytest.fixture
-def project(tmp_path: Path, sink: Sink) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The old project on the morning after another day of the lake, with a pair in it."""
-    root = old_project.make(tmp_path, sink.url())
+    root = old_project.make(tmp_path_factory.mktemp("made"), "http://127.0.0.1:9/hook")
     old_project.write_day(root, NEW_DAY)
     write_file(root, NEW_DAY, old_project.pair(NEW_DAY, "d", 7), "d")
     return root
+
+
+@pytest.fixture
+def project(made: Path, tmp_path: Path, sink: Sink) -> Path:
+    """A copy of it, for one test."""
+    old_project.configure(kit.copy_project(made, tmp_path), sink.url())
+    return tmp_path
 
 
 FINDINGS = """
@@ -100,13 +107,12 @@ def changed(project: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def upgraded_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def upgraded_once(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Such a project after a night; its channel answers as long as the copies are hunted."""
     with pytest.MonkeyPatch.context() as patched, http_sink() as sink:
         patched.setenv("NO_PROXY", "*")
-        root = old_project.make(tmp_path_factory.mktemp("upgraded"), sink.url())
-        old_project.write_day(root, NEW_DAY)
-        write_file(root, NEW_DAY, old_project.pair(NEW_DAY, "d", 7), "d")
+        root = kit.copy_project(made, tmp_path_factory.mktemp("upgraded"))
+        old_project.configure(root, sink.url())
         old_project.change_sql(root)
         old_project.lose_files(root)
         hunt(root)
