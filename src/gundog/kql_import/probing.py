@@ -17,18 +17,21 @@ _MOMENT = "TIMESTAMP '2026-01-01'"
 
 
 class Probe:
-    """Empty tables, over which a SELECT is bound; to call it is to ask as `TypesOf` says."""
+    """Empty tables, over which a SELECT is bound; to call it is to ask as `TypesOf` says.
+
+    `con` is their connection, shut: it parses and binds, and opens nothing.
+    """
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
-        self._con = con
+        self.con = con
 
     def __call__(self, sql: str) -> dict[str, str]:
-        return _types_of(self._con, sql)
+        return _types_of(self.con, sql)
 
     def described(self, sql: str) -> list[tuple[str, str]]:
         """Name and type of each column, bound only: DuckDB's own error for what does not bind."""
         bound = sql.replace("$kqlnow", _MOMENT)
-        return [(row[0], row[1]) for row in self._con.execute(f"describe {bound}").fetchall()]
+        return [(row[0], row[1]) for row in self.con.execute(f"describe {bound}").fetchall()]
 
 
 @contextmanager

@@ -8,6 +8,7 @@ only the branches that can run stay. A hunt binds such SQL every night, several 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import duckdb
@@ -25,7 +26,7 @@ _CHANGING = frozenset({"COLUMN_REF", "PARAMETER", "SUBQUERY", "LAMBDA", "WINDOW"
 _NOTHING = frozenset[str]()
 
 
-def simplified(sql: str, describe: Describe) -> str:
+def simplified(sql: str, describe: Describe, con: duckdb.DuckDBPyConnection | None = None) -> str:
     """The same SELECT, with the branches that can run.
 
     Every value keeps its type. A step stays as it is where DuckDB does not say what was asked.
@@ -33,15 +34,17 @@ def simplified(sql: str, describe: Describe) -> str:
     Args:
         sql: one SELECT.
         describe: binds a SELECT where the tables are that it reads.
+        con: where SQL is parsed; by default a connection of its own.
 
     Raises:
         ValueError: when DuckDB does not parse it.
     """
-    with duckdb.connect() as con:
-        scopes = _Scopes(con, describe, known_types.tree(con, sql))
+    with nullcontext(con) if con else duckdb.connect() as parser:
+        scopes = _Scopes(parser, describe, known_types.tree(parser, sql))
         made = word_patterns.merged(scopes.query(scopes.root, ()), scopes.constant, sql_tree.key)
         text = scopes.written(made)
-        if sql_tree.key(known_types.tree(con, text)["statements"][0]["node"]) != sql_tree.key(made):
+        read_back = known_types.tree(parser, text)["statements"][0]["node"]
+        if sql_tree.key(read_back) != sql_tree.key(made):
             return sql  # DuckDB does not write back what it read
         return text
 
@@ -53,6 +56,10 @@ class _Scopes:
         self._con, self._describe = con, describe
         self._whole = tree["statements"][0]
         self.root: Node = self._whole["node"]
+        self._select_one, self._select_all = (
+            known_types.tree(con, sql)["statements"][0]["node"]
+            for sql in ("select 1", "select * from (select 1) as step")
+        )
 
     def query(self, node: Node, above: tuple[Node, ...]) -> Node:
         """A query with all its steps simplified; `above` are the steps that it may read, typed."""
@@ -96,10 +103,10 @@ class _Scopes:
         self, query: Node, above: tuple[Node, ...], aliases: Sequence[str] = ()
     ) -> Sequence[tuple[str, str]]:
         """Name and type of the columns that a query returns."""
-        whole = known_types.tree(self._con, "select * from (select 1) as step")
-        source = whole["statements"][0]["node"]["from_table"]
-        source["subquery"]["node"], source["column_name_alias"] = query, list(aliases)
-        return self._bound(whole, above)
+        source = self._select_all["from_table"]
+        inner = {**source["subquery"], "node": query}
+        source = {**source, "subquery": inner, "column_name_alias": list(aliases)}
+        return self._bound({**self._select_all, "from_table": source}, above)
 
     def _typed(self, step: Node, above: tuple[Node, ...]) -> Node:
         """A step in which each column is a null of its type."""
@@ -198,21 +205,20 @@ class _Scopes:
         if not values:
             return []
         select = {
-            **known_types.tree(self._con, "select 1")["statements"][0]["node"],
+            **self._select_one,
             "select_list": [{**value, "alias": f"v{turn}"} for turn, value in enumerate(values)],
             "from_table": scope["from_table"],
         }
         try:
-            return [kind for _, kind in self._bound({"statements": [{"node": select}]}, above)]
+            return [kind for _, kind in self._bound(select, above)]
         except duckdb.Error:
             if len(values) == 1:
                 return [None]
             return [kind for value in values for kind in self._types([value], scope, above)]
 
-    def _bound(self, tree: Node, steps: Sequence[Node]) -> Sequence[tuple[str, str]]:
+    def _bound(self, select: Node, steps: Sequence[Node]) -> Sequence[tuple[str, str]]:
         """Name and type of the columns that a SELECT returns over these steps."""
-        node = {**tree["statements"][0]["node"], "cte_map": {"map": list(steps)}}
-        return self._describe(self._text(node))
+        return self._describe(self._text({**select, "cte_map": {"map": list(steps)}}))
 
     def _rewritten(
         self,
@@ -251,9 +257,9 @@ class _Scopes:
         """The text that an expression always is; None where it reads a column, or fails."""
         if not _CHANGING.isdisjoint(sql_tree.classes(value)):
             return None
-        select = known_types.tree(self._con, "select 1")["statements"][0]["node"]
         try:
-            rows = self._con.execute(self._text({**select, "select_list": [value]})).fetchall()
+            sql = self._text({**self._select_one, "select_list": [value]})
+            rows = self._con.execute(sql).fetchall()
         except duckdb.Error:
             return None
         return None if rows[0][0] is None else str(rows[0][0])

@@ -104,7 +104,12 @@ def put(node: Any, value: Node) -> Any:
 
 def is_case(node: Node, bound: frozenset[str]) -> bool:
     """True for a CASE that reads nothing but columns."""
-    return node.get("class") == "CASE" and bound.isdisjoint(columns(node))
+    return node.get("class") == "CASE" and not _reads(node, bound)
+
+
+def _reads(node: Node, names: frozenset[str]) -> bool:
+    """Whether a node names one of these; mostly there are none, and then nobody looks."""
+    return bool(names) and not names.isdisjoint(columns(node))
 
 
 def cases(node: Any, bound: frozenset[str]) -> Iterator[Node]:
@@ -121,7 +126,7 @@ def _of_columns(
             yield from _of_columns(item, bound, is_wanted)
     elif isinstance(node, dict) and not is_query(node):
         bound = bound | parameters(node)
-        if is_wanted(node) and bound.isdisjoint(columns(node)):
+        if is_wanted(node) and not _reads(node, bound):
             yield node
         for value in node.values():
             yield from _of_columns(value, bound, is_wanted)

@@ -182,7 +182,7 @@ def shortened(sql: str, types: Mapping[str, str], probe: probing.Probe) -> str:
         probe: the empty tables that it reads.
     """
     try:
-        short = scoped_types.simplified(sql, probe.described)
+        short = scoped_types.simplified(sql, probe.described, probe.con)
         return short if probe(short) == types else sql
     except (duckdb.Error, ValueError, RecursionError, RefusalError):
         return sql
