@@ -69,7 +69,7 @@ REMARKS = [
 @pytest.mark.parametrize(("kql", "line", "text"), REMARKS)
 def test_critic_says(kql: str, line: int, text: str) -> None:
     """What a person has to know before the hunt is trusted, once and at its line."""
-    told = [remark for remark in kql_kit.translate(kql).remarks if text in remark.text]
+    told = [remark for remark in kql_kit.remarks(kql) if text in remark.text]
 
     assert [remark.line for remark in told] == [line]
 
@@ -77,7 +77,7 @@ def test_critic_says(kql: str, line: int, text: str) -> None:
 def test_every_remark_has_a_line() -> None:
     """Also those on the query as a whole."""
     for kql, _, _ in REMARKS[::6]:
-        assert all(remark.line for remark in kql_kit.translate(kql).remarks)
+        assert all(remark.line for remark in kql_kit.remarks(kql))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_every_remark_has_a_line() -> None:
 )
 def test_critic_keeps_quiet(kql: str) -> None:
     """A query that bounds its time, keeps its entities and says what it means has no remark."""
-    assert kql_kit.translate(DPE + kql).remarks == ()
+    assert kql_kit.remarks(DPE + kql) == ()
 
 
 def test_a_period_shorter_than_the_query() -> None:

@@ -18,11 +18,13 @@ import pytest
 
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
-from gundog.detections.hunt import Content
+from gundog.detections.detection import Example
+from gundog.detections.hunt import Content, Hunt
+from gundog.findings.model import Hit
 from gundog.hunting.scoring import kql
 from gundog.kql_import.refusing import RefusalError
 from gundog.testing import examples
-from tests import draws, kit, kql_hostile, kql_kit
+from tests import benches, draws, kit, kql_hostile, kql_kit
 
 # The same operators in the same order as the Sentinel hunt that detections/kql holds.
 EXPORTS = """\
@@ -275,14 +277,23 @@ def test_join_kinds(loaded: Content, kind: str) -> None:
             assert sorted(map(repr, shown)) == sorted(map(repr, wanted[kind]))
 
 
+def both(
+    loaded: Content, published: Hunt, imported: Hunt, example: Example
+) -> tuple[tuple[Hit, ...], ...]:
+    """What two hunts find in the events of an example."""
+    return tuple(
+        examples.run(loaded, hunt, example, benches.of(loaded, hunt))
+        for hunt in (published, imported)
+    )
+
+
 def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content) -> None:
     """Every example of the detection that holds the Sentinel hunt, through the import."""
     published = loaded.hunt("host_exporting_mailbox_and_removing_export")
     names = "timekey DeviceName AccountName commands HostCustomEntity AccountCustomEntity".split()
     compared = 0
     for example in published.detection.examples:
-        theirs = examples.run(loaded, published, example)
-        ours = examples.run(loaded, loaded.hunt("exports"), example)
+        theirs, ours = both(loaded, published, loaded.hunt("exports"), example)
         rows = [tuple(hit.row["details"][name] for name in names) for hit in theirs]
         assert kql_kit.values(ours, *names) == sorted(rows, key=repr)
         assert sorted(hit.evidence_count for hit in ours) == sorted(
@@ -304,8 +315,7 @@ def test_published_operators_give_the_rows_of_the_published_series(loaded: Conte
     for example in published.detection.examples:
         if example.name.startswith(BEYOND):
             continue
-        theirs = examples.run(loaded, published, example)
-        ours = examples.run(loaded, loaded.hunt("reads"), example)
+        theirs, ours = both(loaded, published, loaded.hunt("reads"), example)
         names = list(theirs[0].row["details"]) if theirs else []
         rows = [tuple(hit.row["details"][name] for name in names) for hit in theirs]
         kept = [name if name in ours[0].row else f"kql_{name}" for name in names]

@@ -45,7 +45,8 @@ def hunted(stem: str, table: str, rows: Iterable[Row]) -> list[dict[str, Any]]:
     """The details of every finding, in the shape they are stored in."""
     loaded = kit.shipped()
     example = Example("", INTERVAL, {table: tuple(rows)}, ())
-    hits = examples.run(loaded, loaded.hunt(stem), example)
+    hunt = loaded.hunt(stem)
+    hits = examples.run(loaded, hunt, example, benches.of(loaded, hunt))
     return [json.loads(json.dumps(hit.row["details"], default=_moment)) for hit in hits]
 
 
@@ -341,7 +342,11 @@ def root(tmp_path: Path) -> Path:
     ["ns", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("ns in UTC", "text", "us"))],
 )
 def test_mail_in_files_is_that_of_plain_loops(root: Path, kind: str) -> None:
-    """However files write times, ticks decide what lies on the hour, and files may repeat rows."""
+    """However files write times, ticks decide what lies on the hour, and files may repeat rows.
+
+    Details have the columns of the query in their order: left of the join, then all of its right, a
+    clash with 1, and extended columns last.
+    """
     rows = mail_lake(len(kind), "daily", [312, 315, 320, 330, 335], None)
     if kind == "us":
         rows = [{**row, "tick": 0} for row in rows]
@@ -352,6 +357,9 @@ def test_mail_in_files_is_that_of_plain_loops(root: Path, kind: str) -> None:
 
     assert expected
     assert_same_mail(expected, stored(root))
+    right = [name for name in COLUMNS if name not in ("Timestamp", "RawEventData")]
+    left = ["Timestamp", "Total", "baseline", "anomalies", "score", "Timestamp1"]
+    assert {(*left, *right, "RawEventData")} == {tuple(row) for row in stored(root)}
 
 
 def test_exports_in_files_are_those_of_plain_loops(root: Path) -> None:
@@ -371,16 +379,6 @@ def test_exports_in_files_are_those_of_plain_loops(root: Path) -> None:
 
     assert expected
     assert expected == as_rows(stored(root))
-
-
-def test_details_are_the_columns_of_the_query_in_their_order(root: Path) -> None:
-    """Left of the join, then all of its right, a clash with 1, and extended columns last."""
-    write(root, CLOUD, mail_lake(1, "daily", [320], None), "text")
-    hunt(root, MAIL, "2020-12-15")
-    right = [name for name in COLUMNS if name not in ("Timestamp", "RawEventData")]
-    left = ["Timestamp", "Total", "baseline", "anomalies", "score", "Timestamp1"]
-
-    assert {(*left, *right, "RawEventData")} == {tuple(row) for row in stored(root)}
 
 
 def burst(at: datetime, nr: int = 0, count: int = 60) -> list[Row]:
@@ -416,10 +414,25 @@ def test_a_late_file_of_the_alert_day_is_hunted_again(root: Path) -> None:
     assert [row["Timestamp"] for row in stored(root)] == ["2020-12-14T09:00:00Z"]
 
 
-def test_a_late_file_of_the_training_counts_while_provisional(root: Path) -> None:
-    """Another baseline is another row, hence another finding; a final interval keeps its own."""
+@pytest.fixture(scope="module")
+def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a burst after quiet days, and the night that has found it."""
+    root = tmp_path_factory.mktemp("hunted")
+    kit.write_text(root / "gundog.yaml", LAKE)
     write(root, CLOUD, quiet() + burst(NOW - 2 * DAY + 9 * HOUR), "text")
     hunt(root, MAIL, "2020-12-15")
+    return root
+
+
+@pytest.fixture
+def hunted_root(hunted_once: Path, tmp_path: Path) -> Path:
+    """A copy of that project."""
+    return kit.copy_project(hunted_once, tmp_path)
+
+
+def test_a_late_file_of_the_training_counts_while_provisional(hunted_root: Path) -> None:
+    """Another baseline is another row, hence another finding; a final interval keeps its own."""
+    root = hunted_root
     before = stored(root)
     write(root, CLOUD, burst(NOW - 9 * DAY), "ns", "late")
     hunt(root, MAIL, "2020-12-15")
@@ -451,10 +464,9 @@ def test_a_night_counts_one_day_of_records(root: Path) -> None:
     assert counted == [(NOW - DAY,)]
 
 
-def test_hunting_again_changes_nothing(root: Path) -> None:
+def test_hunting_again_changes_nothing(hunted_root: Path) -> None:
     """Ids are those of the interval, the row and its place among equal ones."""
-    write(root, CLOUD, quiet() + burst(NOW - 2 * DAY + 9 * HOUR), "text")
-    hunt(root, MAIL, "2020-12-15")
+    root = hunted_root
     before = kit.table(root, "select finding_id, details::varchar from findings")
     again = run.Request("backfill", parse_range("2020-12-15", "2020-12-15"), (MAIL,), again=True)
     outcome = run.run(run.load_project(root, {}), again, LATER, uuid4())
