@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 
 import pytest
+from duckdb import DuckDBPyConnection as Con
 
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
@@ -35,24 +37,26 @@ QUERY = (
 )
 
 
-def test_no_value_of_an_argument_ends_a_hunt() -> None:
+@pytest.fixture(scope="module")
+def con() -> Iterator[Con]:
+    with kql_hostile.connect() as opened:
+        yield opened
+
+
+def test_no_value_of_an_argument_ends_a_hunt(con: Con) -> None:
     """Numbers beyond 64 bits, text that is not a list, JSON of another kind."""
-    con = kql_hostile.connect()
     made = kql_kit.translate(QUERY)
 
     assert kql_hostile.differing(con, QUERY, made, kql_kit.sources(), 150) == ""
-    con.close()
 
 
-def test_text_in_a_list_of_numbers_is_compared_as_text() -> None:
+def test_text_in_a_list_of_numbers_is_compared_as_text(con: Con) -> None:
     """Result codes are text in tables of sign-ins, and their queries list numbers."""
     query = "SigninLogs | where ResultType in (0, 50199) | project UserPrincipalName, ResultType"
-    con = kql_hostile.connect()
     made = kql_kit.translate(query)
 
     assert "'50199'" in made.sql({"SigninLogs": "staged"})
     assert kql_hostile.differing(con, f"{query}//", made, kql_kit.sources(), 150) == ""
-    con.close()
 
 
 # A source's columns of each type; all tables have text.
@@ -89,11 +93,9 @@ def query_of(source: str, draw: random.Random) -> str:
         for index, name in enumerate(SOURCES)
     ],
 )
-def test_hostile_rows_of_every_source(source: str) -> None:
+def test_hostile_rows_of_every_source(con: Con, source: str) -> None:
     """Its own stage gives what all rows give, with evidence, and nothing is an error."""
-    con = kql_hostile.connect()
     query = query_of(source, random.Random(source))  # noqa: S311 - no secret
     made = kql_kit.translate(query)
 
     assert kql_hostile.differing(con, query, made, kql_kit.sources(), 40) == ""
-    con.close()

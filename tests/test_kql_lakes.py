@@ -15,7 +15,7 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from tests import kql_lakes
 from tests.test_kql_import import EXPORTS, READS
 
-QUICK, ALL = 1, 6
+QUICK, ALL = 1, 4
 
 
 @pytest.mark.parametrize(

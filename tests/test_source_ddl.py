@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -12,10 +14,19 @@ from gundog.detections import content_folder, source_ddl
 from gundog.warehouse import quoting
 
 
+@cache
+def connected() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect()
+
+
 def described(sql: str, table: str = "Evil") -> list[tuple[str, str]]:
-    with duckdb.connect() as con:
+    con = connected()
+    con.execute("begin")
+    try:
         con.execute(sql)
         rows = con.execute(f"describe {quoting.name(table)}").fetchall()
+    finally:
+        con.execute("rollback")  # no table stays
     return [(row[0], row[1]) for row in rows]
 
 
