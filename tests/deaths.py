@@ -1,9 +1,11 @@
-"""Runs that kill themselves where a test wants it: what `tests.forks.Fork` starts."""
+"""Runs that end where a test wants it: what `tests.forks.Fork` starts."""
 
 from __future__ import annotations
 
 import os
+import resource
 import signal
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from importlib import import_module
@@ -15,12 +17,36 @@ from uuid import UUID, uuid4
 from gundog.core.times import parse_range
 from gundog.findings import words
 from gundog.run import run, run_rows
+from gundog.warehouse import database
 from tests import kit
 
 
 def die(*_: Any, **__: Any) -> Any:
     """Ends this process as the kernel does when memory is short."""
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def command(_: Connection, words: list[str], file_limit: int | None = None) -> None:
+    """The command line; no file may grow beyond the limit."""
+    from gundog.cli import main
+
+    if file_limit:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
+    sys.exit(main.main(words))
+
+
+def write(connection: Connection, path: Path, memory: int) -> None:
+    """A run that has a warehouse open for writing: it says so, and lets go when it is told."""
+    with database.writable(path, memory_limit=memory, threads=1):
+        connection.send("open")
+        connection.poll(60)
+
+
+def hunt(
+    _: Connection, root: Path, days: tuple[str, str], now: datetime, detections: tuple[str, ...]
+) -> None:
+    """A run over some days that nobody stops."""
+    kit.hunt(root, days, now, detections=detections)
 
 
 def at_point(_: Connection, root: Path, now: datetime, point: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import subprocess
 import sys
 import textwrap
@@ -16,7 +15,8 @@ import pytest
 from gundog.core.times import format_time
 from gundog.findings import publish
 from gundog.warehouse import database
-from tests import kit
+from tests import deaths, kit
+from tests.forks import Fork
 from tests.kit import DAY, hunt, table
 from tests.test_laws import content
 
@@ -27,34 +27,34 @@ RANGE = ["--from", WEEK[0], "--to", WEEK[1]]
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """Nine days with a finding on each, and enough rows to fill a small disk."""
+    """Nine days with a finding on each."""
     return make(tmp_path)
 
 
-def make(root: Path) -> Path:
+def make(root: Path, noise: int = 0) -> Path:
+    """Such a project, with so many other rows on each day."""
     kit.make_project(root)
     kit.fill_days(root, WEEK[0], 9)
     for day in range(1, 10):
         date = f"2026-03-{day:02}"
         rows = [kit.event(f"{date}T10:00", "open", number=1000 + day),
                 kit.event(f"{date}T11:00", "close", number=2000 + day)]  # fmt: skip
-        noise = [kit.event(f"{date}T12:00", f"noise {n}", f"who {n}", n) for n in range(2000)]
-        kit.write_file(root, date, rows + noise)
+        rows += [kit.event(f"{date}T12:00", f"noise {n}", f"who {n}", n) for n in range(noise)]
+        kit.write_file(root, date, rows)
     return root
 
 
-def start(root: Path, *arguments: str, file_limit: int | None = None) -> subprocess.Popen[str]:
+def start(root: Path, *words: str, log: str = "log", file_limit: int | None = None) -> Fork:
     """The command line in a process of its own; no file may grow beyond the limit."""
+    given = [*words, "--project", str(root)]
+    return Fork(deaths.command, given, file_limit, log=root / log)
 
-    def limited() -> None:
-        if file_limit:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_limit, file_limit))
 
-    return subprocess.Popen(
-        [sys.executable, "-m", "gundog", *arguments, "--project", str(root)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
-        preexec_fn=limited,
-    )  # fmt: skip
+def end(process: Fork) -> int | None:
+    """The exit status."""
+    status = process.wait(kit.HUNG_S)
+    process.close()
+    return status
 
 
 @pytest.mark.slow
@@ -77,16 +77,14 @@ def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
         pytest.param(1_000_000, marks=pytest.mark.slow),
     ],
 )
-def test_full_disk_is_one_clear_line_and_heals(
-    project: Path, tmp_path_factory: pytest.TempPathFactory, file_limit: int
-) -> None:
+def test_full_disk_is_one_clear_line_and_heals(tmp_path: Path, file_limit: int) -> None:
     """A disk that fills up at any moment: exit 1 and what to do; with room again all is right."""
-    process = start(project, "backfill", *RANGE, file_limit=file_limit)
-    _, said = process.communicate(timeout=kit.HUNG_S)
-    other = make(tmp_path_factory.mktemp("other"))
+    project, other = (make(tmp_path / name, noise=2000) for name in ("full", "other"))
+    status = end(start(project, "backfill", *RANGE, file_limit=file_limit))
+    said = (project / "log").read_text()
     hunt(other, WEEK)
 
-    assert process.returncode == 1, said
+    assert status == 1, said
     assert "Traceback" not in said
     assert "free disk space" in said.splitlines()[-1]
     assert hunt(project, WEEK).exit_status == 0
@@ -95,10 +93,11 @@ def test_full_disk_is_one_clear_line_and_heals(
 
 def test_two_runs_at_once_leave_what_one_leaves(project: Path) -> None:
     """The second waits for the first, finds everything done, and both end well."""
-    first, second = (start(project, "backfill", *RANGE, "--wait", "2m") for _ in range(2))
-    ends = [process.communicate(timeout=kit.HUNG_S) for process in (first, second)]
+    words = ("backfill", *RANGE, "--wait", "2m")
+    both = [start(project, *words, log=log) for log in ("first", "second")]
+    statuses = [end(process) for process in both]
 
-    assert (first.returncode, second.returncode) == (0, 0), ends
+    assert statuses == [0, 0], [(project / log).read_text() for log in ("first", "second")]
     assert table(project, "select count(*), count(distinct finding_id) from findings") == [(9, 9)]
     assert table(project, "select count(*) from finding_changes") == [(9,)]
     assert table(project, "select count(*) from runs where exit_status = 0") == [(2,)]
@@ -108,11 +107,10 @@ def test_second_run_that_may_not_wait_exits_3_and_names_the_first(project: Path)
     """Without --wait a run beside another one ends at once and does nothing."""
     path = project / ".gundog/warehouse.duckdb"
     with database.lock(path, timedelta(), kit.NOW):
-        process = start(project, "hunt", *RANGE)
-        _, said = process.communicate(timeout=kit.HUNG_S)
+        status = end(start(project, "hunt", *RANGE))
 
-    assert process.returncode == 3
-    assert f"since {format_time(kit.NOW)}" in said
+    assert status == 3
+    assert f"since {format_time(kit.NOW)}" in (project / "log").read_text()
     assert not (project / ".gundog/findings.duckdb").exists()
 
 
@@ -171,13 +169,13 @@ def test_reader_is_undisturbed_by_publishes(project: Path, tmp_path: Path) -> No
 
 def test_leftovers_of_a_killed_run_are_cleared(project: Path) -> None:
     """Copies, spills and half-built files of a run that died do not stay for ever."""
-    hunt(project, WEEK)
+    hunt(project, WEEK[:1] * 2)
     folder = project / ".gundog"
     kit.write_text(folder / "warehouse.tmp/stage-x/copy.parquet", "x")
     kit.write_text(folder / ".findings.duckdb.77.tmp", "x")
     os.utime(folder / "findings.duckdb", (1, 1))
 
-    hunt(project, WEEK)
+    hunt(project, WEEK[:1] * 2)
 
     left = [path for path in folder.rglob("*") if path.is_file() and "tmp" in str(path.name)]
     assert left == []

@@ -15,9 +15,8 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from gundog.cli import main
 from gundog.core import documents
 from gundog.core.times import parse_time
-from gundog.detections import content_folder
 from gundog.kql_import import translator
-from tests import kit
+from tests import kit, kql_kit
 
 KQL = "DeviceProcessEvents | where FileName =~ 'a.exe' | project DeviceName, AccountName\n"
 RULE = """\
@@ -53,8 +52,7 @@ def make(folder: Path, content: str) -> Path:
 def make_small(folder: Path) -> Path:
     """One with the source table alone: to load all that ships takes longer than to import."""
     root = make(folder, "[.]")
-    source = Path("sql/sources/DeviceProcessEvents.sql")
-    kit.write_text(root / source, (content_folder.builtin() / source).read_text(encoding="utf-8"))
+    kql_kit.write_source(root, "DeviceProcessEvents")
     return root
 
 

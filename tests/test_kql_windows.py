@@ -135,15 +135,16 @@ def test_import_writes_both(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     """The query as it is, and beside it the one with windows: derived, loaded and checked."""
     kit.write_text(
         tmp_path / "gundog.yaml",
-        "content: [builtin, .]\nlake: {DeviceProcessEvents: x/%Y-%m-%d.parquet}\n",
+        "content: [.]\nlake: {DeviceProcessEvents: x/%Y-%m-%d.parquet}\n",
     )
+    kql_kit.write_source(tmp_path, "DeviceProcessEvents")
     kit.write_text(tmp_path / "burst.kql", BURST)
     arguments = ["import", str(tmp_path / "burst.kql"), "--project", str(tmp_path), "--rewrite"]
     assert main.main(arguments) == 0
     said = capsys.readouterr().out
     assert "burst_window.yaml" in said
 
-    loaded = kql_kit.reload(tmp_path)
+    loaded = kit.load_content(tmp_path)
     plain, better = loaded.hunt("burst").detection, loaded.hunt("burst_window").detection
     assert better.id != plain.id
     assert [related["id"] for related in better.related] == [plain.id]

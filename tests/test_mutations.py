@@ -55,12 +55,14 @@ KINDS = {
     "mailbox_export_removed": ("its gap exactly within", "\0"),
     "throttled_mailbox": ("in two parts", "alone"),
 }
+# The series takes longer than all others; the small project's is tried below.
+QUICK = {*KINDS} - {"mail_items_accessed_time_series"}
 
 
 @pytest.mark.parametrize(
     "stem",
     [
-        pytest.param(stem, marks=[] if stem in KINDS else [pytest.mark.slow])
+        pytest.param(stem, marks=[] if stem in QUICK else [pytest.mark.slow])
         for stem in (hunt.detection.stem for hunt in kit.shipped().hunts)
     ],
 )
@@ -122,6 +124,17 @@ def only(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
         monkeypatch.setattr(mutations, "_parts", lambda _: [getattr(mutations, f"_{part}")])
 
     return leave
+
+
+def test_a_series_stands_what_is_tried_with_it(tmp_path: Path, only: Callable[[str], None]) -> None:
+    """It has no edges that an event could cross, and no sides to swap."""
+    loaded = kit.load_content(kit.make_project(tmp_path, series=True))
+    hunt = loaded.hunt("count")
+    parts = [part.__name__ for part in mutations._parts(hunt)]
+    only("moved_along")
+
+    assert parts == ["_delivered", "_moved_along", "_respelled"]
+    assert failures(loaded, hunt, "fires") == []
 
 
 @pytest.mark.parametrize(

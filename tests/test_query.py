@@ -537,7 +537,7 @@ def test_a_failed_hunt_lets_go_of_the_warehouse(sql: str, place: Place):
     with (
         pytest.raises(QueryError) as kept,
         query.sandbox(
-            place.database, memory_limit=60_000_000, threads=1, temp_directory=None, timeout_s=1
+            place.database, memory_limit=60_000_000, threads=1, temp_directory=None, timeout_s=0.3
         ) as con,
     ):
         query.arrow(con, sql, {})

@@ -28,7 +28,7 @@ SCORED = """
     | where flag > 0
 """
 CONFIG = """
-content: [builtin, .]
+content: [.]
 lake: {DeviceProcessEvents: "lake/%Y-%m-%d.parquet"}
 freshness: 26h
 """
@@ -43,6 +43,7 @@ def skeleton(kql: str) -> Skeleton | None:
 def project(root: Path, kql: str) -> list[str]:
     """A project with the query as a file, and the arguments that import it."""
     kit.write_text(root / "gundog.yaml", CONFIG)
+    kql_kit.write_source(root, "DeviceProcessEvents")
     kit.write_text(root / "copied.kql", kql)
     return ["import", str(root / "copied.kql"), "--project", str(root), "--rewrite"]
 
@@ -71,7 +72,7 @@ def test_a_hunt_finds_a_planted_burst(tmp_path: Path, capsys: pytest.CaptureFixt
     assert main.main(arguments) == 0
     assert "wrote " in (said := capsys.readouterr().out)
     assert "copied_series.yaml\n" in said
-    made = kql_kit.reload(tmp_path).hunt("copied_series").detection
+    made = kit.load_content(tmp_path).hunt("copied_series").detection
     assert made.series
     assert (made.series.measure, made.series.by) == ("Starts", ("tenant", "DeviceName"))
     assert [item["id"] for item in made.related] != [made.id]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,7 +14,8 @@ import pytest
 
 from gundog.core.errors import InputError, LockError
 from gundog.warehouse import database, staged_query
-from tests import kit
+from tests import deaths, kit
+from tests.forks import Fork
 from tests.kit import DAY
 from tests.test_looked_at import CONFIG, FIRST, write
 
@@ -35,28 +37,21 @@ def warehouse(tmp_path: Path) -> Path:
     return path
 
 
-def _write(path: Path, opened: object, close: object) -> None:
-    """A run in another process: opens the warehouse for writing, and holds it until told."""
-    with database.writable(path, memory_limit=MEMORY, threads=1):
-        opened.set()  # type: ignore[attr-defined]
-        close.wait(60)  # type: ignore[attr-defined]
+@contextmanager
+def run_beside(path: Path) -> Iterator[Fork]:
+    """Another process that has the warehouse open for writing, until it is told to let go."""
+    run = Fork(deaths.write, path, MEMORY)
+    try:
+        assert run.connection.poll(60)
+        yield run
+    finally:
+        let_go(run)
 
 
-class Run:
-    """Another process that writes the warehouse."""
-
-    def __init__(self, path: Path) -> None:
-        context = multiprocessing.get_context("spawn")
-        self.opened, self.close = context.Event(), context.Event()
-        self.process = context.Process(target=_write, args=(path, self.opened, self.close))
-
-    def __enter__(self) -> Run:
-        self.process.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close.set()
-        self.process.join()
+def let_go(run: Fork) -> None:
+    with suppress(OSError):  # it has ended
+        run.connection.send("close")
+    run.wait(60)
 
 
 def test_staged_rows_are_read(warehouse: Path) -> None:
@@ -86,20 +81,17 @@ def test_nothing_else_is_done(warehouse: Path, sql: str) -> None:
 
 def test_a_question_waits_until_a_run_lets_go(warehouse: Path) -> None:
     """At once it is refused in one sentence; with --wait it is answered after the run."""
-    with Run(warehouse) as run:
-        assert run.opened.wait(60)
+    with run_beside(warehouse) as run:
         with pytest.raises(LockError, match="a run is writing it"):
             ask(warehouse, "select items from mail_access")
-        threading.Timer(0.5, run.close.set).start()
+        threading.Timer(0.5, let_go, [run]).start()
         assert ask(warehouse, "select items from mail_access", wait=60) == [(7,)]
 
 
 def test_a_run_never_waits_for_a_question(warehouse: Path) -> None:
     """A question that would take hours is stopped when a run wants the warehouse."""
-    with Run(warehouse) as run:
-        assert run.opened.wait(60)
-        run.close.set()
-        run.process.join()
+    with run_beside(warehouse):
+        pass
     refused = list[BaseException]()
 
     def question() -> None:
@@ -111,8 +103,7 @@ def test_a_run_never_waits_for_a_question(warehouse: Path) -> None:
     asking = threading.Thread(target=question)
     asking.start()
     time.sleep(0.5)
-    with Run(warehouse) as run:
-        assert run.opened.wait(60)
+    with run_beside(warehouse):
         asking.join(60)
         assert not asking.is_alive()
     assert len(refused) == 1
@@ -127,12 +118,6 @@ def test_a_sign_that_a_killed_run_left_stops_nobody(warehouse: Path) -> None:
     assert ask(warehouse, sql) == [(4285714,)]
 
 
-def _hunt(root: Path) -> None:
-    """The night of a day later, in another process."""
-    span = (f"{FIRST + DAY:%Y-%m-%d}", f"{FIRST + DAY:%Y-%m-%d}")
-    kit.hunt(root, span, FIRST + 3 * DAY, detections=HUNTED)
-
-
 def test_questions_are_answered_beside_a_real_run(tmp_path: Path) -> None:
     """Each sees the rows as they were or as they are, and the run ends well."""
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)
@@ -141,16 +126,15 @@ def test_questions_are_answered_beside_a_real_run(tmp_path: Path) -> None:
     kit.hunt(tmp_path, span, FIRST + 3 * DAY, detections=HUNTED)
     write(tmp_path, FIRST + DAY, ["ana"])
     warehouse = tmp_path / ".gundog" / "warehouse.duckdb"
-    run = multiprocessing.get_context("spawn").Process(target=_hunt, args=(tmp_path,))
+    later = f"{FIRST + DAY:%Y-%m-%d}"
+    run = Fork(deaths.hunt, tmp_path, (later, later), FIRST + 3 * DAY, HUNTED)
 
-    run.start()
     seen = set()
     while run.is_alive():
         seen |= {rows for (rows,) in ask(warehouse, "select count(*) from mail_access", wait=120)}
         time.sleep(0.05)
-    run.join()
 
-    assert run.exitcode == 0
+    assert run.wait() == 0
     assert seen <= {2, 3}
     assert ask(warehouse, "select count(*) from mail_access") == [(3,)]
     assert ask(warehouse, "select count(*) from mail_access_contexts where kind = '*'") == [(3,)]
