@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -54,7 +55,7 @@ class Change:
         }
 
 
-_CHANGES = st.lists(
+_WORLD = st.lists(
     st.builds(
         Change,
         number=st.just(0),
@@ -70,7 +71,21 @@ _CHANGES = st.lists(
     ),
     min_size=4,
     max_size=14,
-).map(lambda drawn: [replace(change, number=n) for n, change in enumerate(drawn)])
+)
+
+
+def side_by_side(worlds: Sequence[Sequence[Change]]) -> list[Change]:
+    """The changes of several worlds, each in tenants of its own, numbered through."""
+    return [
+        replace(change, number=number, tenant=f"{place or ''}{change.tenant}")
+        for number, (place, change) in enumerate(
+            (place, change) for place, world in enumerate(worlds) for change in world
+        )
+    ]
+
+
+# A hunt costs the same over one world as over eight, and no tenant has a part in others' findings.
+_CHANGES = st.lists(_WORLD, min_size=8, max_size=8).map(side_by_side)
 
 
 def novel(changes: Sequence[Change], key: Callable[[Change], Any]) -> set[int]:
@@ -88,7 +103,7 @@ def novel(changes: Sequence[Change], key: Callable[[Change], Any]) -> set[int]:
 
 def event_order(change: Change) -> str:
     """What decides between changes of one time: their id, as it is staged."""
-    return str(duckdb.execute("select md5('Id ' || ?)::uuid", [f"n{change.number}"]).fetchall())
+    return hashlib.md5(f"Id n{change.number}".encode(), usedforsecurity=False).hexdigest()
 
 
 def grouped(
@@ -409,19 +424,26 @@ def hunted(con: duckdb.DuckDBPyConnection, asked: Asked, changes: Sequence[Chang
 
 
 @pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(40, quick=12)
-@given(changes=_CHANGES)
+@draws.law(8, quick=2)
+@given(changes=_CHANGES, order=st.randoms(use_true_random=False))
 def test_hunt_finds_what_its_words_say(
-    con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change]
+    con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any
 ) -> None:
-    """Exactly the findings that the words give, with their severity, and no others."""
+    """Exactly the findings that the words give, with their severity, and no others.
+
+    Also in another order, where all is delivered twice, and with more of it in the future.
+    """
     promised = asked.expected(changes)
+    later = [replace(change, time=change.time + 5 * DAY, number=900) for change in changes]
+    more = [*changes, *changes, *(change for change in later if change.time >= END)]
+    order.shuffle(more)
 
     found = hunted(con, asked, changes)
 
     assert {
         key: {name: row[name] for name in promised.get(key, {})} for key, row in found.items()
     } == promised
+    assert hunted(con, asked, more) == found
 
 
 def test_a_partner_is_a_stranger_until_somebody_of_his_acts(
@@ -441,85 +463,73 @@ def test_a_partner_is_a_stranger_until_somebody_of_his_acts(
         assert len(hunted(con, asked, changes)) == len(expected_rules(changes)) == found
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: asked.stem)
-@draws.law(12, quick=4)
-@given(changes=_CHANGES, order=st.randoms(use_true_random=False))
-def test_neither_order_nor_copies_nor_later_days_change_anything(
-    con: duckdb.DuckDBPyConnection, asked: Asked, changes: list[Change], order: Any
-) -> None:
-    """What is delivered twice counts once, and the future counts for nothing."""
-    once = hunted(con, asked, [change for change in changes if change.time < END])
-    later = [replace(change, time=change.time + 5 * DAY, number=900) for change in changes]
-    more = [*changes, *changes, *(change for change in later if change.time >= END)]
-    order.shuffle(more)
-
-    assert hunted(con, asked, more) == once
-
-
 @pytest.mark.parametrize(
     ("stem", "old", "new", "killer"),
-    [
-        (
-            "app_granted_mail",
-            "< event_time - $history",
-            "<= event_time - $history",
-            "and at exactly thirty days",
-        ),
-        (
-            "app_granted_mail",
-            "        and is_success\n",
-            "",
-            "a consent that was refused",
-        ),
-        (
-            "app_credentials_added",
-            "with_mail.app_id = summed.app_id\n",
-            "with_mail.tenant = summed.tenant\n",
-            "access of another application to mail raises nothing",
-        ),
-        (
-            "app_credentials_added",
-            "list_has_all(",
-            "list_has_any(",
-            "a second password beside one that stays",
-        ),
-        (
-            "mailbox_access_granted",
-            "partition by tenant, grantee, opened, scope, folder, rights",
-            "partition by tenant, grantee, scope, folder, rights",
-            "a week ago for another mailbox",
-        ),
-        (
-            "mailbox_access_granted",
-            "and not contains(lower(coalesce(folder, '')), 'calendar')",
-            "",
-            "a calendar, and a folder that shows only that it exists",
-        ),
-        (
-            "mail_forwarded_or_hidden",
-            " and not contains(actor, '#ext#')",
-            "",
-            "a guest's domain is not",
-        ),
-        (
-            "mail_forwarded_or_hidden",
-            "event_time >= $start - $history",
-            "event_time >= $start",
-            "the domain of a colleague who acted within a month is the tenant's own",
-        ),
-        (
-            "mail_searched_or_exported",
-            "where is_new or is_export or is_purge",
-            "where true",
-            "a search by an account that searched last week",
-        ),
-        (
-            "mail_audit_weakened",
-            "add\\W*=",
-            "nothing",
-            "reads are added, and a quota is set",
-        ),
-    ],
+    draws.spread(
+        [
+            (
+                "app_granted_mail",
+                "< event_time - $history",
+                "<= event_time - $history",
+                "and at exactly thirty days",
+            ),
+            (
+                "app_granted_mail",
+                "        and is_success\n",
+                "",
+                "a consent that was refused",
+            ),
+            (
+                "app_credentials_added",
+                "with_mail.app_id = summed.app_id\n",
+                "with_mail.tenant = summed.tenant\n",
+                "access of another application to mail raises nothing",
+            ),
+            (
+                "app_credentials_added",
+                "list_has_all(",
+                "list_has_any(",
+                "a second password beside one that stays",
+            ),
+            (
+                "mailbox_access_granted",
+                "partition by tenant, grantee, opened, scope, folder, rights",
+                "partition by tenant, grantee, scope, folder, rights",
+                "a week ago for another mailbox",
+            ),
+            (
+                "mailbox_access_granted",
+                "and not contains(lower(coalesce(folder, '')), 'calendar')",
+                "",
+                "a calendar, and a folder that shows only that it exists",
+            ),
+            (
+                "mail_forwarded_or_hidden",
+                " and not contains(actor, '#ext#')",
+                "",
+                "a guest's domain is not",
+            ),
+            (
+                "mail_forwarded_or_hidden",
+                "event_time >= $start - $history",
+                "event_time >= $start",
+                "the domain of a colleague who acted within a month is the tenant's own",
+            ),
+            (
+                "mail_searched_or_exported",
+                "where is_new or is_export or is_purge",
+                "where true",
+                "a search by an account that searched last week",
+            ),
+            (
+                "mail_audit_weakened",
+                "add\\W*=",
+                "nothing",
+                "reads are added, and a quota is set",
+            ),
+        ],
+        every=4,
+    ),
 )
 def test_mutant_fails_its_example(
     con: duckdb.DuckDBPyConnection, stem: str, old: str, new: str, killer: str
