@@ -1,7 +1,8 @@
 """DuckDB instances that one test hands on to the next: to make one takes 15 ms of CPU.
 
 A run gets a connection of its own, so that no temporary table of an earlier run is there, with the
-settings that it asks for. An instance in which something is still attached is not handed on.
+settings that it asks for. An instance in which something is still attached is not handed on. Those
+that look at JSON lines read files, and are handed on among themselves.
 """
 
 from __future__ import annotations
@@ -14,9 +15,13 @@ from pathlib import Path
 import duckdb
 
 from gundog.core import places
+from gundog.staging import json_lines
+from gundog.staging.batch import Limits
 from gundog.warehouse import database, quoting
 
 _engine = database.engine
+_look_at_lines = json_lines._connect
+_lookers: list[duckdb.DuckDBPyConnection] = []
 _idle: list[duckdb.DuckDBPyConnection] = []
 _numbers = count()
 _THRESHOLD = "16.0 MiB"  # by default; publishing sets another
@@ -25,13 +30,16 @@ _THRESHOLD = "16.0 MiB"  # by default; publishing sets another
 def hand_on() -> None:
     """From now on runs share instances, one run at a time."""
     database.engine = _shared
+    json_lines._connect = _looking
 
 
 def make_new() -> None:
     """From now on each run makes its own."""
     database.engine = _engine
-    while _idle:
-        _idle.pop().close()
+    json_lines._connect = _look_at_lines
+    for kept in (_idle, _lookers):
+        while kept:
+            kept.pop().close()
 
 
 @contextmanager
@@ -65,6 +73,24 @@ def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.Duck
         yield con
     if _is_empty(instance):
         _idle.append(instance)
+
+
+@contextmanager
+def _looking(limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection of an instance that remembers nothing of a file, which may be another by now."""
+    folder = f"set temp_directory = {quoting.text(str(limits.folder / 'spill'))}"
+    instance = _lookers.pop() if _lookers else duckdb.connect()
+    try:
+        instance.execute(folder)
+    except duckdb.Error:  # something was spilled to the folder of an earlier test
+        instance = duckdb.connect()
+        instance.execute(folder)
+    instance.execute(f"set memory_limit = '{limits.memory}B'; set threads = {limits.threads}")
+    instance.execute("set enable_external_file_cache = false")
+    with instance.cursor() as con:
+        con.execute("set timezone = 'UTC'; set enable_progress_bar = false")
+        yield con
+    _lookers.append(instance)
 
 
 def _take() -> duckdb.DuckDBPyConnection:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,21 @@ _ZSTD = pa.Codec("zstd")
 def lab(tmp_path: Path) -> Lab:
     """A lab that reads JSON lines."""
     return json_lab(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for many files, each in place of the one before it: nothing is staged."""
+    made = json_lab(tmp_path_factory.mktemp("kept"))
+    yield made
+    made.opened.close()
+
+
+@pytest.fixture
+def reads(kept: Lab) -> Lab:
+    """A lab for `read`, which stages nothing."""
+    kept.path = LakePath(kept.path.template)
+    return kept
 
 
 def json_lab(root: Path, name: str = "*.json", **options: Any) -> Lab:
@@ -178,7 +193,7 @@ _ROWS = st.lists(
 
 
 @given(rows=_ROWS, shape=st.sampled_from(sorted(SHAPES)), packing=st.sampled_from(sorted(PACKINGS)))
-@draws.law(30, quick=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(30, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_equal_those_of_parquet(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], shape: str, packing: str
 ) -> None:
@@ -193,24 +208,58 @@ def test_rows_equal_those_of_parquet(
     assert got == as_parquet(root / "parquet", rows)
 
 
-@pytest.mark.parametrize("packing", sorted(PACKINGS))
+def rows_of_shape(shape: str) -> list[dict[str, Any]]:
+    """Rows that no other shape has."""
+    return [row(1000 * sorted(SHAPES).index(shape) + number) for number in range(40)]
+
+
+@pytest.fixture(scope="module")
+def of_parquet(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]]:
+    """What a parquet file for each shape gives, the name of its file at the end."""
+    lab = Lab(tmp_path_factory.mktemp("parquet"), {"mail": STAGE})
+    for shape in SHAPES:
+        name = shape.replace(" ", "-")
+        lab.put(pa.Table.from_pylist(rows_of_shape(shape), _SCHEMA), name)
+    try:
+        return result(lab)
+    finally:
+        lab.opened.close()
+
+
+# Those whose bytes are written anew, or begin or end in their own way; packed in `make test` too.
+_ENDS = ("byte order mark", "mixed", "no newline at the end")
+_MIDDLES = tuple(sorted({*SHAPES} - {*_ENDS}))
+
+
+@pytest.mark.parametrize(
+    ("packing", "shapes"),
+    [
+        ("a.json", tuple(sorted(SHAPES))),
+        ("a.json.gz", _ENDS),
+        ("a.ndjson.zst", _ENDS),
+        pytest.param("a.json.gz", _MIDDLES, marks=pytest.mark.slow),
+        pytest.param("a.ndjson.zst", _MIDDLES, marks=pytest.mark.slow),
+    ],
+)
 def test_every_shape_and_packing(
-    tmp_path: Path, packing: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    of_parquet: list[tuple[Any, ...]],
+    packing: str,
+    shapes: tuple[str, ...],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A file of each shape gives the rows of parquet, found by the names of its files alone."""
     monkeypatch.setattr(stage, "BATCH_FILES", 1)  # no shape is read with the help of another
-    ending = packing[1:]
-    lab, parquet = json_lab(tmp_path / "json", "*" + ending), Lab(tmp_path / "p", {"mail": STAGE})
-    for place, (shape, spelled) in enumerate(sorted(SHAPES.items())):
-        rows = [row(1000 * place + number) for number in range(40)]
-        name = shape.replace(" ", "-")
-        put(lab, PACKINGS[packing](spelled(rows)), name + ending)
-        parquet.put(pa.Table.from_pylist(rows, _SCHEMA), name)
+    lab = json_lab(tmp_path, "*" + packing[1:])
+    for shape in shapes:
+        packed = PACKINGS[packing](SHAPES[shape](rows_of_shape(shape)))
+        put(lab, packed, shape.replace(" ", "-") + packing[1:])
 
-    expected = sorted(result(parquet), key=repr)
+    got = result(lab)
 
-    assert len(expected) > 40 * len(SHAPES)
-    assert sorted(result(lab), key=repr) == expected
+    names = {shape.replace(" ", "-") for shape in shapes}
+    assert len(got) > 40 * len(shapes)
+    assert sorted(got, key=repr) == sorted((r for r in of_parquet if r[-1] in names), key=repr)
 
 
 BROKEN = (
@@ -219,13 +268,14 @@ BROKEN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("shape", ["plain", "envelope"])
-def test_broken_line_is_a_rejected_row_with_its_reason(
-    lab: Lab, shape: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The lines before and after it are read, whatever it holds."""
-    monkeypatch.setattr(stage, "BATCH_FILES", 1)  # no file is read with another
+@pytest.mark.parametrize(
+    "shapes",
+    [("plain", "envelope"), pytest.param(("envelope", "plain"), marks=pytest.mark.slow)],
+)
+def test_broken_line_is_a_rejected_row_with_its_reason(lab: Lab, shapes: tuple[str, str]) -> None:
+    """The lines before and after it are read, whatever it holds; the shapes take turns."""
     for place, broken in enumerate(BROKEN):
+        shape = shapes[place % 2]
         content = SHAPES[shape]([row(1)]) + broken + b"\n" + SHAPES[shape]([row(2)])
         put(lab, content, f"{place:02}.json")
 
@@ -258,7 +308,7 @@ def test_line_cut_off_at_the_end_waits_for_the_next_version(lab: Lab) -> None:
     """It is not a rejected row, and is read when it is whole."""
     whole = text([plain(row(number)) for number in range(3)])
     last = whole.index(b"\n", whole.index(b"\n") + 1) + 1
-    for end in (last + 1, last + 20, len(whole) - 2):
+    for end in (last + 1, len(whole) - 2):
         put(lab, whole[:end])
         lab.stage()
         view(lab)
@@ -279,19 +329,19 @@ def test_line_cut_off_at_the_end_waits_for_the_next_version(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("packing", ["a.json.gz", "a.ndjson.zst"])
-@pytest.mark.parametrize("cut", [1, 3, 9, 200])
-def test_cut_packed_file_is_named(tmp_path: Path, packing: str, cut: int) -> None:
-    """Not one of its rows counts: a part of it would look like all."""
+def test_cut_packed_file_is_named(tmp_path: Path, packing: str) -> None:
+    """Wherever it is cut, not one of its rows counts: a part of it would look like all."""
     lab = json_lab(tmp_path, "*" + packing[1:])
     rows = [plain(row(number, RawEventData=str(number) * 50)) for number in range(500)]
-    content = PACKINGS[packing](text(rows))
-    put(lab, content[: max(5, len(content) - cut)], packing)
+    content, cuts = PACKINGS[packing](text(rows)), (1, 3, 9, 200)
+    for cut in cuts:
+        put(lab, content[: max(5, len(content) - cut)], f"{cut}{packing[1:]}")
 
-    ((path, error),) = lab.stage().rejected
+    rejected = dict(lab.stage().rejected)
 
-    assert path.endswith(packing)
-    assert "is cut off" in error
-    assert lab.rows("select state, rows from source_files") == [("rejected", 0)]
+    assert {Path(path).name for path in rejected} == {f"{cut}{packing[1:]}" for cut in cuts}
+    assert all("is cut off" in error for error in rejected.values()), rejected
+    assert lab.rows("select state, rows from source_files") == [("rejected", 0)] * len(cuts)
 
 
 @pytest.mark.parametrize(
@@ -306,51 +356,37 @@ def test_cut_packed_file_is_named(tmp_path: Path, packing: str, cut: int) -> Non
         (gzip.compress(b"{}\n", mtime=0) + b"junk", "is not whole gzip data"),
     ],
 )
-def test_other_formats_are_named(lab: Lab, content: bytes, why: str) -> None:
+def test_other_formats_are_named(reads: Lab, content: bytes, why: str) -> None:
     """With what to do."""
-    failed = read(lab, content)
+    failed = read(reads, content)
 
     assert isinstance(failed, Failed)
     assert failed.error.startswith(why)
 
 
-def test_longer_line_than_any_event_is_left_out_and_counted(lab: Lab) -> None:
-    """Fifty megabytes in one line cost no other line its row."""
-    long = b'{"Id": 9, "RawEventData": "' + b"x" * 50_000_000 + b'"}\n'
-    put(lab, text([plain(row(1))]) + long + text([plain(row(2))]))
-
-    lab.stage()
-
-    view(lab)
-    assert lab.rows("select id from staged_mail order by id") == [(1,), (2,)]
-    assert lab.rows("select rejected_rows, error from source_files") == [
-        (1, "1 line is longer than 15 MB")
-    ]
-
-
-def test_rows_in_a_wrapper_are_rows(lab: Lab) -> None:
+def test_rows_in_a_wrapper_are_rows(reads: Lab) -> None:
     """As diagnostic settings and Event Hubs consumers write them, among lines of other kinds."""
     several = {"records": [enveloped(row(1)), enveloped(row(2), "Other"), 7, enveloped(row(3))]}
     lines = [several, enveloped(row(4)), {"records": []}, {"records": [enveloped(row(5))]}]
 
-    outcome = read(lab, text(lines) + b"broken\n")
+    outcome = read(reads, text(lines) + b"broken\n")
 
     assert [some["id"] for some in rows_of(outcome)] == [1, 3, 4, 5, None, None]
     assert isinstance(outcome, Read)
     assert outcome.remarks_on(outcome.tasks[0]).other_rows == 1
     flat = {"records": [plain(row(6, RawEventData='a,"b"\n\\x01\x01', Score=1.5))]}
-    (some,) = rows_of(read(lab, text([flat]), "b.json"))
+    (some,) = rows_of(read(reads, text([flat]), "b.json"))
     assert (some["id"], some["raw"], some["score"]) == (6, 'a,"b"\n\\x01\x01', 1.5)
 
 
-def test_other_things_named_records_are_left_alone(lab: Lab) -> None:
+def test_other_things_named_records_are_left_alone(reads: Lab) -> None:
     """An object with more keys, or with something else in it, is the row itself."""
     lines = [plain(row(1)) | {"records": [plain(row(2))]}, {"records": {"Id": 3}}, plain(row(4))]
 
-    assert [some["id"] for some in rows_of(read(lab, text(lines)))] == [1, 4, None]
+    assert [some["id"] for some in rows_of(read(reads, text(lines)))] == [1, 4, None]
 
 
-def test_odd_values_stay_as_they_are(lab: Lab) -> None:
+def test_odd_values_stay_as_they_are(reads: Lab) -> None:
     """Deep nesting, repeated keys, a zero byte, numbers beyond range."""
     deep = "[" * 10_000 + "]" * 10_000
     lines = [
@@ -359,7 +395,7 @@ def test_odd_values_stay_as_they_are(lab: Lab) -> None:
         '{"Timestamp": "2026-03-09T12:00:00Z", "Id": 4, "RawEventData": "\\u0000"}',
         '{"Timestamp": "2026-03-09T12:00:00Z", "Id": 1e300, "Score": 1e400, "Flag": "maybe"}',
     ]
-    got = rows_of(read(lab, "\n".join(lines).replace("DEEP", deep).encode()))
+    got = rows_of(read(reads, "\n".join(lines).replace("DEEP", deep).encode()))
 
     assert [(some["id"], some["raw"], some["score"], some["flag"]) for some in got] == [
         (1, deep, None, None), (2, '{"b":1,"a":[2]}', None, None), (4, "\x00", None, None),
@@ -386,15 +422,15 @@ def test_names_are_matched_as_in_parquet(lab: Lab) -> None:
     ]  # fmt: skip
 
 
-def test_names_that_may_both_be_meant_reject_the_file(lab: Lab) -> None:
+def test_names_that_may_both_be_meant_reject_the_file(reads: Lab) -> None:
     """As in parquet."""
-    failed = read(lab, text([{"Timestamp": "2026-03-09", "ID": 1, "id": 2}]))
+    failed = read(reads, text([{"Timestamp": "2026-03-09", "ID": 1, "id": 2}]))
 
     assert isinstance(failed, Failed)
     assert "2 columns for Id of Cloud: ID and id" in failed.error
 
 
-def test_file_of_several_tables_gives_each_source_its_rows(lab: Lab) -> None:
+def test_file_of_several_tables_gives_each_source_its_rows(reads: Lab) -> None:
     """By the category of an envelope, or the type of a flat row."""
     lines = [enveloped(row(1)), enveloped(row(2), "Other"), enveloped(row(3), "cloud")]
     flat = [
@@ -402,42 +438,44 @@ def test_file_of_several_tables_gives_each_source_its_rows(lab: Lab) -> None:
         for number, name in enumerate(["Cloud", "Other", "Cloud_CL", "CloudAppEvents", ""])
     ]
 
-    assert [some["id"] for some in rows_of(read(lab, text(lines)))] == [1, 3]
-    outcome = read(lab, text(flat), "b.json")
+    assert [some["id"] for some in rows_of(read(reads, text(lines)))] == [1, 3]
+    outcome = read(reads, text(flat), "b.json")
     assert [some["id"] for some in rows_of(outcome)] == [0, 2, 4]
     assert isinstance(outcome, Read)
     remarks = outcome.remarks_on(outcome.tasks[0])
     assert (remarks.exporter, remarks.other_rows) == ("log-analytics", 2)
 
 
-def test_exporter_can_be_said(lab: Lab) -> None:
+def test_exporter_can_be_said(reads: Lab) -> None:
     """Then the names of keys decide nothing."""
     flat = [{"TimeGenerated": "2026-03-09T12:00:00Z", "Type": "Other", "Id": 1}]
-    assert rows_of(read(lab, text(flat))) == []
+    assert rows_of(read(reads, text(flat))) == []
 
-    lab.path = LakePath(lab.path.template, exporter="plain", columns={"Timestamp": "TimeGenerated"})
-    assert [some["id"] for some in rows_of(read(lab, text(flat)))] == [1]
+    reads.path = LakePath(
+        reads.path.template, exporter="plain", columns={"Timestamp": "TimeGenerated"}
+    )
+    assert [some["id"] for some in rows_of(read(reads, text(flat)))] == [1]
 
-    lab.path = LakePath(lab.path.template, exporter="streaming-api")
-    assert [some["reject_reason"] for some in rows_of(read(lab, text(flat)))] == ["no Timestamp"]
+    reads.path = LakePath(reads.path.template, exporter="streaming-api")
+    assert [some["reject_reason"] for some in rows_of(read(reads, text(flat)))] == ["no Timestamp"]
 
 
-def test_log_analytics_time_and_the_tenant_of_an_envelope_are_read(lab: Lab) -> None:
+def test_log_analytics_time_and_the_tenant_of_an_envelope_are_read(reads: Lab) -> None:
     """Where a row has no Timestamp of its own, or no TenantId."""
     flat = [{"TimeGenerated": "2026-03-09T12:00:00Z", "Type": "Cloud", "Id": 1}]
     own = enveloped(row(2, TenantId="own")) | {"tenantId": "outer"}
     outer = enveloped(row(3)) | {"tenantId": "outer"}
 
-    (some,) = rows_of(read(lab, text(flat)))
+    (some,) = rows_of(read(reads, text(flat)))
     assert some["event_time"] == NOON
-    rows = rows_of(read(lab, text([own, outer]), "b.json"))
+    rows = rows_of(read(reads, text([own, outer]), "b.json"))
     assert [some["tenant"] for some in rows] == ["own", "outer"]
 
 
-def test_empty_file_has_no_rows(lab: Lab) -> None:
+def test_empty_file_has_no_rows(reads: Lab) -> None:
     """A blob that was made and not written yet."""
     for place, content in enumerate((b"", b"\n\n", gzip.compress(b"", mtime=0))):
-        assert rows_of(read(lab, content, f"{place}.json")) == []
+        assert rows_of(read(reads, content, f"{place}.json")) == []
 
 
 def test_file_that_grows_while_it_is_read_counts_as_listed(lab: Lab) -> None:

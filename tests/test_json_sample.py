@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from gundog.lake.path import EXPORTERS
+from gundog.lake.path import EXPORTERS, LakePath
 from gundog.staging import json_look, json_sample
 from gundog.staging.batch import Failed, Read
 from gundog.staging.json_sample import Doubts
@@ -30,10 +30,19 @@ def cut(patched: pytest.MonkeyPatch, large: int, piece: int = 500, stride: int =
     patched.setattr(json_sample, "_STRIDE_BYTES", stride)
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for many files, each in place of the one before it: nothing is staged."""
+    made = json_lab(tmp_path_factory.mktemp("kept"))
+    yield made
+    made.opened.close()
+
+
 @pytest.fixture
-def lab(tmp_path: Path) -> Lab:
-    """A lab that reads JSON lines."""
-    return json_lab(tmp_path)
+def lab(kept: Lab) -> Lab:
+    """A lab that reads JSON lines, whoever writes them."""
+    kept.path = LakePath(kept.path.template)
+    return kept
 
 
 @pytest.fixture
@@ -117,9 +126,9 @@ def content_of(usual: Sequence[Any], rare: Sequence[tuple[int, str]]) -> bytes:
     sizes=st.tuples(st.integers(1, 2000), st.integers(500, 20_000)),
     aliases=st.sampled_from([{}, {"Flag": "TheFlag"}, {"Score": "Id"}]),
 )
-@draws.law(300, quick=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(300, quick=12)
 def test_sample_gives_what_all_lines_give(
-    tmp_path_factory: pytest.TempPathFactory,
+    kept: Lab,
     usual: str,
     rare: list[tuple[int, str]],
     exporter: str,
@@ -127,15 +136,14 @@ def test_sample_gives_what_all_lines_give(
     aliases: dict[str, str],
 ) -> None:
     """Whatever rare lines a file has, in the sample or not, and whoever wrote it."""
-    lab = json_lab(tmp_path_factory.mktemp("law"), exporter=exporter, columns=aliases)
+    kept.path = LakePath(kept.path.template, exporter=exporter, columns=aliases)
     content = content_of(USUAL[usual], rare)
 
     got = list[Any]()
     for large in (0, _FAR):
         with pytest.MonkeyPatch.context() as patched:
             cut(patched, large, *sizes)
-            got.append(told(read(lab, content)))
-    lab.opened.close()
+            got.append(told(read(kept, content)))
 
     assert got[0] == got[1]
 
