@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import resource
 import sys
@@ -30,7 +31,7 @@ def printed() -> str:
     return "value"
 
 
-KEPT: list[bytearray] = []
+KEPT: list[mmap.mmap] = []
 
 
 def arrays() -> tuple[Any, Any, str]:
@@ -52,7 +53,8 @@ def data_mb() -> int:
 
 
 def keep(size: int) -> None:
-    KEPT.append(bytearray(size))
+    """Takes address space for data that nothing is ever written to."""
+    KEPT.append(mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
 
 def die(number: int) -> None:

@@ -78,7 +78,7 @@ def test_sql_that_never_ends_is_late(lab: Lab, helper: Child) -> None:
     """Its process is killed, and the next batch is read by another."""
     lab.put(good(1))
     honest = batch(lab)
-    failed = apart.reader(helper, timedelta(seconds=1))(
+    failed = apart.reader(helper, timedelta(seconds=0.1))(
         batch(lab, STAGE.replace("Id as id", f"{NEVER} as id"))
     )
 
@@ -127,8 +127,8 @@ def _sized(file: Any, size: int) -> Any:
 @pytest.mark.parametrize(
     ("expression", "words"),
     [
-        ("repeat('x', 70000000 + Id::int % 2)", "makes a row of"),
-        ("unnest(range(200000000 + Id % 2))::varchar", "makes more than 4 GB of rows"),
+        ("repeat('x', 68000000 + Id::int % 2)", "makes a row of"),
+        ("unnest(range(3000000 + Id % 2))::varchar", "makes more than 4 GB of rows"),
     ],
 )
 def test_rows_that_nobody_has_room_for_are_refused(

@@ -5,31 +5,31 @@ from __future__ import annotations
 import os
 import pty
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from gundog.cli import progress
+from gundog.cli import main, progress
 from gundog.core.errors import InputError
 from gundog.core.times import parse_range
 from gundog.run import estimate, run, stage_step
 from gundog.staging import stage
 from gundog.warehouse import database
-from tests import kit
+from tests import command_fork, kit
+from tests.forks import Fork
 from tests.kit import NOW, hunt, table
 from tests.test_laws import content
 
-HERE = Path(__file__).parents[1]
 WEEK = ("2026-03-01", "2026-03-09")
 FIVE = ("2026-03-05", "2026-03-09")
-COMMAND = [sys.executable, "-m", "gundog", "backfill", "--from", WEEK[0], "--to", WEEK[1]]
+COMMAND = ("backfill", "--from", WEEK[0], "--to", WEEK[1], "--project")
 
 
 @pytest.fixture
@@ -174,18 +174,15 @@ def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
 
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     """The first Ctrl-C ends a backfill in good order, with its own exit status."""
-    process = subprocess.Popen(
-        [*COMMAND, "--project", str(project)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
-    )  # fmt: skip
-    _wait_for("1 hunt", process)
-    process.send_signal(signal.SIGINT)
-    out, rest = process.communicate(timeout=kit.HUNG_S)
+    log = project / "log"
+    process = Fork(command_fork.gundog, *COMMAND, str(project), log=log)
+    _wait_for("1 hunt", process, log)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(kit.HUNG_S) == 130
     done = table(project, "select count(*) from run_intervals")[0][0]
 
-    assert process.returncode == 130
-    assert "stopping after this day" in rest
-    assert "run the same command again to continue" in out
+    assert "stopping after this day" in log.read_text()
+    assert "run the same command again to continue" in log.read_text()
     assert 1 <= done < 9
     assert hunt(project, WEEK).hunted == 9 - done
 
@@ -196,33 +193,27 @@ def test_second_ctrl_c_stops_at_once(project: Path) -> None:
     fast = sql.read_text()
     slow = "where (select sum(sin(i)) from range(1000000000000) as r(i)) is not null and "
     sql.write_text(fast.replace("where ", slow, 1))
-    process = subprocess.Popen(
-        [*COMMAND, "--project", str(project)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=HERE,
-    )  # fmt: skip
-    _wait_for("staging", process)
+    log = project / "log"
+    process = Fork(command_fork.gundog, *COMMAND, str(project), log=log)
+    _wait_for("staging", process, log)
     while not list((project / ".gundog/warehouse.tmp").glob("sandbox-*")):
-        assert process.poll() is None
+        assert process.is_alive()
         time.sleep(0.01)  # until the process that hunts has opened the warehouse
-    process.send_signal(signal.SIGINT)
-    _wait_for("Ctrl-C again stops at once", process)
-    process.send_signal(signal.SIGINT)
-    _, rest = process.communicate(timeout=kit.HUNG_S)
+    os.kill(process.pid, signal.SIGINT)
+    _wait_for("Ctrl-C again stops at once\n", process, log)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(kit.HUNG_S) == -signal.SIGINT  # which a shell shows as 130
     sql.write_text(fast)
 
-    assert process.returncode == -signal.SIGINT  # which a shell shows as 130
-    assert rest == ""
+    assert log.read_text().endswith("Ctrl-C again stops at once\n")
     assert hunt(project, WEEK).hunted == 9
     assert table(project, "select count(error) from run_intervals") == [(0,)]
 
 
-def _wait_for(what: str, process: subprocess.Popen[str]) -> None:
-    assert process.stderr is not None
-    said = ""
-    while what not in said:
-        line = process.stderr.readline()
-        assert line, said
-        said += line
+def _wait_for(words: str, process: Fork, log: Path) -> None:
+    while not log.exists() or words not in log.read_text():
+        assert process.is_alive(), log.read_text()
+        time.sleep(0.01)
 
 
 def _interrupt_the_query(con: duckdb.DuckDBPyConnection) -> None:
@@ -247,28 +238,28 @@ def test_ctrl_c_in_a_query_is_no_failure() -> None:
     assert not database.is_interrupt(RuntimeError("another"))
 
 
-def test_bar_on_a_terminal(short: Path) -> None:
+def test_bar_on_a_terminal(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a terminal a bar tells days done, of how many."""
     screen, side = pty.openpty()
-    process = subprocess.Popen(
-        [*COMMAND, "--from", FIVE[0], "--project", str(short)],
-        stdout=subprocess.DEVNULL, stderr=side, cwd=HERE, env={**os.environ, "TERM": "xterm"},
-    )  # fmt: skip
-    os.close(side)
-    shown = b""
-    while True:
-        try:
-            part = os.read(screen, 65_536)
-        except OSError:  # how a terminal ends
-            break
-        if not part:
-            break
-        shown += part
+    shown = bytearray()
+    looking = threading.Thread(target=_look, args=(screen, shown))
+    monkeypatch.setenv("TERM", "xterm")
+    with open(side, "w", encoding="utf-8") as terminal:  # noqa: PTH123 - it has no path
+        looking.start()
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert main.main([*COMMAND, str(short), "--from", FIVE[0]]) == 0
+    looking.join()
     os.close(screen)
 
-    assert process.wait(kit.HUNG_S) == 0
     assert b"/5" in shown
     assert b"days" in shown
+
+
+def _look(screen: int, shown: bytearray) -> None:
+    """Reads a terminal until nobody writes there any more."""
+    with suppress(OSError):  # how a terminal ends
+        while part := os.read(screen, 65_536):
+            shown += part
 
 
 def test_log_tells_how_far_a_long_run_is(monkeypatch: pytest.MonkeyPatch) -> None:

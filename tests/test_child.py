@@ -73,7 +73,7 @@ def test_work_that_takes_too_long_is_killed_and_the_next_call_is_answered(helper
     assert old
 
     with pytest.raises(LateError):
-        helper.call(query, ENDLESS, seconds=0.3)
+        helper.call(query, ENDLESS, seconds=0.05)
 
     assert not alive(old)
     assert helper.call(query, "select 1") == [(1,)]
@@ -89,7 +89,7 @@ def test_work_that_gets_no_cpu_may_take_longer_but_not_for_ever(helper: Child) -
     with pytest.raises(LateError):
         helper.call(waits, kit.HUNG_S, seconds=0.05, patience=3)
     with pytest.raises(LateError):
-        helper.call(query, ENDLESS, seconds=0.3, patience=1_000_000)
+        helper.call(query, ENDLESS, seconds=0.1, patience=1_000_000)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
@@ -103,7 +103,7 @@ def test_huge_value_is_an_error_and_the_process_goes_on(helper: Child) -> None:
 
 def test_a_child_that_is_killed_is_named_and_another_takes_over(helper: Child) -> None:
     """As the kernel kills where memory runs out: an error, and the next call is answered."""
-    for number in (signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV):
+    for number in (signal.SIGKILL, signal.SIGSEGV):
         with pytest.raises(EndedError, match=f"signal {int(number)} "):
             helper.call(die, int(number))
 
