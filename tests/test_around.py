@@ -142,7 +142,7 @@ def others(contexts: Sequence[Mapping[str, Any]]) -> dict[tuple[str, str], set[s
     return found
 
 
-@draws.law(60, quick=20)
+@draws.law(60, quick=10)
 @given(
     reads=st.lists(_READS, max_size=8),
     contexts=st.lists(_CONTEXTS, max_size=8),

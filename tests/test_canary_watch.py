@@ -22,13 +22,26 @@ DAY = "2026-03-09"
 CANARY = "canaries: [{name: planted, detection: pair, match: {account_name: canary}, every: 1d}]\n"
 
 
+def make(root: Path) -> Path:
+    """The small project with a canary and a quiet week."""
+    kit.make_project(root)
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + CANARY)
+    kit.fill_days(root, "2026-03-05", 6)
+    return root
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """The small project with a canary and a quiet week."""
-    kit.make_project(tmp_path)
-    kit.write_text(tmp_path / "gundog.yaml", kit.CONFIG + CANARY)
-    kit.fill_days(tmp_path, "2026-03-05", 6)
-    return tmp_path
+    """The project before its first night."""
+    return make(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def hunted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """The project after a night that found the canary; not to be changed."""
+    root = make(tmp_path_factory.mktemp("hunted"))
+    plant(root, "open", "close")
+    return root, kit.hunt(root)
 
 
 def plant(root: Path, *kinds: str, n: int = 1) -> None:
@@ -43,11 +56,9 @@ def said(outcome: Outcome) -> list[str]:
     return [problem for problem in outcome.problems if problem.startswith("canary")]
 
 
-def test_a_canary_that_came_is_kept_and_not_sent(root: Path) -> None:
+def test_a_canary_that_came_is_kept_and_not_sent(hunted: tuple[Path, Outcome]) -> None:
     """Its finding has its name, nobody waits for it, and the run says how late it was."""
-    plant(root, "open", "close")
-
-    outcome = kit.hunt(root)
+    root, outcome = hunted
 
     assert said(outcome) == []
     assert [note for note in outcome.notes if "canary" in note] == [
@@ -112,10 +123,11 @@ def test_a_day_without_files_is_the_stage(root: Path) -> None:
     assert "it was not hunted (no_data" in problem
 
 
-def test_each_night_has_its_delay_and_status_the_newest(root: Path) -> None:
+def test_each_night_has_its_delay_and_status_the_newest(
+    hunted: tuple[Path, Outcome], tmp_path: Path
+) -> None:
     """A measure that can be drawn: one row for each night, written once however often it runs."""
-    plant(root, "open", "close")
-    kit.hunt(root)
+    root = kit.copy_project(hunted[0], tmp_path)
     next_day = [event("2026-03-10T01:00:00Z", "open", "canary", 1),
                 event("2026-03-10T02:00:00Z", "close", "canary", 2)]  # fmt: skip
     kit.write_file(root, "2026-03-10", next_day, "planted")
@@ -130,10 +142,11 @@ def test_each_night_has_its_delay_and_status_the_newest(root: Path) -> None:
     assert (seen.name, seen.detection, seen.came, seen.delay_s) == ("planted", "pair", True, 104400)
 
 
-def test_status_says_how_late_it_was(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_status_says_how_late_it_was(
+    hunted: tuple[Path, Outcome], capsys: pytest.CaptureFixture[str]
+) -> None:
     """In a line of the page, and in seconds for programs."""
-    plant(root, "open", "close")
-    kit.hunt(root)
+    root, _ = hunted
 
     main.main(["status", "--project", str(root)])
     text = capsys.readouterr().out

@@ -117,7 +117,7 @@ def distinct(files: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     return [row for rows in files.values() for row in rows]
 
 
-@draws.law(6)
+@draws.law(6, quick=2)
 @given(arrivals=_FILES, gone=st.sampled_from([None, "ana"]))
 def test_what_is_known_is_what_a_fresh_start_would_know(
     arrivals: list[tuple[str, list[dict[str, Any]]]], gone: str | None
@@ -147,7 +147,7 @@ def test_what_is_known_is_what_a_fresh_start_would_know(
         lab.opened.close()
 
 
-@draws.law(6)
+@draws.law(6, quick=2)
 @given(
     rows=st.lists(_HAPPENING, min_size=1, max_size=12),
     apart=st.frozensets(st.integers(0, 2)),

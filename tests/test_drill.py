@@ -142,11 +142,15 @@ def shares(result: Drilled) -> dict[str, set[tuple[int, int]]]:
     return seen
 
 
+SIZES, TIMES = attacks.SIZES, attacks.TIMES
+
+
 @pytest.fixture(autouse=True)
-def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The smallest and the largest attack say most; `make check` tries all."""
+def few_attacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The smallest and the largest by night say most; `make check` tries all of some hunts."""
     if not draws.is_thorough():
-        monkeypatch.setattr(attacks, "SIZES", (attacks.SIZES[0], attacks.SIZES[-1]))
+        monkeypatch.setattr(attacks, "SIZES", (SIZES[0], SIZES[-1]))
+        monkeypatch.setattr(attacks, "TIMES", TIMES[-1:])
 
 
 NOWHERE, EVERYWHERE = {(0, 2)}, {(2, 2)}
@@ -191,15 +195,15 @@ def test_an_export_in_a_known_shell_says_nothing_until_it_is_removed(root: Path)
     }
 
 
-def test_what_is_found_anyway_is_not_counted(root: Path) -> None:
+def test_what_is_found_anyway_is_not_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mailbox whose night is a finding without the attack too says nothing of the attack."""
+    monkeypatch.setattr(attacks, "SIZES", SIZES[-1:])
     result = drilled(root, "mail_items_accessed")
-    largest = [score for score in result.scores if score.size == 100]
 
-    assert {score.context for score in largest} >= {
+    assert {score.context for score in result.scores} >= {
         "usual place and session", "stolen session, new place"
     }  # fmt: skip
-    assert {(score.tenant, score.attacked, score.found) for score in largest} == {
+    assert {(score.tenant, score.attacked, score.found) for score in result.scores} == {
         ("a", 1, 1), ("b", 2, 2)
     }  # fmt: skip
     assert "false findings expected" in result.note
@@ -233,8 +237,11 @@ def test_nothing_is_stored_and_nothing_is_sent(
     assert "false findings promised: no number" in said
 
 
-def test_an_attack_changes_of_the_owners_record_what_its_context_says(root: Path) -> None:
+def test_an_attack_changes_of_the_owners_record_what_its_context_says(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Copies of the newest record before the night, at the tenant's busiest or quietest hour."""
+    monkeypatch.setattr(attacks, "TIMES", TIMES)
     hunt = kit.shipped().hunt("mail_read_from_new_context")
     (stage,) = hunt.stages
     night = Interval(NIGHT, NIGHT + DAY)

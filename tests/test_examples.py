@@ -16,7 +16,7 @@ from gundog.core.times import Interval, parse_time
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.testing import examples
-from tests import kit
+from tests import benches, kit
 
 DAY = Interval(parse_time("2026-03-01"), parse_time("2026-03-02"))
 OPEN = {"Timestamp": "2026-03-01T01:00:00Z", "Id": 1, "Kind": "open", "Who": "a"}
@@ -43,11 +43,16 @@ def example(events: list[Rows] | Mapping[str, Any], *findings: Rows) -> Example:
     return Example("x", DAY, named, findings)
 
 
+def checked(loaded: Content, hunt: Hunt, tried: Example) -> list[str]:
+    """What is wrong with an example, tried on a bench that serves several."""
+    return examples.check(loaded, hunt, tried, benches.of(loaded, hunt))
+
+
 def test_shipped_and_small_examples_pass(loaded: Content) -> None:
     """Every example of the project finds what it promises."""
     for hunt in loaded.hunts:
         for one in hunt.detection.examples:
-            assert examples.check(loaded, hunt, one) == [], (hunt.detection.stem, one.name)
+            assert checked(loaded, hunt, one) == [], (hunt.detection.stem, one.name)
 
 
 @pytest.mark.parametrize(
@@ -65,14 +70,14 @@ def test_shipped_and_small_examples_pass(loaded: Content) -> None:
 )
 def test_only_named_columns_are_compared(loaded: Content, pair: Hunt, wanted: Rows) -> None:
     """Columns of the hunt, words of the detection; times however they are written."""
-    assert examples.check(loaded, pair, example([OPEN, CLOSE], wanted)) == []
+    assert checked(loaded, pair, example([OPEN, CLOSE], wanted)) == []
 
 
 def test_difference_says_what_came_instead(loaded: Content, pair: Hunt) -> None:
     """Only what differs, so that the way to mend it is short."""
     wanted = {"account_name": "a", "gap": "2h"}
 
-    problems = examples.check(loaded, pair, example([OPEN, CLOSE], wanted))
+    problems = checked(loaded, pair, example([OPEN, CLOSE], wanted))
 
     assert problems == [
         'no finding has {"account_name":"a","gap":"2h"}; the nearest has {"gap":"1h"}'
@@ -81,16 +86,16 @@ def test_difference_says_what_came_instead(loaded: Content, pair: Hunt) -> None:
 
 def test_unknown_column_is_a_difference(loaded: Content, pair: Hunt) -> None:
     """A column that the hunt does not return is never equal, not even to null."""
-    [problem] = examples.check(loaded, pair, example([OPEN, CLOSE], {"gpa": None}))
+    [problem] = checked(loaded, pair, example([OPEN, CLOSE], {"gpa": None}))
 
     assert 'no finding has {"gpa":null}' in problem
 
 
 def test_number_of_findings_is_exact(loaded: Content, pair: Hunt) -> None:
     """One too few or too many is reported, and which was not expected."""
-    missing = examples.check(loaded, pair, example([OPEN], {"account_name": "a"}))
-    extra = examples.check(loaded, pair, example([OPEN, CLOSE]))
-    twice = examples.check(loaded, pair, example([OPEN, CLOSE], {}, {}))
+    missing = checked(loaded, pair, example([OPEN], {"account_name": "a"}))
+    extra = checked(loaded, pair, example([OPEN, CLOSE]))
+    twice = checked(loaded, pair, example([OPEN, CLOSE], {}, {}))
 
     assert missing == [
         'no finding has {"account_name":"a"}', "1 finding expected, 0 found"
@@ -105,10 +110,8 @@ def test_each_promise_needs_a_finding_of_its_own(loaded: Content, pair: Hunt) ->
     other = [{**OPEN, "Who": "b", "Id": 3}, {**CLOSE, "Who": "b", "Id": 4}]
     events = [OPEN, CLOSE, *other]
 
-    assert examples.check(loaded, pair, example(events, {"account_name": "b"}, {})) == []
-    assert examples.check(
-        loaded, pair, example(events, {"account_name": "b"}, {"account_name": "b"})
-    )
+    assert checked(loaded, pair, example(events, {"account_name": "b"}, {})) == []
+    assert checked(loaded, pair, example(events, {"account_name": "b"}, {"account_name": "b"}))
 
 
 def test_events_pass_through_stage_sql(loaded: Content, pair: Hunt) -> None:
@@ -117,16 +120,16 @@ def test_events_pass_through_stage_sql(loaded: Content, pair: Hunt) -> None:
     unpicked = {"Timestamp": CLOSE["Timestamp"], "Id": 2, "Who": "a"}
     shouted = {**CLOSE, "Kind": "CLOSE"}
 
-    assert examples.check(loaded, pair, example([OPEN, rejected])) == []
-    assert examples.check(loaded, pair, example([OPEN, unpicked])) == []
-    assert examples.check(loaded, pair, example([OPEN, shouted], {"gap": "1h"})) == []
+    assert checked(loaded, pair, example([OPEN, rejected])) == []
+    assert checked(loaded, pair, example([OPEN, unpicked])) == []
+    assert checked(loaded, pair, example([OPEN, shouted], {"gap": "1h"})) == []
 
 
 def test_event_delivered_twice_is_one(loaded: Content, pair: Hunt) -> None:
     """As in a night."""
     wanted = {"account_name": "a", "evidence_count": 2}
 
-    assert examples.check(loaded, pair, example([OPEN, CLOSE, OPEN, CLOSE], wanted)) == []
+    assert checked(loaded, pair, example([OPEN, CLOSE, OPEN, CLOSE], wanted)) == []
 
 
 def test_columns_that_are_not_named_are_null(loaded: Content, pair: Hunt) -> None:
@@ -166,7 +169,7 @@ def test_events_that_cannot_be_are_named(
     loaded: Content, pair: Hunt, events: Mapping[str, Any], problem: str
 ) -> None:
     """A wrong example is a failed example, not a traceback."""
-    [said] = examples.check(loaded, pair, example(events))
+    [said] = checked(loaded, pair, example(events))
 
     assert problem in said
 

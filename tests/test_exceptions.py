@@ -347,19 +347,19 @@ def newest(root: Path, who: str) -> str:
 
 def test_entry_hides_in_its_time_only(root: Path) -> None:
     """From included, expires excluded, by start_time; the finding is kept and says who hid it."""
-    text = "- {detection: pair, match: {account_name: A}, reason: tidy, owner: kim,\n   "
+    text = "- {{detection: pair, match: {{account_name: {}}}, reason: tidy, owner: kim,\n   {}}}\n"
 
-    for times, expected in (
-        ("from: 2026-03-07, expires: 2026-03-08T10:00:00Z", [True, False, False]),
-        ("from: 2026-03-07T10:00:00Z, expires: 2026-03-09", [True, True, False]),
-        ("from: 2026-03-07T10:00:01Z, expires: 2026-03-09", [False, True, False]),
-        ("expires: 2026-03-01", [False, False, False]),
-    ):
-        write(root, text + times + "}\n")
+    for times_of_a, times_of_b, expected in (
+        ("from: 2026-03-07, expires: 2026-03-08T10:00:00Z",
+         "from: 2026-03-09T10:00:00Z, expires: 2026-03-10", [True, False, True]),
+        ("from: 2026-03-07T10:00:01Z, expires: 2026-03-09", "expires: 2026-03-01",
+         [False, True, False]),
+    ):  # fmt: skip
+        write(root, text.format("A", times_of_a) + text.format("B", times_of_b))
         hunt(root, RANGE)
         assert [one for _, one in hidden(root)] == expected
 
-    write(root, text + "expires: 2026-03-09}\n")
+    write(root, text.format("A", "expires: 2026-03-09"))
     hunt(root, RANGE)
     [(by,)] = table(root, "select distinct suppressed_by from findings where account_name = 'a'")
     assert by.endswith(" by kim: tidy")

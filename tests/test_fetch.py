@@ -195,9 +195,9 @@ def test_sparse_copy_reads_as_the_whole_file(tmp_path: Path, seed: int) -> None:
 
 def test_file_with_bloom_filters_is_read(lab: Lab, s3: Server, tmp_path: Path) -> None:
     """Indexes and filters behind the column chunks come along, for a reader that looks at them."""
-    table = wide(20_000, others=1)
+    table = wide(4_000, others=1)
     path = tmp_path / "x.parquet"
-    duckdb.from_arrow(table).write_parquet(str(path), row_group_size=5_000)
+    duckdb.from_arrow(table).write_parquet(str(path), row_group_size=1_000)
     put(s3, lab, path.read_bytes())
     lab.write_stages({"narrow": NARROW.replace("where", "where Id = 777 and")})
     done = lab.stage()
@@ -290,16 +290,16 @@ def test_object_that_went_since_it_was_listed_stops_nothing(lab: Lab, s3: Server
 
 
 def test_small_files_are_fetched_side_by_side(lab: Lab, s3: Server) -> None:
-    """Fifty small files over a slow line take a few round trips each, several at a time."""
-    for number in range(50):
+    """Twenty small files over a slow line take a few round trips each, several at a time."""
+    for number in range(20):
         put(s3, lab, good(number), f"{number:02}")
     with Proxy(s3, Faults(latency_s=0.01)) as proxy:
         lab.environ = proxy.environ
         done = lab.stage()
 
-    assert (done.files, done.rejected) == (50, [])
-    assert proxy.requests <= 1 + 2 * 50
-    assert lab.rows("select count(*) from narrow") == [(50,)]
+    assert (done.files, done.rejected) == (20, [])
+    assert proxy.requests <= 1 + 2 * 20
+    assert lab.rows("select count(*) from narrow") == [(20,)]
 
 
 FAULTS = {
@@ -337,7 +337,7 @@ def test_store_that_dies_leaves_its_files_for_the_next_run(
     """What was read stays; the rest is not held against the files; it ends after a few tries."""
     monkeypatch.setattr(stage, "BATCH_FILES", 4)
     monkeypatch.setattr("gundog.lake.object_store.ATTEMPTS", 2)
-    for number in range(20):
+    for number in range(12):
         put(s3, lab, good(number), f"{number:02}")
     with Proxy(s3, Faults(dead_after=12)) as proxy:
         lab.environ = proxy.environ
@@ -347,10 +347,10 @@ def test_store_that_dies_leaves_its_files_for_the_next_run(
 
     assert done.rejected == []
     assert list(done.gone) == ["Cloud"]
-    assert len({result.task.file_id for result in done.results}) == len(done.results) == 20
-    assert 0 < done.files < 20
-    assert done.files + second.files == 20
-    assert lab.rows("select count(*) from narrow") == [(20,)]
+    assert len({result.task.file_id for result in done.results}) == len(done.results) == 12
+    assert 0 < done.files < 12
+    assert done.files + second.files == 12
+    assert lab.rows("select count(*) from narrow") == [(12,)]
 
 
 def remote_project(root: Path, s3: Server) -> Path:

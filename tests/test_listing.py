@@ -701,7 +701,7 @@ ODD_KEYS = [
             ("a b#?100%%+ü/%Y-%m-%d/*", "a b#?100%+ü/2026-01-05"),
             ("eventDay=%Y%m%d/*", "eventDay=20260105"),
         ],
-        every=3,
+        every=6,
     ),
 )
 def test_odd_keys_are_listed_and_read_in_every_layout(

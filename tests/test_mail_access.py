@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from hashlib import md5
@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from gundog.core import addresses
 from gundog.detections import stage_sql
 from gundog.warehouse import redeliveries
-from tests import kit
+from tests import draws, kit
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 Record = dict[str, Any]
@@ -99,6 +99,12 @@ def staged(con: duckdb.DuckDBPyConnection, table: str = "mail_access") -> list[R
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
+def rows_of(con: duckdb.DuckDBPyConnection, records: Iterable[Record]) -> list[Row]:
+    """What is staged of records, at once: a fill and a look cost as much as twenty rows."""
+    fill(con, [json.dumps(record) for record in records])
+    return staged(con)
+
+
 def row_of(con: duckdb.DuckDBPyConnection, record: Any, **columns: str | None) -> Row:
     """What is staged of one record."""
     fill(con, [record if isinstance(record, str) else json.dumps(record)], **columns)
@@ -134,6 +140,7 @@ _SHAPES: dict[str, Callable[[Record], str]] = {
 _OBJECTS = ("lower case", "camel case", "capitals", "wrapper", "wrapped text")
 
 
+@draws.law(100, quick=8)
 @given(record=records, mailbox=st.sampled_from(["Ana@example.com", "b"]))
 def test_every_shape_gives_the_row_of_the_plain_record(
     con: duckdb.DuckDBPyConnection, record: Record, mailbox: str
@@ -152,6 +159,7 @@ def test_every_shape_gives_the_row_of_the_plain_record(
         assert row == (plain | by_report if name in _OBJECTS else plain), name
 
 
+@draws.law(100, quick=8)
 @given(
     record=records,
     spelled=st.sampled_from(["as it is", "lower case", "camel case", "capitals", "wrapped text"]),
@@ -195,6 +203,7 @@ def test_one_id_with_two_times_is_two_events(con: duckdb.DuckDBPyConnection) -> 
     assert [row["is_copy"] for row in staged(con, "counted")] == [False, True, False]
 
 
+@draws.law(100, quick=8)
 @given(texts=st.lists(records.map(json.dumps) | st.text() | st.sampled_from(["[1]", "{", '""'])))
 def test_the_dear_way_gives_the_rows_of_the_cheap_way(
     con: duckdb.DuckDBPyConnection, texts: list[str]
@@ -260,84 +269,97 @@ def test_what_holds_no_record_is_set_aside(
     assert (row["reject_reason"], row["raw_event_data"]) == (reason, text)
 
 
-@pytest.mark.parametrize(
-    ("written", "address"),
-    [
-        ("192.0.2.7", "192.0.2.7"),
-        ("192.0.2.7:443", "192.0.2.7"),
-        ("[192.0.2.7]", "192.0.2.7"),
-        ("[2001:db8::7]:443", "2001:db8::7"),
-        ("[2001:db8::7]", "2001:db8::7"),
-        ("2001:db8::7", "2001:db8::7"),
-        ("2001:db8::7:443", "2001:db8::7:443"),
-        ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
-        ("::ffff:192.0.2.7:443", "::ffff:192.0.2.7"),
-        ("192.0.2.7:", "192.0.2.7"),
-        ("[::ffff:192.0.2.7]:443", "::ffff:192.0.2.7"),
-        ("fe80::1%12", "fe80::1%12"),
-        (" [fe80::1%12]:5 ", "fe80::1%12"),
-        ("host:443", "host:443"),
-        ("", None),
-    ],
-)
+ADDRESSES = [
+    ("192.0.2.7", "192.0.2.7"),
+    ("192.0.2.7:443", "192.0.2.7"),
+    ("[192.0.2.7]", "192.0.2.7"),
+    ("[2001:db8::7]:443", "2001:db8::7"),
+    ("[2001:db8::7]", "2001:db8::7"),
+    ("2001:db8::7", "2001:db8::7"),
+    ("2001:db8::7:443", "2001:db8::7:443"),
+    ("::ffff:192.0.2.7", "::ffff:192.0.2.7"),
+    ("::ffff:192.0.2.7:443", "::ffff:192.0.2.7"),
+    ("192.0.2.7:", "192.0.2.7"),
+    ("[::ffff:192.0.2.7]:443", "::ffff:192.0.2.7"),
+    ("fe80::1%12", "fe80::1%12"),
+    (" [fe80::1%12]:5 ", "fe80::1%12"),
+    ("host:443", "host:443"),
+    ("", None),
+]
+
+
 @pytest.mark.parametrize("place", ["ClientIPAddress", "ClientIP", "IPAddress"])
-def test_an_address_has_no_port_and_no_brackets(
-    con: duckdb.DuckDBPyConnection, written: str, address: str | None, place: str
-) -> None:
+def test_an_address_has_no_port_and_no_brackets(con: duckdb.DuckDBPyConnection, place: str) -> None:
     """Wherever it comes from; what could be part of an IPv6 address stays."""
-    outside = {"IPAddress": written} if place == "IPAddress" else {}
-    row = row_of(con, {"MailboxOwnerUPN": "a", **({} if outside else {place: written})}, **outside)
+    record = {"MailboxOwnerUPN": "a"}
+    if place == "IPAddress":
+        fill(con, [json.dumps(record)] * len(ADDRESSES))
+        for number, (written, _) in enumerate(ADDRESSES):
+            con.execute(
+                "update CloudAppEvents set IPAddress = ? where file_id = ?", [written, number]
+            )
+        rows = staged(con)
+    else:
+        rows = rows_of(con, [{**record, place: written} for written, _ in ADDRESSES])
 
     # The last of the three is taken as it is, an empty text too.
-    assert row["ip_address"] == (address or ("" if place == "ClientIP" else None))
-    assert addresses.plain(written) == (address or "")
+    empty = "" if place == "ClientIP" else None
+    assert [
+        (written, row["ip_address"]) for (written, _), row in zip(ADDRESSES, rows, strict=True)
+    ] == [(written, address or empty) for written, address in ADDRESSES]
 
 
-@pytest.mark.parametrize(
-    ("properties", "access_type", "throttled"),
-    [
-        ("@{Name=MailAccessType; Value=Sync} @{Name=IsThrottled; Value=True}", "Sync", True),
-        (["@{Value=Sync; Name=MailAccessType}", "@{Value=True; Name=IsThrottled}"], "Sync", True),
-        (["@{Value=True; Name=IsThrottled}", "@{Value=Bind; Name=MailAccessType}"], "Bind", True),
-        (["@{Name=Other; Value=True}", "@{Name=IsThrottled; Value=False}"], "Bind", False),
-        (["@{Value=False; Name=IsThrottled}", "@{Value=True; Name=Other}"], "Bind", False),
-        ({"MailAccessType": "Sync", "IsThrottled": "True"}, "Sync", True),
-        ({"MailAccessType": "Sync", "IsThrottled": False}, "Sync", False),
-        ({"Name": "IsThrottled", "Value": "True"}, "Bind", True),
-        ([{"name": "IsThrottled", "value": True}], "Bind", True),
-        (json.dumps(_SYNC), "Sync", True),
-        ("System.Object[]", "Bind", False),
-    ],
-)
-def test_flattened_properties_are_read(
-    con: duckdb.DuckDBPyConnection, properties: object, access_type: str, throttled: bool
-) -> None:
+def test_an_address_is_known_in_python_as_it_is_staged() -> None:
+    assert {written: addresses.plain(written) for written, _ in ADDRESSES} == {
+        written: address or "" for written, address in ADDRESSES
+    }
+
+
+FLATTENED: list[tuple[object, str, bool]] = [
+    ("@{Name=MailAccessType; Value=Sync} @{Name=IsThrottled; Value=True}", "Sync", True),
+    (["@{Value=Sync; Name=MailAccessType}", "@{Value=True; Name=IsThrottled}"], "Sync", True),
+    (["@{Value=True; Name=IsThrottled}", "@{Value=Bind; Name=MailAccessType}"], "Bind", True),
+    (["@{Name=Other; Value=True}", "@{Name=IsThrottled; Value=False}"], "Bind", False),
+    (["@{Value=False; Name=IsThrottled}", "@{Value=True; Name=Other}"], "Bind", False),
+    ({"MailAccessType": "Sync", "IsThrottled": "True"}, "Sync", True),
+    ({"MailAccessType": "Sync", "IsThrottled": False}, "Sync", False),
+    ({"Name": "IsThrottled", "Value": "True"}, "Bind", True),
+    ([{"name": "IsThrottled", "value": True}], "Bind", True),
+    (json.dumps(_SYNC), "Sync", True),
+    ("System.Object[]", "Bind", False),
+]
+
+
+def test_flattened_properties_are_read(con: duckdb.DuckDBPyConnection) -> None:
     """As PowerShell writes them, as a map, and as text; else the record's type says it."""
     record = {"MailboxOwnerUPN": "a", "Id": "x", "RecordType": 50}
-    row = row_of(con, {**record, "OperationProperties": properties})
+    rows = rows_of(con, [{**record, "OperationProperties": said} for said, *_ in FLATTENED])
 
-    assert (row["access_type"], row["is_throttled"]) == (access_type, throttled)
+    assert [
+        (said, row["access_type"], row["is_throttled"])
+        for (said, *_), row in zip(FLATTENED, rows, strict=True)
+    ] == FLATTENED
 
 
-@pytest.mark.parametrize(
-    ("record", "items"),
-    [
-        ({"Folders": [{"FolderItems": [{}, {}]}, {"FolderItems": [{}]}, {"Path": "x"}]}, 3),
-        ({"Folders": [{"FolderItems": [{}, {}]}], "OperationCount": 5}, 5),
-        ({"Folders": [{"FolderItems": [{}, {}]}], "OperationCount": "many"}, 2),
-        ({"Folders": [{"FolderItems": "System.Object[]"}]}, None),
-        ({"Folders": "@{FolderItems=System.Object[]}"}, None),
-        ({"Folders": []}, None),
-        ({"Folders": [{"FolderItems": [{}, {}]}], "OperationProperties": _SYNC}, None),
-    ],
-)
-def test_a_bind_without_a_count_counts_its_items(
-    con: duckdb.DuckDBPyConnection, record: Record, items: int | None
-) -> None:
+COUNTED: list[tuple[Record, int | None]] = [
+    ({"Folders": [{"FolderItems": [{}, {}]}, {"FolderItems": [{}]}, {"Path": "x"}]}, 3),
+    ({"Folders": [{"FolderItems": [{}, {}]}], "OperationCount": 5}, 5),
+    ({"Folders": [{"FolderItems": [{}, {}]}], "OperationCount": "many"}, 2),
+    ({"Folders": [{"FolderItems": "System.Object[]"}]}, None),
+    ({"Folders": "@{FolderItems=System.Object[]}"}, None),
+    ({"Folders": []}, None),
+    ({"Folders": [{"FolderItems": [{}, {}]}], "OperationProperties": _SYNC}, None),
+]
+
+
+def test_a_bind_without_a_count_counts_its_items(con: duckdb.DuckDBPyConnection) -> None:
     """OperationCount says how many, else the items that the record lists; a Sync tells nothing."""
-    row = row_of(con, {"MailboxOwnerUPN": "a", "OperationProperties": _BIND, **record})
+    usual = {"MailboxOwnerUPN": "a", "OperationProperties": _BIND}
+    rows = rows_of(con, [{**usual, **record} for record, _ in COUNTED])
 
-    assert row["items"] == items
+    assert [(record, row["items"]) for (record, _), row in zip(COUNTED, rows, strict=True)] == (
+        COUNTED
+    )
 
 
 _V4 = st.integers(0, 2**32 - 1).map(lambda number: str(ip_address(number)))
@@ -356,6 +378,7 @@ _V6_TEXTS = st.builds(
 )
 
 
+@draws.law(100, quick=8)
 @given(written=st.lists(_V4 | _V6_TEXTS, min_size=1, max_size=20))
 def test_a_network_is_what_the_address_library_says(
     con: duckdb.DuckDBPyConnection, written: list[str]
@@ -376,74 +399,79 @@ def _network(written: str) -> str:
     return str(ip_network(f"{address}/{24 if address.version == 4 else 48}", strict=False))
 
 
-@pytest.mark.parametrize(
-    ("written", "network"),
-    [
-        ("192.0.2.7:443", "192.0.2.0/24"),
-        ("::ffff:192.0.2.7", "192.0.2.0/24"),
-        ("fe80::1%12", "fe80::/48"),
-        ("2001:DB8:0:1::9", "2001:db8::/48"),
-        ("host:443", None),
-        ("somewhere", None),
-        ("", None),
-    ],
-)
-def test_what_is_no_address_has_no_network(
-    con: duckdb.DuckDBPyConnection, written: str, network: str | None
-) -> None:
+NETWORKS = [
+    ("192.0.2.7:443", "192.0.2.0/24"),
+    ("::ffff:192.0.2.7", "192.0.2.0/24"),
+    ("fe80::1%12", "fe80::/48"),
+    ("2001:DB8:0:1::9", "2001:db8::/48"),
+    ("host:443", None),
+    ("somewhere", None),
+    ("", None),
+]
+
+
+def test_what_is_no_address_has_no_network(con: duckdb.DuckDBPyConnection) -> None:
     """A port, a zone and capitals change no network; other text has none."""
-    assert row_of(con, {"Id": "x", "ClientIPAddress": written})["network"] == network
+    rows = rows_of(con, [{"Id": "x", "ClientIPAddress": written} for written, _ in NETWORKS])
+
+    assert [
+        (written, row["network"]) for (written, _), row in zip(NETWORKS, rows, strict=True)
+    ] == (NETWORKS)
 
 
 _PHONE = "27922004-5251-4030-b22d-91ecd9a37ea4"
 
 
-@pytest.mark.parametrize(
-    ("info", "app", "family"),
-    [
-        ("Client=MSExchangeRPC", None, "outlook_desktop"),
-        ("Client=Microsoft.Exchange.MapiHttp;", None, "outlook_desktop"),
-        ("Client=WebServices;MacOutlook/16.0", None, "outlook_desktop"),
-        ("Client=OutlookService;Outlook-iOS/2.0;", None, "mobile"),
-        ("Client=OutlookService;Outlook-Android/2.0", None, "mobile"),
-        ("Client=REST;Client=RESTSystem;;", _PHONE.upper(), "mobile"),
-        ("Client=OWA;Action=ViaProxy", None, "owa"),
-        ("Client=WebServices;ExchangeWebServices", None, "ews"),
-        ("Client=REST;;", "an app", "rest"),
-        ("Client=POP3/IMAP4;Protocol=IMAP4", None, "imap"),
-        ("Client=POP3/IMAP4;Protocol=POP3", None, "pop"),
-        ("Client=ActiveSync;UserAgent=Apple-iPhone", None, "active_sync"),
-        ("Client=Something", None, "other"),
-        ("", None, None),
-        (None, None, None),
-    ],
-)
-def test_a_client_belongs_to_a_family(
-    con: duckdb.DuckDBPyConnection, info: str | None, app: str | None, family: str | None
-) -> None:
+FAMILIES = [
+    ("Client=MSExchangeRPC", None, "outlook_desktop"),
+    ("Client=Microsoft.Exchange.MapiHttp;", None, "outlook_desktop"),
+    ("Client=WebServices;MacOutlook/16.0", None, "outlook_desktop"),
+    ("Client=OutlookService;Outlook-iOS/2.0;", None, "mobile"),
+    ("Client=OutlookService;Outlook-Android/2.0", None, "mobile"),
+    ("Client=REST;Client=RESTSystem;;", _PHONE.upper(), "mobile"),
+    ("Client=OWA;Action=ViaProxy", None, "owa"),
+    ("Client=WebServices;ExchangeWebServices", None, "ews"),
+    ("Client=REST;;", "an app", "rest"),
+    ("Client=POP3/IMAP4;Protocol=IMAP4", None, "imap"),
+    ("Client=POP3/IMAP4;Protocol=POP3", None, "pop"),
+    ("Client=ActiveSync;UserAgent=Apple-iPhone", None, "active_sync"),
+    ("Client=Something", None, "other"),
+    ("", None, None),
+    (None, None, None),
+]
+
+
+def test_a_client_belongs_to_a_family(con: duckdb.DuckDBPyConnection) -> None:
     """What ClientInfoString says; Outlook for phones by its application too."""
-    record = {"Id": "x", "ClientInfoString": info, "ClientAppId": app}
+    rows = rows_of(
+        con,
+        [{"Id": "x", "ClientInfoString": info, "ClientAppId": app} for info, app, _ in FAMILIES],
+    )
 
-    assert row_of(con, record)["client_family"] == family
+    assert [
+        (info, app, row["client_family"])
+        for (info, app, _), row in zip(FAMILIES, rows, strict=True)
+    ] == FAMILIES
 
 
-@pytest.mark.parametrize(
-    ("record", "mode"),
-    [
-        ({"ClientAppId": "a", "UserType": 0, "UserId": "ana@example.com"}, "delegated"),
-        ({"ClientAppId": "a", "UserType": 5}, "app_only"),
-        ({"ClientAppId": "a", "UserType": "ServicePrincipal"}, "app_only"),
-        ({"ClientAppId": "a", "UserId": "A"}, "app_only"),
-        ({"ClientAppId": "a", "UserId": "ServicePrincipal_b"}, "app_only"),
-        ({"AppId": "a", "UserId": "ana@example.com"}, "delegated"),
-        ({"UserId": "ana@example.com"}, None),
-    ],
-)
-def test_an_application_reads_for_itself_or_for_a_user(
-    con: duckdb.DuckDBPyConnection, record: Record, mode: str | None
-) -> None:
+MODES: list[tuple[Record, str | None]] = [
+    ({"ClientAppId": "a", "UserType": 0, "UserId": "ana@example.com"}, "delegated"),
+    ({"ClientAppId": "a", "UserType": 5}, "app_only"),
+    ({"ClientAppId": "a", "UserType": "ServicePrincipal"}, "app_only"),
+    ({"ClientAppId": "a", "UserId": "A"}, "app_only"),
+    ({"ClientAppId": "a", "UserId": "ServicePrincipal_b"}, "app_only"),
+    ({"AppId": "a", "UserId": "ana@example.com"}, "delegated"),
+    ({"UserId": "ana@example.com"}, None),
+]
+
+
+def test_an_application_reads_for_itself_or_for_a_user(con: duckdb.DuckDBPyConnection) -> None:
     """The type of the user or the user's name says so; without an application nothing does."""
-    assert row_of(con, {"Id": "x", **record})["access_mode"] == mode
+    rows = rows_of(con, [{"Id": "x", **record} for record, _ in MODES])
+
+    assert [(record, row["access_mode"]) for (record, _), row in zip(MODES, rows, strict=True)] == (
+        MODES
+    )
 
 
 def test_the_context_of_a_record_is_kept(con: duckdb.DuckDBPyConnection) -> None:

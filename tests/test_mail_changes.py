@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gundog.detections import stage_sql
-from tests import kit
+from tests import draws, kit
 
 AT = datetime(2026, 1, 5, 10, tzinfo=UTC)
 Row = dict[str, Any]
@@ -81,6 +81,7 @@ _TEXTS = st.sampled_from(
 )
 
 
+@draws.law(100, quick=8)
 @given(pairs=st.dictionaries(_NAMES, _TEXTS, max_size=5), shape=st.sampled_from(sorted(_SHAPES)))
 def test_every_way_to_write_parameters_gives_the_same_row(
     con: duckdb.DuckDBPyConnection, pairs: Pairs, shape: str

@@ -139,7 +139,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-@draws.law(60, quick=8)
+@draws.law(60, quick=5)
 @given(drawn=st.lists(_READ, max_size=30))
 def test_hours_hold_what_their_words_say(con: duckdb.DuckDBPyConnection, drawn: list[Read]) -> None:
     """Items of each hour, and of them those from what the mailbox had for less than a day."""
