@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import resource
+import shutil
 import sys
 from datetime import UTC, datetime, timedelta
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
+
+import duckdb
 
 from gundog.cli.main import main
 from gundog.findings import publish as published
@@ -18,7 +23,7 @@ from gundog.findings.triage import Said
 from gundog.notify import sending
 from gundog.notify.channel import Channel
 from gundog.staging import read_ends, reading
-from gundog.warehouse import database, tables
+from gundog.warehouse import database, tables, upgrading
 from tests import lab
 from tests.deaths import die
 
@@ -88,6 +93,39 @@ def publish(_: Connection, target: Path) -> None:
         con.execute(next(tables.create(table)))
     published._rename = die
     published.publish(con, target, now=datetime.now(UTC), late_arrival=timedelta())
+
+
+class _Killer:
+    """A connection whose process ends before one of the statements that change something."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, turns: int) -> None:
+        self.con, self.turns = con, turns
+
+    def execute(self, sql: str, *arguments: Any) -> duckdb.DuckDBPyConnection:
+        self.turns -= sql.startswith(("alter", "create", "insert", "delete", "commit"))
+        if self.turns < 0:
+            die()
+        return self.con.execute(sql, *arguments)
+
+
+def upgrade(connection: Connection, old: Path) -> None:
+    """Upgrades copies of a warehouse, each killed one statement later, until one is done.
+
+    Tells how many were killed; they lie beside the old one as `killed-0.duckdb` and so on. This
+    process opens no database, so that it may be forked.
+    """
+    for turn in itertools.count():
+        path = old.with_name(f"killed-{turn}.duckdb")
+        shutil.copy(old, path)
+        child = os.fork()
+        if not child:
+            con: Any = _Killer(database.connect(path), turn)
+            with database.transaction(con):
+                upgrading.make_tables(con, path)
+            os._exit(0)
+        if not os.waitpid(child, 0)[1]:
+            connection.send(turn)
+            return
 
 
 def leave_log(_: Connection, published: Path) -> None:

@@ -23,7 +23,8 @@ from tests import elsewhere, kit
 from tests.forks import Fork
 from tests.kit import DAY, NOW
 
-pytestmark = pytest.mark.usefixtures("new_blanks")
+# Of how an empty file is made, or of what stops that.
+makes_blanks = pytest.mark.usefixtures("new_blanks")
 WEEK = 7 * DAY
 STABLE, TRIAL = UUID(int=1), UUID(int=2)
 
@@ -91,6 +92,7 @@ def empty(press: Press) -> Iterator[duckdb.DuckDBPyConnection]:
     con.close()
 
 
+@makes_blanks
 def test_older_clients_can_read_it(empty: duckdb.DuckDBPyConnection) -> None:
     """The file is written in the storage version that DuckDB 1.5 reads."""
     assert publish.STORAGE_VERSION == "v1.5.0"
@@ -100,6 +102,7 @@ def test_older_clients_can_read_it(empty: duckdb.DuckDBPyConnection) -> None:
     assert found == [("v1.5.0+",)]
 
 
+@makes_blanks
 def test_every_table_and_view_is_there_and_nothing_else(empty: duckdb.DuckDBPyConnection) -> None:
     """What people query, without what only the engine needs."""
     found = {row[0] for row in empty.execute("select table_name from duckdb_tables()").fetchall()}
@@ -111,6 +114,7 @@ def test_every_table_and_view_is_there_and_nothing_else(empty: duckdb.DuckDBPyCo
     assert views == {"open_findings", "findings_by_day", "risk_by_entity"}
 
 
+@makes_blanks
 def test_everything_explains_itself(empty: duckdb.DuckDBPyConnection) -> None:
     """Tables, views and each of their columns carry a comment."""
     silent = empty.execute(
@@ -129,6 +133,7 @@ def test_everything_explains_itself(empty: duckdb.DuckDBPyConnection) -> None:
     assert len(set(dict(said).values())) == 1
 
 
+@makes_blanks
 def test_columns_of_the_engine_stay_inside(press: Press) -> None:
     """Private columns are not published, in tables or views."""
     press.finding(1)
@@ -284,12 +289,14 @@ def test_risk_is_summed_per_entity(press: Press) -> None:
     ]
 
 
+@makes_blanks
 def test_views_of_nothing_are_empty(empty: duckdb.DuckDBPyConnection) -> None:
     """Before the first finding they answer too."""
     for name in views.VIEWS:
         assert empty.execute(f"from {name}").fetchall() == []
 
 
+@makes_blanks
 def test_views_read_the_file_they_are_in(press: Press, tmp_path: Path) -> None:
     """Also when it was copied elsewhere under another name."""
     press.finding(1)
@@ -308,6 +315,7 @@ def test_views_read_the_file_they_are_in(press: Press, tmp_path: Path) -> None:
 # The file.
 
 
+@makes_blanks
 def test_publishing_again_replaces_the_file_and_leaves_nothing_beside(press: Press) -> None:
     """One file, of the second time."""
     press.finding(1)
@@ -358,6 +366,7 @@ def test_publishing_what_was_sent_is_as_good_as_publishing_all(press: Press) -> 
         assert after == everything(con)
 
 
+@makes_blanks
 def test_failed_publish_leaves_the_old_file(press: Press) -> None:
     """Whatever goes wrong while building, readers have what they had."""
     press.publish().close()
@@ -376,6 +385,7 @@ def test_failed_publish_leaves_the_old_file(press: Press) -> None:
     ]
 
 
+@makes_blanks
 def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press) -> None:
     """kill -9 between building and renaming: the old file stays; its remains go next time."""
     press.publish().close()
@@ -390,6 +400,7 @@ def test_killed_publish_leaves_the_old_file_and_the_next_one_tidies(press: Press
     assert press.files() == [".blank", ".duckdb"]
 
 
+@makes_blanks
 def test_blank_file_of_another_version_goes(press: Press, monkeypatch: pytest.MonkeyPatch) -> None:
     """Views and comments are those of the code that publishes, whatever was kept from before."""
     press.publish().close()
@@ -406,6 +417,7 @@ def test_blank_file_of_another_version_goes(press: Press, monkeypatch: pytest.Mo
     assert not old.exists()
 
 
+@makes_blanks
 def test_broken_blank_file_is_made_anew(press: Press) -> None:
     """The publish that meets it is well, and so is the next one."""
     press.publish().close()
@@ -417,6 +429,7 @@ def test_broken_blank_file_is_made_anew(press: Press) -> None:
     assert press.ask("select count(*) from findings") == [(0,)]
 
 
+@makes_blanks
 def test_full_disk_is_said_and_leaves_the_old_file(press: Press) -> None:
     """No file may grow beyond 100 kB, which is less than the blank file has."""
     press.publish().close()
@@ -435,6 +448,7 @@ def test_full_disk_is_said_and_leaves_the_old_file(press: Press) -> None:
     assert press.target.read_bytes() == before
 
 
+@makes_blanks
 def test_disk_that_fills_while_rows_are_written_leaves_the_old_file(press: Press) -> None:
     """No file may grow beyond the blank one; with room again the warehouse publishes as before."""
     press.publish().close()
@@ -458,6 +472,7 @@ def test_disk_that_fills_while_rows_are_written_leaves_the_old_file(press: Press
     assert press.files() == [".blank", ".duckdb"]
 
 
+@makes_blanks
 def test_strange_folder_names_are_only_names(press: Press, tmp_path: Path) -> None:
     """A quote or a blank in the path is part of the path."""
     press.target = tmp_path / "o'brien's; drop" / "find ings.duckdb"

@@ -13,9 +13,26 @@ from gundog.run import stage_step
 from tests import kit
 from tests.kit import NOW, hunt
 from tests.sinks import http_sink
-from tests.test_report_command import project, shown
+from tests.test_report_command import project, shown, two_days
 
 __all__ = ["project"]
+
+
+@pytest.fixture(scope="module")
+def reported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project after a night that found something and wrote its page."""
+    root = tmp_path_factory.mktemp("reported")
+    two_days(root)
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + "report: r.html\n")
+    hunt(root)
+    assert "a opened and closed" in shown(root / "r.html")
+    return root
+
+
+@pytest.fixture
+def reported(reported_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, for one test."""
+    return kit.copy_project(reported_once, tmp_path)
 
 
 def test_every_run_writes_the_page_where_report_says(project: Path) -> None:
@@ -28,29 +45,25 @@ def test_every_run_writes_the_page_where_report_says(project: Path) -> None:
     assert "1 new finding: 1 medium." in shown(project / "www/r.html")
 
 
-def test_a_night_without_findings_and_one_without_data_have_a_page(project: Path) -> None:
+def test_a_night_without_findings_and_one_without_data_have_a_page(reported: Path) -> None:
     """The second says that it saw nothing."""
-    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
-    hunt(project)
-    outcome = hunt(project, now=NOW + timedelta(days=2))
+    outcome = hunt(reported, now=NOW + timedelta(days=2))
 
     assert outcome.exit_status == 1
-    text = shown(project / "r.html")
+    text = shown(reported / "r.html")
     assert "Nothing new" in text
     assert "No: " in text
     assert "no file" in text
 
 
-def test_a_run_that_ends_in_an_error_says_so_on_the_page(project: Path) -> None:
+def test_a_run_that_ends_in_an_error_says_so_on_the_page(reported: Path) -> None:
     """What was found before stays on it."""
-    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
-    hunt(project)
-    (project / ".gundog/warehouse.duckdb").write_bytes(b"not a database" * 2000)
+    (reported / ".gundog/warehouse.duckdb").write_bytes(b"not a database" * 2000)
 
     with pytest.raises(StoreError, match="warehouse"):
-        hunt(project, now=NOW + timedelta(days=1))
+        hunt(reported, now=NOW + timedelta(days=1))
 
-    text = shown(project / "r.html")
+    text = shown(reported / "r.html")
     assert "the newest run failed: " in text
     assert "a opened and closed after 1h" in text
 
@@ -69,30 +82,25 @@ def test_a_page_that_cannot_be_written_is_a_problem_and_loses_nothing(project: P
     assert problems == outcome.problems
 
 
-def test_purge_takes_the_purged_off_the_page(project: Path) -> None:
+def test_purge_takes_the_purged_off_the_page(reported: Path) -> None:
     """Before it reports that it is done."""
-    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
-    hunt(project)
-    assert "a opened and closed" in shown(project / "r.html")
 
-    status = main.main(["purge", "--account", "a", "--project", str(project)])
+    status = main.main(["purge", "--account", "a", "--project", str(reported)])
 
     assert status == 0
-    assert "a opened and closed" not in shown(project / "r.html")
+    assert "a opened and closed" not in shown(reported / "r.html")
 
 
-def test_retention_takes_the_forgotten_off_the_page(project: Path) -> None:
+def test_retention_takes_the_forgotten_off_the_page(reported: Path) -> None:
     """In the run that forgets it."""
     kit.write_text(
-        project / "gundog.yaml", kit.CONFIG + "report: r.html\nretention: {findings: 30d}\n"
+        reported / "gundog.yaml", kit.CONFIG + "report: r.html\nretention: {findings: 30d}\n"
     )
-    hunt(project)
-    assert "a opened and closed" in shown(project / "r.html")
 
-    hunt(project, now=NOW + timedelta(days=40), trust_clock=True)
+    hunt(reported, now=NOW + timedelta(days=40), trust_clock=True)
 
-    assert kit.table(project, "select count(*) from findings") == [(0,)]
-    assert "a opened and closed" not in shown(project / "r.html")
+    assert kit.table(reported, "select count(*) from findings") == [(0,)]
+    assert "a opened and closed" not in shown(reported / "r.html")
 
 
 def test_the_page_is_there_before_a_message_that_links_to_it(project: Path) -> None:
@@ -121,16 +129,14 @@ def test_the_page_is_there_before_a_message_that_links_to_it(project: Path) -> N
 
 
 def test_a_run_that_was_asked_wrongly_leaves_the_page_as_it_was(
-    project: Path, monkeypatch: pytest.MonkeyPatch
+    reported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backfill that needs a yes did nothing, and no night failed."""
-    kit.write_text(project / "gundog.yaml", kit.CONFIG + "report: r.html\n")
-    hunt(project)
-    before = (project / "r.html").read_bytes()
+    before = (reported / "r.html").read_bytes()
     monkeypatch.setattr(stage_step, "LARGE_BYTES", 0)
-    kit.fill_days(project, "2026-02-01", 2)
+    kit.fill_days(reported, "2026-02-01", 2)
 
     with pytest.raises(InputError, match="--yes"):
-        hunt(project, ("2026-02-01", "2026-02-02"), command="backfill")
+        hunt(reported, ("2026-02-01", "2026-02-02"), command="backfill")
 
-    assert (project / "r.html").read_bytes() == before
+    assert (reported / "r.html").read_bytes() == before

@@ -106,34 +106,48 @@ def changed(project: Path) -> Path:
     return project
 
 
+@dataclass(frozen=True)
+class Upgraded:
+    """Such a project after a night: what was said, what came of it, and what was sent."""
+
+    root: Path
+    before: list[tuple[Any, ...]]
+    night: Night
+    outcome: Outcome
+    titles: list[str]
+
+
 @pytest.fixture(scope="module")
-def upgraded_once(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Such a project after a night; its channel answers as long as the copies are hunted."""
+def upgraded_once(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
+    """Its channel answers as long as copies of it are hunted."""
     with pytest.MonkeyPatch.context() as patched, http_sink() as sink:
         patched.setenv("NO_PROXY", "*")
         root = kit.copy_project(made, tmp_path_factory.mktemp("upgraded"))
         old_project.configure(root, sink.url())
         old_project.change_sql(root)
         old_project.lose_files(root)
-        hunt(root)
-        yield root
+        before = kept(root, FINDINGS)
+        night, outcome = hunt(root)
+        titles = [request.body["title"] for request in sink.requests]
+        yield Upgraded(root, before, night, outcome, titles)
 
 
 @pytest.fixture
-def upgraded(upgraded_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def upgraded(upgraded_once: Upgraded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of it, for one test."""
     monkeypatch.setenv("NO_PROXY", "*")
-    return kit.copy_project(upgraded_once, tmp_path)
+    return kit.copy_project(upgraded_once.root, tmp_path)
 
 
-def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
+def test_changed_sql_is_told_before_anything_is_read(
+    upgraded_once: Upgraded, upgraded: Path
+) -> None:
     """Which SQL, how many files and bytes, and how long; what becomes of earlier intervals."""
-    old = [path for path in (changed / "lake").rglob("*.parquet") if NEW_DAY not in str(path)]
+    old = [path for path in (upgraded / "lake").rglob("*.parquet") if NEW_DAY not in str(path)]
     size = sum(path.stat().st_size for path in old)
+    outcome = upgraded_once.outcome
 
-    night, outcome = hunt(changed)
-
-    reading, *hunting = night.before_reading()
+    reading, *hunting = upgraded_once.night.before_reading()
     assert reading == (
         "the SQL of happenings changed: to read again: 10 files that were read before,"
         f" {size / 1e6:,.1f} MB, less than a minute (from past runs)"
@@ -145,46 +159,49 @@ def test_changed_sql_is_told_before_anything_is_read(changed: Path) -> None:
         for stem in ("count", "pair")
     ]
     assert (outcome.problems, outcome.files, outcome.hunted) == ([], 12, 2)
-    again, _ = hunt(changed, now=NOW + timedelta(hours=1))
-    assert not any("changed" in line for line in again.log)
 
 
 def test_findings_keep_ids_triage_and_exceptions_and_are_not_sent_again(
-    changed: Path, sink: Sink
+    upgraded_once: Upgraded,
 ) -> None:
     """Only the pair of the new day is news."""
-    before = kept(changed, FINDINGS)
+    root, before = upgraded_once.root, upgraded_once.before
 
-    hunt(changed)
-
-    assert table(changed, FINDINGS) == before
+    assert table(root, FINDINGS) == before
     assert [row[1][:8] for row in before] == ["a opened", "b opened", "c opened"]
-    assert [one.body["title"][:8] for one in sink.requests] == ["d opened"]
+    assert [title[:8] for title in upgraded_once.titles] == ["d opened"]
     said = "select triage_status, verdict from findings where title like 'a %'"
-    assert table(changed, said) == [("resolved", "true_positive")]
+    assert table(root, said) == [("resolved", "true_positive")]
     hidden = "select suppressed_by like 'exception %' from findings where title like 'b %'"
-    assert table(changed, hidden) == [(True,)]
-    assert table(changed, "select count(*) from finding_changes") == [(4,)]
+    assert table(root, hidden) == [(True,)]
+    assert table(root, "select count(*) from finding_changes") == [(4,)]
 
 
-def test_rows_of_files_that_left_are_kept_and_named(changed: Path) -> None:
-    """All other rows of the old SQL go when their files were read; these stay, run after run."""
-    left = kept(changed, "select file_id from source_files where path like '%2026-03-05%'")
+def test_rows_of_files_that_left_are_kept_and_named(
+    made: Path, upgraded_once: Upgraded, upgraded: Path
+) -> None:
+    """All other rows of the old SQL go when their files were read; these stay, run after run.
+
+    That the SQL changed is told by the first run alone.
+    """
+    left = kept(made, "select file_id from source_files where path like '%2026-03-05%'")
     name = (
         "happenings: its SQL changed, and 2 files that it was read from left the lake"
         " (2026-03-05 to 2026-03-05): their 4 rows are kept as they were staged, and hunts do not"
         " see them"
     )
 
-    for hours in (0, 1):
-        _, outcome = hunt(changed, now=NOW + timedelta(hours=hours))
-
-        assert name in outcome.notes
-        assert outcome.exit_status == 0
-        rows = kept(changed, f"select distinct file_id from {STAGED_THEN} order by all")
+    assert name in upgraded_once.outcome.notes
+    again, outcome = hunt(upgraded, now=NOW + timedelta(hours=1))
+    assert name in outcome.notes
+    assert outcome.exit_status == 0
+    assert not any("changed" in line for line in again.log)
+    for root in (upgraded_once.root, upgraded):
+        rows = kept(root, f"select distinct file_id from {STAGED_THEN} order by all")
         assert rows == sorted(left)
-        assert kept(changed, f"select count(*) from {STAGED_THEN}") == [(4,)]
-    assert table(changed, "select count(*) from source_files where path like '%03-05%'") == [(2,)]
+        assert kept(root, f"select count(*) from {STAGED_THEN}") == [(4,)]
+    files = "select count(*) from source_files where path like '%03-05%'"
+    assert table(upgraded, files) == [(2,)]
 
 
 def test_rows_of_files_that_left_go_with_retention(upgraded: Path) -> None:

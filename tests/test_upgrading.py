@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +10,9 @@ import pytest
 
 from gundog.core.errors import StoreError
 from gundog.warehouse import database, tables, upgrading
-from tests import kit, old_project
+from tests import elsewhere, kit, old_project
+from tests.forks import Fork
 
-pytestmark = pytest.mark.usefixtures("new_blanks")
 FINDING = "b48e76c6-906d-55e9-b2f3-47bc6e4209dd"
 ENTRY = {"finding_id": FINDING, "actor": "kim", "note": "theft"}
 WHEN = "2026-03-08 09:00:00+00"
@@ -117,38 +115,12 @@ def test_it_is_upgraded_once(old: Path) -> None:
     assert old.read_bytes() == once
 
 
-# The child forks before it opens a database; each of its own children ends at another statement.
-KILLED = """
-import os, shutil, signal, sys
-from pathlib import Path
-from gundog.warehouse import database, upgrading
-
-class Killer:
-    def __init__(self, con, turns):
-        self.con, self.turns = con, turns
-    def execute(self, sql, *arguments):
-        self.turns -= sql.startswith(("alter", "create", "insert", "delete", "commit"))
-        if self.turns < 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return self.con.execute(sql, *arguments)
-
-old, turn = Path(sys.argv[1]), 0
-while True:
-    path = old.with_name(f"killed-{turn}.duckdb")
-    shutil.copy(old, path)
-    child = os.fork()
-    if not child:
-        con = Killer(database.connect(path), turn)
-        with database.transaction(con):
-            upgrading.make_tables(con, path)
-        os._exit(0)
-    if not os.waitpid(child, 0)[1]:
-        break
-    turn += 1
-print(turn)
-"""
-
-
+# The older the layout, the more statements: `make check` ends before each of those of 0.1.0.
+@pytest.mark.parametrize(
+    "old",
+    [before_the_number, pytest.param(of_0_1_0, marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_a_kill_in_the_middle_leaves_the_old_or_the_new_tables(old: Path) -> None:
     """Before every statement that changes something; the next run then finds and finishes it."""
     before = layout(old)
@@ -156,12 +128,10 @@ def test_a_kill_in_the_middle_leaves_the_old_or_the_new_tables(old: Path) -> Non
     changes = con.execute(CHANGES.format('"at"')).fetchall()
     con.close()
 
-    done = subprocess.run(
-        [sys.executable, "-c", KILLED, str(old)],
-        capture_output=True, text=True, timeout=kit.HUNG_S, check=True,
-    )  # fmt: skip
+    child = Fork(elsewhere.upgrade, old)
+    turns = child.connection.recv()
 
-    turns = int(done.stdout)
+    assert child.wait(kit.HUNG_S) == 0
     assert turns > len(upgrading.RENAMED) + 3
     for turn in range(turns):
         killed = old.with_name(f"killed-{turn}.duckdb")
