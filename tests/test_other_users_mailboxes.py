@@ -147,7 +147,7 @@ def hunted(con: duckdb.DuckDBPyConnection, grants: Sequence[Grant]) -> dict[str,
     return {hit.row["mailbox"]: (hit.row["granted_by"], hit.row["granted_at"]) for hit in hits}
 
 
-@draws.law(60, quick=15)
+@draws.law(60, quick=10)
 @given(grants=_GRANTS)
 def test_the_grant_is_the_newest_that_fits(
     con: duckdb.DuckDBPyConnection, grants: list[Grant]

@@ -28,11 +28,30 @@ def mask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 5)
-    write_file(tmp_path, "2026-03-03", [event("2026-03-03T10:00", "open", number=1),
-                                        event("2026-03-03T11:00", "close", number=2)])  # fmt: skip
-    return tmp_path
+    return make(tmp_path)
+
+
+def make(root: Path) -> Path:
+    """Five days with a pair on the third."""
+    kit.make_project(root)
+    kit.fill_days(root, "2026-03-01", 5)
+    write_file(root, "2026-03-03", [event("2026-03-03T10:00", "open", number=1),
+                                    event("2026-03-03T11:00", "close", number=2)])  # fmt: skip
+    return root
+
+
+@pytest.fixture(scope="module")
+def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a run."""
+    made = make(tmp_path_factory.mktemp("hunted"))
+    hunt(made, DAYS)
+    return made
+
+
+@pytest.fixture
+def hunted(hunted_once: Path, tmp_path: Path) -> Path:
+    """A copy of it, for one test."""
+    return kit.copy_project(hunted_once, tmp_path)
 
 
 def mode(path: Path) -> int:
@@ -54,33 +73,31 @@ def test_new_files_are_for_the_account_and_published_ones_for_its_group(
     assert os.umask(mask) == mask  # a run leaves the umask as it was
 
 
-def test_modes_of_what_exists_are_not_changed(root: Path) -> None:
+def test_modes_of_what_exists_are_not_changed(hunted: Path) -> None:
     """By runs, purges, triage and exceptions."""
-    hunt(root, DAYS)
-    key = str(table(root, "select finding_id::varchar from findings")[0][0])
-    assert main(["triage", key, "--note", "a", "--project", str(root)]) == 0
+    key = str(table(hunted, "select finding_id::varchar from findings")[0][0])
+    assert main(["triage", key, "--note", "a", "--project", str(hunted)]) == 0
     known = ["except", key, "--on", "account_name", "--days", "9999", "--reason", "x"]
-    assert main([*known, "--project", str(root)]) == 0
-    state, chosen = root / ".gundog", dict[Path, int]()
+    assert main([*known, "--project", str(hunted)]) == 0
+    state, chosen = hunted / ".gundog", dict[Path, int]()
     kept = [one for one in state.iterdir() if one.suffix != ".tmp"]
-    for number, path in enumerate([state, root / "exceptions.yaml", *sorted(kept)]):
+    for number, path in enumerate([state, hunted / "exceptions.yaml", *sorted(kept)]):
         chosen[path] = 0o700 | (number * 0o11) % 0o100
         path.chmod(chosen[path])
-    hunt(root, DAYS)
-    main(["triage", key, "--note", "b", "--project", str(root)])
-    assert main(["purge", "--account", "nobody", "--project", str(root)]) == 0
+    hunt(hunted, DAYS)
+    main(["triage", key, "--note", "b", "--project", str(hunted)])
+    assert main(["purge", "--account", "nobody", "--project", str(hunted)]) == 0
 
     assert {path: mode(path) for path in chosen} == chosen
 
 
-def test_triage_of_a_group_is_as_open_as_its_folder(root: Path) -> None:
+def test_triage_of_a_group_is_as_open_as_its_folder(hunted: Path) -> None:
     """Where the group may write in the folder it may add to triage.jsonl, whoever began it."""
-    hunt(root, DAYS)
-    key = str(table(root, "select finding_id::varchar from findings")[0][0])
-    state = root / ".gundog"
+    key = str(table(hunted, "select finding_id::varchar from findings")[0][0])
+    state = hunted / ".gundog"
     for folder, wanted in ((0o750, 0o640), (0o2770, 0o660)):
         state.chmod(folder)
-        assert main(["triage", key, "--note", "a", "--project", str(root)]) == 0
+        assert main(["triage", key, "--note", "a", "--project", str(hunted)]) == 0
         assert {mode(state / f"triage.{end}") for end in ("jsonl", "lock")} == {wanted}
         (state / "triage.jsonl").unlink()
         (state / "triage.lock").unlink()
@@ -116,20 +133,19 @@ def test_a_folder_in_the_place_of_a_file_is_named(
 
 
 def test_folders_in_the_place_of_what_people_write_are_named(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    hunted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """triage.jsonl and the locks: a sentence, and nothing is written."""
-    hunt(root, DAYS)
-    key = str(table(root, "select finding_id::varchar from findings")[0][0])
+    key = str(table(hunted, "select finding_id::varchar from findings")[0][0])
     for name in ("triage.lock", "triage.jsonl"):
-        (root / ".gundog" / name).mkdir()
-        assert main(["triage", key, "--note", "a", "--project", str(root)]) == 1
+        (hunted / ".gundog" / name).mkdir()
+        assert main(["triage", key, "--note", "a", "--project", str(hunted)]) == 1
         said = capsys.readouterr().err
         assert "a folder lies where a file must be: move it away" in said
-        (root / ".gundog" / name).rmdir()
-    (root / ".gundog/triage.jsonl").mkdir()
-    assert main(["findings", "--all", "--project", str(root)]) == 0
-    assert hunt(root, DAYS).exit_status == 0
+        (hunted / ".gundog" / name).rmdir()
+    (hunted / ".gundog/triage.jsonl").mkdir()
+    assert main(["findings", "--all", "--project", str(hunted)]) == 0
+    assert hunt(hunted, DAYS).exit_status == 0
 
 
 def test_a_file_in_the_place_of_the_scratch_folder_is_named(
@@ -204,20 +220,19 @@ def test_a_stub_that_a_kill_left_blocks_no_run(root: Path, size: int) -> None:
         hunt(root, DAYS)
 
 
-def test_a_full_disk_in_triage_and_except_changes_nothing(root: Path) -> None:
+def test_a_full_disk_in_triage_and_except_changes_nothing(hunted: Path) -> None:
     """Both say so in a sentence; with room made, both work."""
-    hunt(root, DAYS)
-    key = str(table(root, "select finding_id::varchar from findings")[0][0])
+    key = str(table(hunted, "select finding_id::varchar from findings")[0][0])
     note = ("triage", key, "--note", "x")
     known = ("except", key, "--on", "account_name", "--days", "9999", "--reason", "x")
     for command in (note, known):
-        status, said = limited(root, 0, *command)
+        status, said = limited(hunted, 0, *command)
         assert (status, said.count("\n")) == (1, 1), said
         assert "free disk space" in said
-    assert not (root / "exceptions.yaml").exists()
-    assert [one.name for one in root.iterdir() if one.name.startswith(".exc")] == []
+    assert not (hunted / "exceptions.yaml").exists()
+    assert [one.name for one in hunted.iterdir() if one.name.startswith(".exc")] == []
     for command in (note, known):
-        assert main([*command, "--project", str(root)]) == 0
+        assert main([*command, "--project", str(hunted)]) == 0
 
 
 def test_a_question_mark_in_the_path_is_named(

@@ -61,14 +61,6 @@ def pair(root: Path, opened: str, closed: str, number: int = 1, name: str = "a")
     write_file(root, closed[:10], [event(closed, "close", number=number + 1)], f"{name}-close")
 
 
-def test_nightly_hunts_the_last_complete_day(project: Path) -> None:
-    """Without dates, a first run hunts yesterday and nothing before it."""
-    outcome = hunt(project)
-
-    assert states(project) == {"09": "provisional"}
-    assert outcome.exit_status == 0
-
-
 def test_pair_across_midnight_belongs_to_the_second_day(project: Path) -> None:
     """A pair is found once, in the interval of its last event."""
     pair(project, "2026-03-08T23:50", "2026-03-09T00:10")
@@ -98,8 +90,9 @@ def test_again_hunts_what_is_done_and_finds_it_unchanged(hunted: Path) -> None:
 
 
 def test_next_night_catches_up_what_was_missed(project: Path) -> None:
-    """A machine that was down for two nights hunts them in the next run."""
-    hunt(project, now=NOW - 3 * DAY)
+    """A first run hunts yesterday; after two nights without a run the next one hunts both."""
+    first = hunt(project, now=NOW - 3 * DAY)
+    assert (first.exit_status, states(project)) == (0, {"06": "provisional"})
 
     outcome = hunt(project)
 
@@ -232,61 +225,43 @@ def test_arriving_data_fills_a_no_data_day(project: Path) -> None:
     assert states(project)["09"] == "provisional"
 
 
-def test_bad_file_is_named_and_the_rest_goes_on(project: Path) -> None:
-    """A file that is not parquet exits 1 once, is written down, and stops nothing else."""
-    pair(project, "2026-03-09T10:00", "2026-03-09T12:00")
-    bad = kit.write_text(project / "lake/date=2026-03-09/bad.parquet", "not parquet")
+def test_bad_files_are_named_and_the_rest_goes_on(project: Path) -> None:
+    """They exit 1 once, are written down, and stop nothing else; rows are only counted.
+
+    One is not parquet, one is damaged under an intact footer, and one has no usable time. Of a
+    good one, a row has no time and its stage refuses another.
+    """
+    day = "2026-03-09"
+    pair(project, f"{day}T10:00", f"{day}T12:00")
+    kit.write_text(project / f"lake/date={day}/bad.parquet", "not parquet")
+    rows = [event(f"{day}T10:00", f"kind-{n}", f"who-{n}", n) for n in range(5000)]
+    damaged = write_file(project, day, rows, "damaged")
+    content = bytearray(damaged.read_bytes())
+    middle = slice(len(content) // 4, len(content) // 2)
+    content[middle] = bytes(len(content[middle]))
+    damaged.write_bytes(content)
+    write_file(project, day, [event("1601-01-01", "open")], "ancient")
+    mixed = [
+        {**event(f"{day}T10:00", "open"), "Timestamp": None},
+        event(f"{day}T10:00", "open", n=-1),
+        event(f"{day}T10:00", "other"),
+    ]
+    write_file(project, day, mixed, "mixed")
 
     first, second = hunt(project), hunt(project)
 
     assert (first.exit_status, second.exit_status) == (1, 0)
-    assert bad.name in first.problems[0]
+    named = sorted(problem for problem in first.problems if ".parquet" in problem)
+    assert len(named) == len(first.problems) == 3
+    for name, problem in zip(("ancient", "bad", "damaged"), named, strict=True):
+        assert f"{name}.parquet" in problem
+    assert "usable Timestamp" in named[0]
     assert first.changes.new == 1
-    assert table(project, "select count(*) from source_files where state = 'rejected'") == [(1,)]
-
-
-def test_file_with_a_damaged_page_is_found_by_reading(project: Path) -> None:
-    """Damage in the middle of a file, under an intact footer, sets only that file aside."""
-    rows = [event("2026-03-09T10:00", f"kind-{n}", f"who-{n}", n) for n in range(5000)]
-    path = write_file(project, "2026-03-09", rows, "damaged")
-    content = bytearray(path.read_bytes())
-    middle = slice(len(content) // 4, len(content) // 2)
-    content[middle] = bytes(len(content[middle]))
-    path.write_bytes(content)
-
-    outcome = hunt(project)
-
-    assert outcome.exit_status == 1
-    assert "damaged.parquet" in outcome.problems[0]
-    assert table(project, "select state from source_files where path like '%quiet%09%'") == [] or (
-        states(project)["09"] == "provisional"
-    )
-
-
-def test_rejected_rows_are_counted_and_do_not_fail_the_run(project: Path) -> None:
-    """A row without a time and one that its stage refuses are kept apart and counted."""
-    rows = [
-        {**event("2026-03-09T10:00", "open"), "Timestamp": None},
-        event("2026-03-09T10:00", "open", n=-1),
-        event("2026-03-09T10:00", "other"),
-    ]
-    write_file(project, "2026-03-09", rows, "mixed")
-
-    outcome = hunt(project)
-
-    assert outcome.exit_status == 0
+    assert states(project) == {"09": "provisional"}
+    rejected = "select parse_filename(path, true) from source_files where state = 'rejected'"
+    assert table(project, f"{rejected} order by all") == [("ancient",), ("bad",), ("damaged",)]
     counted = table(project, "select rejected_rows from source_files where path like '%mixed%'")
     assert counted == [(2,)]
-
-
-def test_file_without_one_usable_time_is_rejected_whole(project: Path) -> None:
-    """Clock faults such as 1601 are not times; a file that has nothing else is set aside."""
-    write_file(project, "2026-03-09", [event("1601-01-01", "open")], "ancient")
-
-    outcome = hunt(project)
-
-    assert outcome.exit_status == 1
-    assert "usable Timestamp" in outcome.problems[0]
 
 
 def test_redelivered_event_counts_once(project: Path) -> None:

@@ -137,7 +137,7 @@ def hunted(
     return {hit.row["start_time"]: {aspect: hit.row[aspect] for aspect in TOPS} for hit in hits}
 
 
-@draws.law(60, quick=15)
+@draws.law(60, quick=10)
 @given(reads=_READS)
 def test_the_parts_are_those_of_the_records_before(
     con: duckdb.DuckDBPyConnection, reads: list[Read]
