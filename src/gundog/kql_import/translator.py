@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -40,12 +40,15 @@ EVENTS = "gundog events"
 Schema = Mapping[str, list[str]]
 _MOMENT = datetime(2026, 1, 1)
 _FIRST = re.compile(r"(\(SELECT DISTINCT ON \((?:\"(?:[^\"]|\"\")*\"(?:, )?)+\) \* FROM _s\d+)\)")
+# Sets of values that come again and again: each is kept once while rows are read.
+SMALL_SETS = {"make_set": "gundog set", "make_set_if": "gundog set if"}
 _SET = (
     "to_json(list_sort(coalesce(list_distinct(flatten(list("
     "CASE WHEN typeof({0}) = 'JSON' AND json_type(TRY_CAST({0} AS JSON)) = 'ARRAY' "
     "THEN CAST(to_json({0}) AS JSON[]) ELSE [to_json({0})] END"
     ") FILTER (WHERE %s))), [])))"
 )
+_SMALL_SET = _SET.replace("flatten(list(", "flatten(list(DISTINCT ")
 # One value for each bin of a key, what is missing filled in.
 _FILLED = (
     "to_json(list_transform(range(0, least(greatest(CAST({2} AS BIGINT), 0), 1000000)),"
@@ -155,10 +158,8 @@ def _reproducible() -> Iterator[None]:
     registry = functions.AGGREGATE_FUNCTIONS
     spec = type(registry["count"])
     ours = {
-        "make_set": spec("make_set", _SET % "{0} IS NOT NULL", (1, 2), name_prefix="set"),
-        "make_set_if": spec(
-            "make_set_if", _SET % "{0} IS NOT NULL AND {1}", (2, 3), name_prefix="set"
-        ),
+        **_sets(spec, _SET, SMALL_SETS),
+        **_sets(spec, _SMALL_SET, SMALL_SETS.values()),
         "make_list": spec(
             "make_list",
             "coalesce(list({0} ORDER BY {0}) FILTER (WHERE {0} IS NOT NULL), [])",
@@ -194,6 +195,17 @@ def _reproducible() -> Iterator[None]:
         _replaced(forms := emitting._SPECIAL_FORMS, careful.forms(forms)),
     ):
         yield
+
+
+def _sets(spec: Callable[..., Any], template: str, names: Iterable[str]) -> dict[str, Any]:
+    """`make_set` and `make_set_if` under these names."""
+    plain, conditional = names
+    return {
+        plain: spec(plain, template % "{0} IS NOT NULL", (1, 2), name_prefix="set"),
+        conditional: spec(
+            conditional, template % "{0} IS NOT NULL AND {1}", (2, 3), name_prefix="set"
+        ),
+    }
 
 
 def _arithmetic() -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """A mark of its event carried with every row, through all steps of a query.
 
 The mark is one text column: `place/event id/microseconds` for each event behind a row, separated by
-blanks. `place` is which reference to a table the event came in by.
+blanks. `place` is which reference to a table the event came in by. Where joined rows are grouped
+later, the marks of each side stay in a column of their own until the end: see `join_marks`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from gundog.kql_import import translator
+from gundog.kql_import import join_marks, translator
 from gundog.kql_import.probing import TypesOf
 from gundog.kql_import.refusing import RefusalError
 from gundog.kql_import.series_text import BINS, SERIES
@@ -53,6 +54,7 @@ class _Weaver:
     lets: dict[str, Any] = field(default_factory=dict)
     places: list[tuple[str, str]] = field(default_factory=list)
     has_series: bool = False
+    keeps_apart: bool = False
 
     def woven(self, query: Any, role: str) -> Any:
         """The query with the mark in each of its rows."""
@@ -69,6 +71,8 @@ class _Weaver:
         for step in query.operators:
             if isinstance(step, _FLATTENING):
                 new.operators += self._flat(new)
+            if _needs_one_mark(step, new):
+                new.operators += self._one_mark(new)
             new.operators += self._carried(step, new)
         return new
 
@@ -83,6 +87,23 @@ class _Weaver:
     def _flattened(self, query: Any) -> Any:
         query.operators += self._flat(query)
         return query
+
+    def _closed(self, query: Any) -> Any:
+        """The query with one mark in each row."""
+        query.operators += self._flat(query)
+        query.operators += self._one_mark(query)
+        return query
+
+    def _apart(self, query: Any) -> tuple[str, ...]:
+        """The columns of a query that hold marks beside its own."""
+        return join_marks.of(self._columns(query)) if self.keeps_apart else ()
+
+    def _one_mark(self, query: Any) -> list[Any]:
+        ir = translator.ir
+        if not (apart := self._apart(query)):
+            return []
+        every = ir.RenderedAggregate(join_marks.one_text((MARK, *apart)))
+        return [_extend(every), ir.ProjectAway(apart)]
 
     def _started(self, source: Any, role: str) -> list[Any]:
         ir = translator.ir
@@ -101,12 +122,12 @@ class _Weaver:
     def _carried(self, step: Any, before: Any) -> list[Any]:
         """The step as it carries the mark, and what has to follow it."""
         ir = translator.ir
-        mark = ir.NamedExpr(ir.ColumnRef(MARK), MARK)
-        joined = ir.NamedExpr(ir.FunctionCall(EVENTS, (ir.ColumnRef(MARK),)), MARK)
         if isinstance(step, ir.Project):
-            bins = [ir.NamedExpr(ir.ColumnRef(BINS), BINS)] if self._has_bins(before) else []
-            ticks = [ir.NamedExpr(ir.ColumnRef(TICKS), TICKS)] if self._has_ticks(before) else []
-            return [replace(step, expressions=(*step.expressions, mark, *bins, *ticks))]
+            bins = [BINS] if self._has_bins(before) else []
+            ticks = [TICKS] if self._has_ticks(before) else []
+            names = (MARK, *self._apart(before), *bins, *ticks)
+            carried = (ir.NamedExpr(ir.ColumnRef(name), name) for name in names)
+            return [replace(step, expressions=(*step.expressions, *carried))]
         if isinstance(step, ir.MvExpand) and self._has_bins(before):
             target = ir.MvExpandTarget(BINS, None, "string")
             both = ir.RenderedAggregate(f'trim(concat_ws(\' \', "{MARK}", "{BINS}"))')
@@ -114,21 +135,12 @@ class _Weaver:
             return [expanded, _extend(both), ir.ProjectAway((BINS,))]
         if isinstance(step, ir.Summarize) and (series := series_of(step)):
             return self._binned(step, series)
-        if isinstance(step, ir.Count):
-            count = ir.NamedExpr(ir.FunctionCall("count", ()), step.name)
-            return [ir.Summarize((count, joined), ())]
-        if isinstance(step, ir.Distinct):
-            return [ir.Summarize((joined,), self._all(step.expressions, before))]
-        if isinstance(step, ir.Summarize):
-            kept = tuple(self._explicit(item, step, before) for item in step.aggregates)
-            keyed, keys = _computed(step.by)
-            return [*keyed, replace(step, aggregates=(*kept, joined), by=keys)]
+        if isinstance(step, (ir.Count, ir.Distinct, ir.Summarize)):
+            return self._grouped(step, before)
         if isinstance(step, (ir.Join, ir.Lookup)):
             return self._joined(step, before)
         if isinstance(step, ir.Union):
-            branches = tuple(
-                self._flattened(self.woven(branch, "union")) for branch in step.branches
-            )
+            branches = tuple(self._closed(self.woven(branch, "union")) for branch in step.branches)
             return self._united(replace(step, branches=branches), before)
         if isinstance(step, ir.GetSchema):
             raise RefusalError("getschema", "describes columns and finds nothing: remove it")
@@ -136,6 +148,24 @@ class _Weaver:
             order = ir.SortKey(ir.ColumnRef(MARK), ascending=True)
             return [ir.Sort((order,)), step]
         return [step]
+
+    def _grouped(self, step: Any, before: Any) -> list[Any]:
+        """A step that makes one row of many, with the marks of all of them."""
+        ir = translator.ir
+        apart = self._apart(before)
+        marks = tuple(
+            ir.NamedExpr(ir.FunctionCall(EVENTS, (ir.ColumnRef(name),)), name)
+            for name in (MARK, *apart)
+        )
+        if isinstance(step, ir.Count):
+            count = ir.NamedExpr(ir.FunctionCall("count", ()), step.name)
+            return [ir.Summarize((count, *marks), ())]
+        if isinstance(step, ir.Distinct):
+            return [ir.Summarize(marks, self._all(step.expressions, before))]
+        kept = tuple(self._explicit(item, step, before) for item in step.aggregates)
+        kept = join_marks.with_small_sets(kept) if apart else kept
+        keyed, keys = _computed(step.by)
+        return [*keyed, replace(step, aggregates=(*kept, *marks), by=keys)]
 
     def _ticked(self, query: Any, step: Any) -> list[Any]:
         """What gives a side of a join on a raw time the part of it within a microsecond."""
@@ -171,18 +201,23 @@ class _Weaver:
             right.operators.append(ir.ProjectAway((TICKS,)))
         step = replace(step, right=right)
         kind = step.kind
-        if kind.startswith(("leftsemi", "leftanti", "rightsemi", "rightanti")):
+        if join_marks.is_one_sided(kind):
             return [*made, step]
         before = ir.Query(before.source, [*before.operators, *made], before.lets, [])
         left = self._columns(before)
         with_step = ir.Query(before.source, [*before.operators, step], before.lets, [])
         new = self._columns(with_step)[len(left) :]
         other = next(name for name in reversed(new) if name.startswith(MARK))
-        both = f'concat_ws(\' \', "{MARK}", "{other}")'
         dropped = (other, *(name for name in new if made and name.startswith(TICKS)))
+        ours = {MARK, *dropped, *join_marks.of((*left, *new))}
         lone = {"rightouter": left, "leftouter": new, "fullouter": [*left, *new]}.get(kind, [])
-        filled = self._filled(with_step, (name for name in lone if name not in (MARK, *dropped)))
-        return [*made, step, _extend(ir.RenderedAggregate(both)), ir.ProjectAway(dropped), *filled]
+        filled = self._filled(with_step, (name for name in lone if name not in ours))
+        if self.keeps_apart:
+            named = join_marks.fresh((*left, *new))
+            kept = ir.Extend((ir.NamedExpr(ir.ColumnRef(other), named),))
+        else:
+            kept = _extend(ir.RenderedAggregate(f'concat_ws(\' \', "{MARK}", "{other}")'))
+        return [*made, step, kept, ir.ProjectAway(dropped), *filled]
 
     def _united(self, step: Any, before: Any) -> list[Any]:
         """A union; the texts that some branch lacks are empty."""
@@ -215,7 +250,9 @@ class _Weaver:
         named = []
         for item in expressions:
             if isinstance(item.expr, ir.Wildcard):
-                columns = [name for name in self._columns(before) if name not in (MARK, TICKS)]
+                every = self._columns(before)
+                ours = (MARK, TICKS, *join_marks.of(every))
+                columns = [name for name in every if name not in ours]
                 named += [ir.NamedExpr(ir.ColumnRef(name), name) for name in columns]
             else:
                 named.append(item)
@@ -235,8 +272,9 @@ class _Weaver:
         }
         first = call.args[0]
         own = first.name if isinstance(first, ir.ColumnRef) else ""
-        taken = {*keys, MARK, TICKS, own}
-        columns = [name for name in self._columns(before) if name not in taken]
+        every = self._columns(before)
+        taken = {*keys, MARK, TICKS, own, *join_marks.of(every)}
+        columns = [name for name in every if name not in taken]
         arguments = (first, *(ir.ColumnRef(name) for name in columns))
         return replace(item, expr=replace(call, args=arguments))
 
@@ -252,8 +290,12 @@ def woven(query: Any, columns: Schema, types_of: TypesOf) -> Woven:
     Raises:
         RefusalError: where no mark can be carried.
     """
-    weaver = _Weaver({name: list(names) for name, names in columns.items()}, types_of)
-    new = weaver._flattened(weaver.woven(query, "event"))
+    weaver = _Weaver(
+        {name: list(names) for name, names in columns.items()},
+        types_of,
+        keeps_apart=join_marks.are_grouped(query),
+    )
+    new = weaver._closed(weaver.woven(query, "event"))
     if weaver._has_ticks(new):
         new.operators.append(translator.ir.ProjectAway((TICKS,)))
     return Woven(new, tuple(weaver._columns(new)), tuple(weaver.places))
@@ -302,6 +344,14 @@ def _extend(expr: Any) -> Any:
 
 def _or_empty(name: str) -> Any:
     return translator.ir.RenderedAggregate(f"coalesce({quoting.name(name)}, '')")
+
+
+def _needs_one_mark(step: Any, before: Any) -> bool:
+    """True for a step that reads the mark itself, or matches rows by their columns."""
+    ir = translator.ir
+    if isinstance(step, ir.Summarize):
+        return series_of(step) is not None
+    return isinstance(step, ir.Union) or (isinstance(step, ir.Take) and not _is_sorted(before))
 
 
 def _is_sorted(query: Any) -> bool:
