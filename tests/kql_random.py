@@ -60,12 +60,12 @@ def rows_of(draw: random.Random, many: int) -> list[Row]:
     ]
 
 
-_TEXT_COLUMNS = ("k", "s", "t")
+_TEXT_COLUMNS = ("k", "s", "t", "k1", "s1")
 
 
 def _condition(draw: random.Random, columns: Sequence[str]) -> tuple[str, Callable[[Row], bool]]:
     """A condition on a row."""
-    texts = [name for name in columns if name in (*_TEXT_COLUMNS, "k1", "s1")]
+    texts = [name for name in columns if name in _TEXT_COLUMNS]
     numbers = [name for name in columns if name in ("n", "m", "c", "z")]
     kind = draw.randrange(8)
     if kind == 0 and len(columns) > 1:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 import pytest
 
@@ -9,11 +11,16 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
 from tests import kql_random
 
+# Seeds that differed before: a second join that fills the text columns of a first one.
+FIXED = (4236,)
+
 
 @pytest.mark.parametrize(
-    "seeds", [range(30), pytest.param(range(30, 60), marks=pytest.mark.slow)], ids=str
+    "seeds",
+    [range(30), FIXED, pytest.param(range(30, 60), marks=pytest.mark.slow)],
+    ids=str,
 )
-def test_random_queries_give_what_plain_python_gives(seeds: range) -> None:
+def test_random_queries_give_what_plain_python_gives(seeds: Sequence[int]) -> None:
     """Filters, new columns, summaries, joins, unions, lists and lets, woven with their events."""
     with duckdb.connect() as con:
         differing = [text for seed in seeds if (text := kql_random.differing(con, seed))]
