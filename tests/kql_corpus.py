@@ -4,7 +4,9 @@
 
 DIR holds a folder or a git directory for each repository. Nothing is written: each query is
 translated, bound to empty tables and thrown away. With --hostile it also runs over N rows of
-hostile values, from its own stage and from all rows.
+hostile values, from its own stage and from all rows. Rows of a join of many with many outgrow
+memory: such a query is tried with a quarter of the rows, as often as it takes, and is named with
+the number that it was compared over.
 
 Counted is each text once over all repositories, and only queries that name a table of Defender's
 advanced hunting or of sign-ins. Exit status 1 when one ends with a traceback, or a refusal names
@@ -45,11 +47,15 @@ _SLOW = 5.0  # CPU s that nobody waits for
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a query: `cause` is empty for one that imports."""
+    """What became of a query: `cause` is empty for one that imports.
+
+    `fewer` is over how many hostile rows it was compared where all of them outgrew memory.
+    """
 
     cause: str = ""
     reason: str = ""
     has_line: bool = True
+    fewer: int = 0
 
 
 @dataclass
@@ -77,6 +83,10 @@ class Tally:
         if result.cause.startswith("hostile"):
             self.counts["hostile"] += 1
             self.notable.append(f"{where}: {result.cause}")
+        if result.fewer:
+            self.counts["fewer rows"] += 1
+            limit = f"more outgrow {kql_hostile.MEMORY_GB} GB"
+            self.notable.append(f"{where}: compared over {result.fewer} rows a source, {limit}")
         if seconds > _SLOW:
             self.notable.append(f"{where}: {seconds:.1f} CPU s")
 
@@ -129,19 +139,26 @@ def _tried(query: KqlQuery, known: Sources, hostile: int) -> Result:
         problems = (*problems, *statement.check_statement(sql, set(known.tables), "stage"))
     if problems:
         return Result(f"statement: {problems[0]}", has_line=False)
-    if hostile and (text := _hostile(query, translation, known, hostile)):
-        return Result(f"hostile rows: {text}")
-    return Result()
+    return _hostile(query, translation, known, hostile) if hostile else Result()
 
 
-def _hostile(query: KqlQuery, made: Translation, known: Sources, many: int) -> str:
-    con = kql_hostile.connect()
-    try:
-        return kql_hostile.differing(con, query.query, made, known, many)
-    except duckdb.Error as error:
-        return f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"
-    finally:
-        con.close()
+def _hostile(query: KqlQuery, made: Translation, known: Sources, many: int) -> Result:
+    """What a query gives over hostile rows; over fewer of them where its result is too large."""
+    rows, text = many, ""
+    while rows:
+        con = kql_hostile.connect()
+        try:
+            text = kql_hostile.differing(con, query.query, made, known, rows)
+            break
+        except duckdb.OutOfMemoryException as error:
+            rows, text = rows // 4, str(error).splitlines()[0][:150]
+        except duckdb.Error as error:
+            text = f"{type(error).__name__}: {str(error).splitlines()[0][:150]}"
+            break
+        finally:
+            con.close()
+    fewer = rows if rows < many else 0
+    return Result(f"hostile rows: {text}", fewer=fewer) if text else Result(fewer=fewer)
 
 
 def _tallied(
@@ -181,7 +198,8 @@ def _row(name: str, commit: str, counts: Counter[str]) -> str:
     parsed = counts["queries"] - counts["syntax"]
     cells = [name, commit, counts["queries"], parsed, share("imported", "queries"),
              counts["refused"], counts["two"], share("two imported", "two"),
-             counts["without line"], counts["tracebacks"], counts["hostile"]]  # fmt: skip
+             counts["without line"], counts["tracebacks"], counts["hostile"],
+             counts["fewer rows"]]  # fmt: skip
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
@@ -204,8 +222,8 @@ def main() -> int:
             whole.causes.update(tally.causes)
             whole.notable += tally.notable
     heads = "repository commit queries parse import refused two-source import no-line tracebacks"
-    _print("| " + " | ".join([*heads.split(), "hostile rows differ"]) + " |")
-    _print("|---" * 11 + "|")
+    _print("| " + " | ".join([*heads.split(), "hostile rows differ", "fewer rows"]) + " |")
+    _print("|---" * 12 + "|")
     for row in (*rows, _row("all", "", whole.counts)):
         _print(row)
     _print(f"{whole.counts['unreadable']} files hold no query;"

@@ -23,6 +23,7 @@ from gundog.kql_import.translating import Sources, Translation
 from gundog.warehouse import quoting, series_function
 
 END = datetime(2026, 2, 3, tzinfo=UTC)
+MEMORY_GB = 3
 TEXTS = (
     "[1,2]", "{bad", '"', "[", "null", '{"k": 1}', '[{"Name": "a", "Value": "b"}]', "1e999", "\x1f",
     "\u017f", "[" * 200, "", None, "9" * 40, "-0", "a" * 3_000, "\ufffd", "%_\\", "\u202e",
@@ -32,8 +33,10 @@ _FLOATS = (0.0, 1.5, -1.5, 1e308, float("inf"), float("nan"), None)
 
 
 def connect() -> duckdb.DuckDBPyConnection:
-    """A connection that runs stage SQL and hunts."""
-    con = duckdb.connect(config={"threads": 1, "memory_limit": "3GB"})
+    """A connection that runs stage SQL and hunts, in memory alone: a disk would hide how large."""
+    con = duckdb.connect(
+        config={"threads": 1, "memory_limit": f"{MEMORY_GB}GB", "temp_directory": ""}
+    )
     con.execute("set timezone = 'UTC'")
     staging_sql.register_functions(con)
     series_function.register(con, kusto_series.compute)
