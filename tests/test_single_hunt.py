@@ -192,6 +192,29 @@ def test_a_hunt_that_outgrows_memory_fails_alone(project: Path) -> None:
     assert all("memoryLimit" in one for one in outcome.problems)
 
 
+def test_a_hunt_whose_rows_do_not_fit_as_findings_fails_alone(project: Path) -> None:
+    """A join of many with many is named with its rows; once it is counted, nothing is lost."""
+    kit.write_text(project / "gundog.yaml", kit.CONFIG.replace("2GB", "500MB"))
+    put_bomb(project, "id")
+    sql = (project / "sql/boom.sql").read_text()
+    many = sql.replace("\nfrom pairs", "\nfrom pairs cross join range(300000) as numbers")
+    kit.write_text(project / "sql/boom.sql", many)
+
+    outcome = hunt(project, LAST_DAYS)
+
+    assert outcome.changes.new == 2
+    assert states(project) == {"failed": 2}
+    for problem in outcome.problems:
+        assert "failed: returns 300,000 rows in one interval, which need" in problem
+        assert "(memoryLimit is 0.5 GB): count or filter them" in problem
+
+    kit.write_text(project / "sql/boom.sql", sql)
+    again = hunt(project, LAST_DAYS)
+
+    assert (again.exit_status, again.changes.new) == (0, 2)
+    assert states(project) == {"provisional": 2}
+
+
 @pytest.mark.usefixtures("new_children")
 def test_one_child_hunts_a_whole_run_and_none_is_left(project: Path) -> None:
     """It is started once, and gone at the end."""

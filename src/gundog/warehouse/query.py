@@ -120,7 +120,7 @@ def arrow(con: duckdb.DuckDBPyConnection, sql: str, params: Mapping[str, object]
         raise QueryError(f"${missing[0]} has no value: add {missing[0]} to params")
     bound = {name: _bindable(name, params[name]) for name in named}
     try:
-        return _rows(con.sql(sql, params=bound), _memory_limit(con))
+        return _rows(con.sql(sql, params=bound), memory_limit_of(con))
     except _FAILURES as error:
         raise _failure(error) from error
 
@@ -151,7 +151,7 @@ def _rows(relation: duckdb.DuckDBPyRelation, limit: float) -> pa.Table:
     return pa.Table.from_batches(batches, reader.schema)
 
 
-def _memory_limit(con: duckdb.DuckDBPyConnection) -> float:
+def memory_limit_of(con: duckdb.DuckDBPyConnection) -> float:
     """The connection's memory limit in bytes; DuckDB writes it as `3.7 GiB`."""
     (text,) = con.execute("select current_setting('memory_limit')").fetchall()[0]
     number, unit = text.split()
