@@ -43,6 +43,12 @@ def hold_open(connection: Connection, warehouse: Path) -> None:
         _wait(connection)
 
 
+def keep_open(connection: Connection, path: Path) -> None:
+    """Another program that has a database open for writing."""
+    with database.connect(path):
+        _wait(connection)
+
+
 def _wait(connection: Connection) -> None:
     connection.send("held")
     with contextlib.suppress(EOFError):

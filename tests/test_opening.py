@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +14,8 @@ import pytest
 from gundog.cli.main import main
 from gundog.core.errors import StoreError
 from gundog.warehouse import file_identity, opening
-from tests import kit
+from tests import draws, elsewhere, kit
+from tests.forks import Fork
 from tests.kit import event, hunt, table, write_file
 
 DAYS = ("2026-03-02", "2026-03-04")
@@ -72,8 +71,17 @@ def foreign(path: Path, _: int) -> None:
 
 @pytest.mark.parametrize(
     ("spoil", "size"),
-    [(cut, 0), (cut, 100), (cut, 12_288), (cut, 300_000), (garbage, 0), (foreign, 0)],
-    ids=["empty", "no header", "headers only", "cut", "garbage", "another program's"],
+    draws.spread(
+        [
+            pytest.param(cut, 0, id="empty"),
+            pytest.param(cut, 100, id="no header"),
+            pytest.param(cut, 300_000, id="cut"),
+            pytest.param(cut, 12_288, id="headers only"),
+            pytest.param(foreign, 0, id="another program's"),
+            pytest.param(garbage, 0, id="garbage"),
+        ],
+        every=2,
+    ),
 )
 def test_a_spoilt_published_file_is_named_with_its_cure(
     root: Path, capsys: pytest.CaptureFixture[str], spoil: object, size: int
@@ -96,14 +104,13 @@ def test_a_spoilt_published_file_is_named_with_its_cure(
 @contextmanager
 def opened(path: Path) -> Iterator[None]:
     """Another program that has the file open for writing."""
-    code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('x', flush=True); input()"
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline()
+    holder = Fork(elsewhere.keep_open, path)
+    try:
+        assert holder.connection.recv() == "held"
         yield
-        holder.communicate(b"\n")
+    finally:
+        holder.connection.close()
+        holder.wait(kit.HUNG_S)
 
 
 def test_a_file_that_is_open_elsewhere_is_named(
@@ -122,9 +129,7 @@ def test_a_file_that_is_open_elsewhere_is_named(
 
 def leave_a_log(path: Path) -> Path:
     """A program deletes all findings and dies; its log stays."""
-    code = "import duckdb, os, sys; c = duckdb.connect(sys.argv[1]); c.execute('delete from "
-    code += "findings'); os._exit(9)"
-    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert Fork(elsewhere.leave_log, path).wait(kit.HUNG_S) == 9
     log = opening.log_of(path)
     assert log.exists()
     return log
@@ -181,7 +186,7 @@ def test_a_run_that_removes_a_log_says_so(root: Path) -> None:
     assert hunt(root, DAYS).notes == []
 
 
-@pytest.mark.parametrize("size", [0, 5000, 100_000])
+@pytest.mark.parametrize("size", draws.spread([5000, 0, 100_000]))
 def test_a_cut_blank_file_is_made_anew(root: Path, size: int) -> None:
     """What is kept for quick publishing may be cut or foreign: the same run mends it."""
     (blank,) = root.glob(".gundog/.findings.duckdb.*.blank")
@@ -191,7 +196,7 @@ def test_a_cut_blank_file_is_made_anew(root: Path, size: int) -> None:
     assert len(table(root, "from findings")) == 1
 
 
-@pytest.mark.parametrize("size", [12_288, 300_000, 2_000_000])
+@pytest.mark.parametrize("size", draws.spread([300_000, 12_288, 2_000_000]))
 def test_a_cut_warehouse_is_no_full_disk(
     root: Path, capsys: pytest.CaptureFixture[str], size: int
 ) -> None:
