@@ -100,13 +100,12 @@ def new_blanks() -> Iterator[None]:
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse in memory, with all its tables."""
-    from gundog.warehouse import database, tables
+    from gundog.warehouse import tables
 
-    made = database.connect(threads=1)
-    for table in tables.TABLES:
-        made.execute(next(tables.create(table)))
-    yield made
-    made.close()
+    with engines.memory() as made:
+        for table in tables.TABLES:
+            made.execute(next(tables.create(table)))
+        yield made
 
 
 @pytest.fixture

@@ -58,6 +58,20 @@ def reading(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def memory() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection in UTC to an empty database of its own, in memory, with one thread."""
+    name = f"memory_{next(_numbers)}"
+    instance = _take()
+    with instance.cursor() as con:
+        con.execute(f"attach ':memory:' as {name}; use {name}.main; set timezone = 'UTC'")
+        con.execute("set threads = 1; reset memory_limit")
+        yield con
+    instance.execute(f"detach {name}")
+    if _is_empty(instance):
+        _idle.append(instance)
+
+
+@contextmanager
 def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     places.folder(path.parent)
     folder = f"set temp_directory = {quoting.text(str(path.with_suffix('.tmp')))}"

@@ -25,7 +25,7 @@ from gundog.notify import http_post, messages, sending, services
 from gundog.notify import outbox as notify
 from gundog.notify.channel import Channel
 from gundog.warehouse import database, tables
-from tests import draws, elsewhere, kit
+from tests import draws, elsewhere, engines, kit
 from tests.forks import Fork
 from tests.hostile import HOSTILE, assert_harmless
 from tests.sinks import Sink, smtp_sink
@@ -58,7 +58,7 @@ def fill(con: Con) -> None:
 
 @pytest.fixture
 def con() -> Iterator[Con]:
-    with database.connect() as made:
+    with engines.memory() as made:
         fill(made)
         yield made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import duckdb
 import pytest
 
@@ -33,24 +35,28 @@ QUERIES = (
 )
 
 
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database with the rows; nothing else is written to it."""
+    with duckdb.connect() as opened:
+        opened.execute(f"create table things as {ROWS}")
+        yield opened
+
+
 def _described(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]]:
     return [(row[0], row[1]) for row in con.execute(f"describe {sql}").fetchall()]
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_the_same_columns_and_rows_by_less_sql(query: str) -> None:
+def test_the_same_columns_and_rows_by_less_sql(con: duckdb.DuckDBPyConnection, query: str) -> None:
     """With joins, lets, unions and columns that change their type."""
     sql = translator.sql_of(translator.parse(query), {"things": list(TYPES)})
-    with duckdb.connect() as con:
-        con.execute(f"create table things as {ROWS}")
-        plain = scoped_types.simplified(sql, lambda text: _described(con, text))
+    plain = scoped_types.simplified(sql, lambda text: _described(con, text))
 
-        assert _described(con, plain) == _described(con, sql)
-        assert sorted(map(str, con.sql(plain).fetchall())) == sorted(
-            map(str, con.sql(sql).fetchall())
-        )
-        assert plain.count("typeof") < max(1, sql.count("typeof"))
-        assert scoped_types.simplified(plain, lambda text: _described(con, text)) == plain
+    assert _described(con, plain) == _described(con, sql)
+    assert sorted(map(str, con.sql(plain).fetchall())) == sorted(map(str, con.sql(sql).fetchall()))
+    assert plain.count("typeof") < max(1, sql.count("typeof"))
+    assert scoped_types.simplified(plain, lambda text: _described(con, text)) == plain
 
 
 @pytest.mark.parametrize(
@@ -101,14 +107,14 @@ def test_the_same_columns_and_rows_by_less_sql(query: str) -> None:
         ("select 1 as x from things limit 2", "SELECT 1 AS x FROM things LIMIT 2"),
     ],
 )
-def test_only_what_never_runs_is_left_out(sql: str, plain: str | None) -> None:
+def test_only_what_never_runs_is_left_out(
+    con: duckdb.DuckDBPyConnection, sql: str, plain: str | None
+) -> None:
     """Questions that stay open stay in the SQL; no value changes its type."""
-    with duckdb.connect() as con:
-        con.execute(f"create table things as {ROWS}")
-        made = scoped_types.simplified(sql, lambda text: _described(con, text))
+    made = scoped_types.simplified(sql, lambda text: _described(con, text))
 
-        assert made == plain or (plain is None and made.count("typeof") == sql.count("typeof"))
-        assert con.sql(made).fetchall() == con.sql(sql).fetchall()
+    assert made == plain or (plain is None and made.count("typeof") == sql.count("typeof"))
+    assert con.sql(made).fetchall() == con.sql(sql).fetchall()
     with pytest.raises(ValueError, match="not one SELECT"):
         scoped_types.simplified("drop table things", lambda _: [])
 
@@ -123,14 +129,14 @@ def test_only_what_never_runs_is_left_out(sql: str, plain: str | None) -> None:
         ("project z = j, w = j, k = j | union (things | project z = a, w = a, k = a)", None),
     ],
 )
-def test_a_text_beside_json_ends_nothing(query: str, shown: list[str] | None) -> None:
+def test_a_text_beside_json_ends_nothing(
+    con: duckdb.DuckDBPyConnection, query: str, shown: list[str] | None
+) -> None:
     """DuckDB would read each text as JSON, and end the hunt at the first that is not."""
     sql = translator.sql_of(translator.parse(f"things | {query}"), {"things": list(TYPES)})
-    with duckdb.connect() as con:
-        con.execute(f"create table things as {ROWS}")
-        with pytest.raises(duckdb.ConversionException, match="JSON"):
-            con.sql(sql).fetchall()
-        rows = con.sql(scoped_types.simplified(sql, lambda text: _described(con, text))).fetchall()
+    with pytest.raises(duckdb.ConversionException, match="JSON"):
+        con.sql(sql).fetchall()
+    rows = con.sql(scoped_types.simplified(sql, lambda text: _described(con, text))).fetchall()
 
     assert rows
     assert shown is None or [row[-1] for row in rows] == shown

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -239,14 +238,6 @@ def test_a_run_behind_does_nothing_and_says_so(hunted: Path, sink: Sink, back: t
 
 
 # ---- judging ----
-
-
-@pytest.fixture
-def con() -> Iterator[Con]:
-    with database.connect() as made:
-        for one in tables.TABLES:
-            made.execute(next(tables.create(one)))
-        yield made
 
 
 def ran(con: Con, at: datetime, *, proven: bool = False, doubt: str | None = None) -> None:
