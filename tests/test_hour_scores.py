@@ -331,6 +331,26 @@ def test_an_attack_that_is_taken_out_of_the_history_leaves_the_calibration() -> 
     assert confirmed.night_score[7, 0] == pytest.approx(clean.night_score[7, 0], rel=0.3)
 
 
+@pytest.mark.parametrize(("n_series", "attacked"), [(40, 3), (200, 5)])
+def test_past_attacks_that_nobody_confirmed_hide_no_lesser_one(
+    n_series: int, attacked: int
+) -> None:
+    """A few mailboxes copied whole in the weeks before leave a burst as odd as it was."""
+    counts = office(n_series, 29 * DAY, 11)
+    burst = int(np.argsort(counts.mean(axis=1))[n_series // 2])
+    counts[burst, -10:-7] += 40
+    others = np.delete(np.arange(n_series), burst)[:attacked]
+    after = counts.copy()
+    for night, row in enumerate(others, start=20):
+        after[row, night * DAY + 1 : night * DAY + 4] += 600
+
+    clean, polluted = (score(case, MONDAY, DAY) for case in (counts, after))
+
+    assert clean.flagged[burst, -8]
+    assert polluted.flagged[burst, -8]
+    assert polluted.night_score[burst, 0] > 0.75 * clean.night_score[burst, 0]
+
+
 def test_a_larger_budget_flags_no_less() -> None:
     """The threshold falls as the budget grows, and what is flagged only grows."""
     counts = office(60, 29 * DAY, 5)
@@ -639,6 +659,20 @@ def test_odd_nights_in_a_row_count_about_once() -> None:
     by_night = clean.nights.rarity(np.array([10.0]))[0]
     assert by_night == pytest.approx(-np.log10(500 / 21000), abs=0.01)
     assert clean.rarity(np.array([10.0]))[0] > by_night + 0.5
+
+
+@laws
+@given(st.integers(0, 2**32 - 1), st.integers(40, 3000), st.integers(1, 5), st.floats(100, 1e6))
+def test_few_nights_far_beyond_the_others_do_not_stretch_the_tail(
+    seed: int, n_nights: int, attacked: int, far: float
+) -> None:
+    """Up to a third of the tail may be attacks."""
+    nights = np.random.default_rng(seed).exponential(1, n_nights)
+    many = min(attacked, n_nights // 10 // 3)
+    after = calibration.tail(np.append(nights, np.full(many, far)))
+
+    assert many
+    assert after.excess <= max(1.7 * calibration.tail(nights).excess, 1.0)
 
 
 def test_last_night_hides_nothing_in_a_tame_pool() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from datetime import UTC, datetime
 
 import numpy as np
@@ -58,13 +58,13 @@ def test_nothing_new_is_the_score_of_counts_alone() -> None:
 
 
 def test_an_excess_from_something_new_ranks_above_the_same_from_the_usual() -> None:
-    """The more of it is new, the higher it stands; hours with nothing new stay."""
+    """From three new items on; hours with nothing new stay."""
     few = attacked(items=8)
     heights = [
         scored(few, new_in([(7, HISTORY + 3, (amount, 0.0))])).score[7, 3]
-        for amount in (0.0, 3.0, 8.0)
+        for amount in (0.0, 2.0, 3.0, 8.0)
     ]
-    assert heights[0] < heights[1] < heights[2]
+    assert heights[0] == heights[1] < heights[2] == heights[3]
     counts = attacked()
     plain, raised = scored(counts, None), scored(counts, new_in([(7, HISTORY + 3, (25.0, 0.0))]))
     others = np.ones_like(plain.score, dtype=bool)
@@ -75,11 +75,89 @@ def test_an_excess_from_something_new_ranks_above_the_same_from_the_usual() -> N
 
 
 def test_something_new_without_an_excess_changes_nothing() -> None:
-    """A mailbox that is read as usual from a new place has no excess."""
+    """A mailbox that is read less than usual, and all of it from a new place, is on a journey."""
     counts = office()
-    counts[7, HISTORY + 3] = 0
-    new = new_in([(7, HISTORY + 3, (1.0,))])
+    busy = int(counts.sum(axis=1).argmax())
+    counts[busy, HISTORY : HISTORY + 12] = 0
+    counts[busy, HISTORY + 12] = 9
+    new = new_in([(busy, HISTORY + 12, (9.0,))])
     assert np.array_equal(scored(counts, None).score, scored(counts, new).score)
+
+
+def slightly_above() -> tuple[int, np.ndarray]:
+    """A busy mailbox with a few items more in a day than it has, and the counts of all."""
+    counts = office()
+    busy = int(counts.sum(axis=1).argmax())
+    usual = counts[busy, :HISTORY].reshape(-1, DAY)
+    counts[busy, HISTORY - DAY :] = np.tile(np.ceil(usual.mean(axis=0)), 2)
+    counts[busy, HISTORY + 12] += 6
+    return busy, counts
+
+
+def test_a_small_excess_is_flagged_for_what_is_new_alone() -> None:
+    """A stolen session reads little beside its busy owner.
+
+    The same count from the usual places is not flagged, nor from what is new to other mailboxes on
+    many nights.
+    """
+    busy, counts = slightly_above()
+    stolen = (busy, HISTORY + 12, (6.0, 6.0))
+    common = [
+        (row, night * DAY + 9, (3.0, 3.0))
+        for row in range(SERIES)
+        for night in range(row % 4, WEEKS * 7, 4)
+        if row != busy
+    ]
+    flags = [
+        hour_scores.score(counts, MONDAY, DAY, budget=1.0, new=new).flagged[busy, 12]
+        for new in (None, new_in([stolen]), new_in([*common, stolen]))
+    ]
+    assert flags == [False, True, False]
+
+
+def test_new_things_that_never_come_together_are_rare_together() -> None:
+    """Others have a new network on some nights and a new country on others, nobody both."""
+    when = baseline.calendar(MONDAY, HISTORY, DAY, "UTC")
+    apart = [
+        (row, night * DAY + 9, (3.0, 0.0) if row % 2 else (0.0, 3.0))
+        for row in range(10, SERIES)
+        for night in range(row % 5, WEEKS * 7, 5)
+    ]
+    tonight = [(row, HISTORY + 3, (3.0 * (row != 1), 3.0 * (row != 0))) for row in range(3)]
+    rare = newness.rarities(new_in([*apart, *tonight]), when)
+    network, country, both = rare.rarity[rare.places == HISTORY + 3]
+    assert both > max(network, country) + 1
+
+
+def test_what_is_new_one_night_in_twenty_raises_nothing() -> None:
+    """All that is new would take too many of the false findings."""
+    when = baseline.calendar(MONDAY, HISTORY, DAY, "UTC")
+    usual = [
+        (row, night * DAY + 9, (3.0,))
+        for row in range(SERIES)
+        for night in range(row % 20, WEEKS * 7, 20)
+    ]
+    rare = newness.rarities(new_in([*usual, (9, HISTORY + 3, (3.0,))]), when)
+    tonight = rare.places == HISTORY + 3
+    assert 1 < rare.rarity[tonight] < 1.5
+    assert rare.weighed(np.ones(len(rare.rows)))[tonight] == 0
+
+
+@draws.law(50)
+@given(
+    value=st.floats(0, 300),
+    more=st.floats(0, 50),
+    rarity=st.floats(0, 10),
+    rarer=st.floats(0, 10),
+)
+def test_a_value_rises_with_the_excess_and_with_what_is_new(
+    value: float, more: float, rarity: float, rarer: float
+) -> None:
+    """And what is new takes nothing away."""
+    low = newness.raised(np.array([value, value + more]), np.array([rarity, rarity]))
+    high = newness.raised(np.array([value, value + more]), np.full(2, rarity + rarer))
+    assert value <= low[0] <= low[1] + 1e-9
+    assert (low <= high).all()
 
 
 def test_what_is_new_every_night_is_worth_less() -> None:
@@ -124,7 +202,7 @@ _ENTRIES = st.lists(
 def test_rarity_is_what_its_words_say(
     entries: list[tuple[int, int, tuple[int, int]]], since: int
 ) -> None:
-    """Of its own other nights and ten of the pool's, the share that had anything so new."""
+    """Of its own other nights with this pattern, and ten of the pool's with one as rare."""
     when = baseline.calendar(MONDAY, HISTORY, DAY, "UTC")
     rare = newness.rarities(new_in(entries, since), when)
 
@@ -136,19 +214,25 @@ def test_rarity_is_what_its_words_say(
             so_far = sums[row, hour // DAY]
             sums[row, hour // DAY] = [so_far[0] + amounts[0], so_far[1] + amounts[1]]
             expected[row, hour] = sums[row, hour // DAY]
-    had = [{key for key, so_far in sums.items() if so_far[kind]} for kind in (0, 1)]
-    past = [{(row, night) for row, night in mine if night < HISTORY // DAY} for mine in had]
-    for row, place, amounts, rarity in zip(
-        rare.rows.tolist(), rare.places.tolist(), rare.amounts, rare.rarity, strict=True
+    past = {
+        (row, hour // DAY, (so_far[0] > 0, so_far[1] > 0))
+        for (row, hour), so_far in expected.items()
+        if hour < HISTORY
+    }
+    often = Counter(pattern for _, _, pattern in past)
+    for row, place, amount, rarity in zip(
+        *(column.tolist() for column in (rare.rows, rare.places, rare.amounts, rare.rarity)),
+        strict=True,
     ):
-        assert amounts.tolist() == expected.pop((row, place))
-        for kind in (0, 1):
-            own = {night for one, night in past[kind] if one == row} - {place // DAY}
-            usual = (len(past[kind]) + 0.5) / (nights * SERIES + 1)
-            others = nights - (place < HISTORY)
-            chance = (len(own) + 10 * usual) / (others + 10)
-            wanted = -np.log10(min(chance, 1)) if amounts[kind] else 0
-            assert rarity[kind] == pytest.approx(wanted)
+        so_far = expected.pop((row, place))
+        assert amount == max(so_far)
+        pattern = (so_far[0] > 0, so_far[1] > 0)
+        own = {night for one, night, its in past if (one, its) == (row, pattern)} - {place // DAY}
+        as_rare = sum(times for times in often.values() if times <= often[pattern])
+        usual = (as_rare + 0.5) / (nights * SERIES + 1)
+        others = nights - (place < HISTORY)
+        chance = (len(own) + 10 * usual) / (others + 10)
+        assert rarity == pytest.approx(-np.log10(min(chance, 1)))
     assert not expected
 
 

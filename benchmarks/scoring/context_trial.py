@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.scoring import clean, contexts, metrics
+from benchmarks.scoring import after_attacks, clean, contexts, metrics
 from benchmarks.scoring.contexts import NEW_CONTEXT, USUAL_CONTEXT, Sample
 from benchmarks.scoring.generator import DAY
 from gundog.hunting.scoring import surprise
 from gundog.hunting.scoring.hour_scores import Scores, score
 
-SEEDS = {"dev": (*range(31, 41), 51, 52), "test": tuple(range(61, 69))}
+SEEDS = {"dev": (*range(31, 41), 51, 52), "test": (*range(111, 119), *range(121, 129))}
 _ORACLE_WINDOWS = (1, 3, 24)
 _HEAD = """\
 Written by `python -m benchmarks.scoring.context_trial`. The generator is ours: no real mailbox is
@@ -25,8 +25,10 @@ in it. {seeds} {which} seeds of {mailboxes} mailboxes, 28 days of history; 30 % 
 the 48 scored hours, half of them from networks, providers, countries or applications that are new
 to the mailbox. Harmless mailboxes have phones behind a carrier's gateways, cafes, journeys, VPNs,
 new lines and clients, several people, backup tools and migrations. What is new to a mailbox and
-known to at most {few} mailboxes of the tenant is told apart as rare. The oracle knows the true mean
-and variance of each hour. Recall at 2 % false windows, and the area under precision over recall:"""
+known to at most {few} mailboxes of the tenant is told apart as rare. A provider that the tenant
+knows in a country that it does not know is a sign of attack here: VPNs of harmless mailboxes end
+at home. The oracle knows the true mean and variance of each hour. Recall at 2 % false windows, and
+the area under precision over recall:"""
 Method = Callable[[Sample], np.ndarray]
 
 
@@ -171,6 +173,10 @@ def main() -> None:
         "## Clean nights and budgets",
         "",
         *nights(tuple(seed + 100 for seed in seeds[: options.nights]), options.clean),
+        "",
+        "## After attacks that nobody confirmed",
+        "",
+        *after_attacks.lines(seeds),
     ]
     options.out.write_text("\n".join(lines) + "\n")
 
@@ -178,8 +184,8 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seeds", choices=SEEDS, default="test")
-    parser.add_argument("--runs", type=int, default=12, help="how many of the seeds")
-    parser.add_argument("--nights", type=int, default=4, help="how many clean nights")
+    parser.add_argument("--runs", type=int, default=16, help="how many of the seeds")
+    parser.add_argument("--nights", type=int, default=8, help="how many clean nights")
     parser.add_argument("--mailboxes", type=int, default=1000, help="mailboxes of a sample")
     parser.add_argument("--clean", type=int, default=1000, help="mailboxes of a clean night")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/contexts.md"))

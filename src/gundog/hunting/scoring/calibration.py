@@ -19,6 +19,8 @@ _TAIL = 50
 _COMMON = 0.5  # one night in three
 _FAINT = 9.0  # from here on chances of nights just add up
 _MIN_EXCESS = 1 / np.log(10)  # a tail that loses a factor 10 a unit, which the scale aims at
+# Not one tail in a hundred reaches a third as far beyond its edge as what an excess leaves out.
+_FAR, _TAILS = 3.0, 100
 
 # Without a pool: the quantiles of each group's clean nights, by channel, on the benchmark's
 # generator with other seeds than the benchmark's.
@@ -205,21 +207,42 @@ def tail(values: Floats) -> Tail:
     many = min(_TAIL, max(len(values) // 10, 1))
     edge = values[-many]
     above = values[np.searchsorted(values, edge, side="left") :]
-    return Tail(values, float(edge), len(above), max(float((above - edge).mean()), _MIN_EXCESS))
+    return Tail(values, float(edge), len(above), _excess(above - edge))
 
 
-def clean(nights: Floats) -> Clean:
-    """How rare values are among nights, (series, weeks * 7), NaN where not usable.
+def _excess(beyond: Floats) -> float:
+    """How far values lie beyond the edge of their tail, on average.
 
-    Where hardly a week stands out from the lowest, as in a small and tame pool, weeks have no tail
-    to speak of and nights stand for them.
+    A night that was attacked can lie a hundred times as far beyond as all others. It says nothing
+    of how fast the tail falls, and in the mean it would hide all lesser attacks for four weeks. So
+    the median first says how far is usual, and what is far from that is left out.
     """
-    weekly = nights.reshape(-1, WEEK_H // DAY_H)
-    there = np.isfinite(weekly).sum(axis=1)
+    usual = max(float(np.median(beyond)) / np.log(2), _MIN_EXCESS)
+    near = beyond[beyond <= _FAR * usual * np.log(_TAILS * len(beyond))]
+    return float(max(near.mean(), _MIN_EXCESS))
+
+
+def clean(nights: Floats, counted: Floats | None = None) -> Clean:
+    """How rare values are among nights.
+
+    Where hardly a week stands out from the lowest by what was counted, as in a small and tame pool,
+    weeks have no tail to speak of and nights stand for them.
+
+    Args:
+        nights: (series, weeks * 7), NaN where not usable.
+        counted: the same before anything new raised them; None where nothing did.
+    """
+    weekly = _weekly(nights)
     by_night, by_week = tail(nights), tail(np.fmax.reduce(weekly, axis=1))
-    if by_week.edge <= by_week.values[0]:
+    plain = by_week if counted is None else tail(np.fmax.reduce(_weekly(counted), axis=1))
+    if plain.edge <= plain.values[0]:
         return Clean(by_night, by_night, 1.0)
+    there = np.isfinite(weekly).sum(axis=1)
     return Clean(by_night, by_week, float(there[there > 0].mean()))
+
+
+def _weekly(nights: Floats) -> Floats:
+    return nights.reshape(-1, WEEK_H // DAY_H)
 
 
 def _in_nights(rarity: Floats, nights: float) -> Floats:

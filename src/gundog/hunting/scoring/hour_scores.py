@@ -285,16 +285,21 @@ def _shrunk(fit: _Fit, group: Ints, pooled: bool) -> Spread:
 def _scorer(windows: Windows, group: Ints, rare: Rarities, rarity: Floats) -> tuple[Scorer, Clean]:
     """What scores are read from, and the tail of the pool's own nights on that scale."""
     plain = Scorer(calibration.scale(windows.plain, group), ())
-    nights = plain.value(windows.nights, group)
+    counted = plain.value(windows.nights, group)
     values = newness.raised(plain.value(windows.new, group[rare.rows]), rarity)
     night = rare.places // DAY_H
-    past = night < nights.shape[1]
+    past = night < counted.shape[1]
+    nights = counted.copy()
     # A night that is not usable is NaN and stays so.
     np.maximum.at(nights, (rare.rows[past], night[past]), values[past])
-    tails = tuple(calibration.clean(nights[group == number]) for number in range(group.max() + 1))
+    each = [group == number for number in range(group.max() + 1)]
+    tails = tuple(calibration.clean(nights[mine], counted[mine]) for mine in each)
     scorer = replace(plain, tails=tails)
     scores = np.where(np.isnan(nights), np.nan, scorer.score(nights, group))
-    return scorer, calibration.clean(scores)
+    row, night = np.nonzero(nights > counted)
+    before = scores.copy()
+    before[row, night] = scorer.score(counted[row, night], group[row])
+    return scorer, calibration.clean(scores, before)
 
 
 def _threshold_of(

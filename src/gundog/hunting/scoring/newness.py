@@ -1,10 +1,12 @@
 """How rarely a series is used from something so new to it.
 
 A hunt may say of each hour how much of its count came from something that was new to the series:
-a network, a provider, a country, an application. How often that happens on a night is learned from
-the series' own nights, drawn to the pool's. As much of an excess as came from something new makes
-it so much rarer; what is new without an excess makes nothing. The sum is on the scale of the
-excess, so that the pool's own nights calibrate it as they do every score.
+a network, a provider, a country, an application. What is new in a night makes a pattern: a new
+country by a provider that the tenant knows is another one than a new country by a new provider.
+How often a night has a pattern so rare is learned from the series' own nights, drawn to the
+pool's. It raises an excess, also a small one; what is new without an excess raises nothing. The
+sum is on the scale of the excess, so that the pool's own nights calibrate it as they do every
+score.
 """
 
 from __future__ import annotations
@@ -18,14 +20,14 @@ from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floa
 
 # How many nights of a series weigh as much as what the pool's say.
 _POOL_NIGHTS = 10.0
-# Where two thirds of an excess came from something new, all of it may have: counts are noisy.
-_NOISE = 1.5
-# Only what is rarer than one night in ten raises an excess: all of it would take so many of the
+# Only what is rarer than one night in thirty raises an excess: all of it would take so many of the
 # false findings that an excess from the usual ones lost much.
-_TOLL = 1.0
-# What is new is worth at most twice the excess, so that a small one stays small, and the less the
-# rarer the excess is by itself, so that harmless ones with new tools do not make the tail longer.
-_MOST, _LEAST, _FROM, _FALL = 2.0, 0.5, 3.0, 0.5
+_TOLL = 1.5
+# One or two come from anywhere.
+_FEWEST = 3.0
+# What is new is worth the less the rarer the excess is by itself, so that harmless ones with new
+# tools do not make the tail longer.
+_FROM, _FALL, _LEAST = 3.5, 0.75, 0.5
 
 
 @dataclass(frozen=True)
@@ -67,13 +69,13 @@ def joined(parts: Sequence[Newness]) -> Newness:
 
 @dataclass(frozen=True)
 class Rarities:
-    """How rarely each kind of thing is new on a night of its series, hour by hour.
+    """How rarely a night of its series has so much that is new, hour by hour.
 
     Attributes:
         rows: the series of each entry, in order, (n,).
         places: its hour on the calendar's slots, scored hours behind them, (n,).
-        amounts: how much was new in the night up to that hour, (n, kinds).
-        rarity: -log10 of the share of nights on which anything is, (n, kinds); 0 where nothing is.
+        amounts: how much was new in the night up to that hour, of the kind with most, (n,).
+        rarity: -log10 of the share of nights with so rare a pattern, (n,).
     """
 
     rows: Ints
@@ -87,15 +89,13 @@ class Rarities:
         return slice(int(low), int(high))
 
     def weighed(self, excess: Floats) -> Floats:
-        """How rare above the toll what is new in an excess is, by its share of it, (n,).
+        """How rare above the toll what is new in an excess is, (n,); 0 without one.
 
         Args:
-            excess: how much more than expected was counted in the day up to each entry, (n,).
+            excess: how much more than expected the three hours up to each entry counted, (n,).
         """
-        share = np.minimum(_NOISE * self.amounts / np.maximum(excess, 1)[:, None], 1)
-        above = np.maximum(self.rarity - _TOLL, 0)
-        weighed: Floats = (above * share).max(axis=1, initial=0)
-        return weighed
+        counts = (excess > 0) & (self.amounts >= _FEWEST)
+        return np.where(counts, np.maximum(self.rarity - _TOLL, 0), 0.0)
 
     def of_scored(self, rarity: Floats, when: Calendar, n_series: int) -> Floats:
         """The rarity of each scored hour, (n_series, scored); 0 where nothing is new."""
@@ -109,16 +109,15 @@ class Rarities:
 def none() -> Rarities:
     """Nothing is new."""
     nothing = np.zeros(0, dtype=np.int64)
-    return Rarities(nothing, nothing, np.zeros((0, 0)), np.zeros((0, 0)))
+    return Rarities(nothing, nothing, np.zeros(0), np.zeros(0))
 
 
 def raised(value: Floats, rarity: Floats) -> Floats:
-    """The value of an excess with what is new in it; a value of 0 stays.
+    """The value of an excess with what is new in it.
 
     It rises with both: a higher excess is never worth less for being as new.
     """
-    most = np.maximum(_FROM - _FALL * value, _LEAST)
-    return value + np.minimum(rarity, np.minimum(most, _MOST * value))
+    return value + np.minimum(rarity, np.maximum(_FROM - _FALL * value, _LEAST))
 
 
 def rarities(new: Newness, when: Calendar) -> Rarities:
@@ -141,11 +140,15 @@ def rarities(new: Newness, when: Calendar) -> Rarities:
     if not len(rows) or not nights.any():
         return none()
     night = rows * ((history + len(when.scored)) // DAY_H + 1) + places // DAY_H
-    first = np.flatnonzero(np.diff(night, prepend=-1))
-    sums, last = _so_far(amounts, first), np.append(first[1:], len(rows)) - 1
-    is_past = places < history
-    kinds = [_of_kind(rows, kind, is_past, last, nights) for kind in sums.T]
-    return Rarities(rows, places, sums, np.stack(kinds, axis=1))
+    sums = _so_far(amounts, np.flatnonzero(np.diff(night, prepend=-1)))
+    chance = _chance(rows, night, _pattern(sums), places < history, nights)
+    return Rarities(rows, places, sums.max(axis=1), -np.log10(np.minimum(chance, 1)))
+
+
+def _pattern(sums: Floats) -> Ints:
+    """Which kinds have anything, as a number from 0 for each such set."""
+    bits = (sums > 0) @ (1 << np.arange(sums.shape[1]))
+    return np.unique(bits, return_inverse=True)[1]
 
 
 def _so_far(amounts: Floats, first: Ints) -> Floats:
@@ -156,11 +159,22 @@ def _so_far(amounts: Floats, first: Ints) -> Floats:
     return sums
 
 
-def _of_kind(rows: Ints, sums: Floats, is_past: Bools, last: Ints, nights: Ints) -> Floats:
-    """The rarity of one kind; `last` are the last entries of each series and night."""
-    past = last[is_past[last] & (sums[last] > 0)]
-    had = np.bincount(rows[past], minlength=len(nights))
-    usual = (len(past) + 0.5) / (nights.sum() + 1)
+def _chance(rows: Ints, night: Ints, pattern: Ints, is_past: Bools, nights: Ints) -> Floats:
+    """The share of nights that come to each entry's pattern, or in the pool to one as rare.
+
+    Args:
+        rows, night, pattern: of each entry, in order; a night's patterns only grow.
+        is_past: whether it lies in the history.
+        nights: of the history, of each series.
+    """
+    patterns = int(pattern.max()) + 1
+    comes = is_past & (np.diff(night * patterns + pattern, prepend=-1) != 0)
+    often = np.bincount(pattern[comes], minlength=patterns)
+    by_count = np.sort(often)
+    so_rare = np.cumsum(by_count)[np.searchsorted(by_count, often, side="right") - 1]
+    usual = (so_rare + 0.5) / (nights.sum() + 1)
+    _, mine = np.unique(rows * patterns + pattern, return_inverse=True)
+    had = np.bincount(mine[comes], minlength=len(rows))[mine] - is_past
     others = np.maximum(nights[rows] - is_past, 0)
-    chance = (np.maximum(had[rows] - is_past, 0) + _POOL_NIGHTS * usual) / (others + _POOL_NIGHTS)
-    return np.where(sums > 0, -np.log10(np.minimum(chance, 1)), 0.0)
+    chance: Floats = (had + _POOL_NIGHTS * usual[pattern]) / (others + _POOL_NIGHTS)
+    return chance

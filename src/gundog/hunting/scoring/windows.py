@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gundog.hunting.scoring import baseline, chunks, seasonal, surprise
-from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floats, Ints, Spread
+from gundog.hunting.scoring.baseline import DAY_H, WEEK_H, Bools, Calendar, Floats, Spread
 from gundog.hunting.scoring.newness import Rarities
 from gundog.hunting.scoring.seasonal import Seasons
 from gundog.hunting.scoring.surprise import WINDOWS_H
@@ -22,7 +22,7 @@ class Windows:
     learned from, without what pollutes it. `scored` are those of the scored hours, (series, scored,
     channels), and `due` what is expected over each channel's window. `new` are the windows of the
     hours in which something was new, (n, channels), and `excess` how much more than expected the
-    day up to them counted, (n,).
+    three hours up to them counted, (n,).
     """
 
     plain: Floats
@@ -75,7 +75,7 @@ def windows(
         last[rows], expected[rows] = sums[:, -scored:], normal.scored
         mine = rare.of(rows)
         at = rare.rows[mine] - rows.start, rare.places[mine]
-        new[mine], excess[mine] = sums[at], _excess(y, mu, *at)
+        new[mine], excess[mine] = sums[at], (had - of_three)[at]
         due[rows] = surprise.over_windows(mu)[:, -scored:]
         y[:, :-scored] = np.where(np.isnan(placed), np.nan, learned)
         # Weeks are scaled down here and there: what stays as it was is not computed twice.
@@ -88,15 +88,6 @@ def windows(
 
     chunks.each(judge, series, jobs)
     return Windows(plain, nights, last, expected, due, new, excess)
-
-
-def _excess(y: Floats, mu: Floats, rows: Ints, places: Ints) -> Floats:
-    """How much more than expected the 24 hours up to each place counted, (n,)."""
-    if not len(rows):
-        return np.zeros(0)
-    more = np.cumsum(np.where(np.isfinite(y), y - mu, 0.0), axis=1)
-    excess: Floats = more[rows, places] - more[rows, np.maximum(places - DAY_H, 0)]
-    return excess
 
 
 def _nightly(windows: Floats, nights: Bools) -> Floats:
