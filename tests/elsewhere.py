@@ -63,6 +63,11 @@ def say(connection: Connection, path: Path, finding_id: str, times: int) -> None
         connection.send(number)
 
 
+def gundog(_: Connection, *words: str) -> None:
+    """Ends the process as a command with these words ends."""
+    sys.exit(main(words))
+
+
 def command(connection: Connection, arguments: tuple[str, ...], size: int) -> None:
     """A command that may write files of so many bytes at most, as on a disk that is full.
 

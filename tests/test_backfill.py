@@ -22,7 +22,7 @@ from gundog.core.times import parse_range
 from gundog.run import estimate, run, stage_step
 from gundog.staging import stage
 from gundog.warehouse import database
-from tests import command_fork, kit
+from tests import draws, elsewhere, kit
 from tests.forks import Fork
 from tests.kit import NOW, hunt, table
 from tests.test_laws import content
@@ -75,7 +75,7 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     assert content(short) == content(whole)
 
 
-@pytest.mark.parametrize(("room", "steps"), [(10**9, ["05"]), (1, ["05", "06"])])
+@pytest.mark.parametrize(("room", "steps"), draws.spread([(1, ["05", "06"]), (10**9, ["05"])]))
 def test_days_are_staged_together_as_far_as_a_batch_goes(
     short: Path, monkeypatch: pytest.MonkeyPatch, room: int, steps: list[str]
 ) -> None:
@@ -98,7 +98,7 @@ def test_days_are_staged_together_as_far_as_a_batch_goes(
     assert (outcome.hunted, outcome.files) == (5, 5)
 
 
-@pytest.mark.parametrize(("room", "passes"), [(10**9, 1), (1, 2)])
+@pytest.mark.parametrize(("room", "passes"), draws.spread([(1, 2), (10**9, 1)]))
 def test_day_is_looked_at_again_only_when_files_came_after_it(
     short: Path, monkeypatch: pytest.MonkeyPatch, room: int, passes: int
 ) -> None:
@@ -175,7 +175,7 @@ def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     """The first Ctrl-C ends a backfill in good order, with its own exit status."""
     log = project / "log"
-    process = Fork(command_fork.gundog, *COMMAND, str(project), log=log)
+    process = Fork(elsewhere.gundog, *COMMAND, str(project), log=log)
     _wait_for("1 hunt", process, log)
     os.kill(process.pid, signal.SIGINT)
     assert process.wait(kit.HUNG_S) == 130
@@ -194,7 +194,7 @@ def test_second_ctrl_c_stops_at_once(project: Path) -> None:
     slow = "where (select sum(sin(i)) from range(1000000000000) as r(i)) is not null and "
     sql.write_text(fast.replace("where ", slow, 1))
     log = project / "log"
-    process = Fork(command_fork.gundog, *COMMAND, str(project), log=log)
+    process = Fork(elsewhere.gundog, *COMMAND, str(project), log=log)
     _wait_for("staging", process, log)
     while not list((project / ".gundog/warehouse.tmp").glob("sandbox-*")):
         assert process.is_alive()

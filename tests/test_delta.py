@@ -259,6 +259,7 @@ def test_table_on_a_store_is_read(tmp_path: Path) -> None:
     assert path.startswith(f"s3://{bucket}/tables/cloud/part-")
 
 
+@pytest.mark.slow  # its rows are those of parquet: test_lake_laws
 def test_run_over_a_table_finds_what_it_finds_in_parquet(tmp_path: Path) -> None:
     """Over nights, with a late row."""
     root = kit.make_project(tmp_path)

@@ -367,7 +367,9 @@ def test_entry_hides_in_its_time_only(root: Path) -> None:
     assert table(root, "select hidden, owner, reason from exceptions") == [(2, "kim", "tidy")]
 
 
-@pytest.mark.parametrize("detection", ["pair", "'*'", "11111111-1111-4111-8111-111111111111"])
+@pytest.mark.parametrize(
+    "detection", draws.spread(["11111111-1111-4111-8111-111111111111", "pair", "'*'"])
+)
 def test_entry_names_a_detection_by_stem_or_id_or_all(root: Path, detection: str) -> None:
     """The stem is what people type, the id is what stays."""
     write(root, f"- {{detection: {detection}, match: {{account_name: a}}, expires: 2099-01-01,"

@@ -376,6 +376,7 @@ def hunt(root: Path, environ: dict[str, str]) -> run.Outcome:
     return run.run(project, request, kit.NOW, kit.uuid4())
 
 
+@pytest.mark.slow  # test_dead_store_fails_its_hunts_in_one_line_and_heals hunts on one too
 def test_run_on_a_store_finds_what_a_run_on_a_disk_finds(tmp_path: Path, s3: Server) -> None:
     """Where the lake lies changes nothing but the paths."""
     remote = remote_project(tmp_path / "remote", s3)

@@ -548,7 +548,7 @@ def test_findings_equal_those_of_parquet(tmp_path: Path) -> None:
     assert findings_of(roots["json"]) == findings_of(roots["parquet"])
 
 
-@pytest.mark.parametrize("first", ["parquet", "json"])
+@pytest.mark.parametrize("first", draws.spread(["parquet", "json"]))
 def test_day_that_is_reached_by_parquet_and_by_json_counts_once(tmp_path: Path, first: str) -> None:
     """Whoever leaves a conversion job has both for a while, in either order of arrival."""
     root = kit.make_project(tmp_path)

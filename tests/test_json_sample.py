@@ -161,14 +161,14 @@ def test_lines_of_one_writer_are_not_all_looked_at(
 
 @pytest.mark.parametrize(
     ("usual", "rare"),
-    [
+    draws.spread([
         ("plain", "no JSON"), ("plain", "empty"), ("plain", "wrapper"), ("plain", "envelope"),
         ("plain", "flat"), ("few", "lower case"), ("few", "tenant"),
         ("envelope", "no JSON"), ("envelope", "list"), ("envelope", "time"),
         ("envelope", "wrapper"), ("envelope of few", "hidden"), ("envelope of few", "no tenant"),
         ("envelope of few", "properties"), ("log analytics", "envelope"),
         ("log analytics of few", "suffix"), ("lower case", "other"),
-    ],
+    ], 2),
 )  # fmt: skip
 def test_line_that_may_change_how_others_are_read_is_noticed(
     lab: Lab, looked: list[Path], monkeypatch: pytest.MonkeyPatch, usual: str, rare: str

@@ -196,11 +196,13 @@ def test_column_is_suggested_once_and_the_best_name_wins() -> None:
 
 @pytest.mark.parametrize(
     "entry",
-    [
-        f"{{Things: {PATH}}}",
-        f"{{Things: {{path: {PATH}, partitionBy: event, columns: {{Id: Number}}}}}}",
-        f"{{Things: [elsewhere/*.parquet, {PATH}]}}",
-    ],
+    draws.spread(
+        [
+            f"{{Things: {{path: {PATH}, partitionBy: event, columns: {{Id: Number}}}}}}",
+            f"{{Things: {PATH}}}",
+            f"{{Things: [elsewhere/*.parquet, {PATH}]}}",
+        ]
+    ),
 )
 def test_suggested_yaml_makes_the_lake_fit(
     root: Path, capsys: pytest.CaptureFixture[str], entry: str

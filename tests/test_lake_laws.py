@@ -236,10 +236,8 @@ NIGHTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    "kind", ["mixed", *(pytest.param(kind, marks=pytest.mark.slow) for kind in
-                        ("plain", "gz", "zst", "enveloped", "delta"))],
-)  # fmt: skip
+@pytest.mark.slow  # quick: test_findings_equal_those_of_parquet of test_json_lines
+@pytest.mark.parametrize("kind", ["mixed", "plain", "gz", "zst", "enveloped", "delta"])
 def test_findings_and_evidence_are_the_same_in_every_format(tmp_path: Path, kind: str) -> None:
     """The second night brings the late half of a pair, and the first half again."""
     expected = hunted(tmp_path / "parquet", "parquet", NIGHTS)

@@ -231,7 +231,7 @@ def test_rows_may_lie_in_any_file_in_any_order(
         hunt(plain, now=now, within=within)
         batch = stage.BATCH_FILES
         try:
-            stage.BATCH_FILES = 1
+            stage.BATCH_FILES = 2
             hunt(shuffled, now=now, within=within)
         finally:
             stage.BATCH_FILES = batch
