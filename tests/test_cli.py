@@ -13,7 +13,8 @@ import pytest
 
 from gundog.cli import common, main
 from gundog.detections import content_folder
-from tests import kit
+from tests import draws, elsewhere, kit
+from tests.forks import Fork
 
 RANGE = ("--from", "2026-03-07", "--to", "2026-03-09")
 
@@ -339,14 +340,15 @@ def test_backfill_plan_does_nothing(root: Path, capsys: pytest.CaptureFixture[st
     assert not (root / ".gundog/findings.duckdb").exists()
 
 
-def test_backfill_marks_its_findings(root: Path) -> None:
-    """Origin tells history from a night."""
-    assert gundog(root, "backfill", *RANGE) == 0
+def test_backfill_marks_its_findings(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Origin tells history from a night; a sum of one is said as people say it."""
+    assert gundog(root, "backfill", "--from", "2026-03-08", "--to", "2026-03-08") == 0
 
+    assert "1 interval hunted, 0 hunted before and unchanged;" in capsys.readouterr().out
     assert kit.table(root, "select origin from findings") == [("backfill",)]
 
 
-@pytest.mark.parametrize("kind", ["match", "series"])
+@pytest.mark.parametrize("kind", draws.spread(["series", "match"]))
 def test_new_detection_passes_its_own_examples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -422,25 +424,14 @@ def test_hunt_while_another_run_holds_the_warehouse_exits_3(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """After `--wait`, the message names the process that holds it."""
-    code = (
-        "import sys; from datetime import *; from pathlib import Path\n"
-        "from gundog.warehouse import database\n"
-        "with database.lock(Path(sys.argv[1]), timedelta(), datetime.now(UTC)):\n"
-        "    print('held', flush=True); sys.stdin.read()"
-    )
-    path = str(root / ".gundog/warehouse.duckdb")
-    with subprocess.Popen(
-        [sys.executable, "-c", code, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-
+    holder = Fork(elsewhere.hold, root / ".gundog/warehouse.duckdb")
+    try:
+        assert holder.connection.recv() == "held"
         assert gundog(root, "hunt", *RANGE, "--wait", "100ms") == 3
-
         assert f"process {holder.pid}" in capsys.readouterr().err
-        assert holder.stdin is not None
-        holder.stdin.close()
-    assert gundog(root, "hunt", *RANGE) == 0
+    finally:
+        holder.connection.close()
+        holder.wait(kit.HUNG_S)
 
 
 LAKE = "'${LAKE_ROOT}/date=%Y-%m-%d/*.parquet'"
@@ -527,14 +518,11 @@ def test_a_misspelt_name_keeps_its_candidate(
     assert candidate in capsys.readouterr().err
 
 
-def test_a_sum_of_one_is_said_as_people_say_it(
-    root: Path, capsys: pytest.CaptureFixture[str]
+def test_what_was_hunted_before_is_told_apart(
+    hunted: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """And what was hunted before is told from what this run hunted."""
-    day = ("--from", "2026-03-08", "--to", "2026-03-08")
-    assert gundog(root, "hunt", *day) == 0
-    assert "1 interval hunted, 0 hunted before and unchanged;" in capsys.readouterr().out
-    assert gundog(root, "hunt", *day) == 0
+    """From what this run hunted."""
+    assert gundog(hunted, "hunt", "--from", "2026-03-08", "--to", "2026-03-08") == 0
     assert "0 intervals hunted, 1 hunted before and unchanged;" in capsys.readouterr().out
 
 

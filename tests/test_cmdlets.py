@@ -349,8 +349,8 @@ def test_what_runs_on_the_last_line_is_seen(before: str) -> None:
     ],
 )
 def test_a_long_hostile_line_returns(unit: str) -> None:
-    """100 kB of one repeated trick is read without a deep stack."""
-    line = "powershell iex " + unit * (100_000 // len(unit)) + f"; {NEW}"
+    """One trick, repeated as often as a command line of Windows holds, needs no deep stack."""
+    line = "powershell iex " + unit * (32_767 // len(unit)) + f"; {NEW}"
 
     assert sum(len(one.name) + len(one.arguments) for one in run_by(line)) <= 2 * len(line)
 

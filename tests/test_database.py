@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +15,8 @@ import pytest
 
 from gundog.core.errors import LockError, StoreError
 from gundog.warehouse import database, opening, tables
-from tests import kit
+from tests import elsewhere, kit
+from tests.forks import Fork
 
 pytestmark = pytest.mark.usefixtures("new_blanks")
 NOW = datetime(2026, 3, 10, 4, tzinfo=UTC)
@@ -134,22 +133,17 @@ def test_warehouse_that_is_let_go_meanwhile_is_opened(
     """What hunted for a killed run ends by itself, but may do so after the next run has begun."""
     with database.writable(path, memory_limit=500_000_000, threads=1):
         pass
-    code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
     naps = list[float]()
-    with subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "open\n"
+    holder = Fork(elsewhere.keep_open, path)
+    assert holder.connection.recv() == "held"
 
-        def nap(seconds: float) -> None:
-            naps.append(seconds)
-            holder.kill()
-            holder.wait()
+    def nap(seconds: float) -> None:
+        naps.append(seconds)
+        holder.kill()
 
-        monkeypatch.setattr(database.time, "sleep", nap)
-        with database.writable(path, memory_limit=500_000_000, threads=1):
-            pass
+    monkeypatch.setattr(database.time, "sleep", nap)
+    with database.writable(path, memory_limit=500_000_000, threads=1):
+        pass
 
     assert len(naps) == 1
 
@@ -161,24 +155,17 @@ def test_warehouse_that_is_open_elsewhere_says_so(
     monkeypatch.setattr(database.time, "sleep", lambda _: None)
     with database.writable(path, memory_limit=500_000_000, threads=1):
         pass
-    code = f"import duckdb; c = duckdb.connect({str(path)!r}); print('open', flush=True); input()"
-    holder = subprocess.Popen(
-        [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert holder.stdin is not None
-    assert holder.stdout is not None
+    holder = Fork(elsewhere.keep_open, path)
     try:
-        assert holder.stdout.readline() == "open\n"
+        assert holder.connection.recv() == "held"
         with (
             pytest.raises(StoreError, match="close what holds it"),
             database.writable(path, memory_limit=500_000_000, threads=1),
         ):
             pass
     finally:
-        holder.stdin.write("\n")
-        holder.stdin.close()
+        holder.connection.close()
         holder.wait(kit.HUNG_S)
-        holder.stdout.close()
 
 
 def test_lock_keeps_a_second_run_out_and_names_the_first(path: Path) -> None:

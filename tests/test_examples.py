@@ -16,7 +16,7 @@ from gundog.core.times import Interval, parse_time
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.testing import examples
-from tests import benches, kit
+from tests import benches, draws, kit
 
 DAY = Interval(parse_time("2026-03-01"), parse_time("2026-03-02"))
 OPEN = {"Timestamp": "2026-03-01T01:00:00Z", "Id": 1, "Kind": "open", "Who": "a"}
@@ -219,7 +219,7 @@ def test_sql_of_examples_reads_no_file(loaded: Content, pair: Hunt, tmp_path: Pa
         con.execute(f"from '{secret}'")
 
 
-@pytest.mark.parametrize("name", ["events", "rows", "wanted", "batch", "touched"])
+@pytest.mark.parametrize("name", draws.spread(["events", "rows", "wanted", "batch", "touched"]))
 def test_a_source_may_have_any_name(tmp_path: Path, name: str) -> None:
     """No table of gundog's own comes in the way of a source of that name."""
     for path, text in {
