@@ -226,7 +226,7 @@ def of_parquet(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[Any, ...]
         lab.opened.close()
 
 
-# Those whose bytes are written anew, or begin or end in their own way; packed in `make test` too.
+# Those whose bytes are written again, or begin or end in their own way; packed in `make test` too.
 _ENDS = ("byte order mark", "mixed", "no newline at the end")
 _MIDDLES = tuple(sorted({*SHAPES} - {*_ENDS}))
 

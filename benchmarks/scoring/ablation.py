@@ -31,8 +31,8 @@ def _hourly(y: np.ndarray, mu: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.nan_to_num(y), np.where(np.isfinite(y), mu, baseline.MIN_EXPECTED)
 
 
-def _nightly(nights: np.ndarray) -> calibration.Clean:
-    return replace(_clean(nights), weeks=calibration.tail(nights), a_week=1.0)
+def _nightly(nights: np.ndarray, counted: np.ndarray | None = None) -> calibration.Clean:
+    return replace(_clean(nights, counted), weeks=calibration.tail(nights), a_week=1.0)
 
 
 _clean = calibration.clean
