@@ -131,7 +131,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     kit.write_file(root, "2026-03-08", [burst, kit.event("2026-03-08T04:00", "x", n=-1)], "burst")
     kit.write_text(root / "lake/date=2026-03-07/broken.parquet", "no parquet")
     kit.hunt(root, ("2026-02-08", "2026-02-08"), detections=("pair",))  # no file is that old
-    kit.hunt(root, ("2026-03-05", "2026-03-09"))
+    kit.hunt(root, ("2026-03-07", "2026-03-09"))
     late = [kit.event("2026-03-08T10:30", "close", who, number=4)]
     kit.write_file(root, "2026-03-08", late, "late")
     kit.hunt(root, ("2026-03-05", "2026-03-09"))
