@@ -232,9 +232,28 @@ def check(query: KqlQuery) -> None:
         size = f"{len(query.query):,} characters"
         raise InputError(f"{where}: has {size}: give at most {LONGEST_QUERY:,}")
     if "\0" in query.query:
-        raise InputError(f"{where}: holds the character U+0000: remove it")
+        place = _place(query.query, query.query.index("\0"))
+        raise InputError(f"{query.path}: {place}: query: holds the character U+0000: remove it")
     if (depth := _depth(query.query)) > _DEEPEST:
-        raise InputError(f"{where}: nests {depth} brackets: give at most {_DEEPEST}")
+        place = _place(query.query, _too_deep(query.query))
+        raise InputError(
+            f"{query.path}: {place}: query: nests {depth} brackets: give at most {_DEEPEST}"
+        )
+
+
+def _place(kql: str, index: int) -> str:
+    return f"line {tokens.line_of(kql, index)}, column {tokens.column_of(kql, index)}"
+
+
+def _too_deep(kql: str) -> int:
+    """The index of the first bracket that nests deeper than allowed."""
+    depth = 0
+    blank = _STRING.sub(lambda text: " " * len(text[0]), kql)
+    for index, char in enumerate(blank):
+        depth += (char in "([{") - (char in ")]}")
+        if depth > _DEEPEST:
+            return index
+    return 0
 
 
 def _depth(kql: str) -> int:

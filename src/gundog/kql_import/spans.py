@@ -120,5 +120,12 @@ def _span(node: Any) -> timedelta | None:
         for span, number in (sides, sides[::-1]):
             length = _span(span)
             if length is not None and isinstance(number, ir.Literal):
-                return length * float(number.value)
+                return _times(length, float(number.value))
     return None
+
+
+def _times(span: timedelta, number: float) -> timedelta:
+    try:
+        return span * number
+    except (OverflowError, ValueError):
+        return translator.FARTHEST

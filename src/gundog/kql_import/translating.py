@@ -15,6 +15,7 @@ from gundog.detections.staged import Source
 from gundog.kql_import import (
     critic,
     hunt_sql,
+    lengths,
     locating,
     preparing,
     probing,
@@ -102,18 +103,27 @@ def translate(query: KqlQuery, sources: Sources) -> Translation:
     """
     translator.require()
     try:
-        return _translated(query, sources)
+        return _shallow(query, sources)
     except RefusalError as error:
         cause = error.cause
 
         def fails(kql: str) -> bool:
             try:
-                _translated(replace(query, query=kql), sources, is_tried=True)
+                _shallow(replace(query, query=kql), sources, is_tried=True)
             except RefusalError as other:
                 return other.cause == cause
             return False
 
         raise locating.located(query.query, error, fails) from error
+
+
+def _shallow(query: KqlQuery, sources: Sources, *, is_tried: bool = False) -> Translation:
+    """The translation; a refusal of what nests deeper than Python's own limit."""
+    try:
+        return _translated(query, sources, is_tried=is_tried)
+    except RecursionError as error:
+        reason = "nests too deep: write a chain of or as has_any or in, or split the query with let"
+        raise RefusalError("depth", reason) from error
 
 
 def _translated(query: KqlQuery, sources: Sources, *, is_tried: bool = False) -> Translation:
@@ -122,6 +132,7 @@ def _translated(query: KqlQuery, sources: Sources, *, is_tried: bool = False) ->
     parsed = translator.parse(prepared.kql)
     if not isinstance(parsed, translator.ir.Query):
         raise RefusalError("query", "is not one query: keep one statement")
+    lengths.refuse_long(parsed)
     written = parsed = uses.without_unused(parsed)
     stamp = _stamp(prepared.kql)
     parsed, places = rewriting.rewritten(parsed, stamp)

@@ -35,6 +35,8 @@ timespans = _module("duckdb_kql.timespans")
 emitting = _module("duckdb_kql.translate")
 functions = _module("duckdb_kql.translate.functions")
 VERSION = "1.1.2"
+# What no query may look back; longer timespans are as good as this one.
+FARTHEST = timedelta(days=100_000)
 # The aggregate that joins the marks of events; no query can name it.
 EVENTS = "gundog events"
 Schema = Mapping[str, list[str]]
@@ -106,9 +108,11 @@ def columns_of(query: Any, columns: Schema) -> list[str]:
 
 
 def span_of(text: str) -> timedelta | None:
-    """A timespan as KQL writes it, such as 14.5h; None for what is none."""
+    """A timespan as KQL writes it, such as 14.5h, at most FARTHEST; None for what is none."""
     try:
         return timedelta(microseconds=timespans.ticks(text) / 10)
+    except OverflowError:
+        return FARTHEST
     except (ArithmeticError, ValueError):
         return None
 
