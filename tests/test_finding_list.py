@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,7 +22,7 @@ from gundog.core import safe_text
 from gundog.core.errors import InputError
 from gundog.findings import publish, reader
 from gundog.warehouse import database, tables
-from tests import draws
+from tests import draws, engines
 from tests.hostile import HOSTILE, unseen
 
 NOW = datetime(2026, 3, 10, 4, tzinfo=UTC)
@@ -59,19 +60,19 @@ def evidence(number: int, ordinal: int = 0, **event: Any) -> dict[str, Any]:
 
 def published(path: Path, **rows: list[dict[str, Any]]) -> Path:
     """A published file with rows in some tables."""
-    con = database.connect(threads=1)
-    for one in tables.TABLES:
-        con.execute(next(tables.create(one)))
     detection = {
         "detection_id": DETECTION, "stem": "found", "name": "Found", "status": "stable",
         "detection_hash": "h", "triage": ["look", "ask"], "false_positives": ["a test"],
         "blind_spots": ["other clouds"], "refs": ["https://example.com/r"],
     }  # fmt: skip
-    for table, records in {"detections": [detection], **rows}.items():
-        for record in records:
-            database.insert(con, table, [record])
-    publish.publish(con, path, now=NOW, late_arrival=WEEK)
-    con.close()
+    with engines.memory() as con:
+        with database.transaction(con):
+            for made in tables.TABLES:
+                con.execute(next(tables.create(made)))
+            for table, records in {"detections": [detection], **rows}.items():
+                for _, alike in groupby(records, key=list):
+                    database.insert(con, table, list(alike))
+        publish.publish(con, path, now=NOW, late_arrival=WEEK)
     return path
 
 

@@ -170,6 +170,21 @@ def test_a_run_hunts_with_workers_what_it_hunts_alone(tmp_path: Path, two: Clust
     assert first[0].files == first[1].files == 4
 
 
+def test_a_run_without_workers_needs_no_dask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the extra is not installed, it reads its files."""
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    monkeypatch.setitem(sys.modules, "dask", None)
+    root = kit.make_project(tmp_path)
+    kit.fill_days(root, "2026-03-09", 1)
+
+    done = hunt(root)
+
+    assert (done.problems, done.files, done.hunted) == ([], 1, 1)
+
+
+@pytest.mark.slow
 def test_nothing_of_dask_is_loaded_without_workers(tmp_path: Path) -> None:
     """A run that has none does not pay for it."""
     root = kit.make_project(tmp_path)
