@@ -19,7 +19,7 @@ import pytest
 from gundog.core.errors import StoreError
 from gundog.findings import publish, views
 from gundog.warehouse import database, file_identity, tables
-from tests import elsewhere, kit
+from tests import elsewhere, engines, kit
 from tests.forks import Fork
 from tests.kit import DAY, NOW
 
@@ -74,14 +74,13 @@ class Press:
 @pytest.fixture
 def press(tmp_path: Path) -> Iterator[Press]:
     """An empty warehouse with one stable and one experimental detection."""
-    con = database.connect(threads=1)
-    for one in tables.TABLES:
-        con.execute(next(tables.create(one)))
-    made = Press(con, tmp_path / "deep" / "findings.duckdb")
-    made.detection(STABLE, "stable")
-    made.detection(TRIAL, "experimental")
-    yield made
-    con.close()
+    with engines.memory() as con:
+        for one in tables.TABLES:
+            con.execute(next(tables.create(one)))
+        made = Press(con, tmp_path / "deep" / "findings.duckdb")
+        made.detection(STABLE, "stable")
+        made.detection(TRIAL, "experimental")
+        yield made
 
 
 @pytest.fixture

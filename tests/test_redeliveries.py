@@ -14,7 +14,7 @@ from gundog.core.times import parse_time
 from gundog.detections import content
 from gundog.findings import purging
 from gundog.warehouse import database, redeliveries, schema
-from tests import draws, kit
+from tests import draws, engines, kit
 
 TABLE = "staged.things"
 START = parse_time("2026-03-01")
@@ -23,14 +23,13 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
-    con = database.connect()
-    con.execute("create schema staged")
-    con.execute(
-        f"""create table {TABLE} (file_id bigint, event_id uuid, event_time timestamptz,
-            reject_reason varchar, tenant varchar, {schema.IS_COPY} boolean default false)"""
-    )
-    yield con
-    con.close()
+    with engines.memory() as con:
+        con.execute("create schema staged")
+        con.execute(
+            f"""create table {TABLE} (file_id bigint, event_id uuid, event_time timestamptz,
+                reject_reason varchar, tenant varchar, {schema.IS_COPY} boolean default false)"""
+        )
+        yield con
 
 
 def add(con: duckdb.DuckDBPyConnection, file_id: int, events: list[tuple[int, int]]) -> None:

@@ -24,7 +24,7 @@ from gundog.detections.detection import Detection, Suppression
 from gundog.findings import suppression
 from gundog.findings.exceptions import Entry
 from gundog.warehouse import database, tables
-from tests import draws, kit, test_laws
+from tests import draws, engines, kit, test_laws
 from tests.kit import hunt, table
 
 START = parse_time("2026-03-01")
@@ -180,7 +180,7 @@ def a_detection(duration: timedelta | None = 6 * HOUR) -> Detection:
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse in memory."""
-    with database.connect() as made:
+    with engines.memory() as made:
         for one in (tables.FINDINGS, tables.EXCEPTIONS, tables.JUDGED):
             made.execute(next(tables.create(one)))
         yield made
@@ -241,7 +241,7 @@ parts = st.lists(findings, min_size=1, max_size=3)
 @given(parts)
 def test_stored_in_parts_is_as_stored_at_once(parts: list[list[One]]) -> None:
     """Late, changed and withdrawn findings: afterwards all is as if it had come at once."""
-    with database.connect() as con:
+    with engines.memory() as con:
         for one in (tables.FINDINGS, tables.EXCEPTIONS, tables.JUDGED):
             con.execute(next(tables.create(one)))
         have: dict[str, One] = {}
