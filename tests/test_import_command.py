@@ -248,6 +248,28 @@ def test_without_the_extra_the_pip_line_is_told(
     assert run("check") == 0
 
 
+@pytest.mark.parametrize("group", ["../../evil", "a b", "Ours", "\x1b[31m", "."])
+def test_a_group_is_a_name(group: str, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It becomes the name of a file and of a table."""
+    assert run("import", "plain.kql", "--group", group) == 2
+    told = capsys.readouterr().err
+    assert "is not a name: write one such as" in told
+    assert "\x1b" not in told
+    assert written(project) == {}
+
+
+def test_tables_that_ship_need_builtin(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it in content a query on them names what to write; others name their file."""
+    Path("a.kql").write_text("DeviceFileEvents | take 1")
+    Path("b.kql").write_text("OurEvents | take 1")
+
+    assert run("import", "a.kql", "b.kql") == 2
+    told = capsys.readouterr().err
+    assert "table DeviceFileEvents: is not a source table here: add builtin to content" in told
+    assert "table OurEvents: is not a source table here: add sql/sources/OurEvents.sql" in told
+    assert written(project) == {}
+
+
 def test_imports_share_staged_tables_and_say_what_they_read(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

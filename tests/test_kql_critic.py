@@ -97,6 +97,24 @@ def test_critic_keeps_quiet(kql: str) -> None:
     assert kql_kit.remarks(DPE + kql) == ()
 
 
+@pytest.mark.parametrize(
+    ("kql", "is_counted"),
+    [
+        ("{T} | join kind=leftanti ({T} | summarize by DeviceId) on DeviceId", False),
+        ("let old = {T} | summarize by DeviceId; {T} | join kind=leftsemi old on DeviceId", False),
+        ("{T} | join kind=inner ({T} | summarize count() by DeviceId) on DeviceId", True),
+        ("let n = {T} | summarize count() by DeviceId; n | where count_ > 5", True),
+        ("{T} | union ({T} | summarize count() by DeviceId)", True),
+    ],
+)
+def test_a_list_that_only_filters_is_no_count(kql: str, is_counted: bool) -> None:
+    """Rows that it keeps or drops are told once, in the night of their events."""
+    table = "DeviceProcessEvents | where Timestamp > ago(7d)"
+    told = [r for r in kql_kit.remarks(kql.replace("{T}", table)) if "counts over 7d" in r.text]
+
+    assert bool(told) == is_counted
+
+
 def test_a_period_shorter_than_the_query() -> None:
     """Sentinel would cut it, gundog does not."""
     kql = "DeviceProcessEvents\n| where Timestamp > ago(14d)"

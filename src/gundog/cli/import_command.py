@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gundog.cli import common, waiting
+from gundog.core import safe_text
 from gundog.core.errors import InputError
 from gundog.core.wording import count
 
@@ -20,6 +21,13 @@ _SHOWN = 20
 if TYPE_CHECKING:
     from gundog.kql_import.importing import Imported, Plan
     from gundog.run.run import Project
+
+
+def _check_group(group: str, plain: str) -> None:
+    """Raises InputError for a name that no file of a staged table has."""
+    if group != plain:
+        shown = safe_text.for_terminal(group)
+        raise InputError(f"import: --group {shown}: is not a name: write one such as {plain}")
 
 
 def import_queries(arguments: argparse.Namespace) -> int:
@@ -36,7 +44,10 @@ def import_queries(arguments: argparse.Namespace) -> int:
 
         translator.require()
         from gundog.detections import content_folder
-        from gundog.kql_import import importing
+        from gundog.kql_import import importing, reading
+
+        if arguments.group:
+            _check_group(arguments.group, reading.stem(arguments.group))
 
         loaded = common.load(arguments, "lake", helper=helper)
         settings = loaded.settings

@@ -75,16 +75,27 @@ def _of_time(
             _line_of_step(kql, stream, frozenset()),
             f"no time bound: it sees the {span} of its interval and nothing before",
         )
-    ir = translator.ir
-    steps = [
-        node for node in translator.nodes(parsed) if isinstance(node, (ir.Summarize, ir.Count))
-    ]
-    if reach > frequency and steps:
+    if reach > frequency and _counts(parsed, {}):
         yield Remark(
             _line_of_step(kql, stream, frozenset({"summarize", "count", "make-series"})),
             f"counts over {format_duration(reach)} and runs every {format_duration(frequency)}:"
             " the same thing may be counted on several nights",
         )
+
+
+def _counts(query: Any, lets: Mapping[str, Any]) -> bool:
+    """True where rows of the result come from a count; a list that only filters them is none."""
+    ir = translator.ir
+    named = {**lets, **dict(query.lets)}
+    read = [named.get(query.source.name)] if isinstance(query.source, ir.TableRef) else []
+    for step in query.operators:
+        if isinstance(step, (ir.Summarize, ir.Count)):
+            return True
+        if isinstance(step, (ir.Join, ir.Lookup)) and step.kind not in ("leftsemi", "leftanti"):
+            read.append(step.right)
+        elif isinstance(step, ir.Union):
+            read += step.branches
+    return any(isinstance(inner, ir.Query) and _counts(inner, named) for inner in read)
 
 
 def _of_reach(

@@ -11,6 +11,7 @@ from typing import Any
 import duckdb
 
 from gundog.core.times import DAY
+from gundog.detections import content_folder
 from gundog.detections.staged import Source
 from gundog.kql_import import (
     critic,
@@ -280,7 +281,11 @@ def _refuse_unknown(parsed: Any, readable: Mapping[str, Any], kql: str) -> None:
             place = kql.find(source.name)
             line = tokens.line_of(kql, place) if place >= 0 else 0
             column = tokens.column_of(kql, place) if place >= 0 else 0
-            reason = f"is not a source table here: add sql/sources/{source.name}.sql"
+            ships = (content_folder.builtin() / "sql/sources" / f"{source.name}.sql").is_file()
+            cure = (
+                "builtin to content in gundog.yaml" if ships else f"sql/sources/{source.name}.sql"
+            )
+            reason = f"is not a source table here: add {cure}"
             raise RefusalError(f"table {source.name}", reason, line, column)
 
 
