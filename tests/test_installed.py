@@ -20,16 +20,16 @@ FLOWS = sorted(path.name for path in (ROOT / "flows").glob("*.py"))
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as pip leaves it: the package, and what pyproject.toml puts inside it."""
+    """A folder as pip leaves it: the package, compiled, and what pyproject.toml puts inside it."""
     place = tmp_path_factory.mktemp("site-packages")
     built = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     wheel = built["targets"]["wheel"]
-    unread = shutil.ignore_patterns("__pycache__")
     for package in wheel["packages"]:
-        shutil.copytree(ROOT / package, place / Path(package).name, ignore=unread)
+        shutil.copytree(ROOT / package, place / Path(package).name)
     for source, target in wheel["force-include"].items():
         (place / target).parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / source).is_dir():
+            unread = shutil.ignore_patterns("__pycache__")
             shutil.copytree(ROOT / source, place / target, ignore=unread)
         else:
             shutil.copy(ROOT / source, place / target)
