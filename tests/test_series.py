@@ -622,14 +622,18 @@ def steady_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a series and 24 days of steady counts before NOW."""
     made = kit.make_project(tmp_path_factory.mktemp("steady_days"), series=True)
     for turn in range(24):
-        day = NOW.replace(hour=0) - (turn + 1) * DAY
-        rows = [
-            event(f"{day + hour * HOUR:%Y-%m-%dT%H:%M}", "count", who, 100 * turn + place, n=5)
-            for hour in range(24)
-            for place, who in enumerate(("a", "b"))
-        ]
-        os.utime(write_file(made, f"{day:%Y-%m-%d}", rows, "steady"), ns=(1, 1))
+        write_steady(made, NOW.replace(hour=0) - (turn + 1) * DAY, turn)
     return made
+
+
+def write_steady(root: Path, day: datetime, turn: int) -> None:
+    """A day of steady counts of two people; `turn` is another number for each day."""
+    rows = [
+        event(f"{day + hour * HOUR:%Y-%m-%dT%H:%M}", "count", who, 100 * turn + place, n=5)
+        for hour in range(24)
+        for place, who in enumerate(("a", "b"))
+    ]
+    os.utime(write_file(root, f"{day:%Y-%m-%d}", rows, "steady"), ns=(1, 1))
 
 
 @pytest.fixture(scope="module")
@@ -696,34 +700,32 @@ def test_kept_counts_give_the_points_of_a_first_night(lake: Path, tmp_path: Path
     assert len(table(lake, found)) == 2
 
 
-def test_only_days_whose_rows_changed_are_counted_again(lake: Path) -> None:
+def test_only_days_whose_rows_changed_are_counted_again(scored: Path) -> None:
     """A night counts its own day; a late file its day; all others stay as they were counted."""
-    hunt(lake, now=NOW - DAY, detections=("count",))
-    before = spans(lake)
-    write_file(lake, "2026-02-27", [event("2026-02-27T05:00", "count", "a", 999, n=3)], "late")
+    before = spans(scored)
+    write_file(scored, "2026-02-27", [event("2026-02-27T05:00", "count", "a", 999, n=3)], "late")
+    write_steady(scored, NOW.replace(hour=0), -1)
 
-    hunt(lake, now=NOW, detections=("count",))
+    hunt(scored, now=NOW + DAY, detections=("count",))
 
-    after = spans(lake)
+    after = spans(scored)
     assert len(before) == 22
-    assert {day for day, seq in after.items() if before.get(day) != seq} >= {"02-27", "03-09"}
+    assert {day for day, seq in after.items() if before.get(day) != seq} >= {"02-27", "03-10"}
     untouched = {"02-20", "02-26", "02-28", "03-05"}
     assert {day: after[day] for day in untouched} == {day: before[day] for day in untouched}
 
 
-def test_late_rows_reach_the_kept_counts(lake: Path) -> None:
+def test_late_rows_reach_the_kept_counts(scored: Path) -> None:
     """What arrives late is in the history of the next night and in the points of its own day."""
-    within = ("2026-03-08", "2026-03-08")
-    hunt(lake, within, detections=("count",))
-    write_file(lake, "2026-03-08", [event("2026-03-08T05:00", "count", "a", 999, n=3)], "late")
+    write_file(scored, "2026-03-09", [event("2026-03-09T05:00", "count", "a", 999, n=3)], "late")
 
-    outcome = hunt(lake, within, detections=("count",))
+    outcome = hunt(scored, ("2026-03-09", "2026-03-09"), detections=("count",))
 
     assert outcome.hunted == 1
     observed = table(
-        lake,
+        scored,
         """select observed from series_points where series_key = '/*'
-           and hour = timestamptz '2026-03-08 05:00:00+00'""",
+           and hour = timestamptz '2026-03-09 05:00:00+00'""",
     )
     assert observed == [(13.0,)]
 
