@@ -137,7 +137,8 @@ def test_run_with_a_certificate_is_read_for(
     fill(here)
     there = twin(here, tmp_path / "there")
 
-    with reading.Cluster(Workers(secured.address, ours.ca, *ours.issue("run")), LONG) as others:
+    mine = Workers(secured.address, ours.ca, *ours.issue("run"))
+    with reading.Cluster(mine, LONG, WAITS) as others:
         done = there.stage(others=others)
 
     assert secured.address.startswith("tls://127.0.0.1:")
