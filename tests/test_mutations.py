@@ -25,8 +25,11 @@ def firing(hunt: Hunt) -> list[str]:
 
 
 def others(hunt: Hunt) -> list[str]:
-    """Some firing examples beside the first, from all over their list."""
-    names = firing(hunt)[1:]
+    """Some firing examples beside the first, from all over their list; none of a series.
+
+    A series is only moved, delivered and respelled as a whole, with what its first example shows.
+    """
+    names = [] if hunt.detection.series else firing(hunt)[1:]
     return names[:: -(-len(names) // OTHERS) or 1]
 
 
