@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -27,6 +27,7 @@ from tests.test_workers import LONG, assert_same, fill, twin
 NOW = datetime.datetime.now(datetime.UTC)
 DAY = datetime.timedelta(days=1)
 WAITS = Waits(connect=6, answer=60, lonely=60, poll=0.1)
+LONGER = replace(WAITS, connect=60)
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def test_run_with_a_certificate_is_read_for(
     there = twin(here, tmp_path / "there")
 
     mine = Workers(secured.address, ours.ca, *ours.issue("run"))
-    with reading.Cluster(mine, LONG, WAITS) as others:
+    with reading.Cluster(mine, LONG, LONGER) as others:
         done = there.stage(others=others)
 
     assert secured.address.startswith("tls://127.0.0.1:")
