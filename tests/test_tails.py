@@ -171,7 +171,15 @@ def test_packed_file_is_always_read_whole(tmp_path: Path) -> None:
     [
         # A key that is spelled as the column hides the one that was read for it.
         {"Timestamp": "2026-03-09T12:00:00Z", "Id": 5},
-        {"Timestamp": "2026-03-09T12:00:00Z", "id": 6, "TimeGenerated": "2026", "Type": "Other"},
+        pytest.param(
+            {
+                "Timestamp": "2026-03-09T12:00:00Z",
+                "id": 6,
+                "TimeGenerated": "2026",
+                "Type": "Other",
+            },
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_added_line_that_changes_how_others_are_read(tmp_path: Path, later: dict[str, Any]) -> None:
@@ -373,12 +381,10 @@ def test_process_killed_while_a_file_is_read_again_leaves_what_no_kill_leaves(
     assert got == read_whole(tmp_path / "whole", content[0] + content[1])
 
 
-@pytest.mark.parametrize("hours", [3, pytest.param(24, marks=pytest.mark.slow)])
-def test_growing_blobs_that_are_hunted_hourly_are_read_at_most_twice(
-    tmp_path: Path, hours: int
-) -> None:
+@pytest.mark.slow
+def test_growing_blobs_that_are_hunted_hourly_are_read_at_most_twice(tmp_path: Path) -> None:
     """Each of them grows in its hour and once more in the next."""
-    server, bucket = start_s3(), f"tails-{next(BUCKETS)}"
+    server, bucket, hours = start_s3(), f"tails-{next(BUCKETS)}", 24
     server.bucket(bucket)
     with Proxy(server) as proxy:
         lab = two_stages(tmp_path)
