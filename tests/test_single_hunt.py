@@ -14,7 +14,7 @@ from uuid import uuid4
 import duckdb
 import pytest
 
-from gundog.core.child import Child
+from gundog.core.child import Child, LateError
 from gundog.core.errors import ContentError
 from gundog.core.pipe import Pipe
 from gundog.core.times import parse_range, parse_time
@@ -169,14 +169,26 @@ def test_the_next_run_tries_a_detection_again_that_was_left_out(project: Path) -
     assert hunt(project, DAYS).hunted == 5
 
 
-def test_only_intervals_in_a_row_count(project: Path) -> None:
-    """One late interval, a good one and a late one: the detection goes on."""
+def test_only_intervals_in_a_row_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One late interval, a good one and a late one: the detection goes on.
+
+    What is late is late before it begins: that its process ends is asked elsewhere.
+    """
+    project, call = make(tmp_path), Child.call
+
+    def late(self: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
+        if any(map(_never_ends, arguments)):
+            raise LateError("took longer than allowed", "")
+        return call(self, work, *arguments, **limits)
+
+    monkeypatch.setattr(Child, "call", late)
     put_bomb(project, ENDLESS.replace("where", f"where a.range < {SOMETIMES} and"))
 
     outcome = hunt(project, DAYS)
 
     assert states(project) == {"provisional": 3, "failed": 2}
     assert len(outcome.problems) == 2
+    assert all("took longer than allowed (10m)" in problem for problem in outcome.problems)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
