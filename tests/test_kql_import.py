@@ -377,6 +377,17 @@ def test_week_begins_on_monday(loaded: Content) -> None:
     assert hit.row["week"].isoformat() == "2026-02-02T00:00:00+00:00"
 
 
+def test_first_moment_of_an_interval_is_its_own(
+    loaded: Content,
+) -> None:
+    """A row is told on the day of its newest event: neither twice nor never at midnight."""
+    times = ("2026-02-01T23:59:59.999999Z", "2026-02-02T00:00:00Z", "2026-02-03T00:00:00Z")
+    rows = [{"Timestamp": time, "DeviceName": time, "FileName": f"{time}.exe"} for time in times]
+    (hit,) = kql_kit.hits(loaded, "sevens", {"DeviceProcessEvents": rows})
+
+    assert hit.row["end_time"].isoformat() == "2026-02-02T00:00:00+00:00"
+
+
 HOSTILE = ["[1,2]", "{bad", '"', "[", "null", '{"k": 1}', "1e999", "\x1f", "\u017f", "[" * 500, ""]
 
 
