@@ -455,6 +455,19 @@ def test_a_query_over_the_memory_limit_may_spill(place: Place):
     assert list(place.spill.iterdir()) == []
 
 
+def test_a_query_that_spills_too_much_is_stopped(place: Place, monkeypatch: pytest.MonkeyPatch):
+    """It names gundog's setting, not DuckDB's."""
+    monkeypatch.setattr(query, "_SPILL", 0)
+    sql = "select count(*) as n from (select distinct i::varchar from range(3_000_000) r(i))"
+    with (
+        query.sandbox(
+            place.database, memory_limit=60_000_000, threads=1, temp_directory=place.spill
+        ) as con,
+        pytest.raises(QueryError, match=r"^needs more memory .* used\)\): raise memoryLimit in"),
+    ):
+        query.arrow(con, sql, {})
+
+
 def test_a_result_over_the_memory_limit_is_stopped(place: Place):
     """Rows that left DuckDB count too, so a hunt cannot fill the machine with its result."""
     with query.sandbox(

@@ -164,11 +164,15 @@ def _bindable(name: str, value: object) -> object:
     return list(value) if isinstance(value, tuple) else value
 
 
+# Advice for who may change DuckDB's settings.
+_ADVICE = re.compile(r"[.]? (?:Database is launched|This limit was set by)")
+
+
 def _failure(error: Exception) -> QueryError:
     """What a failed statement means and what to do about it."""
     kind, text = str(error).partition(":")[0], statement.message(error)
     if kind == "Out of Memory Error":
-        text = text.partition(" Database is launched")[0]
+        text = _ADVICE.split(text)[0]
         return QueryError(
             f"needs more memory than allowed ({text}): raise memoryLimit in gundog.yaml, "
             "or read fewer rows or columns"
