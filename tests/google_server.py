@@ -6,6 +6,7 @@ that a server in the same process would never answer.
 
 from __future__ import annotations
 
+import atexit
 import json
 import logging
 import re
@@ -42,6 +43,10 @@ class Server:
         self.url = f"http://{host}"
         self._client = fs.GcsFileSystem(anonymous=True, scheme="http", endpoint_override=host)
 
+    def stop(self) -> None:
+        """Ends the emulator, as its input does."""
+        self._child.communicate(timeout=60)
+
     def requests(self) -> list[str]:
         """What was asked since this was called before."""
         found: list[str] = self._ask("/seen")
@@ -76,7 +81,9 @@ class Server:
 @lru_cache
 def start() -> Server:
     """The one server of a test run; it goes with the process."""
-    return Server()
+    server = Server()
+    atexit.register(server.stop)
+    return server
 
 
 class _Handler(RequestHandler):
