@@ -70,6 +70,17 @@ def write_source(folder: Path, table: str) -> None:
     kit.write_text(folder / path, (content_folder.builtin() / path).read_text(encoding="utf-8"))
 
 
+def load_alone(folder: Path, queries: Mapping[str, str]) -> Content:
+    """Queries imported by name, with the source tables that they read and nothing else."""
+    for name, kql in queries.items():
+        write(folder, kql, name)
+        for source in translate(kql, name).sources:
+            write_source(folder, source)
+    loaded = content.load([folder], None, folder)
+    assert loaded.problems == ()
+    return loaded
+
+
 def load(folder: Path, queries: Mapping[str, str]) -> Content:
     """Queries imported by name, and loaded beside what ships."""
     for name, kql in queries.items():

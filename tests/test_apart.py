@@ -189,36 +189,24 @@ def test_a_stage_that_bombs_costs_only_its_own_hunts(
 
 
 @pytest.mark.usefixtures("new_children")
-def test_one_child_stages_and_hunts(tmp_path: Path) -> None:
-    """A small night pays for one process."""
-    project, seen = make(tmp_path), set[int]()
-
-    def step(part: run.Part, work: Callable[[], Any]) -> Any:
-        result = work()
-        seen.update(children())
-        return result
-
-    loaded = run.load_project(project, {})
-    outcome = run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
-
-    assert (outcome.exit_status, len(seen)) == (0, 1)
-
-
-@pytest.mark.usefixtures("new_children")
-def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
+def test_a_child_that_is_killed_fails_a_hunt_alone_and_no_staging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As the kernel kills where the machine has no memory: read again, nothing is lost."""
-    project, killed = make(tmp_path), list[int]()
+    """As the kernel does where the machine has no memory.
+
+    What it staged is read again, and nothing is lost; its hunt is named, and the next run mends it.
+    """
+    project, killed = make(tmp_path), dict[str, int]()
     put_stage(project, "N")
     steps: list[str] = []
     wait = Pipe.poll
 
     def kill_and_wait(self: Pipe, seconds: float | None) -> bool:
-        """What the parent does once the child has begun to read."""
-        if steps and steps[-1].startswith("stage") and not killed:
-            killed.extend(children())
-            os.kill(killed[-1], signal.SIGKILL)
+        """What the parent does once the child has begun to work."""
+        for begin in ("stage", "hunt boom"):
+            if steps and steps[-1].startswith(begin) and begin not in killed:
+                (killed[begin],) = children()
+                os.kill(killed[begin], signal.SIGKILL)
         return wait(self, seconds)
 
     def step(part: run.Part, work: Callable[[], Any]) -> Any:
@@ -227,8 +215,17 @@ def test_a_child_that_is_killed_while_it_stages_costs_a_second_try(
 
     monkeypatch.setattr(Pipe, "poll", kill_and_wait)
     loaded = run.load_project(project, {})
-    outcome = run.run(loaded, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
+    request = run.Request("hunt", parse_range(*DAYS))
+    outcome = run.run(loaded, request, NOW, uuid4(), step=step)
 
-    assert not any(map(alive, killed))
-    assert outcome.problems == []
-    assert outcome.changes.new == 6
+    assert len(set(killed.values())) == 2
+    assert not any(map(alive, killed.values()))
+    (problem,) = outcome.problems
+    assert problem.startswith("boom [2026-03-07")
+    assert "ended by signal 9" in problem
+    assert outcome.changes.new == 5
+    assert states(project) == {"failed": 1, "provisional": 2}
+
+    again = hunt(project, DAYS)
+
+    assert (again.exit_status, again.hunted, again.changes.new) == (0, 1, 1)

@@ -18,6 +18,7 @@ import pytest
 
 pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
+from gundog.detections import content
 from gundog.detections.detection import Example
 from gundog.detections.hunt import Content, Hunt
 from gundog.findings.model import Hit
@@ -165,7 +166,7 @@ for kind in KINDS:
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory: pytest.TempPathFactory) -> Content:
-    return kql_kit.load(tmp_path_factory.mktemp("imported"), QUERIES)
+    return kql_kit.load_alone(tmp_path_factory.mktemp("imported"), QUERIES)
 
 
 def drawn(seed: int, most: int = 14) -> list[dict[str, Any]]:
@@ -280,16 +281,16 @@ def test_join_kinds(loaded: Content, kind: str) -> None:
 def both(
     loaded: Content, published: Hunt, imported: Hunt, example: Example
 ) -> tuple[tuple[Hit, ...], ...]:
-    """What two hunts find in the events of an example."""
+    """What a hunt that ships and an imported one find in the events of an example."""
     return tuple(
-        examples.run(loaded, hunt, example, benches.of(loaded, hunt))
-        for hunt in (published, imported)
+        examples.run(given, hunt, example, benches.of(given, hunt))
+        for given, hunt in ((kit.shipped(), published), (loaded, imported))
     )
 
 
 def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content) -> None:
     """Every example of the detection that holds the Sentinel hunt, through the import."""
-    published = loaded.hunt("host_exporting_mailbox_and_removing_export")
+    published = kit.shipped().hunt("host_exporting_mailbox_and_removing_export")
     names = "timekey DeviceName AccountName commands HostCustomEntity AccountCustomEntity".split()
     compared = 0
     for example in published.detection.examples:
@@ -313,7 +314,7 @@ def test_published_operators_give_the_rows_of_the_published_series(
     loaded: Content, first: int
 ) -> None:
     """All 46 columns of Kusto; a record one tick of 100 ns beside the hour does not join."""
-    published = loaded.hunt("mail_items_accessed_time_series")
+    published = kit.shipped().hunt("mail_items_accessed_time_series")
     compared = 0
     chosen = [
         example
@@ -423,7 +424,7 @@ def test_base64_of_any_text(tmp_path: Path) -> None:
         for n, text in enumerate(encoded)
     ]
     found = kql_kit.hits(
-        kql_kit.load(tmp_path, {"decoded": kql}), "decoded", {"DeviceProcessEvents": rows}
+        kql_kit.load_alone(tmp_path, {"decoded": kql}), "decoded", {"DeviceProcessEvents": rows}
     )
 
     assert [decoded for _, decoded in kql_kit.values(found, "DeviceName", "Decoded")] == [
@@ -634,7 +635,7 @@ def test_stage_looks_for_long_words_by_their_text(tmp_path: Path) -> None:
         {"Timestamp": "2026-02-02T10:00:00Z", "DeviceName": line, "ProcessCommandLine": line}
         for line in lines
     ]
-    loaded = kql_kit.load(tmp_path, {"words": kql})
+    loaded = kql_kit.load_alone(tmp_path, {"words": kql})
     (stage,) = loaded.hunt("words").stages
 
     assert "vssadmin" in stage.sql
@@ -677,10 +678,13 @@ def test_stage_drops_no_row_that_the_query_would_keep(loaded: Content, tmp_path:
     names = ("exports", "plain", "counted", "unions", "lets", "listed", "json", "join_leftouter")
     for name in names:
         kql_kit.write(tmp_path, QUERIES[name], name)
+    for table in ("DeviceProcessEvents", "CloudAppEvents"):
+        kql_kit.write_source(tmp_path, table)
     for path in (tmp_path / "sql/stage").iterdir():
         head = path.read_text(encoding="utf-8").partition("\nselect * from")[0]
         path.write_text(head + "\nselect * from typed\n", encoding="utf-8")
-    unfiltered = kql_kit.reload(tmp_path)
+    unfiltered = content.load([tmp_path], None, tmp_path)
+    assert unfiltered.problems == ()
     draw = random.Random(5)  # noqa: S311 - no secret
     rows = drawn(5, 60)
     for row in rows:
