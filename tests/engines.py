@@ -2,7 +2,8 @@
 
 A run gets a connection of its own, so that no temporary table of an earlier run is there, with the
 settings that it asks for. An instance in which something is still attached is not handed on. Those
-that look at JSON lines read files, and are handed on among themselves.
+that look at JSON lines read files, and are handed on among themselves. So are those that read a
+published file: it is attached under the name that it has where it is opened.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -20,8 +22,10 @@ from gundog.staging.batch import Limits
 from gundog.warehouse import database, quoting
 
 _engine = database.engine
+_connect = database.connect
 _look_at_lines = json_lines._connect
 _lookers: list[duckdb.DuckDBPyConnection] = []
+_readers: list[duckdb.DuckDBPyConnection] = []
 _idle: list[duckdb.DuckDBPyConnection] = []
 _numbers = count()
 _THRESHOLD = "16.0 MiB"  # by default; publishing sets another
@@ -30,14 +34,16 @@ _THRESHOLD = "16.0 MiB"  # by default; publishing sets another
 def hand_on() -> None:
     """From now on runs share instances, one run at a time."""
     database.engine = _shared
+    database.connect = _connected
     json_lines._connect = _looking
 
 
 def make_new() -> None:
     """From now on each run makes its own."""
     database.engine = _engine
+    database.connect = _connect
     json_lines._connect = _look_at_lines
-    for kept in (_idle, _lookers):
+    for kept in (_idle, _lookers, _readers):
         while kept:
             kept.pop().close()
 
@@ -105,6 +111,42 @@ def _looking(limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
         con.execute("set timezone = 'UTC'; set enable_progress_bar = false")
         yield con
     _lookers.append(instance)
+
+
+class _Reader:
+    """A connection that reads a file; closed, it hands its instance on."""
+
+    def __init__(self, path: Path) -> None:
+        name = quoting.name(path.stem)
+        self._instance = _readers.pop() if _readers else _connect(threads=1)
+        self._instance.execute(f"attach {quoting.text(str(path))} as {name} (read_only)")
+        self._name, self._con = name, self._instance.cursor()
+        self._con.execute(f"set timezone = 'UTC'; use {name}.main")
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._con, name)
+
+    def __enter__(self) -> _Reader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._con.close()
+        if self._name:
+            self._instance.execute(f"detach {self._name}")
+            _readers.append(self._instance)
+        self._name = ""
+
+
+def _connected(path: Path | None = None, *, read_only: bool = False, **options: Any) -> Any:
+    if path and read_only and not options:
+        try:
+            return _Reader(path)
+        except duckdb.Error:  # what is wrong is told as it is outside of the tests
+            pass
+    return _connect(path, read_only=read_only, **options)
 
 
 def _take() -> duckdb.DuckDBPyConnection:
