@@ -90,14 +90,14 @@ def test_again_hunts_what_is_done_and_finds_it_unchanged(hunted: Path) -> None:
 
 
 def test_next_night_catches_up_what_was_missed(project: Path) -> None:
-    """A first run hunts yesterday; after two nights without a run the next one hunts both."""
-    first = hunt(project, now=NOW - 3 * DAY)
-    assert (first.exit_status, states(project)) == (0, {"06": "provisional"})
+    """A first run hunts yesterday; after a night without a run the next one hunts both."""
+    first = hunt(project, now=NOW - 2 * DAY)
+    assert (first.exit_status, states(project)) == (0, {"07": "provisional"})
 
     outcome = hunt(project)
 
-    assert outcome.hunted == 3
-    assert list(states(project)) == ["06", "07", "08", "09"]
+    assert outcome.hunted == 2
+    assert list(states(project)) == ["07", "08", "09"]
 
 
 def test_a_late_run_hunts_the_night_it_was_due(project: Path) -> None:
@@ -112,12 +112,13 @@ def test_a_late_run_hunts_the_night_it_was_due(project: Path) -> None:
 
 def test_catch_up_goes_back_no_further_than_late_arrival(project: Path) -> None:
     """A hole older than lateArrival is listed as missing and left to a backfill."""
-    hunt(project, ("2026-03-01", "2026-03-01"))
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}lateArrival: 2d\n")
+    hunt(project, ("2026-03-06", "2026-03-06"))
 
     outcome = hunt(project, now=NOW)
 
-    assert outcome.hunted == 7
-    assert states(project)["02"] == "missing"
+    assert outcome.hunted == 2
+    assert states(project)["07"] == "missing"
 
 
 def test_late_file_hunts_again_exactly_what_it_touches(hunted: Path) -> None:
@@ -492,13 +493,14 @@ def test_reader_of_the_old_file_is_undisturbed_by_a_publish(hunted: Path) -> Non
 def test_plan_says_what_a_run_would_do_and_does_nothing(project: Path) -> None:
     """A plan names intervals, files and bytes, and leaves no staged file behind."""
     loaded = run.load_project(project, {})
-    request = run.Request("backfill", parse_range("2026-03-01", "2026-03-09"))
+    request = run.Request("backfill", parse_range("2026-03-08", "2026-03-09"))
 
     lines = run.plan(loaded, request, NOW)
 
-    assert lines[0] == "pair: 9 of 9 intervals to hunt"
-    assert lines[1].startswith("Things: 9 files to stage")
-    assert hunt(project, ("2026-03-01", "2026-03-09")).hunted == 9
+    assert lines[0] == "pair: 2 of 2 intervals to hunt"
+    assert lines[1].startswith("Things: 4 files to stage")
+    assert not list((project / ".gundog").glob("*.duckdb"))
+    assert hunt(project, ("2026-03-08", "2026-03-09")).hunted == 2
 
 
 @pytest.mark.slow  # test_single_hunt has one whose limit comes at once
