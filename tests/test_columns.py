@@ -83,7 +83,7 @@ def meant(names: Sequence[str], aliases: dict[str, str]) -> int | str | None:
     return None
 
 
-@draws.law(30, quick=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(30, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, alias=st.sampled_from([None, "AuditData", "auditdata", "RawEventData"]))
 @example(names=["raweventdata", "RawEventData"], alias=None)
 @example(names=["RAWEVENTDATA", "raweventdata"], alias=None)
@@ -200,7 +200,7 @@ def test_two_columns_of_a_name_are_named(tmp_path: Path) -> None:
         columns.find(["filename", "FILENAME"], "P", "FileName", {})
 
 
-@pytest.mark.parametrize("seed", draws.spread(range(8), 4))
+@pytest.mark.parametrize("seed", draws.spread(range(8), 8))
 def test_damaged_files_stop_nothing(lab: Lab, tmp_path: Path, seed: int) -> None:
     """Bytes flipped, cut or repeated anywhere, footers above all: named or read, never raised."""
     draw = random.Random(seed)  # noqa: S311 - bytes to flip

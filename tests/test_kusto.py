@@ -404,16 +404,6 @@ def changes(root: Path) -> list[str]:
     ]
 
 
-def test_a_late_file_of_the_alert_day_is_hunted_again(root: Path) -> None:
-    """Also after the interval is final: the join reads that day."""
-    write(root, CLOUD, quiet(), "text")
-    hunt(root, MAIL, "2020-12-15")
-    write(root, CLOUD, burst(NOW - 2 * DAY + 9 * HOUR), "ns", "late")
-    hunt(root, MAIL, "2020-12-15", NOW + 20 * DAY)
-
-    assert [row["Timestamp"] for row in stored(root)] == ["2020-12-14T09:00:00Z"]
-
-
 @pytest.fixture(scope="module")
 def hunted_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a burst after quiet days, and the night that has found it."""
@@ -430,8 +420,13 @@ def hunted_root(hunted_once: Path, tmp_path: Path) -> Path:
     return kit.copy_project(hunted_once, tmp_path)
 
 
-def test_a_late_file_of_the_training_counts_while_provisional(hunted_root: Path) -> None:
-    """Another baseline is another row, hence another finding; a final interval keeps its own."""
+def test_a_late_file_counts_while_provisional_and_one_of_the_alert_day_always(
+    hunted_root: Path,
+) -> None:
+    """Another baseline is another row, hence another finding; a final interval keeps its own.
+
+    A late file of the alert day is hunted also then: the join reads that day.
+    """
     root = hunted_root
     before = stored(root)
     write(root, CLOUD, burst(NOW - 9 * DAY), "ns", "late")
@@ -439,21 +434,25 @@ def test_a_late_file_of_the_training_counts_while_provisional(hunted_root: Path)
     after = stored(root)
     write(root, CLOUD, burst(NOW - 8 * DAY), "ns", "late")
     hunt(root, MAIL, "2020-12-15", NOW + 20 * DAY)
+    final, told = stored(root), sorted(changes(root))
+    write(root, CLOUD, burst(NOW - 2 * DAY + 15 * HOUR, 2), "ns", "late")
+    hunt(root, MAIL, "2020-12-15", NOW + 20 * DAY)
+    hours = sorted(row["Timestamp"] for row in stored(root))
 
     assert len(before) == len(after) == 1
     assert before[0]["score"] != after[0]["score"]
-    assert sorted(changes(root)) == ["new", "new", "withdrawn"]
-    assert after == stored(root)
+    assert told == ["new", "new", "withdrawn"]
+    assert after == final
+    assert hours == ["2020-12-14T09:00:00Z", "2020-12-14T15:00:00Z"]
 
 
-def test_a_night_counts_one_day_of_records(root: Path) -> None:
+def test_a_night_counts_one_day_of_records(hunted_root: Path) -> None:
     """The hours of earlier days are kept, whatever the series reaches back to."""
     import duckdb
 
-    write(root, CLOUD, quiet(16), "text")
-    hunt(root, MAIL, "2020-12-14")
-    write(root, CLOUD, quiet(1), "text", "more")
-    hunt(root, MAIL, "2020-12-15")
+    root = hunted_root
+    write(root, CLOUD, burst(NOW, 1), "text")
+    hunt(root, MAIL, "2020-12-16", LATER + DAY)
     with duckdb.connect(str(root / ".gundog/warehouse.duckdb"), read_only=True) as con:
         con.execute("set timezone = 'UTC'")
         counted = con.execute(
@@ -461,7 +460,7 @@ def test_a_night_counts_one_day_of_records(root: Path) -> None:
                where seq = (select max(seq) from series_spans)"""
         ).fetchall()
 
-    assert counted == [(NOW - DAY,)]
+    assert counted == [(NOW,)]
 
 
 def test_hunting_again_changes_nothing(hunted_root: Path) -> None:

@@ -42,12 +42,12 @@ FEW = 10
 
 
 def cases(hunt: Hunt) -> Iterator[Any]:
-    """A hunt's examples; of many every second is quick, of a series, which takes long, two are."""
+    """A hunt's examples; of many every third is quick, of a series, which takes long, two are."""
     examples_of, seen = hunt.detection.examples, set[bool]()
     for place, example in enumerate(examples_of):
         is_first = bool(example.findings) not in seen
         seen.add(bool(example.findings))
-        is_extra = bool(hunt.detection.series) or (len(examples_of) > FEW and place % 2)
+        is_extra = bool(hunt.detection.series) or (len(examples_of) > FEW and place % 3)
         marks = [pytest.mark.slow] if is_extra and not is_first else []
         name = f"{hunt.detection.stem}: {example.name}"
         yield pytest.param(hunt, example, id=name, marks=marks)
