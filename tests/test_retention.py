@@ -22,7 +22,7 @@ from tests import kit
 from tests.kit import DAY, NOW, event, hunt, table, write_file
 from tests.test_laws import content
 
-WEEK = ("2026-03-05", "2026-03-09")
+DAYS = ("2026-03-07", "2026-03-09")
 OLD_NIGHT = parse_time("2026-01-05")
 TRAINED_FROM = parse_time("2026-02-01")
 
@@ -43,23 +43,23 @@ def make(root: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Such a project of which a week was hunted."""
-    root = make(tmp_path_factory.mktemp("week"))
-    hunt(root, WEEK)
+def three_days(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Such a project of which three days were hunted."""
+    root = make(tmp_path_factory.mktemp("three_days"))
+    hunt(root, DAYS)
     return root
 
 
 @pytest.fixture
-def hunted(week: Path, tmp_path: Path) -> Path:
+def hunted(three_days: Path, tmp_path: Path) -> Path:
     """A copy of it, for one test."""
-    return kit.copy_project(week, tmp_path)
+    return kit.copy_project(three_days, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def expired_once(week: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def expired_once(three_days: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same after a night three weeks later."""
-    root = kit.copy_project(week, tmp_path_factory.mktemp("expired"))
+    root = kit.copy_project(three_days, tmp_path_factory.mktemp("expired"))
     later(root, 21)
     return root
 
@@ -71,7 +71,8 @@ def expired(expired_once: Path, tmp_path: Path) -> Path:
 
 
 def keep(root: Path, **retention: str) -> None:
-    kit.write_text(root / "gundog.yaml", kit.CONFIG + f"retention: {json.dumps(retention)}\n")
+    more = f"lateArrival: 2d\nretention: {json.dumps(retention)}\n"
+    kit.write_text(root / "gundog.yaml", kit.CONFIG + more)
 
 
 def pair(root: Path, who: str = "a", day: str = "2026-03-08", number: int = 50) -> None:
@@ -112,7 +113,7 @@ def test_staged_rows_go_when_they_were_written_long_ago(expired_once: Path) -> N
     """A file read 21 days ago loses its rows; it is called expired, and its findings stay."""
     assert staged(expired_once) == 24
     states = "select state, count(*) from source_files group by all order by all"
-    assert kept(expired_once, states) == [("expired", 8), ("staged", 1)]
+    assert kept(expired_once, states) == [("expired", 6), ("staged", 1)]
     assert table(expired_once, "select state, count(*) from source_files group by all") == [
         ("staged", 1)
     ]
@@ -123,16 +124,16 @@ def test_staged_rows_go_when_they_were_written_long_ago(expired_once: Path) -> N
 def test_backfill_of_old_years_is_counted_from_when_it_was_written(project: Path) -> None:
     """Rows of long ago that were read today are kept as long as today's."""
     now = NOW + 500 * DAY
-    hunt(project, WEEK, now=now)
+    hunt(project, DAYS, now=now)
 
-    assert staged(project) == 7 * 24 + 2
+    assert staged(project) == 5 * 24 + 2
     assert table(project, "select count(*) from evidence") == [(2,)]
 
 
 def test_evidence_goes_and_that_of_true_positives_stays(project: Path) -> None:
     """What a person called true keeps its proof."""
     pair(project, "b", number=60)
-    hunt(project, WEEK)
+    hunt(project, DAYS)
     ((true_one,),) = table(
         project, "select finding_id::varchar from findings where title like 'b %'"
     )
@@ -232,7 +233,7 @@ def test_interval_whose_files_left_the_lake_is_kept_as_it_was(expired: Path) -> 
     """Hunting again what cannot be read any more would lose its findings: it is left and named."""
     (expired / "lake/date=2026-03-08/pair-a.parquet").unlink()
 
-    outcome = hunt(expired, WEEK, now=NOW + 22 * DAY, again=True)
+    outcome = hunt(expired, DAYS, now=NOW + 22 * DAY, again=True)
 
     assert table(expired, "select count(*) from findings") == [(1,)]
     assert [note.split(":")[0][:8] for note in outcome.notes] == ["pair [20", "pair [20"]
@@ -241,13 +242,13 @@ def test_interval_whose_files_left_the_lake_is_kept_as_it_was(expired: Path) -> 
 
 
 def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(
-    week: Path, expired: Path
+    three_days: Path, expired: Path
 ) -> None:
     """A backfill over a time whose rows expired reads them again and finds the same."""
-    before = content(week, ("findings", "evidence"))
-    outcome = hunt(expired, WEEK, now=NOW + 22 * DAY, again=True)
+    before = content(three_days, ("findings", "evidence"))
+    outcome = hunt(expired, DAYS, now=NOW + 22 * DAY, again=True)
 
-    assert outcome.files == 8
+    assert outcome.files == 6
     assert outcome.changes.unchanged == 1
     assert table(expired, "select count(*) from findings") == [(1,)]
     assert content(expired, ("findings",))["findings"] == [
@@ -258,7 +259,7 @@ def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(
 def test_rows_are_kept_as_long_as_nights_read_back(project: Path) -> None:
     """Too short a retention would only read the same files every night."""
     keep(project, staged="1d")
-    hunt(project, WEEK)
+    hunt(project, DAYS)
     outcome = later(project, 3)
 
     assert staged(project) > 24
@@ -269,7 +270,7 @@ def test_rows_of_old_stage_sql_go_at_the_end_of_a_run(hunted: Path) -> None:
     """Another stage SQL has a table of its own; the one before is dropped, files are not lost."""
     path = hunted / "sql/stage/happenings.sql"
     path.write_text(path.read_text().replace("lower(Kind)", "trim(lower(Kind))"))
-    hunt(hunted, WEEK)
+    hunt(hunted, DAYS)
     tables = kept(hunted, "select count(*) from duckdb_tables() where schema_name = 'staged'")
 
     assert tables == [(1,)]
@@ -282,10 +283,10 @@ def test_stage_that_does_not_load_tonight_keeps_its_rows(hunted: Path) -> None:
     path = hunted / "sql/stage/happenings.sql"
     text = path.read_text()
     path.write_text("selekt")
-    hunt(hunted, WEEK)
+    hunt(hunted, DAYS)
     path.write_text(text)
 
-    assert hunt(hunted, WEEK).files == 0
+    assert hunt(hunted, DAYS).files == 0
 
 
 def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
@@ -302,7 +303,7 @@ def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
         path.read_text().replace("Who as who,", "\n    ".join(["Who as who,", *columns]))
     )
     pair(project, "someone@example.com", number=60)
-    hunt(project, WEEK)
+    hunt(project, DAYS)
     ((one,),) = table(
         project, "select finding_id::varchar from findings where title like 'someone%'"
     )
@@ -315,14 +316,14 @@ def test_purge_of_an_account_leaves_nothing_of_it(project: Path) -> None:
     assert not any(b"someone" in path.read_bytes() for path in files)
     assert not any(one.encode() in path.read_bytes() for path in files)
     assert kept(project, "select count(distinct who) from happenings") == [(1,)]
-    assert hunt(project, WEEK).hunted == 0
+    assert hunt(project, DAYS).hunted == 0
 
 
 def test_purge_of_a_warehouse_from_before_redeliveries_were_marked(project: Path) -> None:
     """No run of this version has staged again yet: the rows go all the same."""
     path = project / "sql/stage/happenings.sql"
     path.write_text(path.read_text().replace("Who as who,", "Who as who,\n    Who as actor,"))
-    hunt(project, WEEK)
+    hunt(project, DAYS)
     con = duckdb.connect(str(project / ".gundog/warehouse.duckdb"))
     ((old,),) = con.execute(
         "select table_name from duckdb_tables() where schema_name = 'staged'"
@@ -346,7 +347,7 @@ def test_compacted_warehouse_is_the_same_warehouse(hunted: Path) -> None:
     """Rewriting the file changes no row."""
     before = content(hunted)
     purging.compact(hunted / ".gundog/warehouse.duckdb")
-    outcome = hunt(hunted, WEEK)
+    outcome = hunt(hunted, DAYS)
 
     assert (outcome.hunted, outcome.files) == (0, 0)
     assert content(hunted) == before

@@ -22,6 +22,7 @@ from tests.sinks import Request, Sink, http_sink
 
 Con = duckdb.DuckDBPyConnection
 RIGHT = parse_time("2026-03-04T04:00:00Z")
+SHORT = 'retention: {findings: "20d", evidence: "20d"}\n'
 YEARS = parse_time("2029-04-04T04:00:00Z")  # later than anything is kept
 
 
@@ -46,6 +47,21 @@ def hunted_once(lake: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return root, first.requests
 
 
+@pytest.fixture(scope="module")
+def ahead_once(
+    hunted_once: tuple[Path, list[Request]], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[Request], run.Outcome]:
+    """The same after a night years ahead, what its channel was sent, and what came of it."""
+    before, requests = hunted_once
+    root = kit.copy_project(before, tmp_path_factory.mktemp("ahead"))
+    with pytest.MonkeyPatch.context() as patched, http_sink() as second:
+        patched.setenv("NO_PROXY", "*")
+        second.requests += requests
+        configure(root, second)
+        outcome = night(root, YEARS)
+    return root, second.requests, outcome
+
+
 @pytest.fixture
 def root(lake: Path, tmp_path: Path, sink: Sink) -> Path:
     """A copy of the lake with a channel, of which nothing was hunted."""
@@ -60,6 +76,17 @@ def hunted(hunted_once: tuple[Path, list[Request]], tmp_path: Path, sink: Sink) 
     sink.requests += requests
     configure(kit.copy_project(before, tmp_path), sink)
     return tmp_path
+
+
+@pytest.fixture
+def ahead(
+    ahead_once: tuple[Path, list[Request], run.Outcome], tmp_path: Path, sink: Sink
+) -> tuple[Path, run.Outcome]:
+    """A copy of it after its night years ahead, and what came of that night."""
+    before, requests, outcome = ahead_once
+    sink.requests += requests
+    configure(kit.copy_project(before, tmp_path), sink)
+    return tmp_path, outcome
 
 
 def configure(root: Path, sink: Sink, more: str = "freshness: 100d\n") -> None:
@@ -92,10 +119,12 @@ def clock_troubles(root: Path, now: datetime) -> list[str]:
 # ---- a clock that is ahead ----
 
 
-def test_a_run_years_ahead_removes_nothing_and_says_so(hunted: Path, sink: Sink) -> None:
+def test_a_run_years_ahead_removes_nothing_and_says_so(
+    hunted_once: tuple[Path, list[Request]], ahead: tuple[Path, run.Outcome], sink: Sink
+) -> None:
     """Findings, evidence, staged rows and history stay; the night exits 1 and one message goes."""
-    before = table(hunted, "select * exclude (interval_state) from findings")
-    outcome = night(hunted, YEARS)
+    before = table(hunted_once[0], "select * exclude (interval_state) from findings")
+    hunted, outcome = ahead
 
     assert outcome.exit_status == 1
     (problem,) = [one for one in outcome.problems if one.startswith("clock: ")]
@@ -114,9 +143,11 @@ def test_a_run_years_ahead_removes_nothing_and_says_so(hunted: Path, sink: Sink)
     assert told(sink, "health") == ["clock"]
 
 
-def test_after_a_run_ahead_all_is_as_without_it(hunted: Path, sink: Sink) -> None:
+def test_after_a_run_ahead_all_is_as_without_it(
+    ahead: tuple[Path, run.Outcome], sink: Sink
+) -> None:
     """Nothing is told twice, and the ledger and the nights know nothing of years to come."""
-    night(hunted, YEARS)
+    hunted, _ = ahead
     assert len(clock_troubles(hunted, RIGHT)) == 1
     kit.fill_days(hunted, "2026-03-06", 2)
     outcome = night(hunted, RIGHT + 4 * DAY)
@@ -143,7 +174,7 @@ def test_a_channel_that_began_under_a_clock_ahead_is_told(root: Path, sink: Sink
 
 def test_a_machine_that_was_off_is_believed_when_events_came(hunted: Path, sink: Sink) -> None:
     """Three weeks without a run, the lake filled meanwhile: no word, and retention goes on."""
-    configure(hunted, sink, 'retention: {findings: "20d", evidence: "20d"}\n')
+    configure(hunted, sink, f"lateArrival: 1d\n{SHORT}")
     later = RIGHT + 21 * DAY
     kit.fill_days(hunted, f"{later - DAY:%Y-%m-%d}", 1)
     outcome = night(hunted, later)
@@ -154,7 +185,7 @@ def test_a_machine_that_was_off_is_believed_when_events_came(hunted: Path, sink:
 
 def test_a_person_can_say_that_the_clock_is_right(hunted: Path, sink: Sink) -> None:
     """With --trust-clock retention runs; the next night needs no word."""
-    configure(hunted, sink, 'retention: {findings: "20d", evidence: "20d"}\n')
+    configure(hunted, sink, f"lateArrival: 1d\n{SHORT}")
     later = RIGHT + 30 * DAY
     assert clock_of(night(hunted, later)) != []
     assert len(table(hunted, "from findings")) == 1
@@ -207,9 +238,7 @@ def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) 
 
 def test_a_day_to_come_is_told_when_it_came(hunted: Path, sink: Sink) -> None:
     """A clock two days ahead is believed; what it said of its day is said again on the day."""
-    kit.write_text(
-        hunted / "gundog.yaml", (hunted / "gundog.yaml").read_text().replace("100d", "26h")
-    )
+    configure(hunted, sink, "freshness: 26h\nlateArrival: 3d\n")
     night(hunted, RIGHT + 3 * DAY)
     early = [one for one in told(sink, "health") if "2026-03-06" in one]
     night(hunted, RIGHT + DAY)
