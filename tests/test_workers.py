@@ -86,6 +86,19 @@ def twin(lab: Lab, root: Path) -> Lab:
     return made
 
 
+Alone = tuple[Lab, Staged]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    """The lake of `fill`, staged without workers, and what became of its files."""
+    lab = Lab(tmp_path_factory.mktemp("alone"), {"mail": STAGE, "few": STAGE + "where Id < 5"})
+    fill(lab)
+    done = lab.stage()
+    with lab.opened:
+        yield lab, done
+
+
 def kept(lab: Lab) -> dict[str, list[str]]:
     """Every row of every table, apart from the numbers that tell the order of storing."""
     names = lab.rows(
@@ -107,27 +120,26 @@ def outcomes(lab: Lab, staged: Staged) -> list[tuple[str, FileOutcome, str]]:
 
 def assert_same(here: Lab, done_here: Staged, there: Lab, done_there: Staged) -> None:
     """To the last row, and in what is said of each file."""
-    assert kept(there) == kept(here)
+    expected = kept(here)
+    assert kept(there) == expected
     assert outcomes(there, done_there) == outcomes(here, done_here)
-    assert len(kept(here)) > 5
+    assert len(expected) > 5
 
 
 @pytest.mark.parametrize(("batch", "backwards"), draws.spread([(3, True), (1, False), (50, False)]))
 def test_workers_leave_the_tables_that_the_run_alone_leaves(
-    tmp_path: Path, two: Cluster, monkeypatch: pytest.MonkeyPatch, batch: int, backwards: bool,
+    tmp_path: Path, two: Cluster, alone: Alone, monkeypatch: pytest.MonkeyPatch,
+    batch: int, backwards: bool,
 ) -> None:  # fmt: skip
     """Any size of batches, any order of files, good and bad ones, few rows and many."""
-    here = Lab(tmp_path / "here", {"mail": STAGE, "few": STAGE + "where Id < 5"})
-    fill(here)
-    there = twin(here, tmp_path / "there")
+    there = twin(alone[0], tmp_path / "there")
     files = there.listed()
-    done_here = here.stage()
     monkeypatch.setattr(stage, "BATCH_FILES", batch)
 
     with readers(two) as others:
         done = there.stage(files[::-1] if backwards else files, others=others)
 
-    assert_same(here, done_here, there, done)
+    assert_same(*alone, there, done)
     assert others.problems() == []
     assert set(there.states().values()) == {"staged", "rejected"}
     assert others.taken >= 8  # of the thirteen; the others are judged by the run
@@ -201,18 +213,16 @@ def test_nothing_of_dask_is_loaded_without_workers(tmp_path: Path) -> None:
 
 
 def test_rows_that_would_be_too_many_to_bring_back_are_read_by_the_run(
-    tmp_path: Path, two: Cluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, two: Cluster, alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What the run holds of other's rows is bounded, whatever a stage makes of a file."""
-    here = Lab(tmp_path / "here", {"mail": STAGE})
-    fill(here)
-    there = twin(here, tmp_path / "there")
+    there = twin(alone[0], tmp_path / "there")
     monkeypatch.setattr(reading, "_MOST_BACK", 100_000)
 
     with readers(two) as others:
         done = there.stage(others=others)
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(*alone, there, done)
     assert others.most_back <= 100_000 * 2
     assert others.problems() == []
 
@@ -282,6 +292,16 @@ def in_bucket(lab: Lab, s3: Server) -> None:
         put(s3, lab, good(turn), f"f{turn}")
 
 
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, s3: Server) -> Iterator[Alone]:
+    """Files in a bucket, staged without workers, and what became of them."""
+    lab = Lab(tmp_path_factory.mktemp("stored"), {"mail": STAGE})
+    in_bucket(lab, s3)
+    done = lab.stage()
+    with lab.opened:
+        yield lab, done
+
+
 def own_access(s3: Server, **changed: str) -> dict[str, str]:
     """The environment of a worker that reaches the store by itself."""
     return {**s3.environ, "AWS_REGION": "us-east-1", "NO_PROXY": "*", **changed}
@@ -310,12 +330,10 @@ def refusing_store() -> Iterator[str]:
 
 
 def test_workers_use_their_own_access_to_the_lake(
-    tmp_path: Path, s3: Server, near_store: Cluster, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, s3: Server, near_store: Cluster, stored: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No credential is in a log or a result: neither the run's, which only it needs, nor theirs."""
-    lab = Lab(tmp_path / "here", {"mail": STAGE})
-    in_bucket(lab, s3)
-    there = twin(lab, tmp_path / "there")
+    there = twin(stored[0], tmp_path / "there")
     there.environ = {**s3.environ, "AWS_SECRET_ACCESS_KEY": "hunter2", "OTHER": "hunter3"}
 
     payloads = list[bytes]()
@@ -330,7 +348,7 @@ def test_workers_use_their_own_access_to_the_lake(
         done = there.stage(others=others)
     logs = near_store.logs()
 
-    assert_same(lab, lab.stage(), there, done)
+    assert_same(*stored, there, done)
     assert others.taken == 8
     assert "hunter" not in logs
     assert len(payloads) == 3
@@ -338,12 +356,10 @@ def test_workers_use_their_own_access_to_the_lake(
 
 
 def test_workers_without_access_are_named_once_and_the_run_reads(
-    tmp_path: Path, s3: Server
+    tmp_path: Path, s3: Server, stored: Alone
 ) -> None:
     """Not file by file: the run reads all, and says of the workers what is wrong."""
-    lab = Lab(tmp_path / "here", {"mail": STAGE})
-    in_bucket(lab, s3)
-    there = twin(lab, tmp_path / "there")
+    there = twin(stored[0], tmp_path / "there")
 
     with (
         refusing_store() as url,
@@ -353,18 +369,18 @@ def test_workers_without_access_are_named_once_and_the_run_reads(
         done = there.stage(others=others)
         (problem,) = others.problems()
 
-    assert_same(lab, lab.stage(), there, done)
+    assert_same(*stored, there, done)
     assert others.taken == 0
     assert "could not bring a file near that this run could (cannot be read: " in problem
     assert "lake" not in problem
 
 
 @pytest.mark.parametrize("name", draws.spread(["gundog", "duckdb", "Python", "pyarrow"]))
-def test_worker_of_another_version_gives_no_rows(tmp_path: Path, two: Cluster, name: str) -> None:
+def test_worker_of_another_version_gives_no_rows(
+    tmp_path: Path, two: Cluster, alone: Alone, name: str
+) -> None:
     """One sentence says what it has; the others read what it should have."""
-    lab = Lab(tmp_path / "here", {"mail": STAGE})
-    fill(lab)
-    there = twin(lab, tmp_path / "there")
+    there = twin(alone[0], tmp_path / "there")
     (odd,) = two.start(version_of=name)
     try:
         with readers(two) as others:
@@ -374,7 +390,7 @@ def test_worker_of_another_version_gives_no_rows(tmp_path: Path, two: Cluster, n
         two.workers.remove(odd)
         odd.end()
 
-    assert_same(lab, lab.stage(), there, done)
+    assert_same(*alone, there, done)
     assert f"worker {odd.address}: has {name} 0.0.0 where the run has " in problem
     assert problem.endswith(": install the same versions on both")
     assert others.taken >= 8
