@@ -823,22 +823,22 @@ def test_hunting_again_scores_what_did_not_change(
 
 
 def test_night_whose_points_were_removed_is_scored_again(
-    lake: Path, monkeypatch: pytest.MonkeyPatch
+    scored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What cannot be told from what is stored is worked out again."""
-    write_file(lake, "2026-03-09", [BURST], "burst")
+    write_file(scored, "2026-03-09", [BURST], "burst")
     within = ("2026-03-09", "2026-03-09")
-    hunt(lake, within, detections=("count",))
-    before = points(lake, "2026-03-09")
-    with duckdb.connect(str(lake / ".gundog/warehouse.duckdb")) as con:
+    hunt(scored, within, detections=("count",))
+    before = points(scored, "2026-03-09")
+    with duckdb.connect(str(scored / ".gundog/warehouse.duckdb")) as con:
         con.execute("delete from series_points")
-    write_file(lake, "2026-03-09", [event("2026-03-09T05:00", "other", "a", 999)], "late")
+    write_file(scored, "2026-03-09", [event("2026-03-09T05:00", "other", "a", 999)], "late")
     seen = scorings(monkeypatch)
 
-    hunt(lake, within, detections=("count",))
+    hunt(scored, within, detections=("count",))
 
     assert seen == [2, 1]
-    assert points(lake, "2026-03-09") == before
+    assert points(scored, "2026-03-09") == before
 
 
 def test_series_is_scored_by_the_model_that_it_names(desk: Make) -> None:
