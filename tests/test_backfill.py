@@ -29,6 +29,7 @@ from tests.test_laws import content
 
 WEEK = ("2026-03-01", "2026-03-09")
 FIVE = ("2026-03-05", "2026-03-09")
+LAST = ("2026-03-08", "2026-03-09")
 COMMAND = ("backfill", "--from", WEEK[0], "--to", WEEK[1], "--project")
 
 
@@ -51,7 +52,8 @@ def short(tmp_path: Path) -> Path:
 
 def backfill(root: Path, **options: Any) -> run.Outcome:
     project = run.load_project(root, {})
-    request = run.Request("backfill", parse_range(*FIVE), yes=options.pop("yes", False))
+    within = parse_range(*options.pop("within", FIVE))
+    request = run.Request("backfill", within, yes=options.pop("yes", False))
     return run.run(project, request, NOW, kit.uuid4(), **options)
 
 
@@ -60,18 +62,21 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
 ) -> None:
     """Asked to stop, a run ends after its day, publishes, says how to continue, and later does."""
     whole = kit.copy_project(short, tmp_path_factory.mktemp("whole"))
-    backfill(whole)
+    three = ("2026-03-07", "2026-03-09")
+    backfill(whole, within=three)
     days: list[tuple[int, int]] = []
 
-    first = backfill(short, went=lambda *at: days.append(at), stop=lambda: len(days) > 2)
+    first = backfill(
+        short, within=three, went=lambda *at: days.append(at), stop=lambda: len(days) > 1
+    )
     between = table(short, "select count(*) from run_intervals")
-    second = backfill(short)
+    second = backfill(short, within=three)
 
     assert first.stopped
-    assert first.notes == ["stopped before 2026-03-07: run the same command again to continue"]
-    assert days == [(0, 5), (1, 5), (2, 5)]
-    assert between == [(2,)]
-    assert (second.hunted, second.done) == (3, 2)
+    assert first.notes == ["stopped before 2026-03-08: run the same command again to continue"]
+    assert days == [(0, 3), (1, 3)]
+    assert between == [(1,)]
+    assert (second.hunted, second.done) == (2, 1)
     assert content(short) == content(whole)
 
 
@@ -157,7 +162,7 @@ def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
 
 def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
     """Its own day is the last that is looked at, and brings late rows that two done ones read."""
-    hunt(short, FIVE)
+    hunt(short, ("2026-03-07", "2026-03-09"))
     kit.fill_days(short, "2026-03-10", 1)
     late = [kit.event("2026-03-08T10:00", "open"), kit.event("2026-03-08T10:05", "close", number=1)]
     kit.write_file(short, "2026-03-10", late)
@@ -194,7 +199,7 @@ def test_second_ctrl_c_stops_at_once(project: Path) -> None:
     slow = "where (select sum(sin(i)) from range(1000000000000) as r(i)) is not null and "
     sql.write_text(fast.replace("where ", slow, 1))
     log = project / "log"
-    process = Fork(elsewhere.gundog, *COMMAND, str(project), log=log)
+    process = Fork(elsewhere.gundog, *COMMAND, str(project), "--from", LAST[0], log=log)
     _wait_for("staging", process, log)
     while not list((project / ".gundog/warehouse.tmp").glob("sandbox-*")):
         assert process.is_alive()
@@ -206,7 +211,7 @@ def test_second_ctrl_c_stops_at_once(project: Path) -> None:
     sql.write_text(fast)
 
     assert log.read_text().endswith("Ctrl-C again stops at once\n")
-    assert hunt(project, WEEK).hunted == 9
+    assert hunt(project, LAST).hunted == 2
     assert table(project, "select count(error) from run_intervals") == [(0,)]
 
 
@@ -247,11 +252,11 @@ def test_bar_on_a_terminal(short: Path, monkeypatch: pytest.MonkeyPatch) -> None
     with open(side, "w", encoding="utf-8") as terminal:  # noqa: PTH123 - it has no path
         looking.start()
         monkeypatch.setattr(sys, "stderr", terminal)
-        assert main.main([*COMMAND, str(short), "--from", FIVE[0]]) == 0
+        assert main.main([*COMMAND, str(short), "--from", LAST[0]]) == 0
     looking.join()
     os.close(screen)
 
-    assert b"/5" in shown
+    assert b"/2" in shown
     assert b"days" in shown
 
 
@@ -301,15 +306,15 @@ def test_very_large_first_staging_wants_a_yes(short: Path, monkeypatch: pytest.M
     """A backfill that must read a great deal does nothing until --yes; a night goes on."""
     monkeypatch.setattr(stage_step, "LARGE_BYTES", 1000)
 
-    with pytest.raises(InputError, match=r"would read 5 files, .* GB: add --yes"):
-        backfill(short)
+    with pytest.raises(InputError, match=r"would read 4 files, .* GB: add --yes"):
+        backfill(short, within=LAST)
     assert not (short / ".gundog/findings.duckdb").exists()
     said: list[str] = []
     monkeypatch.setattr(stage_step, "ANNOUNCED_BYTES", 1000)
 
-    outcome = backfill(short, yes=True, say=said.append)
+    outcome = backfill(short, within=LAST, yes=True, say=said.append)
 
-    assert outcome.hunted == 5
-    assert any(line.startswith("to stage in all: 5 files") for line in said)
+    assert outcome.hunted == 2
+    assert any(line.startswith("to stage in all: 4 files") for line in said)
     assert table(short, "select count(*) from runs") == [(1,)]
     assert hunt(short).exit_status == 0

@@ -241,7 +241,7 @@ def test_a_tenant_is_only_text_wherever_it_is_named(
 
     said = []
     for command in (
-        ("hunt", "--from", "2026-03-07", "--to", "2026-03-09"),
+        ("hunt", "--from", "2026-03-07", "--to", "2026-03-08"),
         ("findings",),
         ("status",),
         ("show", "last"),
