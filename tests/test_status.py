@@ -176,12 +176,36 @@ def test_remarks_of_files_are_told_and_are_no_problem(tmp_path: Path) -> None:
 # ---- with a project ----
 
 
+LAST = ("2026-03-09", "2026-03-09")
+
+
+def nine_days(root: Path) -> Path:
+    """Makes a folder a small project with nine days."""
+    kit.make_project(root)
+    kit.fill_days(root, "2026-03-01", 9)
+    return root
+
+
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A small project with nine days."""
-    kit.make_project(tmp_path)
-    kit.fill_days(tmp_path, "2026-03-01", 9)
-    return tmp_path
+    return nine_days(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def night_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a night; not to be changed."""
+    root = nine_days(tmp_path_factory.mktemp("night"))
+    kit.hunt(root)
+    return root
+
+
+@pytest.fixture(scope="module")
+def range_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a hunt of its last day; not to be changed."""
+    root = nine_days(tmp_path_factory.mktemp("range"))
+    kit.hunt(root, LAST)
+    return root
 
 
 def read_status(root: Path, now: datetime) -> Status:
@@ -197,9 +221,11 @@ def kinds(found: Status) -> list[str]:
 RANGE = ("2026-03-07", "2026-03-09")
 
 
-def test_a_year_later_an_archive_is_well_and_a_nightly_project_is_not(root: Path) -> None:
+def test_a_year_later_an_archive_is_well_and_a_nightly_project_is_not(
+    range_once: Path, tmp_path: Path
+) -> None:
     """Runs of a range have no nights to miss; one run without dates, and the clock counts."""
-    kit.hunt(root, ("2026-03-08", "2026-03-09"))
+    root = kit.copy_project(range_once, tmp_path)
     kit.hunt(root, RANGE, command="backfill", origin="backfill")
     archive = read_status(root, kit.NOW + 365 * DAY)
     assert (archive.troubles, archive.nightly) == ((), False)
@@ -215,11 +241,11 @@ def test_a_year_later_an_archive_is_well_and_a_nightly_project_is_not(root: Path
     assert not [one for one in year.notes if "without dates" in one]
 
 
-def test_a_clean_night_after_a_missed_one_is_well_again(root: Path) -> None:
+def test_a_clean_night_after_a_missed_one_is_well_again(night_once: Path, tmp_path: Path) -> None:
     """Four days without a run are told; the next nights and a backfill settle it."""
+    root = kit.copy_project(night_once, tmp_path)
     kit.write_text(root / "gundog.yaml", f"{kit.CONFIG}lateArrival: 2d\n")
     kit.fill_days(root, "2026-03-10", 4)
-    kit.hunt(root)
     later = kit.NOW + 4 * DAY
     assert "night" in kinds(read_status(root, later))
 
@@ -229,9 +255,9 @@ def test_a_clean_night_after_a_missed_one_is_well_again(root: Path) -> None:
     assert kinds(read_status(root, later)) == []
 
 
-def test_a_run_of_an_older_version_counts_as_a_night(root: Path) -> None:
+def test_a_run_of_an_older_version_counts_as_a_night(night_once: Path, tmp_path: Path) -> None:
     """It did not say what it was asked for: its range ended shortly before it began."""
-    kit.hunt(root)
+    root = kit.copy_project(night_once, tmp_path)
     con = duckdb.connect(str(root / ".gundog/findings.duckdb"))
     con.execute("alter table runs drop column asked_range")
     con.execute("drop table sources")
@@ -504,7 +530,7 @@ def test_docs_name_every_key() -> None:
 
 
 def test_exit_status_first_line_and_json_agree(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, range_once: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Before the first run, after a clean one, and with a hole."""
 
@@ -517,7 +543,7 @@ def test_exit_status_first_line_and_json_agree(
     code, line, data = told()
     assert (code, line, data["status"]) == (1, "1 PROBLEM", "PROBLEMS")
     assert data["problems"][0]["kind"] == "never"
-    kit.hunt(root, ("2026-03-09", "2026-03-09"))
+    kit.copy_project(range_once, root)
     code, line, data = told()
     assert (code, line, data["status"], data["problems"]) == (0, "OK", "OK", [])
     kit.hunt(root, ("2026-03-07", "2026-03-07"))

@@ -200,7 +200,7 @@ def clock_of(outcome: run.Outcome) -> list[str]:
 
 def test_an_archive_gets_a_note_and_keeps_its_rows(root: Path) -> None:
     """A project that only hunts ranges has no nights: years later it exits 0, and nothing goes."""
-    days = ("2026-03-02", "2026-03-03")
+    days = ("2026-03-03", "2026-03-03")
     night(root, RIGHT, within=days)
     assert clock_of(night(root, RIGHT + 20 * DAY, within=days)) == []
     outcome = night(root, YEARS, within=days)
