@@ -32,7 +32,7 @@ def make_home(home: Path, command: str) -> Path:
     _, folder, *words = shlex.split(command)
     root = kit.make_project(Path(folder.replace("$HOME", str(home))))
     today = last_complete(datetime.now(UTC), DAY).end
-    kit.fill_days(root, f"{today - 8 * DAY:%Y-%m-%d}", 9)  # today too: midnight may pass meanwhile
+    kit.fill_days(root, f"{today - 2 * DAY:%Y-%m-%d}", 3)  # today too: midnight may pass meanwhile
     for number, day in ((1, today - DAY), (3, today)):
         rows = [kit.event(f"{day:%Y-%m-%d}T05:00", "open", "a", number)]
         rows += [kit.event(f"{day:%Y-%m-%d}T06:00", "close", "a", number + 1)]

@@ -264,7 +264,7 @@ spike_hours = st.lists(st.sampled_from([0, 200, 311, 312, 313, 320, 321, 334, 33
 
 @example(seed=6, load="daily", spikes=[320, 321, 200], again=True)
 @given(seed=st.integers(0, 10**6), load=loads, spikes=spike_hours, again=st.booleans())
-@draws.law(8, quick=2)
+@draws.law(8, quick=1)
 def test_mail_is_that_of_plain_loops(seed: int, load: str, spikes: list[int], again: bool) -> None:
     """Any load, any hours above it, records beside the hour by a tick: Kusto's rows."""
     one = mail_lake(seed, load, spikes, "")
