@@ -18,7 +18,7 @@ from gundog.staging.rescue import Patience
 from gundog.workers import remote, task
 from tests import draws
 from tests.lab import STAGE, Lab, good
-from tests.test_workers import assert_same, fill, outcomes, twin
+from tests.test_workers import Alone, assert_same, fill, outcomes, twin
 
 MOST = 10_000_000
 FAILS = STAGE.replace("Id as id", "case when Id = 0 then RawEventData::bigint else Id end as id")
@@ -64,6 +64,17 @@ def child_ends() -> Iterator[None]:
     """A worker's own process would take the one that reads with it."""
     yield
     remote._child.stop()
+
+
+@pytest.fixture(scope="module")
+def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
+    """Four good files, staged by the run alone."""
+    lab = Lab(tmp_path_factory.mktemp("four"), {"mail": STAGE})
+    for number in range(4):
+        lab.put(good(number), f"f{number}")
+    done = lab.stage()
+    with lab.opened:
+        yield lab, done
 
 
 @pytest.mark.parametrize("most_bytes", draws.spread([20_000, MOST, 1]))
@@ -114,12 +125,9 @@ def test_stage_that_is_left_out_already_is_not_asked_for(tmp_path: Path) -> None
     assert {name for answer in ahead.answers for rows in answer.rows for name in rows} == {"mail"}
 
 
-def test_files_that_a_worker_lacks_are_read_by_the_run(tmp_path: Path) -> None:
+def test_files_that_a_worker_lacks_are_read_by_the_run(tmp_path: Path, four: Alone) -> None:
     """A lake that is not mounted there looks like files that are gone; the run knows better."""
-    here = Lab(tmp_path / "here", {"mail": STAGE})
-    for number in range(4):
-        here.put(good(number), f"f{number}")
-    there = twin(here, tmp_path / "there")
+    there = twin(four[0], tmp_path / "there")
 
     class Elsewhere(Ahead):
         def _given(self, asked: Asked) -> Given:
@@ -133,25 +141,22 @@ def test_files_that_a_worker_lacks_are_read_by_the_run(tmp_path: Path) -> None:
     ahead = Elsewhere(tmp_path / "rows")
     done = there.stage(others=ahead)
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(*four, there, done)
     assert set(ahead.refused) == {"was removed after it was listed: the next run lists it again"}
 
 
 def test_worker_with_less_room_than_the_run_is_known(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, four: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each batch would be read twice, and nobody would know why the night is slow."""
-    here = Lab(tmp_path / "here", {"mail": STAGE})
-    for number in range(4):
-        here.put(good(number), f"f{number}")
-    there = twin(here, tmp_path / "there")
+    there = twin(four[0], tmp_path / "there")
     small = Failed("Out of Memory Error: no room", LACKING)
     monkeypatch.setattr(apart, "read_within", lambda *_: small)
     ahead = Ahead(tmp_path / "rows")
 
     done = there.stage(others=ahead)
 
-    assert_same(here, here.stage(), there, done)
+    assert_same(*four, there, done)
     assert ahead.refused == [small.error] * 2
 
 
