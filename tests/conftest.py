@@ -100,11 +100,7 @@ def new_blanks() -> Iterator[None]:
 @pytest.fixture
 def con() -> Iterator[duckdb.DuckDBPyConnection]:
     """An empty warehouse in memory, with all its tables."""
-    from gundog.warehouse import tables
-
-    with engines.memory() as made:
-        for table in tables.TABLES:
-            made.execute(next(tables.create(table)))
+    with engines.warehouse() as made:
         yield made
 
 

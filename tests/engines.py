@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import duckdb
@@ -19,7 +21,7 @@ import duckdb
 from gundog.core import places
 from gundog.staging import json_lines
 from gundog.staging.batch import Limits
-from gundog.warehouse import database, quoting
+from gundog.warehouse import database, quoting, tables
 
 _engine = database.engine
 _connect = database.connect
@@ -75,6 +77,32 @@ def memory() -> Iterator[duckdb.DuckDBPyConnection]:
     instance.execute(f"detach {name}")
     if _is_empty(instance):
         _idle.append(instance)
+
+
+@contextmanager
+def warehouse() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The same, with the tables of a warehouse: copied, which costs a fifth of making them."""
+    with memory() as con:
+        [(name,)] = con.execute("select current_database()").fetchall()
+        con.execute(f"attach {quoting.text(_tables())} as tables_made (read_only)")
+        con.execute(f"copy from database tables_made to {name} (schema); detach tables_made")
+        yield con
+
+
+@cache
+def _tables() -> str:
+    """A file with every table of a warehouse, none with a row."""
+    path = Path(_folder().name) / "tables.duckdb"
+    with _connect(path) as con:
+        for table in tables.TABLES:
+            con.execute(next(tables.create(table)))
+    return str(path)
+
+
+@cache
+def _folder() -> TemporaryDirectory[str]:
+    """It goes with the process."""
+    return TemporaryDirectory()
 
 
 @contextmanager

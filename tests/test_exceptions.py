@@ -17,8 +17,7 @@ from gundog.core.errors import InputError
 from gundog.core.times import parse_time
 from gundog.findings import exceptions, suppression
 from gundog.findings.exceptions import FILE, Entry, File, attention, literal, matcher
-from gundog.warehouse import database, tables
-from tests import draws, kit
+from tests import draws, engines, kit
 from tests.hostile import HOSTILE
 from tests.kit import hunt, table
 from tests.sinks import http_sink
@@ -519,9 +518,7 @@ _TEXTS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max
 @draws.law(30)
 def test_entries_are_remembered_as_they_are(entries: list[Entry]) -> None:
     """In their order, to the last text: what a run wrote down, a later one can go by."""
-    with database.connect() as con:
-        for one in tables.TABLES:
-            con.execute(next(tables.create(one)))
+    with engines.warehouse() as con:
         suppression.apply(con, [], entries)
         suppression.apply(con, [], entries[::-1])
 

@@ -21,7 +21,7 @@ from gundog.cli import finding_list
 from gundog.core import safe_text
 from gundog.core.errors import InputError
 from gundog.findings import publish, reader
-from gundog.warehouse import database, tables
+from gundog.warehouse import database
 from tests import draws, engines
 from tests.hostile import HOSTILE, unseen
 
@@ -65,10 +65,8 @@ def published(path: Path, **rows: list[dict[str, Any]]) -> Path:
         "detection_hash": "h", "triage": ["look", "ask"], "false_positives": ["a test"],
         "blind_spots": ["other clouds"], "refs": ["https://example.com/r"],
     }  # fmt: skip
-    with engines.memory() as con:
+    with engines.warehouse() as con:
         with database.transaction(con):
-            for made in tables.TABLES:
-                con.execute(next(tables.create(made)))
             for table, records in {"detections": [detection], **rows}.items():
                 for _, alike in groupby(records, key=list):
                     database.insert(con, table, list(alike))
