@@ -10,7 +10,8 @@ Cases: of hundreds that are nearly equal, `spread` leaves most to `make check`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -72,3 +73,17 @@ def _slow(case: Any) -> Any:
 def named(cases: dict[str, Any], every: int = 6) -> list[Any]:
     """The values of a dictionary, spread, under their names."""
     return spread((pytest.param(value, id=name) for name, value in cases.items()), every)
+
+
+def side_by_side(worlds: Sequence[Sequence[Any]], first: int = 1) -> list[Any]:
+    """The events of several worlds, each in tenants of its own, numbered through from `first`.
+
+    An event is a dataclass with a `number` and a `tenant`. A hunt costs the same over one world as
+    over ten, and no tenant has a part in the findings of others.
+    """
+    return [
+        replace(event, number=number, tenant=f"{place or ''}{event.tenant}")
+        for number, (place, event) in enumerate(
+            ((place, event) for place, world in enumerate(worlds) for event in world), first
+        )
+    ]

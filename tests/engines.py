@@ -105,17 +105,24 @@ def _folder() -> TemporaryDirectory[str]:
     return TemporaryDirectory()
 
 
+def _limited(
+    idle: duckdb.DuckDBPyConnection, folder: Path, memory: int, threads: int
+) -> duckdb.DuckDBPyConnection:
+    """The instance with these limits; a new one where an earlier test spilled to its folder."""
+    spill = f"set temp_directory = {quoting.text(str(folder))}"
+    try:
+        idle.execute(spill)
+    except duckdb.Error:
+        idle = duckdb.connect()
+        idle.execute(spill)
+    idle.execute(f"set memory_limit = '{memory}B'; set threads = {threads}")
+    return idle
+
+
 @contextmanager
 def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.DuckDBPyConnection]:
     places.folder(path.parent)
-    folder = f"set temp_directory = {quoting.text(str(path.with_suffix('.tmp')))}"
-    instance = _take()
-    try:
-        instance.execute(folder)
-    except duckdb.Error:  # something was spilled to the folder of an earlier test
-        instance = duckdb.connect()
-        instance.execute(folder)
-    instance.execute(f"set memory_limit = '{memory_limit}B'; set threads = {threads}")
+    instance = _limited(_take(), path.with_suffix(".tmp"), memory_limit, threads)
     with instance.cursor() as con:
         con.execute("set timezone = 'UTC'; set enable_progress_bar = false")
         yield con
@@ -126,14 +133,8 @@ def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.Duck
 @contextmanager
 def _looking(limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection of an instance that remembers nothing of a file, which may be another by now."""
-    folder = f"set temp_directory = {quoting.text(str(limits.folder / 'spill'))}"
-    instance = _lookers.pop() if _lookers else duckdb.connect()
-    try:
-        instance.execute(folder)
-    except duckdb.Error:  # something was spilled to the folder of an earlier test
-        instance = duckdb.connect()
-        instance.execute(folder)
-    instance.execute(f"set memory_limit = '{limits.memory}B'; set threads = {limits.threads}")
+    idle = _lookers.pop() if _lookers else duckdb.connect()
+    instance = _limited(idle, limits.folder / "spill", limits.memory, limits.threads)
     instance.execute("set enable_external_file_cache = false")
     with instance.cursor() as con:
         con.execute("set timezone = 'UTC'; set enable_progress_bar = false")

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -74,18 +75,7 @@ _WORLD = st.lists(
 )
 
 
-def side_by_side(worlds: Sequence[Sequence[Change]]) -> list[Change]:
-    """The changes of several worlds, each in tenants of its own, numbered through."""
-    return [
-        replace(change, number=number, tenant=f"{place or ''}{change.tenant}")
-        for number, (place, change) in enumerate(
-            (place, change) for place, world in enumerate(worlds) for change in world
-        )
-    ]
-
-
-# A hunt costs the same over one world as over eight, and no tenant has a part in others' findings.
-_CHANGES = st.lists(_WORLD, min_size=8, max_size=8).map(side_by_side)
+_CHANGES = st.lists(_WORLD, min_size=8, max_size=8).map(partial(draws.side_by_side, first=0))
 
 
 def novel(changes: Sequence[Change], key: Callable[[Change], Any]) -> set[int]:

@@ -44,10 +44,7 @@ def lab(tmp_path: Path) -> Lab:
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One for many files, each in place of the one before it: nothing is staged."""
-    made = json_lab(tmp_path_factory.mktemp("kept"))
-    yield made
-    made.opened.close()
+    yield from kept_lab(tmp_path_factory)
 
 
 @pytest.fixture
@@ -55,6 +52,13 @@ def reads(kept: Lab) -> Lab:
     """A lab for `read`, which stages nothing."""
     kept.path = LakePath(kept.path.template)
     return kept
+
+
+def kept_lab(factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One for many files, each in place of the one before it: nothing is staged."""
+    made = json_lab(factory.mktemp("kept"))
+    yield made
+    made.opened.close()
 
 
 def json_lab(root: Path, name: str = "*.json", **options: Any) -> Lab:

@@ -18,7 +18,17 @@ from gundog.staging.batch import Failed, Read
 from gundog.staging.json_sample import Doubts
 from tests import draws
 from tests.lab import Lab
-from tests.test_json_lines import enveloped, json_lab, plain, put, read, row, rows_of, text
+from tests.test_json_lines import (
+    enveloped,
+    json_lab,
+    kept_lab,
+    plain,
+    put,
+    read,
+    row,
+    rows_of,
+    text,
+)
 
 _FAR = 2**60
 
@@ -32,10 +42,7 @@ def cut(patched: pytest.MonkeyPatch, large: int, piece: int = 500, stride: int =
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One for many files, each in place of the one before it: nothing is staged."""
-    made = json_lab(tmp_path_factory.mktemp("kept"))
-    yield made
-    made.opened.close()
+    yield from kept_lab(tmp_path_factory)
 
 
 @pytest.fixture

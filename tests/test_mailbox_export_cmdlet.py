@@ -176,18 +176,7 @@ _WORLD = st.lists(
 )
 
 
-def side_by_side(worlds: Sequence[Sequence[Command]]) -> list[Command]:
-    """The commands of several worlds, each in tenants of its own, numbered through."""
-    return [
-        replace(command, number=number, tenant=f"{place or ''}{command.tenant}")
-        for number, (place, command) in enumerate(
-            ((place, command) for place, world in enumerate(worlds) for command in world), 1
-        )
-    ]
-
-
-# A hunt costs the same over one world as over ten, and no tenant knows what another exports.
-_COMMANDS = st.lists(_WORLD, min_size=10, max_size=10).map(side_by_side)
+_COMMANDS = st.lists(_WORLD, min_size=10, max_size=10).map(draws.side_by_side)
 
 
 @pytest.fixture(scope="module")

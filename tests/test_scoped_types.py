@@ -51,12 +51,12 @@ def _described(con: duckdb.DuckDBPyConnection, sql: str) -> list[tuple[str, str]
 def test_the_same_columns_and_rows_by_less_sql(con: duckdb.DuckDBPyConnection, query: str) -> None:
     """With joins, lets, unions and columns that change their type."""
     sql = translator.sql_of(translator.parse(query), {"things": list(TYPES)})
-    plain = scoped_types.simplified(sql, lambda text: _described(con, text))
+    plain = scoped_types.simplified(sql, lambda text: _described(con, text), con)
 
     assert _described(con, plain) == _described(con, sql)
     assert sorted(map(str, con.sql(plain).fetchall())) == sorted(map(str, con.sql(sql).fetchall()))
     assert plain.count("typeof") < max(1, sql.count("typeof"))
-    assert scoped_types.simplified(plain, lambda text: _described(con, text)) == plain
+    assert scoped_types.simplified(plain, lambda text: _described(con, text), con) == plain
 
 
 @pytest.mark.parametrize(
@@ -111,12 +111,12 @@ def test_only_what_never_runs_is_left_out(
     con: duckdb.DuckDBPyConnection, sql: str, plain: str | None
 ) -> None:
     """Questions that stay open stay in the SQL; no value changes its type."""
-    made = scoped_types.simplified(sql, lambda text: _described(con, text))
+    made = scoped_types.simplified(sql, lambda text: _described(con, text), con)
 
     assert made == plain or (plain is None and made.count("typeof") == sql.count("typeof"))
     assert con.sql(made).fetchall() == con.sql(sql).fetchall()
     with pytest.raises(ValueError, match="not one SELECT"):
-        scoped_types.simplified("drop table things", lambda _: [])
+        scoped_types.simplified("drop table things", lambda _: [], con)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_a_text_beside_json_ends_nothing(
     sql = translator.sql_of(translator.parse(f"things | {query}"), {"things": list(TYPES)})
     with pytest.raises(duckdb.ConversionException, match="JSON"):
         con.sql(sql).fetchall()
-    rows = con.sql(scoped_types.simplified(sql, lambda text: _described(con, text))).fetchall()
+    rows = con.sql(scoped_types.simplified(sql, lambda text: _described(con, text), con)).fetchall()
 
     assert rows
     assert shown is None or [row[-1] for row in rows] == shown

@@ -234,8 +234,9 @@ def check(query: KqlQuery) -> None:
     if "\0" in query.query:
         place = _place(query.query, query.query.index("\0"))
         raise InputError(f"{query.path}: {place}: query: holds the character U+0000: remove it")
-    if (depth := _depth(query.query)) > _DEEPEST:
-        place = _place(query.query, _too_deep(query.query))
+    depths = _depths(query.query)
+    if (depth := max(depths, default=0)) > _DEEPEST:
+        place = _place(query.query, next(i for i, d in enumerate(depths) if d > _DEEPEST))
         raise InputError(
             f"{query.path}: {place}: query: nests {depth} brackets: give at most {_DEEPEST}"
         )
@@ -245,28 +246,14 @@ def _place(kql: str, index: int) -> str:
     return f"line {tokens.line_of(kql, index)}, column {tokens.column_of(kql, index)}"
 
 
-def _too_deep(kql: str) -> int:
-    """The index of the first bracket that nests deeper than allowed."""
-    depth = 0
-    blank = _STRING.sub(lambda text: " " * len(text[0]), kql)
-    for index, char in enumerate(blank):
-        depth += (char in "([{") - (char in ")]}")
-        if depth > _DEEPEST:
-            return index
-    return 0
+def _depths(kql: str) -> list[int]:
+    """How deep the brackets nest at each letter, those in texts and comments left out.
 
-
-def _depth(kql: str) -> int:
-    """How deep the brackets of a query nest, those in texts and comments left out.
-
-    >>> _depth("T | where x in (f(1), '((((')")
+    >>> max(_depths("T | where x in (f(1), '((((')"))
     2
     """
-    depth = most = 0
-    for char in _STRING.sub("", kql):
-        depth += (char in "([{") - (char in ")]}")
-        most = max(most, depth)
-    return most
+    blank = _STRING.sub(lambda text: " " * len(text[0]), kql)
+    return list(itertools.accumulate((char in "([{") - (char in ")]}") for char in blank))
 
 
 def identify(file_stem: str, number: int) -> str:

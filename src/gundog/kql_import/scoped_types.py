@@ -8,7 +8,6 @@ only the branches that can run stay. A hunt binds such SQL every night, several 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import duckdb
@@ -26,7 +25,7 @@ _CHANGING = frozenset({"COLUMN_REF", "PARAMETER", "SUBQUERY", "LAMBDA", "WINDOW"
 _NOTHING = frozenset[str]()
 
 
-def simplified(sql: str, describe: Describe, con: duckdb.DuckDBPyConnection | None = None) -> str:
+def simplified(sql: str, describe: Describe, con: duckdb.DuckDBPyConnection) -> str:
     """The same SELECT, with the branches that can run.
 
     Every value keeps its type. A step stays as it is where DuckDB does not say what was asked.
@@ -34,19 +33,18 @@ def simplified(sql: str, describe: Describe, con: duckdb.DuckDBPyConnection | No
     Args:
         sql: one SELECT.
         describe: binds a SELECT where the tables are that it reads.
-        con: where SQL is parsed; by default a connection of its own.
+        con: where SQL is parsed.
 
     Raises:
         ValueError: when DuckDB does not parse it.
     """
-    with nullcontext(con) if con else duckdb.connect() as parser:
-        scopes = _Scopes(parser, describe, known_types.tree(parser, sql))
-        made = word_patterns.merged(scopes.query(scopes.root, ()), scopes.constant, sql_tree.key)
-        text = scopes.written(made)
-        read_back = known_types.tree(parser, text)["statements"][0]["node"]
-        if sql_tree.key(read_back) != sql_tree.key(made):
-            return sql  # DuckDB does not write back what it read
-        return text
+    scopes = _Scopes(con, describe, known_types.tree(con, sql))
+    made = word_patterns.merged(scopes.query(scopes.root, ()), scopes.constant, sql_tree.key)
+    text = scopes.written(made)
+    read_back = known_types.tree(con, text)["statements"][0]["node"]
+    if sql_tree.key(read_back) != sql_tree.key(made):
+        return sql  # DuckDB does not write back what it read
+    return text
 
 
 class _Scopes:
