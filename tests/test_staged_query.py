@@ -118,6 +118,20 @@ def test_a_sign_that_a_killed_run_left_stops_nobody(warehouse: Path) -> None:
     assert ask(warehouse, sql) == [(4285714,)]
 
 
+def test_a_question_that_was_answered_is_not_stopped(warehouse: Path) -> None:
+    """A run wants the warehouse in the moment in which the answered question lets go of it."""
+    watcher = staged_query._Watcher(warehouse)
+    con = duckdb.connect()
+    watcher.watch(con)
+    con.close()
+    with watcher.on():
+        database.wanted(warehouse).touch()
+        until = time.monotonic() + 60
+        while not watcher.was_stopped and time.monotonic() < until:
+            time.sleep(0.01)
+    assert watcher.was_stopped
+
+
 def test_questions_are_answered_beside_a_real_run(tmp_path: Path) -> None:
     """Each sees the rows as they were or as they are, and the run ends well."""
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 
@@ -90,7 +90,8 @@ class _Watcher:
         while not self._ended.wait(_NAP_S):
             if self._con is not None and self._is_wanted():
                 self.was_stopped = True
-                self._con.interrupt()
+                with suppress(duckdb.ConnectionException):  # it was answered and closed meanwhile
+                    self._con.interrupt()
 
     def _is_wanted(self) -> bool:
         """A sign that is older was left by a run that was killed."""
