@@ -1,15 +1,17 @@
 """YAML that people write, read into plain values: what nests, repeats or grows too far is refused.
 
 PyYAML's own reader recurses for every level and makes cyclic values of an anchor that stands within
-itself, which end a process; in its C code the same ends without an exception. So only the parser is
-C code, which is far faster and does not recurse: values are made here, within bounds.
+itself, which end a process; in its C code the same ends without an exception. So C code is stopped
+where a text nests too far, and its nodes are measured before values are made of them. What is out
+of bounds is read again by PyYAML's own reader, which is ten times slower, to say where and why.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 from contextlib import suppress
+from itertools import chain
 from typing import Any, ClassVar
 
 import yaml
@@ -93,13 +95,36 @@ def _code(error: yaml.reader.ReaderError) -> int:
     return character if isinstance(character, int) else ord(str(character)[0])
 
 
-class _Bounded(Composer, SafeConstructor, Resolver):
-    """Makes values of what a parser reads, in bounds; a key that is written twice is refused."""
+class _Values(SafeConstructor):
+    """Makes values of nodes; a key that is written twice is refused."""
 
     # The key None has what is called for an unknown tag.
     yaml_constructors: ClassVar = {
         tag: yaml.SafeLoader.yaml_constructors[tag] for tag in (None, *sorted(_PLAIN))
     }
+
+    def construct_object(self, node: Any, deep: bool = False) -> Any:
+        try:
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+            # PyYAML lets through what Python says of a date or number that is none.
+            reason = str(error) if node.tag == _TIME and isinstance(error, ValueError) else ""
+            reason = reason or f"is not {_WORDS.get(node.tag, 'a date or time')}"
+            raise _wrong(f"{reason}: correct it, or put it in quotes", node.start_mark) from error
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            if key.value in seen:
+                raise _wrong(f"duplicate key {_short(key.value)}: remove one", key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+class _Bounded(Composer, _Values, Resolver):
+    """Makes nodes and values of what a parser reads, in bounds."""
 
     def __init__(self) -> None:
         Composer.__init__(self)
@@ -142,25 +167,6 @@ class _Bounded(Composer, SafeConstructor, Resolver):
             limits = f"{MOST_VALUES:,} values or {MOST_CHARACTERS:,} characters"
             raise _wrong(f"holds more than {limits}, aliases written out: write less", mark)
 
-    def construct_object(self, node: Any, deep: bool = False) -> Any:
-        try:
-            return super().construct_object(node, deep)
-        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-            # PyYAML lets through what Python says of a date or number that is none.
-            reason = str(error) if node.tag == _TIME and isinstance(error, ValueError) else ""
-            reason = reason or f"is not {_WORDS.get(node.tag, 'a date or time')}"
-            raise _wrong(f"{reason}: correct it, or put it in quotes", node.start_mark) from error
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
-            if not isinstance(key, yaml.ScalarNode):
-                continue
-            if key.value in seen:
-                raise _wrong(f"duplicate key {_short(key.value)}: remove one", key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
 
 class _Loader(Reader, Scanner, Parser, _Bounded):
     """Reads with PyYAML's own parser, which knows where and why a text is not YAML."""
@@ -175,17 +181,80 @@ class _Loader(Reader, Scanner, Parser, _Bounded):
 if yaml.__with_libyaml__:
     from yaml._yaml import CParser
 
-    class _FastLoader(_Bounded, CParser):
-        """Reads with libyaml's parser, whose events become the same values."""
+    class _FastLoader(CParser, _Values, Resolver):
+        """Reads with libyaml, which makes the same nodes, and only what is within bounds.
+
+        libyaml reads no surrogates.
+        """
 
         def __init__(self, text: str) -> None:
             CParser.__init__(self, text)
-            _Bounded.__init__(self)
+            SafeConstructor.__init__(self)
+            Resolver.__init__(self)
+            self.levels = 0
+            # Without anchors a text holds about as many values as characters at most.
+            self.may_grow = "&" in text or len(text) > MOST_VALUES
+
+        def get_single_node(self) -> Any:
+            node = super().get_single_node()
+            if node is not None and self.may_grow:
+                _measure(node, {})
+            return node
+
+        def descend_resolver(self, *_: Any) -> None:
+            self.levels += 1
+            if self.levels > MOST_LEVELS:
+                raise yaml.YAMLError
+
+        def ascend_resolver(self) -> None:
+            self.levels -= 1
+
+        def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+            tag = str(super().resolve(kind, value, implicit))  # type: ignore[no-untyped-call]
+            if kind is yaml.ScalarNode and _is_too_long(tag, value):
+                raise yaml.YAMLError
+            return tag
+
+
+def _measure(node: Any, held: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Values and characters of a node, as if every alias were written out.
+
+    Args:
+        node: it nests `MOST_LEVELS` deep at most.
+        held: what was measured, by the id of a node; None for a node that is being measured.
+
+    Raises:
+        yaml.YAMLError: when it holds too much, or contains itself.
+    """
+    if id(node) in held:
+        known = held[id(node)]
+        if known is None:
+            raise yaml.YAMLError
+        return known
+    held[id(node)] = None
+    values, characters = 1, 0
+    parts: Iterable[Any] = node.value
+    if isinstance(node, yaml.ScalarNode):
+        parts, characters = (), len(node.value)
+    elif isinstance(node, yaml.MappingNode):
+        parts = chain.from_iterable(node.value)
+    for part in parts:
+        more = _measure(part, held)
+        values, characters = values + more[0], characters + more[1]
+    if values > MOST_VALUES or characters > MOST_CHARACTERS:
+        raise yaml.YAMLError
+    held[id(node)] = values, characters
+    return values, characters
+
+
+def _is_too_long(tag: str, value: str) -> bool:
+    """For a number or date: Python takes long to make one."""
+    return len(value) > _LONGEST_NUMBER and tag != f"{_PREFIX}str"
 
 
 def _whole(node: yaml.ScalarNode) -> str:
     """The text of a value, with the surrogates of each pair joined, as in JSON."""
-    if node.tag != f"{_PREFIX}str" and len(node.value) > _LONGEST_NUMBER:
+    if _is_too_long(node.tag, node.value):
         reason = f"is a number or date of {len(node.value)} characters: put it in quotes"
         raise _wrong(reason, node.start_mark)
     value = str(node.value)

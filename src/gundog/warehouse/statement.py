@@ -129,7 +129,7 @@ def written(path: Path) -> str:
     return ".".join(part if _PLAIN.fullmatch(part) else quoting.name(part) for part in path)
 
 
-_NODES = (dict, list)
+_NODES: tuple[type[Any], ...] = (dict, list)
 
 
 @lru_cache(maxsize=_TEXTS)
@@ -145,10 +145,10 @@ def see(sql: str) -> Seen:
     while stack:
         node, hidden = stack.pop()
         if isinstance(node, list):
-            stack.extend((child, hidden) for child in node if isinstance(child, _NODES))
+            stack += [(child, hidden) for child in node if isinstance(child, _NODES)]
         else:
             _note(seen, node, hidden)
-            stack.extend(part for part in _children(node, hidden) if isinstance(part[0], _NODES))
+            stack += _children(node, hidden)
     return seen
 
 
@@ -176,6 +176,8 @@ def _children(
         yield entry["value"], hidden
         hidden |= {_folded([entry["key"]])}
     for key, value in node.items():
+        if not (value and isinstance(value, _NODES)):
+            continue
         if key == "right" and node.get("type") == "RECURSIVE_CTE_NODE":
             yield value, hidden | _recursive(node)
         elif key == "function" and node.get("type") == "TABLE_FUNCTION":
@@ -197,7 +199,8 @@ def _folded(path: Iterable[str]) -> Path:
 def _note(seen: Seen, node: dict[str, Any], hidden: frozenset[Path]) -> None:
     kind = node.get("type")
     for names in (node.get("column_names"), node.get("using_columns")):
-        seen.columns.update(name.lower() for name in names or ())
+        if names:
+            seen.columns.update(map(str.lower, names))
     if "cte_map" in node:
         if kind not in _QUERY_NODES:
             seen.shapes.add(str(kind))
