@@ -2,34 +2,36 @@
 
 What `loading.load` returns follows from the bytes of the files, where they lie in the project and
 what gundog.yaml overrides. A test that loads them again, in any folder, gets what the first one
-got; content with problems is always read again.
+got; content with problems is always read again. So it is with the schemas of the files that people
+write: they follow from the code alone, and whoever makes a project writes them.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gundog.core.child import Child
 from gundog.detections import content_folder
 from gundog.detections.hunt import Content
-from gundog.project import loading
+from gundog.project import loading, schemas
 
-_load = loading.load
+_load, _schemas = loading.load, schemas.schemas
 _kept: dict[str, Content] = {}
 _MOST = 100
 
 
 def keep() -> None:
-    """From now on content is read once."""
-    loading.load = _remembered
+    """From now on content is read once, and schemas are made once."""
+    loading.load, schemas.schemas = _remembered, cache(_schemas)
 
 
 def read_again() -> None:
-    """From now on content is read whenever it is loaded."""
-    loading.load = _load
+    """From now on content is read whenever it is loaded, and schemas are made again."""
+    loading.load, schemas.schemas = _load, _schemas
 
 
 def _remembered(

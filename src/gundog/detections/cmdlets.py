@@ -18,9 +18,6 @@ from itertools import pairwise
 
 from gundog.detections import cmdlet_words, command_lines, shells
 
-VERSION = 1
-"""Counts up when the same line gives other cmdlets, so that it is staged again."""
-
 # Shells within shells and strings within strings; below that every name counts.
 _DEPTH = 8
 

@@ -13,10 +13,6 @@ import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 
-VERSION = 1
-"""Raised when `normalise` gives another result for some text, so that command lines are staged
-again; nothing else here changes a stage's hash."""
-
 _BLANK = r"[\x09-\x0d\x1c-\x20]"
 _WORD = r"[0-9A-Za-z_-]"
 

@@ -11,9 +11,6 @@ import json
 from functools import lru_cache
 from typing import Any, NoReturn
 
-VERSION = 1
-"""Raised when `normalise` gives another result for some text, so that stages are read again."""
-
 _LEVELS = 3
 _WRAPPERS = frozenset({"auditdata", "raweventdata"})
 # A byte order mark, and the same three bytes read as Latin-1.

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from gundog.detections import cmdlets, command_lines, records, staged
+from gundog.detections import staged
 from gundog.detections.staged import HIDDEN_COLUMNS, Source, StagedTable
 from gundog.warehouse import context_columns, quoting, schema, tables
 from gundog.warehouse.own_functions import Function
@@ -23,11 +23,14 @@ _NORMALISE_RECORD = "normalise_record"
 _CMDLETS = "cmdlets_run"
 
 
+_OF_LINES = 1
 VERSIONS = {
-    _NORMALISE: f"{command_lines.VERSION}",
-    _NORMALISE_RECORD: f"{records.VERSION}",
-    _CMDLETS: f"{cmdlets.VERSION} {command_lines.VERSION}",
+    _NORMALISE: f"{_OF_LINES}",
+    _NORMALISE_RECORD: "1",
+    _CMDLETS: f"1 {_OF_LINES}",  # it looks for cmdlets in lines that are normalised
 }
+"""A function's number is raised when it gives another result for some text, so that stages that
+call it are read again. They stand here, as reading content needs no function."""
 
 
 _FUNCTIONS = (
@@ -39,6 +42,7 @@ _FUNCTIONS = (
 
 def register_functions(con: duckdb.DuckDBPyConnection) -> None:
     """Makes gundog's own functions known to a connection that runs stage SQL."""
+    from gundog.detections import cmdlets, command_lines, records  # reading content needs none
 
     def normalise(text: str) -> dict[str, Any]:
         plain, steps = command_lines.normalise(text)
