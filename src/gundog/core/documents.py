@@ -227,10 +227,10 @@ def _measure(node: Any, held: dict[int, tuple[int, int] | None]) -> tuple[int, i
         yaml.YAMLError: when it holds too much, or contains itself.
     """
     if id(node) in held:
-        known = held[id(node)]
-        if known is None:
+        sizes = held[id(node)]
+        if sizes is None:
             raise yaml.YAMLError
-        return known
+        return sizes
     held[id(node)] = None
     values, characters = 1, 0
     parts: Iterable[Any] = node.value
