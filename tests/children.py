@@ -1,8 +1,8 @@
 """Processes of `Child` handed on from test to test: starting one costs more than most tests.
 
-A process that a test has left idle and sound serves the next test that needs one. Everything it is
-asked to do it does as a new one would; what is promised of starting and ending (test_child) is
-tested with new ones.
+A process that a test has left idle and sound serves the next test that needs one, in the folder in
+which that test works. Everything it is asked to do it does as a new one would; what is promised of
+starting and ending (test_child) is tested with new ones.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def _adopt(self: Child) -> None:
         if inherited == key:
             self._process, self._requests, self._replies = process
             del _idle[place]
+            self.call(os.chdir, Path.cwd())
             break
     before = self._process
     _start(self)
@@ -66,7 +67,7 @@ def _key() -> _Key:
     """What a process inherits from its parent."""
     mask = os.umask(0o077)
     os.umask(mask)
-    return (Path.cwd(), mask, *sorted(child._environment().items()))
+    return (mask, *sorted(child._environment().items()))
 
 
 def _stop(process: _Process) -> None:

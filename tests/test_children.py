@@ -45,8 +45,19 @@ def test_an_idle_process_serves_the_next_test_and_one_at_a_time() -> None:
     assert pid() in both
 
 
-def test_a_process_is_not_handed_on_to_another_folder_umask_or_environment(
+def test_a_process_works_where_the_next_test_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a new one would, which starts in the folder of its parent."""
+    first = pid()
+    monkeypatch.chdir(tmp_path)
+    with Child() as helper:
+        assert helper.call(os.getpid) == first
+        assert helper.call(os.getcwd) == str(tmp_path)
+
+
+def test_a_process_is_not_handed_on_to_another_umask_or_environment(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It has what it got from its parent when it started."""
     first = pid()
@@ -56,10 +67,6 @@ def test_a_process_is_not_handed_on_to_another_folder_umask_or_environment(
     finally:
         os.umask(before)
     monkeypatch.setenv("TZ", "Asia/Tokyo")
-    assert pid() != first
-    monkeypatch.undo()
-    monkeypatch.chdir(tmp_path)
-
     assert pid() != first
 
 
