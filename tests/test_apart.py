@@ -23,7 +23,7 @@ from tests import draws, kit
 from tests.kit import NOW, hunt, table
 from tests.lab import STAGE, Lab, good
 from tests.test_child import alive
-from tests.test_single_hunt import ENDLESS, be_hasty, children, make, states
+from tests.test_single_hunt import ENDLESS, be_late, children, make, states
 
 LONG = timedelta(minutes=10)
 # Computed again for every row: no constant that loading would meet.
@@ -165,8 +165,11 @@ def _never_ends(asked: object) -> bool:
 def test_a_stage_that_bombs_costs_only_its_own_hunts(
     tmp_path: Path, bomb: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Everything else is staged, hunted and found; the mended stage reads what it missed."""
-    be_hasty(monkeypatch, _never_ends)
+    """Everything else is staged, hunted and found; the mended stage reads what it missed.
+
+    That the process of SQL that never ends is killed is asked above.
+    """
+    be_late(monkeypatch, _never_ends)
     project = make(tmp_path)
     put_stage(project, bomb)
 
@@ -214,9 +217,10 @@ def test_a_child_that_is_killed_fails_a_hunt_alone_and_no_staging(
         return work()
 
     monkeypatch.setattr(Pipe, "poll", kill_and_wait)
-    loaded = run.load_project(project, {})
     request = run.Request("hunt", parse_range(*DAYS))
-    outcome = run.run(loaded, request, NOW, uuid4(), step=step)
+    with Child() as helper:
+        loaded = run.load_project(project, {}, helper=helper)
+        outcome = run.run(loaded, request, NOW, uuid4(), step=step, helper=helper)
 
     assert len(set(killed.values())) == 2
     assert not any(map(alive, killed.values()))

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -63,6 +64,23 @@ def be_hasty(monkeypatch: pytest.MonkeyPatch, never_ends: Callable[[object], boo
     monkeypatch.setattr(Child, "call", hasty)
 
 
+def be_late(
+    monkeypatch: pytest.MonkeyPatch, never_ends: Callable[[object], bool], after: int = 0
+) -> None:
+    """Has work with an argument that never ends be late before it begins, after so many times.
+
+    That its process ends is asked elsewhere, or by the first times.
+    """
+    call, asked = Child.call, count()
+
+    def late(self: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
+        if any(map(never_ends, arguments)) and next(asked) >= after:
+            raise LateError("took longer than allowed", "")
+        return call(self, work, *arguments, **limits)
+
+    monkeypatch.setattr(Child, "call", late)
+
+
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The project, in which huntLimit comes at once for what never ends."""
@@ -108,19 +126,23 @@ def states(root: Path) -> dict[str, int]:
     )
 
 
-def watch(root: Path, **options: Any) -> tuple[run.Outcome, set[int]]:
+@pytest.fixture
+def loaded(project: Path) -> run.Project:
+    """The project, loaded before a test that begins with new children."""
+    with Child() as helper:
+        return run.load_project(project, {}, helper=helper)
+
+
+def watch(project: run.Project) -> tuple[run.Outcome, set[int]]:
     """A run over the five days, and the children that were seen at its steps."""
     seen: set[int] = set()
-    project = run.load_project(root, {})
 
     def step(part: run.Part, work: Callable[[], Any]) -> Any:
         result = work()
         seen.update(children())
         return result
 
-    outcome = run.run(
-        project, run.Request("hunt", parse_range(*DAYS), **options), NOW, uuid4(), step=step
-    )
+    outcome = run.run(project, run.Request("hunt", parse_range(*DAYS)), NOW, uuid4(), step=step)
     return outcome, seen
 
 
@@ -136,8 +158,14 @@ def children() -> Iterator[int]:
             yield int(path.parent.name)
 
 
-def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(project: Path) -> None:
-    """Two failed, one missing, everything else hunted; a mended detection gets them all."""
+def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two failed, one missing, everything else hunted; a mended detection gets them all.
+
+    The process of the first ends. A new huntLimit has nothing hunted again: it changes no hash.
+    """
+    be_late(monkeypatch, _never_ends, after=1)
     put_bomb(project, ENDLESS)
     outcome = hunt(project, THREE)
 
@@ -150,6 +178,7 @@ def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(project
     assert states(project) == {"failed": 2}
     assert outcome.hunted == 5
 
+    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 2h\n")
     put_bomb(project, "id")
     again = hunt(project, THREE)
 
@@ -169,18 +198,9 @@ def test_the_next_run_tries_a_detection_again_that_was_left_out(project: Path) -
 
 
 def test_only_intervals_in_a_row_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One late interval, a good one and a late one: the detection goes on.
-
-    What is late is late before it begins: that its process ends is asked elsewhere.
-    """
-    project, call = make(tmp_path), Child.call
-
-    def late(self: Child, work: Callable[..., Any], *arguments: Any, **limits: Any) -> Any:
-        if any(map(_never_ends, arguments)):
-            raise LateError("took longer than allowed", "")
-        return call(self, work, *arguments, **limits)
-
-    monkeypatch.setattr(Child, "call", late)
+    """One late interval, a good one and a late one: the detection goes on."""
+    project = make(tmp_path)
+    be_late(monkeypatch, _never_ends)
     put_bomb(project, ENDLESS.replace("where", f"where a.range < {SOMETIMES} and"))
 
     outcome = hunt(project, DAYS)
@@ -226,20 +246,19 @@ def test_a_hunt_whose_rows_do_not_fit_as_findings_fails_alone(project: Path) -> 
     assert states(project) == {"provisional": 2}
 
 
-@pytest.mark.usefixtures("new_children")
-def test_one_child_hunts_a_whole_run_and_none_is_left(project: Path) -> None:
+@pytest.mark.usefixtures("loaded", "new_children")
+def test_one_child_hunts_a_whole_run_and_none_is_left(loaded: run.Project) -> None:
     """It stages and hunts: it is started once, and gone at the end."""
-    outcome, seen = watch(project)
+    outcome, seen = watch(loaded)
 
     assert (outcome.exit_status, len(seen)) == (0, 1)
     assert list(children()) == []
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("new_children")
-def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> None:
+@pytest.mark.usefixtures("loaded", "new_children")
+def test_a_child_that_is_killed_between_hunts_costs_nothing(loaded: run.Project) -> None:
     """Another one takes over."""
-    loaded = run.load_project(project, {})
 
     def step(part: run.Part, work: Callable[[], Any]) -> Any:
         result = work()
@@ -257,10 +276,9 @@ def test_a_child_that_is_killed_between_hunts_costs_nothing(project: Path) -> No
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("new_children")
-def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path) -> None:
+@pytest.mark.usefixtures("loaded", "new_children")
+def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path, loaded: run.Project) -> None:
     """The second Ctrl-C ends a run at once; the next one hunts what it left."""
-    loaded = run.load_project(project, {})
     seen: list[int] = []
 
     def step(part: run.Part, work: Callable[[], Any]) -> Any:
@@ -376,11 +394,3 @@ def test_hunt_limit_that_is_no_duration_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(ContentError, match="huntLimit: is not a duration"):
         load(tmp_path, {})
-
-
-def test_hunt_limit_changes_no_hash(project: Path) -> None:
-    """Nothing is hunted again for it."""
-    hunt(project, LAST_DAYS)
-    kit.write_text(project / "gundog.yaml", f"{kit.CONFIG}huntLimit: 2h\n")
-
-    assert hunt(project, LAST_DAYS).hunted == 0
