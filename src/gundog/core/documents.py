@@ -3,7 +3,7 @@
 PyYAML's own reader recurses for every level and makes cyclic values of an anchor that stands within
 itself, which end a process; in its C code the same ends without an exception. So C code is stopped
 where a text nests too far, and its nodes are measured before values are made of them. What is out
-of bounds is read again by PyYAML's own reader, which is ten times slower, to say where and why.
+of bounds is read again by PyYAML's own reader, which is slower, to say where and why.
 """
 
 from __future__ import annotations
@@ -123,10 +123,13 @@ class _Values(SafeConstructor):
         return super().construct_mapping(node, deep)
 
 
-class _Bounded(Composer, _Values, Resolver):
-    """Makes nodes and values of what a parser reads, in bounds."""
+class _Loader(Reader, Scanner, Parser, Composer, _Values, Resolver):
+    """Reads with PyYAML's own reader, in bounds: it knows where and why a text is not YAML."""
 
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        Reader.__init__(self, text)
+        Scanner.__init__(self)
+        Parser.__init__(self)
         Composer.__init__(self)
         SafeConstructor.__init__(self)
         Resolver.__init__(self)
@@ -138,7 +141,7 @@ class _Bounded(Composer, _Values, Resolver):
         self.held: dict[int, tuple[int, int]] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event: Any = self.peek_event()  # type: ignore[attr-defined]  # of either parser
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
         mark = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             node = super().compose_node(parent, index)
@@ -166,16 +169,6 @@ class _Bounded(Composer, _Values, Resolver):
         if self.values > MOST_VALUES or self.characters > MOST_CHARACTERS:
             limits = f"{MOST_VALUES:,} values or {MOST_CHARACTERS:,} characters"
             raise _wrong(f"holds more than {limits}, aliases written out: write less", mark)
-
-
-class _Loader(Reader, Scanner, Parser, _Bounded):
-    """Reads with PyYAML's own parser, which knows where and why a text is not YAML."""
-
-    def __init__(self, text: str) -> None:
-        Reader.__init__(self, text)
-        Scanner.__init__(self)
-        Parser.__init__(self)
-        _Bounded.__init__(self)
 
 
 if yaml.__with_libyaml__:
