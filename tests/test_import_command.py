@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from contextlib import chdir
 from pathlib import Path
 
@@ -57,50 +56,35 @@ def make_small(folder: Path) -> Path:
     return root
 
 
-def emptied(folder: Path) -> Path:
-    for path in folder.iterdir():
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project, which has the working directory's queries."""
+    monkeypatch.chdir(tmp_path)
+    return make_small(tmp_path)
+
+
+@pytest.fixture
+def beside_builtin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project that hunts what ships, too."""
+    monkeypatch.chdir(tmp_path)
+    return make(tmp_path, "[builtin, .]")
+
+
+@pytest.fixture(scope="module")
+def imported_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a small project that has imported plain.kql."""
+    folder = tmp_path_factory.mktemp("imported")
+    make_small(folder)
+    with chdir(folder):
+        assert run("import", "plain.kql") == 0
     return folder
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for all tests: helper processes are handed on where the working directory stays."""
-    return tmp_path_factory.mktemp("work")
-
-
 @pytest.fixture
-def work(shared: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """That folder, empty, as the working directory."""
-    monkeypatch.chdir(shared)
-    return emptied(shared)
-
-
-@pytest.fixture
-def project(work: Path) -> Path:
-    """A small project, which has the working directory's queries."""
-    return make_small(work)
-
-
-@pytest.fixture
-def beside_builtin(work: Path) -> Path:
-    """A project that hunts what ships, too."""
-    return make(work, "[builtin, .]")
-
-
-@pytest.fixture(scope="module")
-def imported_once(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a small project that has imported plain.kql."""
-    make_small(emptied(shared))
-    with chdir(shared):
-        assert run("import", "plain.kql") == 0
-    return kit.copy_project(shared, tmp_path_factory.mktemp("imported"))
-
-
-@pytest.fixture
-def imported(imported_once: Path, work: Path) -> Path:
+def imported(imported_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of that project."""
-    return kit.copy_project(imported_once, work) / "project"
+    monkeypatch.chdir(kit.copy_project(imported_once, tmp_path))
+    return tmp_path / "project"
 
 
 def run(*words: str) -> int:
