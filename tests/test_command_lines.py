@@ -12,7 +12,7 @@ from string import ascii_letters, ascii_uppercase
 
 import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gundog.detections import command_lines, stage_sql
@@ -343,10 +343,11 @@ def test_the_result_is_never_longer(text: str) -> None:
 
 
 @given(texts)
+@example("New-Mail\nNew-Mail")
 def test_a_text_that_does_not_look_obfuscated_takes_no_step(text: str) -> None:
     """The cheap test may not miss anything the steps themselves would change."""
     steps: dict[str, None] = {}
-    undone = command_lines._round(text, steps)
+    undone = command_lines._round(text, steps).replace("\n", " ")  # line ends stay to the end
 
     assert looks_obfuscated(text) or (undone, steps) == (" ".join(text.split()), {})
 
