@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+# Containers often ask Python to keep no compiled code: each process would compile gundog again.
+export PYTHONDONTWRITEBYTECODE :=
 # Both cores to the end: a worker without tests takes half of what the other has left.
 BOTH := -n 2 --dist worksteal
 # Tests that kill wait for processes that start, so that two workers leave a sixth of the cores idle.

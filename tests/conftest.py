@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gundog.project import settings
 from tests import blanks, children, draws, engines, kept_content
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 draws.register()
 _STARTED = time.perf_counter()
+_cores = settings._cores
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -43,6 +45,26 @@ def pytest_collection() -> Generator[None, object, object]:
 def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     """A width at which no line breaks because the temporary folder has a long name."""
     monkeypatch.setenv("COLUMNS", "240")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Runs use one thread of DuckDB's: small lakes leave a second one nothing but CPU to spend.
+
+    In `make check` they use those that they use outside of the tests.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        if not draws.is_thorough():
+            patch.setattr(settings, "_cores", lambda: 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def all_cores(one_thread: None) -> Iterator[None]:
+    """For laws of whole runs, which hold whatever the order in which threads come to an end."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(settings, "_cores", _cores)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

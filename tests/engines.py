@@ -113,7 +113,7 @@ def _limited(
     try:
         idle.execute(spill)
     except duckdb.Error:
-        idle = duckdb.connect()
+        idle = duckdb.connect(config={"threads": 1})
         idle.execute(spill)
     idle.execute(f"set memory_limit = '{memory}B'; set threads = {threads}")
     return idle
@@ -133,7 +133,7 @@ def _shared(path: Path, memory_limit: int, threads: int) -> Iterator[duckdb.Duck
 @contextmanager
 def _looking(limits: Limits) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection of an instance that remembers nothing of a file, which may be another by now."""
-    idle = _lookers.pop() if _lookers else duckdb.connect()
+    idle = _lookers.pop() if _lookers else duckdb.connect(config={"threads": 1})
     instance = _limited(idle, limits.folder / "spill", limits.memory, limits.threads)
     instance.execute("set enable_external_file_cache = false")
     with instance.cursor() as con:
@@ -179,7 +179,7 @@ def _connected(path: Path | None = None, *, read_only: bool = False, **options: 
 
 
 def _take() -> duckdb.DuckDBPyConnection:
-    return _idle.pop() if _idle else duckdb.connect()
+    return _idle.pop() if _idle else duckdb.connect(config={"threads": 1})
 
 
 def _is_empty(instance: duckdb.DuckDBPyConnection) -> bool:

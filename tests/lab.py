@@ -15,6 +15,7 @@ from gundog.detections.staged import Source, StagedTable
 from gundog.lake import listing
 from gundog.lake.file_version import FileVersion
 from gundog.lake.path import LakePath
+from gundog.project import settings
 from gundog.staging import reading, stage
 from gundog.staging.batch import Limits, Reader
 from gundog.staging.others import Others
@@ -47,6 +48,14 @@ from Cloud
 """
 
 
+_MEMORY = 1_000_000_000
+
+
+def _threads() -> int:
+    """What a run with so much memory would use here."""
+    return settings.threads_for(_MEMORY, settings._cores())
+
+
 class Lab:
     """A lake folder, one source with its stages, and a warehouse."""
 
@@ -58,7 +67,7 @@ class Lab:
         self.write_stages(stages, source)
         self.opened = ExitStack()
         self.con = self.opened.enter_context(
-            database.writable(root / "warehouse.duckdb", memory_limit=1_000_000_000, threads=2)
+            database.writable(root / "warehouse.duckdb", memory_limit=_MEMORY, threads=_threads())
         )
 
     def write_stages(self, stages: Mapping[str, str], source: str = SOURCE) -> None:
@@ -98,7 +107,7 @@ class Lab:
         found = self.listed() if files is None else files
         return stage.run(
             self.con, stage.pending(self.con, found, self.stages), self.content.sources,
-            {"Cloud": [self.path]}, self.environ, AT, Limits(1_000_000_000, 2, self.tmp),
+            {"Cloud": [self.path]}, self.environ, AT, Limits(_MEMORY, _threads(), self.tmp),
             reader, patience, others,
         )  # fmt: skip
 

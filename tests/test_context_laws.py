@@ -20,6 +20,8 @@ from gundog.core.times import parse_time
 from tests.draws import is_thorough
 from tests.kit import DAY, hunt, table, write_text
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 FIRST = parse_time("2026-03-02")
 HISTORY, NIGHTS = 4, 4 if is_thorough() else 3
 HUNTED = FIRST + HISTORY * DAY

@@ -25,6 +25,8 @@ from tests.draws import is_thorough, law
 from tests.lab import NOON, STAGE, Lab
 from tests.test_json_lines import _SCHEMA, PACKINGS, enveloped, plain, row, text
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 deltalake = pytest.importorskip("deltalake")
 
 Row = Mapping[str, Any]

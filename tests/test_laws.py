@@ -11,6 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, example, given
 from hypothesis import strategies as st
 
@@ -18,6 +19,8 @@ from gundog.core.times import parse_time
 from gundog.staging import stage
 from tests import draws, kit
 from tests.kit import DAY, hunt, table, write_file
+
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 FIRST = parse_time("2026-03-02")
 DAYS = 4 if draws.is_thorough() else 3

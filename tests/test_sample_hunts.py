@@ -21,6 +21,8 @@ from gundog.samples.cases import CASES, Case
 from gundog.warehouse import database
 from tests import kit
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 SAMPLES = Path(__file__).parents[1] / "parquet_samples"
 LATE = "DeviceProcessEvents/date=2026-10-30/part-1.parquet"
 DAYS = ("2026-10-25", "2026-10-31")
@@ -50,7 +52,7 @@ class Hunted:
     rows: list[dict[str, Any]]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project folder with a copy of the samples as its lake."""
     root = tmp_path_factory.mktemp("samples")
@@ -81,19 +83,19 @@ def ask(path: Path, sql: str, params: Any = None) -> list[dict[str, Any]]:
         con.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def first(project: Path) -> Hunted:
     """The samples hunted once, before anything arrived late."""
     return hunt_samples(project, "first")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def second(project: Path, first: Hunted) -> Hunted:
     """The same hunted again with nothing new in the lake."""
     return hunt_samples(first.root, "second")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def late(project: Path, second: Hunted) -> Hunted:
     """The same hunted again after the late file arrived."""
     shutil.copy(project / "parquet_samples/late" / LATE, project / "parquet_samples" / LATE)

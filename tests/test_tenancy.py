@@ -18,6 +18,8 @@ from tests import kit, two_tenants
 from tests.kit import DAY, hunt, table
 from tests.two_tenants import HISTORY, HUNTED, LAYOUTS, NIGHTS, TENANTS, World
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 Nights = Collection[int]
 # Which run stored a row may differ; the row as it was before holds that too.
 FREE = ("run_id", "before")

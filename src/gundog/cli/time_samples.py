@@ -68,7 +68,7 @@ def _number(value: Any) -> float | None:
 
 def _formats_of(texts: Sequence[str]) -> tuple[str, ...]:
     read = dict[tuple[Any, ...], str]()
-    with database.connect() as con:
+    with database.connect(threads=1) as con:
         for format_ in time_formats.KNOWN:
             rows = con.execute(
                 """select epoch_ns(try_strptime(value, $format)) as ns

@@ -75,7 +75,7 @@ def load(
     """
     problems: list[Problem] = []
     where = tuple(where)
-    con = database.connect()
+    con = database.connect(threads=1)
     _register(con)
     locks.lock(con)  # no SQL of a content folder is trusted, not even to be bound
     sources = table_files.load_sources(con, where, root, problems, watch)

@@ -41,7 +41,7 @@ def over(tables: Mapping[str, Mapping[str, str]]) -> Iterator[Probe]:
     Args:
         tables: DuckDB's type of each column, by table.
     """
-    con = database.connect()
+    con = database.connect(threads=1)
     try:
         for name, types in tables.items():
             columns = ", ".join(f"{quoting.name(column)} {kind}" for column, kind in types.items())

@@ -54,7 +54,7 @@ def _of_stage(source: Source, sql: str) -> frozenset[str] | None:
 def _plan(source: Source, sql: str) -> str:
     """DuckDB's plan of the SQL over an empty table, as JSON."""
     columns = [*source.columns, *_OWN.items()]
-    with database.connect() as con:
+    with database.connect(threads=1) as con:
         stage_sql.register_functions(con)
         declared = ", ".join(f"{quoting.name(name)} {kind}" for name, kind in columns)
         con.execute(f"create table {quoting.name(source.name)} ({declared})")
