@@ -20,7 +20,7 @@ from gundog.detections import checks
 from gundog.testing import attacks, drill, overlay
 from gundog.testing.drill import Drilled, Place
 from gundog.warehouse import database, query
-from tests import draws, kit
+from tests import child_work, draws, kit
 
 DAY = timedelta(days=1)
 NIGHT = datetime(2026, 3, 9, tzinfo=UTC)
@@ -210,9 +210,10 @@ def test_what_is_found_anyway_is_not_counted(root: Path, monkeypatch: pytest.Mon
 
 
 def test_nothing_is_stored_and_nothing_is_sent(
-    root: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every byte of the project's files stays; the command says from when on attacks are found."""
+    monkeypatch.setattr(drill, "attempt", child_work.attempt)
 
     def state() -> dict[str, str]:
         return {
