@@ -66,7 +66,7 @@ def read(
                 "MailboxOwnerUPN": mailbox,
                 "UserId": mailbox,
                 "ClientInfoString": "Client=OWA",
-                "ClientAppId": "web",
+                "ClientAppId": "web" if place == 0 else "tool",
                 "SessionId": chance.choice(["s1", "s2"]),
                 "OperationCount": chance.randrange(1, 4),
             }
@@ -215,4 +215,7 @@ def test_findings_of_two_tenants_are_those_of_each_alone(
         expected, found = content(alone), content(both, f"tenant = '{tenant}'")
         for name in ("findings", "finding_contexts"):
             assert found[name] == expected[name], (tenant, name)
+        hours = [row for row in counted(both) if row[0].startswith(f"{tenant}/")]
+        assert hours == counted(alone)
+        assert any(new and any(new) for *_, new in hours)
         assert expected["findings"]
