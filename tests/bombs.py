@@ -50,7 +50,7 @@ BOMBS = {
     "lpad": "length(lpad('x', 2000000000 + {i}::int, 'y'))",
     "replace": "length(replace(repeat('x', 100000000 + {i}), 'x', repeat('y', 30)))",
     "regexp_replace": "length(regexp_replace(repeat('x', 200000000 + {i}), 'x', 'yy', 'g'))",
-    "string_split": "len(string_split(repeat('x,', 200000000 + {i}), ','))",
+    "string_split": "len(string_split(repeat('x,', 90000000 + {i}), ','))",
     "damerau": "damerau_levenshtein(repeat('x', 40000 + {i}), repeat('y', 40000))",
     "array_agg": "(select len(array_agg(x)) from range(3000000000 + {i} % 2) as a(x))",
     "string_agg": "(select length(string_agg('xxxxxxxxxx', '')) from range(10000000000 + {i} % 2))",
@@ -95,7 +95,7 @@ def make(root: Path, seconds: int) -> Path:
     kit.make_project(root)
     small = kit.CONFIG.replace("memoryLimit: 2GB", "memoryLimit: 1GB")
     kit.write_text(root / "gundog.yaml", f"{small}huntLimit: {seconds}s\n")
-    kit.fill_days(root, "2026-03-06", 4)
+    kit.fill_days(root, DAYS[0], 2)
     for day in DAYS:
         pair = [event(f"{day}T10:00", "open", number=1), event(f"{day}T11:00", "close", number=2)]
         write_file(root, day, pair, "pair")
