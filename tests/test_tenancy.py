@@ -170,8 +170,16 @@ def told_apart(
         yield same[place].name, alone, together.get(f"t{place}", [])
 
 
-@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("hunt", kit.shipped().hunts, ids=lambda hunt: hunt.detection.stem)
+def cases() -> Iterator[Any]:
+    """Each hunt with every sixth of its examples hunted alone too, and with all of them."""
+    for every, name in ((6, ""), (1, ", all")):
+        for one in kit.shipped().hunts:
+            is_dear = every == 1 or one.detection.series  # test_context_laws has a series
+            marks = [pytest.mark.slow] if is_dear else []
+            yield pytest.param(one, every, id=f"{one.detection.stem}{name}", marks=marks)
+
+
+@pytest.mark.parametrize(("hunt", "every"), list(cases()))
 def test_other_tenants_change_no_example(hunt: Hunt, every: int) -> None:
     """Not even those with the same people, hosts, mailboxes and applications at the same times."""
     by_length = defaultdict[timedelta, list[Example]](list)
