@@ -61,7 +61,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def all_cores(one_thread: None) -> Iterator[None]:
-    """For laws of whole runs, which hold whatever the order in which threads come to an end."""
+    """For laws of whole runs and of staging, whatever the order in which threads come to an end."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(settings, "_cores", _cores)
         yield

@@ -20,6 +20,8 @@ from tests import draws
 from tests.lab import STAGE, Lab, good
 from tests.test_workers import Alone, assert_same, fill, outcomes, twin
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 MOST = 10_000_000
 FAILS = STAGE.replace("Id as id", "case when Id = 0 then RawEventData::bigint else Id end as id")
 

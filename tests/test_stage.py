@@ -24,6 +24,8 @@ from gundog.staging import binding, reading, stage
 from gundog.staging.batch import Batch, Failed, FileOutcome, Limits, Read
 from tests.lab import NOON, SOURCE, STAGE, Lab, good
 
+pytestmark = pytest.mark.usefixtures("all_cores")
+
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
