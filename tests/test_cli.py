@@ -15,7 +15,7 @@ import pytest
 
 from gundog.cli import common, main
 from gundog.detections import content_folder
-from tests import draws, elsewhere, kit
+from tests import elsewhere, kit
 from tests.forks import Fork
 
 RANGE = ("--from", "2026-03-07", "--to", "2026-03-09")
@@ -356,7 +356,8 @@ def test_backfill_marks_its_findings(root: Path, capsys: pytest.CaptureFixture[s
     assert kit.table(root, "select origin from findings") == [("backfill",)]
 
 
-@pytest.mark.parametrize("kind", draws.spread(["series", "match"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["series", "match"])
 def test_new_detection_passes_its_own_examples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
@@ -492,6 +493,7 @@ def test_a_plan_needs_the_lake_and_no_webhook(
     assert "pair: 1 of 1 interval to hunt\nThings: 4 files to stage" in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("retries_at_once")
 def test_check_names_a_chat_that_would_show_nothing(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -182,6 +182,7 @@ def flow_of(name: str, patch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
+@pytest.mark.slow
 def test_prefects_artifact_is_a_table_of_plain_text(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ def test_prefects_artifact_is_a_table_of_plain_text(
     assert sum(token.type == "tr_open" for token in tokens) == 1 + min(len(rows), 100)
 
 
+@pytest.mark.usefixtures("retries_at_once")
 def test_secret_of_a_channel_is_nowhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Not in a table, a file, an output or an error, whether it arrives or fails."""
     root = kit.make_project(tmp_path)

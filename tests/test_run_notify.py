@@ -210,6 +210,7 @@ def test_withdrawn_finding_that_was_never_told_is_not_told_as_gone(root: Path, s
     assert [body["withdrawn"] for body in sink.bodies] == [[]]
 
 
+@pytest.mark.usefixtures("retries_at_once")
 def test_failing_channel_exits_1_without_its_secret(root: Path, sink: Sink) -> None:
     """What could not be sent is named by channel and host, and waits for the next run."""
     sink.status = 500

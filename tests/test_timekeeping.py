@@ -162,6 +162,7 @@ def test_after_a_run_ahead_all_is_as_without_it(
     assert max(table(hunted, times)[0]) <= RIGHT + 4 * DAY
 
 
+@pytest.mark.slow
 def test_a_channel_that_began_under_a_clock_ahead_is_told(root: Path, sink: Sink) -> None:
     """The first run is nine days ahead; the next one, with the right clock, tells what it finds."""
     night(root, RIGHT + 9 * DAY)
@@ -198,6 +199,7 @@ def clock_of(outcome: run.Outcome) -> list[str]:
     return [one for one in (*outcome.problems, *outcome.notes) if one.startswith("clock: ")]
 
 
+@pytest.mark.slow
 def test_an_archive_gets_a_note_and_keeps_its_rows(root: Path) -> None:
     """A project that only hunts ranges has no nights: years later it exits 0, and nothing goes."""
     days = ("2026-03-03", "2026-03-03")
@@ -222,6 +224,7 @@ def test_a_backfill_after_a_long_pause_is_no_problem(hunted: Path) -> None:
     assert clock_troubles(hunted, YEARS) == []
 
 
+@pytest.mark.usefixtures("retries_at_once")
 def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) -> None:
     """A message that failed is tried by the run years ahead, and again when the clock is right."""
     sink.script = [500] * 2
@@ -236,6 +239,7 @@ def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) 
     assert table(root, sent) == [(1,)]
 
 
+@pytest.mark.slow
 def test_a_day_to_come_is_told_when_it_came(hunted: Path, sink: Sink) -> None:
     """A clock two days ahead is believed; what it said of its day is said again on the day."""
     configure(hunted, sink, "freshness: 26h\nlateArrival: 3d\n")
