@@ -191,6 +191,7 @@ def test_a_stage_that_bombs_costs_only_its_own_hunts(
     assert (again.exit_status, again.hunted, again.changes.new) == (0, 3, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("new_children")
 def test_a_child_that_is_killed_fails_a_hunt_alone_and_no_staging(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

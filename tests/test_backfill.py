@@ -57,6 +57,7 @@ def backfill(root: Path, **options: Any) -> run.Outcome:
     return run.run(project, request, NOW, kit.uuid4(), **options)
 
 
+@pytest.mark.slow
 def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     short: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -124,6 +125,7 @@ def test_day_is_looked_at_again_only_when_files_came_after_it(
     assert found == [("2026-03-05",)]
 
 
+@pytest.mark.slow
 def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
     short: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -167,6 +167,7 @@ def test_odd_names_beside_are_only_extra(lab: Lab) -> None:
         assert sorted(read) == sorted((f"odd {n}",) for n in range(place + 1)), name[:9]
 
 
+@pytest.mark.slow
 def test_ten_thousand_columns_are_read(lab: Lab) -> None:
     """Also where every one has another in capitals."""
     names = [f"{letter}{n}" for n in range(5_000) for letter in "aA"]

@@ -20,7 +20,7 @@ from gundog.core.times import parse_time
 from tests.draws import is_thorough
 from tests.kit import DAY, hunt, table, write_text
 
-pytestmark = pytest.mark.usefixtures("all_cores")
+pytestmark = pytest.mark.slow
 
 FIRST = parse_time("2026-03-02")
 HISTORY, NIGHTS = 4, 4 if is_thorough() else 3
@@ -188,7 +188,7 @@ def backfilled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return at_once(tmp_path_factory.mktemp("backfilled"), world(1))
 
 
-@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("seed", [1, 2])
 def test_nights_leave_what_a_backfill_leaves(seed: int, backfilled: Path, tmp_path: Path) -> None:
     """The same findings, contexts and first times, however late the files were."""
     files = world(seed)
@@ -203,7 +203,7 @@ def test_nights_leave_what_a_backfill_leaves(seed: int, backfilled: Path, tmp_pa
     assert content(nights)["finding_contexts"]
 
 
-@pytest.mark.parametrize("make", [at_once, pytest.param(in_turn, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("make", [at_once, in_turn])
 def test_findings_of_two_tenants_are_those_of_each_alone(
     make: Callable[..., Path], backfilled: Path, tmp_path: Path
 ) -> None:

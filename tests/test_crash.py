@@ -69,12 +69,13 @@ def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
     assert "3 kills" in done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "file_limit",
     [
         300_000,
-        pytest.param(20_000, marks=pytest.mark.slow),
-        pytest.param(1_000_000, marks=pytest.mark.slow),
+        20_000,
+        1_000_000,
     ],
 )
 def test_full_disk_is_one_clear_line_and_heals(tmp_path: Path, file_limit: int) -> None:
@@ -91,6 +92,7 @@ def test_full_disk_is_one_clear_line_and_heals(tmp_path: Path, file_limit: int) 
     assert content(project, ("findings", "evidence")) == content(other, ("findings", "evidence"))
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_leave_what_one_leaves(project: Path) -> None:
     """The second waits for the first, finds everything done, and both end well."""
     words = ("backfill", *RANGE, "--wait", "2m")

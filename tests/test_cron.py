@@ -13,7 +13,7 @@ import pytest
 
 import gundog
 from gundog.core.times import DAY, last_complete
-from tests import draws, kit
+from tests import kit
 from tests.sinks import Sink
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +44,8 @@ def make_home(home: Path, command: str) -> Path:
     return root
 
 
-@pytest.mark.parametrize("page", draws.spread(PAGES, 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
 def test_cron_line_hunts_sends_and_logs_as_written(tmp_path: Path, sink: Sink, page: str) -> None:
     """With what cron gives a command, and the secret in a file that nobody else can read."""
     when, command = cron_line(page)

@@ -151,6 +151,7 @@ def test_a_drift_is_one_message_however_many_nights(root: Path, sink: Sink) -> N
     assert trouble.text.endswith("from 2026-03-06 to 2026-03-10")
 
 
+@pytest.mark.slow
 def test_a_drift_that_is_over_stays_until_its_days_are_mended(root: Path) -> None:
     day(root, NIGHT, unreadable)
     assert hunt(root).exit_status == 1

@@ -157,11 +157,12 @@ NOWHERE, EVERYWHERE = {(0, 2)}, {(2, 2)}
 OWN, STOLEN, APP, ACCOUNT = attacks.CONTEXTS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stem", "found"),
     [
-        pytest.param("mail_read_from_new_context", {STOLEN, APP}, marks=pytest.mark.slow),
-        pytest.param("new_app_access", {APP}, marks=pytest.mark.slow),
+        ("mail_read_from_new_context", {STOLEN, APP}),
+        ("new_app_access", {APP}),
         ("other_users_mailboxes", {ACCOUNT}),
     ],
 )
@@ -177,6 +178,7 @@ def test_a_hunt_finds_the_attacks_that_it_is_for(root: Path, stem: str, found: s
     }
 
 
+@pytest.mark.slow
 def test_pairs_are_found_in_every_spelling(root: Path) -> None:
     """On the hosts that the tenants have."""
     result = drilled(root, "mailbox_export_removed")
@@ -195,6 +197,7 @@ def test_an_export_in_a_known_shell_says_nothing_until_it_is_removed(root: Path)
     }
 
 
+@pytest.mark.slow
 def test_what_is_found_anyway_is_not_counted(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mailbox whose night is a finding without the attack too says nothing of the attack."""
     monkeypatch.setattr(attacks, "SIZES", SIZES[-1:])
@@ -209,6 +212,7 @@ def test_what_is_found_anyway_is_not_counted(root: Path, monkeypatch: pytest.Mon
     assert "false findings expected" in result.note
 
 
+@pytest.mark.slow
 def test_nothing_is_stored_and_nothing_is_sent(
     root: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

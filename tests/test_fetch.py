@@ -393,6 +393,7 @@ def test_run_on_a_store_finds_what_a_run_on_a_disk_finds(tmp_path: Path, s3: Ser
     assert found[0]["findings"] == found[1]["findings"] != []
 
 
+@pytest.mark.slow
 def test_dead_store_fails_its_hunts_in_one_line_and_heals(
     tmp_path: Path, s3: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -300,6 +300,7 @@ def test_imports_share_staged_tables_and_say_what_they_read(
     assert run("import", "--regroup", "plain.kql") == 2
 
 
+@pytest.mark.slow
 def test_trial_finds_in_staged_days_and_writes_nothing(
     beside_builtin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -326,6 +327,7 @@ def test_trial_finds_in_staged_days_and_writes_nothing(
     assert after == before
 
 
+@pytest.mark.slow
 def test_guide_leads_from_a_query_to_a_stable_detection(
     beside_builtin: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

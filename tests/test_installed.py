@@ -55,6 +55,7 @@ def gundog(installed: Path, here: Path, *words: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_installed_content_works_in_a_new_project(installed: Path, own: Path) -> None:
     """The shipped detections load from the package, not from a clone, and their examples hold."""
     (where,) = gundog(installed, own, "check", "--where", "throttled_mailbox").splitlines()[:1]

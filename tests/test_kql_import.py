@@ -309,7 +309,8 @@ def test_published_operators_give_the_rows_of_the_published_hunt(loaded: Content
 BEYOND = ("records on it in other shapes", "another tenant's load")
 
 
-@pytest.mark.parametrize("first", [0, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [0, 1])
 def test_published_operators_give_the_rows_of_the_published_series(
     loaded: Content, first: int
 ) -> None:
@@ -705,6 +706,7 @@ def test_stage_drops_no_row_that_the_query_would_keep(loaded: Content, tmp_path:
         assert sum(hit.evidence_count for hit in ours) == sum(h.evidence_count for h in theirs)
 
 
+@pytest.mark.slow
 def test_hostile_values_change_nothing() -> None:
     """Each query over 200 rows: its own stage gives what all rows give, and nothing is an error."""
     con = kql_hostile.connect()

@@ -15,15 +15,15 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from tests import kql_lakes
 from tests.test_kql_import import EXPORTS, READS
 
+# `make test` compares both hunts over the examples of the published ones (test_kql_import).
 ALL = 4
-# Also compared in every run: both hunts over the examples of the published ones (test_kql_import).
-QUICK = (kql_lakes.EXPORTS, 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("imported", "kql", "seed"),
     [
-        pytest.param(name, kql, seed, marks=[] if (name, seed) == QUICK else [pytest.mark.slow])
+        (name, kql, seed)
         for name, kql in ((kql_lakes.EXPORTS, EXPORTS), (kql_lakes.MAIL, READS))
         for seed in range(ALL)
     ],

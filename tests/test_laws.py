@@ -188,6 +188,7 @@ def test_backfill_leaves_what_the_nights_left(happenings: list[dict[str, Any]]) 
         assert table(nights, "select count(*) > 0 from series_points where flagged") == [(True,)]
 
 
+@pytest.mark.slow
 @law
 @example(full_world(), 2)
 @given(worlds(), st.integers(1, DAYS - 1))
@@ -211,6 +212,7 @@ def test_two_halves_find_what_the_whole_finds(happenings: list[dict[str, Any]], 
         assert found["evidence"]
 
 
+@pytest.mark.slow
 @law
 @example(full_world(20), random.Random(7))  # noqa: S311 - seeded on purpose
 @given(worlds(max_size=60), st.randoms(use_true_random=False))
@@ -245,6 +247,7 @@ def test_rows_may_lie_in_any_file_in_any_order(
         assert table(plain, "select count(*) >= 2 from evidence") == [(True,)]
 
 
+@pytest.mark.slow
 def test_running_twice_adds_nothing(tmp_path: Path) -> None:
     """The second run of anything leaves every table as it was."""
     root = fresh(tmp_path / "project", series=True)

@@ -16,7 +16,6 @@ from gundog.staging.batch import LACKING, Failed, FileOutcome
 from gundog.staging.others import Asked, Given, Nobody
 from gundog.staging.rescue import Patience
 from gundog.workers import remote, task
-from tests import draws
 from tests.lab import STAGE, Lab, good
 from tests.test_workers import Alone, assert_same, fill, outcomes, twin
 
@@ -79,7 +78,8 @@ def four(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alone]:
         yield lab, done
 
 
-@pytest.mark.parametrize("most_bytes", draws.spread([20_000, MOST, 1]))
+@pytest.mark.slow
+@pytest.mark.parametrize("most_bytes", [20_000, MOST, 1])
 def test_batches_read_ahead_leave_the_same_tables(tmp_path: Path, most_bytes: int) -> None:
     """Good and bad files, few rows and many; also when hardly any may come back."""
     here = Lab(tmp_path / "here", {"mail": STAGE})
@@ -96,6 +96,7 @@ def test_batches_read_ahead_leave_the_same_tables(tmp_path: Path, most_bytes: in
     assert ahead.refused == []
 
 
+@pytest.mark.slow
 def test_stage_that_was_left_out_meanwhile_gives_nothing(tmp_path: Path) -> None:
     """What was read ahead for it would not have been read by the run alone."""
     here = Lab(tmp_path / "here", {"mail": STAGE, "fails": FAILS})

@@ -101,6 +101,7 @@ def test_many_rows_are_looked_through_in_parts(
     assert len(counted(con, MARKED)) == 10
 
 
+@pytest.mark.slow
 def test_hunts_see_a_redelivery_once_its_first_row_left_the_lake_and_expired(
     tmp_path: Path,
 ) -> None:

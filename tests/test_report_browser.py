@@ -81,7 +81,7 @@ def test_a_message_leads_to_its_finding_and_unfolds_it(opened: Browser, hostile:
     assert opened.value(f"Math.abs({place}.getBoundingClientRect().top) < innerHeight") is True
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", draws.spread(["light", "dark"]))
 @pytest.mark.parametrize("width", draws.spread([360, 900, 1440]))
 def test_the_page_fits_the_window(opened: Browser, hostile: Path, width: int, scheme: str) -> None:
     """No sideways scroll, all parts unfolded, however long a name is."""

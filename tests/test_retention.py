@@ -256,6 +256,7 @@ def test_expired_files_still_in_the_lake_are_read_again_when_asked_for(
     ]
 
 
+@pytest.mark.slow
 def test_rows_are_kept_as_long_as_nights_read_back(project: Path) -> None:
     """Too short a retention would only read the same files every night."""
     keep(project, staged="1d")

@@ -166,6 +166,7 @@ def test_finding_goes_and_comes_back_with_its_file(hunted: Path) -> None:
     assert table(hunted, "select change from finding_changes order by changed_at, change") != []
 
 
+@pytest.mark.slow
 def test_finding_that_two_days_hold_belongs_to_the_first(project: Path) -> None:
     """With an identity that comes again, whichever day is hunted first or again."""
     path = project / "detections/pair.yaml"
@@ -428,21 +429,18 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
     return content(root)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "module", "function"),
     [
         # Rows are there, nothing is committed.
-        pytest.param(
-            "stage", "gundog.staging.staged_rows", "_record_files", marks=pytest.mark.slow
-        ),
+        ("stage", "gundog.staging.staged_rows", "_record_files"),
         # Between two steps: findings are stored, the ledger is not.
         ("", "gundog.findings.storing", "_store_ledger"),
         # Built aside.
-        pytest.param("publish", "gundog.findings.publish", "_rename", marks=pytest.mark.slow),
-        pytest.param("list lake", "gundog.lake.listing", "list_files", marks=pytest.mark.slow),
-        pytest.param(
-            "hunt pair 2026-03-06", "gundog.core.child", "Child.call", marks=pytest.mark.slow
-        ),
+        ("publish", "gundog.findings.publish", "_rename"),
+        ("list lake", "gundog.lake.listing", "list_files"),
+        ("hunt pair 2026-03-06", "gundog.core.child", "Child.call"),
     ],
 )
 def test_killed_run_leaves_what_the_next_one_needs(

@@ -21,7 +21,7 @@ from gundog.samples.cases import CASES, Case
 from gundog.warehouse import database
 from tests import kit
 
-pytestmark = pytest.mark.usefixtures("all_cores")
+pytestmark = pytest.mark.slow
 
 SAMPLES = Path(__file__).parents[1] / "parquet_samples"
 LATE = "DeviceProcessEvents/date=2026-10-30/part-1.parquet"
@@ -153,7 +153,6 @@ def test_hunt_is_clean(first: Hunted) -> None:
     assert first.outcome.changes.new == len(first.rows)
 
 
-@pytest.mark.slow
 def test_hunting_again_finds_nothing_new(first: Hunted, second: Hunted) -> None:
     """A second run hunts no interval and publishes the same findings and evidence."""
     assert (second.outcome.hunted, second.outcome.files) == (0, 0)
@@ -163,7 +162,6 @@ def test_hunting_again_finds_nothing_new(first: Hunted, second: Hunted) -> None:
     assert ask(second.published, evidence) == ask(first.published, evidence)
 
 
-@pytest.mark.slow
 def test_late_file_changes_its_finding_and_nothing_else(first: Hunted, late: Hunted) -> None:
     """The earlier removal wins: same id, marked late, evidence from the late file."""
     case = next(case for case in CASES if case.name == "late_removal")
@@ -185,7 +183,6 @@ def test_late_file_changes_its_finding_and_nothing_else(first: Hunted, late: Hun
     assert others == [row for row in first.rows if row["finding_id"] != after["finding_id"]]
 
 
-@pytest.mark.slow
 def test_late_file_is_written_into_the_history(late: Hunted) -> None:
     """The append-only history says what changed and keeps the row as it was."""
     changes = ask(
@@ -201,7 +198,6 @@ def test_late_file_is_written_into_the_history(late: Hunted) -> None:
     assert changes[1]["ended"] == "2026-10-30T15:00:00Z"
 
 
-@pytest.mark.slow
 def test_late_file_hunts_exactly_the_stale_intervals(late: Hunted) -> None:
     """Rows of Friday make Friday stale, and Saturday, whose lookback reaches them."""
     hunted = ask(

@@ -682,6 +682,7 @@ def points(root: Path, day: str) -> list[tuple[Any, ...]]:
         con.close()
 
 
+@pytest.mark.slow
 def test_kept_counts_give_the_points_of_a_first_night(lake: Path, tmp_path: Path) -> None:
     """Night after night, or the last night alone: the same points and findings."""
     write_file(lake, "2026-03-09", [event("2026-03-09T03:10", "count", "a", 7, n=900)], "burst")
@@ -822,6 +823,7 @@ def test_hunting_again_scores_what_did_not_change(
     assert seen == [2, 1]
 
 
+@pytest.mark.slow
 def test_night_whose_points_were_removed_is_scored_again(
     scored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -65,6 +65,7 @@ def lake(root: Path) -> None:
         pq.write_table(pa.Table.from_pylist(rows), root / "lake" / f"{start:%Y-%m-%d}.parquet")
 
 
+@pytest.mark.slow
 def test_a_hunt_finds_a_planted_burst(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Imported, checked, tested, and hunted over a lake: one night, the host, and all hosts."""
     arguments = project(tmp_path, SCORED)
@@ -93,6 +94,7 @@ def test_a_hunt_finds_a_planted_burst(tmp_path: Path, capsys: pytest.CaptureFixt
     assert hours == [("/*", NIGHT + timedelta(hours=2)), ("/pc2", NIGHT + timedelta(hours=2))]
 
 
+@pytest.mark.slow
 def test_what_the_example_cannot_show_is_left_to_a_person(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

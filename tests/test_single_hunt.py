@@ -158,6 +158,7 @@ def children() -> Iterator[int]:
             yield int(path.parent.name)
 
 
+@pytest.mark.slow
 def test_a_detection_late_in_two_intervals_running_is_left_out_and_named(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -197,6 +198,7 @@ def test_the_next_run_tries_a_detection_again_that_was_left_out(project: Path) -
     assert hunt(project, DAYS).hunted == 5
 
 
+@pytest.mark.slow
 def test_only_intervals_in_a_row_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One late interval, a good one and a late one: the detection goes on."""
     project = make(tmp_path)
@@ -223,6 +225,7 @@ def test_a_hunt_that_outgrows_memory_fails_alone(project: Path) -> None:
     assert all("memoryLimit" in one for one in outcome.problems)
 
 
+@pytest.mark.slow
 def test_a_hunt_whose_rows_do_not_fit_as_findings_fails_alone(project: Path) -> None:
     """A join of many with many is named with its rows; once it is counted, nothing is lost."""
     kit.write_text(project / "gundog.yaml", kit.CONFIG.replace("2GB", "500MB"))
@@ -298,6 +301,7 @@ def test_an_interrupt_ends_the_child_and_leaves_nothing(project: Path, loaded: r
     assert table(project, "select count(*) from findings") == [(5,)]
 
 
+@pytest.mark.slow
 def test_a_warehouse_that_fills_memory_is_opened_again_before_scoring(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +352,7 @@ def test_a_warehouse_that_fills_memory_is_opened_again_before_scoring(
         assert result.kept["hits"] == plain.hits
 
 
+@pytest.mark.slow
 def test_a_series_that_lacks_memory_is_hunted_once_more_in_a_new_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

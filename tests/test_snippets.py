@@ -127,6 +127,7 @@ def server() -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_postgres_answers_and_grants(here: Path, findings: Path, server: str) -> None:
     """The questions as they are written, and a reader who may ask them afterwards."""
     from adbc_driver_postgresql import dbapi

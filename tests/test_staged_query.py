@@ -132,6 +132,7 @@ def test_a_question_that_was_answered_is_not_stopped(warehouse: Path) -> None:
     assert watcher.was_stopped
 
 
+@pytest.mark.slow
 def test_questions_are_answered_beside_a_real_run(tmp_path: Path) -> None:
     """Each sees the rows as they were or as they are, and the run ends well."""
     kit.write_text(tmp_path / "gundog.yaml", CONFIG)

@@ -221,6 +221,7 @@ def kinds(found: Status) -> list[str]:
 RANGE = ("2026-03-07", "2026-03-09")
 
 
+@pytest.mark.slow
 def test_a_year_later_an_archive_is_well_and_a_nightly_project_is_not(
     range_once: Path, tmp_path: Path
 ) -> None:
@@ -299,6 +300,7 @@ def test_many_events_ahead_of_time_are_a_problem(root: Path) -> None:
     assert kinds(read_status(root, kit.NOW + 4 * HOUR)) == []
 
 
+@pytest.mark.slow
 def test_what_is_acknowledged_ends_when_files_come(root: Path) -> None:
     """The hole is not a problem, the next one is; with its files there the entry can go."""
     span = ("2026-02-26", "2026-03-01")

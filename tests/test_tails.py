@@ -281,6 +281,7 @@ def ids(lab: Lab) -> list[int]:
     return [number for (number,) in lab.rows(f"select id from {lab.stages[0].table} order by id")]
 
 
+@pytest.mark.slow
 def test_of_a_file_on_a_store_only_what_was_added_is_fetched(
     lake: tuple[Lab, Callable[[bytes], None], Proxy],
 ) -> None:
@@ -349,13 +350,10 @@ def test_reading_that_ends_while_it_is_stored_leaves_nothing_half_done(
     assert got == read_whole(tmp_path / "whole", content[0] + content[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "moment",
-    [
-        "storing",
-        pytest.param("reading", marks=pytest.mark.slow),
-        pytest.param("stored", marks=pytest.mark.slow),
-    ],
+    ["storing", "reading", "stored"],
 )
 def test_process_killed_while_a_file_is_read_again_leaves_what_no_kill_leaves(
     tmp_path: Path, moment: str

@@ -206,6 +206,7 @@ def killed_at(number: int, after: bool, patch: pytest.MonkeyPatch) -> None:
         patch.setattr(FileStore, name, counted)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_file_shows_the_old_run_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -348,6 +349,7 @@ def test_every_run_publishes_to_its_targets(hunted_once: Path) -> None:
     assert len(rows["findings"]) == len(rows["runs"]) == 1
 
 
+@pytest.mark.slow
 def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
     hunted: Path, sink: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -387,6 +389,7 @@ def test_a_target_that_is_down_is_a_named_problem_and_catches_up(
     assert "publishTo" not in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_target_that_fails_only_after_messages_is_shown_by_status(
     hunted: Path, sink: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -278,7 +278,8 @@ def killed_at(number: int, patch: pytest.MonkeyPatch) -> None:
     patch.setattr(postgres, "_execute", counted)
 
 
-@pytest.mark.parametrize("stride", [20, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stride", [20, 3])
 def test_a_kill_at_any_statement_shows_the_old_run_or_the_new_one(
     target: PublishTo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stride: int
 ) -> None:
@@ -328,6 +329,7 @@ def test_a_table_that_is_not_ours_stays(target: PublishTo, tmp_path: Path) -> No
         sync(other, path, "two")
 
 
+@pytest.mark.slow
 def test_a_new_column_comes_and_changed_ones_are_made_again(
     target: PublishTo, tmp_path: Path
 ) -> None:

@@ -256,6 +256,7 @@ def test_next_run_publishes_what_was_said(root: Path) -> None:
     assert table(root, "select count(*) from triage") == [(1,)]
 
 
+@pytest.mark.slow
 def test_triage_survives_another_hunt_of_the_same(root: Path) -> None:
     """Again, with a late file, with a changed rule: the finding keeps what was said of it."""
     gundog(root, "triage", finding_of(root, "a"), "--status", "in_progress")
@@ -273,6 +274,7 @@ def test_triage_survives_another_hunt_of_the_same(root: Path) -> None:
     assert states(root)["a"] == ("in_progress", None)
 
 
+@pytest.mark.slow
 def test_triage_survives_withdrawal(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A finding that goes and comes back is as it was left."""
     finding = finding_of(root, "a")

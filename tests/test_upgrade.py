@@ -139,6 +139,7 @@ def upgraded(upgraded_once: Upgraded, tmp_path: Path, monkeypatch: pytest.Monkey
     return kit.copy_project(upgraded_once.root, tmp_path)
 
 
+@pytest.mark.slow
 def test_changed_sql_is_told_before_anything_is_read(
     upgraded_once: Upgraded, upgraded: Path
 ) -> None:
@@ -204,6 +205,7 @@ def test_rows_of_files_that_left_are_kept_and_named(
     assert table(upgraded, files) == [(2,)]
 
 
+@pytest.mark.slow
 def test_rows_of_files_that_left_go_with_retention(upgraded: Path) -> None:
     """They age as all staged rows do; the note ends with them."""
     later = NOW + 61 * DAY
@@ -217,6 +219,7 @@ def test_rows_of_files_that_left_go_with_retention(upgraded: Path) -> None:
     assert not any("left the lake" in note for note in outcome.notes)
 
 
+@pytest.mark.slow
 def test_interval_that_cannot_be_hunted_whole_keeps_what_it_found(changed: Path) -> None:
     """The pair of the 6th opens in a file that left: hunted again, its finding would be gone."""
     before = kept(changed, FINDINGS)
@@ -283,6 +286,7 @@ def test_plan_tells_the_same(changed: Path) -> None:
     assert kept(changed, f"select count(*) from {STAGED_THEN}") == [(30,)]
 
 
+@pytest.mark.slow
 def test_files_that_come_back_are_read_again(upgraded: Path) -> None:
     """A lake that was only out of reach: what was kept for it goes, and its day can be hunted."""
     old_project.write_lake(upgraded)
@@ -296,6 +300,7 @@ def test_files_that_come_back_are_read_again(upgraded: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_sql_that_is_taken_back_reads_nothing_that_it_has_read(upgraded: Path) -> None:
     """A rollback: the lost file's rows are seen again, for they were staged by that very SQL."""
     kit.write_text(upgraded / "sql/stage/happenings.sql", kit.STAGE)
@@ -319,6 +324,7 @@ def make_old(root: Path) -> None:
         con.close()
 
 
+@pytest.mark.slow
 def test_renamed_columns_change_no_finding_and_send_nothing(project: Path, sink: Sink) -> None:
     """Neither the run after the upgrade nor a range that is hunted again sees a change."""
     hunt(project)
@@ -339,6 +345,7 @@ def test_renamed_columns_change_no_finding_and_send_nothing(project: Path, sink:
     ]
 
 
+@pytest.mark.slow
 def test_published_file_of_an_older_gundog_is_read_until_the_next_run(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -126,7 +126,8 @@ def assert_same(here: Lab, done_here: Staged, there: Lab, done_there: Staged) ->
     assert len(expected) > 5
 
 
-@pytest.mark.parametrize(("batch", "backwards"), draws.spread([(3, True), (1, False), (50, False)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("batch", "backwards"), [(3, True), (1, False), (50, False)])
 def test_workers_leave_the_tables_that_the_run_alone_leaves(
     tmp_path: Path, two: Cluster, alone: Alone, monkeypatch: pytest.MonkeyPatch,
     batch: int, backwards: bool,
@@ -212,6 +213,7 @@ def test_nothing_of_dask_is_loaded_without_workers(tmp_path: Path) -> None:
     assert "1 interval hunted" in done.stdout
 
 
+@pytest.mark.slow
 def test_rows_that_would_be_too_many_to_bring_back_are_read_by_the_run(
     tmp_path: Path, two: Cluster, alone: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -329,6 +331,7 @@ def refusing_store() -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_workers_use_their_own_access_to_the_lake(
     tmp_path: Path, s3: Server, near_store: Cluster, stored: Alone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -396,6 +399,7 @@ def test_worker_of_another_version_gives_no_rows(
     assert others.taken >= 8
 
 
+@pytest.mark.slow
 def test_store_that_dies_half_way(tmp_path: Path, s3: Server, near_store: Cluster) -> None:
     """Files that it does not give any more are left, as they are without workers."""
     lab = Lab(tmp_path / "here", {"mail": STAGE})

@@ -129,6 +129,7 @@ def problem_of(lab: Lab, workers: Workers) -> str:
     return problem
 
 
+@pytest.mark.slow
 def test_run_with_a_certificate_is_read_for(
     tmp_path: Path, ours: Signer, secured: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
