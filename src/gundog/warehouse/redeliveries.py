@@ -34,7 +34,8 @@ def mark(
         table: the staged table.
         hours: the hours in order, with the number of rows that each has; all there are by default.
     """
-    for span in _spans(_hours(con, table) if hours is None else hours):
+    changed = _spans(hours) if hours is not None else _spans(_hours(con, table), over_gaps=True)
+    for span in changed:
         rows = con.execute(
             f"select hash(event_id) as event, {IS_COPY} from {table} where {_GOOD}",
             {"low": span.start, "high": span.end},
@@ -67,17 +68,25 @@ def _hours(con: duckdb.DuckDBPyConnection, table: str) -> list[tuple[datetime, i
 _GOOD = "reject_reason is null and event_time >= $low and event_time < $high"
 
 
-def _spans(hours: Iterable[tuple[datetime, int]]) -> Iterator[Interval]:
+def _spans(hours: Iterable[tuple[datetime, int]], *, over_gaps: bool = False) -> Iterator[Interval]:
     """Hours that follow one another as one, up to a number of rows.
+
+    Args:
+        hours: in order, with the number of rows of each.
+        over_gaps: the hours between have no rows, so that a span may hold them as well.
 
     >>> from gundog.core.times import parse_time
     >>> noon = parse_time("2026-03-01T12:00")
-    >>> [span.length // HOUR for span in _spans((noon + n * HOUR, 10) for n in (0, 1, 3))]
+    >>> hours = [(noon + n * HOUR, 10) for n in (0, 1, 3)]
+    >>> [span.length // HOUR for span in _spans(hours)]
     [2, 1]
+    >>> [span.length // HOUR for span in _spans(hours, over_gaps=True)]
+    [4]
     """
     start, end, many = None, None, 0
     for hour, rows in hours:
-        if start and end and (hour != end or many + rows > _ROWS_AT_A_TIME):
+        apart = hour != end and not over_gaps
+        if start and end and (apart or many + rows > _ROWS_AT_A_TIME):
             yield Interval(start, end)
             start, many = None, 0
         start, end, many = start or hour, hour + HOUR, many + rows
