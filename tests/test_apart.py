@@ -19,7 +19,7 @@ from gundog.core.times import parse_range
 from gundog.run import run
 from gundog.staging import apart, reading
 from gundog.staging.batch import LACKING, LATE, Batch, Failed, Limits, Read, Task
-from tests import draws, kit
+from tests import kit
 from tests.kit import NOW, hunt, table
 from tests.lab import STAGE, Lab, good
 from tests.test_child import alive
@@ -160,8 +160,9 @@ def _never_ends(asked: object) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits a process's data")
-@pytest.mark.parametrize(("bomb", "word"), draws.spread([(NEVER, "longer"), (HUGE, "memory")]))
+@pytest.mark.parametrize(("bomb", "word"), [(NEVER, "longer"), (HUGE, "memory")])
 def test_a_stage_that_bombs_costs_only_its_own_hunts(
     tmp_path: Path, bomb: str, word: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

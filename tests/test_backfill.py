@@ -22,7 +22,7 @@ from gundog.core.times import parse_range
 from gundog.run import estimate, run, stage_step
 from gundog.staging import stage
 from gundog.warehouse import database
-from tests import draws, elsewhere, kit
+from tests import elsewhere, kit
 from tests.forks import Fork
 from tests.kit import NOW, hunt, table
 from tests.test_laws import content
@@ -81,7 +81,8 @@ def test_stopped_backfill_keeps_its_days_and_goes_on_from_there(
     assert content(short) == content(whole)
 
 
-@pytest.mark.parametrize(("room", "steps"), draws.spread([(1, ["05", "06"]), (10**9, ["05"])]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("room", "steps"), [(1, ["05", "06"]), (10**9, ["05"])])
 def test_days_are_staged_together_as_far_as_a_batch_goes(
     short: Path, monkeypatch: pytest.MonkeyPatch, room: int, steps: list[str]
 ) -> None:
@@ -104,7 +105,8 @@ def test_days_are_staged_together_as_far_as_a_batch_goes(
     assert (outcome.hunted, outcome.files) == (5, 5)
 
 
-@pytest.mark.parametrize(("room", "passes"), draws.spread([(1, 2), (10**9, 1)]))
+@pytest.mark.slow
+@pytest.mark.parametrize(("room", "passes"), [(1, 2), (10**9, 1)])
 def test_day_is_looked_at_again_only_when_files_came_after_it(
     short: Path, monkeypatch: pytest.MonkeyPatch, room: int, passes: int
 ) -> None:
@@ -162,6 +164,7 @@ def test_nothing_hunted_is_older_than_what_the_run_itself_staged(
     assert "pair: 0 of 5 intervals to hunt" in run.plan(run.load_project(short, {}), request, NOW)
 
 
+@pytest.mark.slow
 def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
     """Its own day is the last that is looked at, and brings late rows that two done ones read."""
     hunt(short, ("2026-03-07", "2026-03-09"))
@@ -179,6 +182,7 @@ def test_night_after_done_ones_stages_before_it_looks(short: Path) -> None:
     assert (night.hunted, night.changes.new) == (3, 1)
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     """The first Ctrl-C ends a backfill in good order, with its own exit status."""
     log = project / "log"

@@ -162,6 +162,7 @@ def test_a_range_says_nothing_of_canaries(root: Path) -> None:
     assert said(kit.hunt(root, ("2026-03-06", "2026-03-07"))) == []
 
 
+@pytest.mark.slow
 def test_a_span_may_be_longer_than_a_night(root: Path) -> None:
     """Planted two days before, it still counts where it comes every three days."""
     kit.write_text(root / "gundog.yaml", kit.CONFIG + CANARY.replace("1d", "3d"))

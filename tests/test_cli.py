@@ -190,6 +190,7 @@ def test_status_is_ok_after_a_clean_hunt(hunted: Path, capsys: pytest.CaptureFix
     assert "Things" in out
 
 
+@pytest.mark.slow
 def test_hunt_without_a_lake_path_is_said_not_to_run(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

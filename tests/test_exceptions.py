@@ -458,7 +458,8 @@ def test_of_a_file_that_cannot_be_read_the_last_entries_hold(tmp_path: Path, wha
     assert file.in_force([last]) == (last,)
 
 
-@pytest.mark.parametrize("what", draws.spread(("folder", "- caf\xe9\n"), every=2))
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["folder", "- caf\xe9\n"])
 def test_file_that_cannot_be_read_keeps_the_entries_of_the_last_run(
     root: Path, capsys: pytest.CaptureFixture[str], what: str
 ) -> None:

@@ -331,6 +331,7 @@ def test_one_request_in_ten_may_fail(
     ]
 
 
+@pytest.mark.slow
 def test_store_that_dies_leaves_its_files_for_the_next_run(
     lab: Lab, s3: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,7 +263,7 @@ def fails(hunt: Hunt, name: str) -> bool:
 
 
 @pytest.mark.parametrize(
-    "mutant", draws.spread((pytest.param(mutant, id=str(mutant)) for mutant in MUTANTS), every=4)
+    "mutant", draws.spread((pytest.param(mutant, id=str(mutant)) for mutant in MUTANTS), every=8)
 )
 def test_mutant_fails_its_example(mutant: Mutant) -> None:
     """A hunt that is wrong in one place fails the example that stands for this place."""

@@ -270,6 +270,7 @@ def test_tables_that_ship_need_builtin(project: Path, capsys: pytest.CaptureFixt
     assert written(project) == {}
 
 
+@pytest.mark.slow
 def test_imports_share_staged_tables_and_say_what_they_read(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -13,7 +13,7 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from gundog.detections.hunt import Content
 from gundog.kql_import import groups, stage_sql, writing
 from gundog.kql_import.groups import Group
-from tests import draws, kql_kit
+from tests import kql_kit
 from tests.test_kql_import import drawn
 
 HUNTS = {
@@ -104,7 +104,8 @@ def shared(folder: Path) -> Content:
     return kql_kit.reload(folder)
 
 
-@pytest.mark.parametrize("seed", draws.spread(range(2)))
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2))
 def test_sharing_changes_no_row_and_no_id(both: tuple[Content, Content], seed: int) -> None:
     """Findings over shared tables are those over tables of their own, with the same ids."""
     rows = drawn(seed, 40)

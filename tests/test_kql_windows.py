@@ -61,6 +61,7 @@ def window(kql: str) -> str:
     return made.kql
 
 
+@pytest.mark.slow
 def test_windows_find_what_is_near_whatever_the_clock_says(tmp_path: Path) -> None:
     """Pairs and bursts of random events are those of plain loops; each of them ends in the day."""
     loaded = kql_kit.load(tmp_path, {"pair": window(PAIR), "burst": window(BURST)})

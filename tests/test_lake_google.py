@@ -197,7 +197,8 @@ def test_store_without_the_bucket_or_folder_has_no_files(gs: Server) -> None:
     assert lines[1].endswith(f"{start.rstrip('/')} holds a/, nothing like b")
 
 
-@pytest.mark.parametrize("before", draws.spread(["tenantId=*/", ""]))
+@pytest.mark.slow
+@pytest.mark.parametrize("before", ["tenantId=*/", ""])
 def test_run_on_a_store_finds_what_a_run_on_a_disk_finds(
     gs: Server, tmp_path: Path, before: str
 ) -> None:

@@ -174,6 +174,7 @@ def run(root: Path, kind: str, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
     return rows
 
 
+@pytest.mark.slow
 @given(steps=_STEPS, kinds=st.sampled_from([("plain", "gz"), ("enveloped", "zst"), ("mixed",)]))
 @example(steps=PLANTED, kinds=_PLANTED_KINDS)
 @law(12, quick=0, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -13,7 +13,7 @@ import pytest
 
 from gundog.cli import main
 from gundog.core.times import floor
-from tests import deaths, draws, kit
+from tests import deaths, kit
 from tests.forks import Fork
 from tests.kit import DAY, hunt, table
 from tests.sinks import Sink
@@ -77,7 +77,8 @@ def finding(root: Path, who: str) -> str:
     return str(found)
 
 
-@pytest.mark.parametrize("point", draws.spread(["answered", "notify"], 2))
+@pytest.mark.slow
+@pytest.mark.parametrize("point", ["answered", "notify"])
 def test_the_morning_after(
     tmp_path: Path, sink: Sink, capsys: pytest.CaptureFixture[str], point: str
 ) -> None:

@@ -134,6 +134,7 @@ def test_a_lone_record_has_no_sides(only: Callable[[str], None]) -> None:
     assert failures(loaded, hunt, example.name) == []
 
 
+@pytest.mark.slow
 def test_a_series_stands_what_is_tried_with_it(tmp_path: Path, only: Callable[[str], None]) -> None:
     """It has no edges that an event could cross, and no sides to swap."""
     loaded = kit.load_content(kit.make_project(tmp_path, series=True))
@@ -235,6 +236,7 @@ def test_a_mistake_in_a_shipped_hunt_is_reported(
     assert reported in "\n".join(failures(kit.shipped(), hunt, name or firing(hunt)[0]))
 
 
+@pytest.mark.slow
 def test_the_command_names_what_fails(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Examples that pass and mutations that do not: exit 2, and each by its name.
 

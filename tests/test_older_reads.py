@@ -71,6 +71,7 @@ def test_file_that_breaks_stays_due_too(lab: Lab) -> None:
     assert read(lab, [mail, more]) == 0
 
 
+@pytest.mark.slow
 def test_growing_file_is_read_whole_by_a_stage_that_missed_a_version(tmp_path: Path) -> None:
     """What it lacks lies before the place where the other's reading ended."""
     lab, watched = two_stages(tmp_path), Watched()

@@ -701,6 +701,7 @@ def test_kept_counts_give_the_points_of_a_first_night(lake: Path, tmp_path: Path
     assert len(table(lake, found)) == 2
 
 
+@pytest.mark.slow
 def test_only_days_whose_rows_changed_are_counted_again(scored: Path) -> None:
     """A night counts its own day; a late file its day; all others stay as they were counted."""
     before = spans(scored)

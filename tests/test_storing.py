@@ -712,6 +712,7 @@ def test_series_counts_and_points_are_replaced_where_they_were_hunted(
 # Over a lake.
 
 
+@pytest.mark.slow
 def test_one_hunt_that_does_not_fit_stops_no_other(tmp_path: Path) -> None:
     """A column of the wrong kind, and numbers that are none, are that hunt's own trouble."""
     kit.make_project(tmp_path)

@@ -446,6 +446,7 @@ def test_purge_reaches_every_target_before_it_reports_success(
             assert path.name.startswith("empty-")
 
 
+@pytest.mark.slow
 def test_retention_reaches_every_target(hunted: Path) -> None:
     """A finding that is kept no longer is in no file of a target."""
     project = hunted

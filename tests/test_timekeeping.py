@@ -143,6 +143,7 @@ def test_a_run_years_ahead_removes_nothing_and_says_so(
     assert told(sink, "health") == ["clock"]
 
 
+@pytest.mark.slow
 def test_after_a_run_ahead_all_is_as_without_it(
     ahead: tuple[Path, run.Outcome], sink: Sink
 ) -> None:
@@ -224,6 +225,7 @@ def test_a_backfill_after_a_long_pause_is_no_problem(hunted: Path) -> None:
     assert clock_troubles(hunted, YEARS) == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("retries_at_once")
 def test_what_waits_is_not_given_up_under_a_wrong_clock(root: Path, sink: Sink) -> None:
     """A message that failed is tried by the run years ahead, and again when the clock is right."""

@@ -62,7 +62,7 @@ def con() -> Iterator[duckdb.DuckDBPyConnection]:
         yield opened
 
 
-@pytest.mark.parametrize("seed", draws.spread(range(12), 3))
+@pytest.mark.parametrize("seed", draws.spread(range(12)))
 def test_random_conditions_find_the_same(con: duckdb.DuckDBPyConnection, seed: int) -> None:
     """Over words with letters and without, in both spellings, of two columns, and over nulls."""
     draw = random.Random(seed)  # noqa: S311 - no secret

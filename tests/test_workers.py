@@ -30,7 +30,7 @@ from gundog.workers import cluster as reading
 from gundog.workers import task
 from gundog.workers.client import Waits
 from gundog.workers.config import Workers
-from tests import cluster, draws, kit
+from tests import cluster, kit
 from tests.cluster import Cluster
 from tests.faults import Server, start_s3
 from tests.kit import hunt
@@ -358,6 +358,7 @@ def test_workers_use_their_own_access_to_the_lake(
     assert b"hunter" not in b"".join(payloads)
 
 
+@pytest.mark.slow
 def test_workers_without_access_are_named_once_and_the_run_reads(
     tmp_path: Path, s3: Server, stored: Alone
 ) -> None:
@@ -378,7 +379,8 @@ def test_workers_without_access_are_named_once_and_the_run_reads(
     assert "lake" not in problem
 
 
-@pytest.mark.parametrize("name", draws.spread(["gundog", "duckdb", "Python", "pyarrow"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["gundog", "duckdb", "Python", "pyarrow"])
 def test_worker_of_another_version_gives_no_rows(
     tmp_path: Path, two: Cluster, alone: Alone, name: str
 ) -> None:
@@ -430,7 +432,7 @@ def faults(root: Path) -> list[Fault]:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("tcp://127.0.0.1:9", "cannot be reached"),
+        pytest.param("tcp://127.0.0.1:9", "cannot be reached", marks=pytest.mark.slow),
         ("tcp://10.0.0.1:8786", "use tls://, or agree with insecureWorkers: true"),
         pytest.param("tcp://127.0.0.1", "is not tls://HOST:PORT", marks=pytest.mark.slow),
         pytest.param("ucx://127.0.0.1:8786", "is not tls://HOST:PORT", marks=pytest.mark.slow),
