@@ -35,7 +35,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def pytest_collection() -> Generator[None, object, object]:
     """Thousands of collected tests stay to the end, so that no garbage is looked for among them.
 
-    It is looked for less often than by default, which took 3 % of the CPU.
+    Elsewhere it is looked for less often than by default.
     """
     gc.disable()
     try:

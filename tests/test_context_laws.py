@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from gundog.core.times import parse_time
-from tests.draws import is_thorough
 from tests.kit import DAY, hunt, table, write_text
 
 pytestmark = pytest.mark.slow
 
 FIRST = parse_time("2026-03-02")
-HISTORY, NIGHTS = 4, 4 if is_thorough() else 3
+HISTORY, NIGHTS = 4, 4
 HUNTED = FIRST + HISTORY * DAY
 END = HUNTED + NIGHTS * DAY
 CONFIG = """\

@@ -70,14 +70,7 @@ def test_killed_runs_leave_what_an_undisturbed_run_leaves() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "file_limit",
-    [
-        300_000,
-        20_000,
-        1_000_000,
-    ],
-)
+@pytest.mark.parametrize("file_limit", [300_000, 20_000, 1_000_000])
 def test_full_disk_is_one_clear_line_and_heals(tmp_path: Path, file_limit: int) -> None:
     """A disk that fills up at any moment: exit 1 and what to do; with room again all is right."""
     project, other = (make(tmp_path / name, noise=2000) for name in ("full", "other"))

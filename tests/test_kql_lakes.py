@@ -15,7 +15,7 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from tests import kql_lakes
 from tests.test_kql_import import EXPORTS, READS
 
-# `make test` compares both hunts over the examples of the published ones (test_kql_import).
+# `make test` compares the first hunt over the examples of the published one (test_kql_import).
 ALL = 4
 
 

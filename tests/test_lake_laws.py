@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from gundog.lake.path import LakePath
 from tests import kit
-from tests.draws import is_thorough, law
+from tests.draws import law
 from tests.lab import NOON, STAGE, Lab
 from tests.test_json_lines import _SCHEMA, PACKINGS, enveloped, plain, row, text
 
@@ -156,7 +156,7 @@ PLANTED: list[Step] = [
 
 
 # Of the JSON formats one that is read on from where it ended, and one that cannot be.
-_PLANTED_KINDS = ("plain", "gz", "zst", "enveloped", "mixed") if is_thorough() else ("gz", "mixed")
+_PLANTED_KINDS = ("plain", "gz", "zst", "enveloped", "mixed")
 
 
 def run(root: Path, kind: str, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
@@ -177,7 +177,7 @@ def run(root: Path, kind: str, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 @given(steps=_STEPS, kinds=st.sampled_from([("plain", "gz"), ("enveloped", "zst"), ("mixed",)]))
 @example(steps=PLANTED, kinds=_PLANTED_KINDS)
-@law(12, quick=0, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_are_the_same_in_every_format(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[Step], kinds: Sequence[str]
 ) -> None:

@@ -58,7 +58,7 @@ KINDS = {
     "mailbox_export_removed": ("its gap exactly within", "\0"),
     "throttled_mailbox": ("in two parts", "alone"),
 }
-# Tried in every run; a pair that is not bound, a series and a lone record are tried below, too.
+# Tried in `make test`; what is reported of a mistake is tried below.
 QUICK = {"host_exporting_mailbox_and_removing_export"}
 
 

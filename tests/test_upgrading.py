@@ -116,12 +116,7 @@ def test_it_is_upgraded_once(old: Path) -> None:
 
 
 @pytest.mark.slow
-# The older the layout, the more statements: `make check` ends before each of those of 0.1.0.
-@pytest.mark.parametrize(
-    "old",
-    [before_the_number, of_0_1_0],
-    indirect=True,
-)
+@pytest.mark.parametrize("old", [before_the_number, of_0_1_0], indirect=True)
 def test_a_kill_in_the_middle_leaves_the_old_or_the_new_tables(old: Path) -> None:
     """Before every statement that changes something; the next run then finds and finishes it."""
     before = layout(old)
