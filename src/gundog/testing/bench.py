@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -44,6 +45,19 @@ class Trial:
     @property
     def frequency(self) -> timedelta:
         return self.detection.frequency
+
+    @cached_property
+    def untouched(self) -> Found:
+        """What the example finds as it is: every mutation is compared with it."""
+        return found_with_events(self, self.rows)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Hits, and the row that stands for each event by event id; no rows for a series."""
+
+    hits: tuple[Hit, ...]
+    events: Mapping[str, str]
 
 
 def lay(trial: Trial, rows: Rows, covers: Interval, files: int | None = 1) -> None:
@@ -91,6 +105,13 @@ def found(
     first = first_day(rows, interval.start)
     lay(trial, rows, Interval(min(first, interval.start), interval.end), files)
     return hunt(trial, interval, first)
+
+
+def found_with_events(trial: Trial, rows: Rows, by: timedelta = timedelta()) -> Found:
+    """What `found` gives, and which row is which event; rows are laid each in a file of its own."""
+    if trial.detection.series:  # its findings name no events
+        return Found(found(trial, rows, by), {})
+    return Found(found(trial, rows, by, files=None), events_of(trial))
 
 
 def shifted(trial: Trial, rows: Rows, by: timedelta) -> Rows:

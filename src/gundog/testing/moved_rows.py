@@ -10,10 +10,10 @@ from itertools import pairwise
 from typing import Any
 
 from gundog.core import plain_values
-from gundog.core.times import HOUR, WEEK, Interval
+from gundog.core.times import HOUR, WEEK
 from gundog.findings.model import Hit
 from gundog.testing import bench
-from gundog.testing.bench import Trial
+from gundog.testing.bench import Found, Trial
 from gundog.testing.examples import Rows
 
 _NAMES = re.compile(r"(Name|Domain|Upn|Application|ActionType)$")
@@ -30,27 +30,17 @@ _TIMELESS = ("tenant", "host_name", "dns_domain", "account_name", "mailbox", "ap
 _COUNTED = ("series_key", "start_time", "end_time", "observed")
 
 
-def rows_of(
-    trial: Trial, hits: Sequence[Hit], moved: timedelta, back: timedelta, events: Mapping[str, str]
-) -> Counter[str]:
+def rows_of(trial: Trial, found: Found, moved: timedelta, back: timedelta) -> Counter[str]:
     """The rows, times taken back; what a forecast expects is the same after whole weeks only."""
     is_forecast = trial.detection.series and trial.detection.series.method == "forecast"
     kept = _COUNTED if is_forecast and moved % WEEK else None
     return Counter(
         plain_values.canonical(
-            {name: bench.told(value, back, events) for name, value in row.items()
+            {name: bench.told(value, back, found.events) for name, value in row.items()
              if kept is None or name in kept}
         )
-        for row in (bench.columns(trial, hit, events) for hit in hits)
+        for row in (bench.columns(trial, hit, found.events) for hit in found.hits)
     )  # fmt: skip
-
-
-def row_numbers(trial: Trial, rows: Rows, by: timedelta) -> dict[str, str]:
-    if trial.detection.series:  # its findings name no events
-        return {}
-    interval = Interval(trial.example.interval.start + by, trial.example.interval.end + by)
-    bench.lay(trial, rows, interval, None)
-    return bench.events_of(trial)
 
 
 def respell_names(rows: Rows, spelled: Callable[[str], str]) -> int:

@@ -113,21 +113,18 @@ def _as_stored(hits: Sequence[Hit]) -> Counter[str]:
 
 def _moved_along(trial: Trial) -> Iterator[Verdict]:
     """Moved with its interval it finds the same, moved."""
-    base = bench.found(trial, trial.rows)
-    events = moved_rows.row_numbers(trial, trial.rows, timedelta())
     for by in dict.fromkeys((trial.frequency, -trial.frequency, WEEK)):
-        rows = bench.shifted(trial, trial.rows, by)
-        hits = bench.found(trial, rows, by)
-        expected = moved_rows.rows_of(trial, base, by, timedelta(), events)
-        actual = moved_rows.rows_of(trial, hits, by, by, moved_rows.row_numbers(trial, rows, by))
+        expected = moved_rows.rows_of(trial, trial.untouched, by, timedelta())
+        moved = bench.found_with_events(trial, bench.shifted(trial, trial.rows, by), by)
         yield Verdict(
-            f"moved by {format_duration(by)} with its interval", bench.differ(expected, actual)
+            f"moved by {format_duration(by)} with its interval",
+            bench.differ(expected, moved_rows.rows_of(trial, moved, by, by)),
         )
 
 
 def _respelled(trial: Trial) -> Iterator[Verdict]:
     """Names in capitals, all of them or those of every other event, are the same names."""
-    expected = moved_rows.outside(bench.found(trial, trial.rows))
+    expected = moved_rows.outside(trial.untouched.hits)
     everything = {
         name: [moved_rows.capitals(row) for row in mine] for name, mine in trial.rows.items()
     }
@@ -162,7 +159,7 @@ def _across_edges(trial: Trial) -> Iterator[Verdict]:
         - trial.detection.reach
         - 5 * trial.frequency
     )
-    hits = bench.found(trial, trial.rows)
+    hits = trial.untouched.hits
     if not hits or cells != 1:
         return
     base = _cells(trial, trial.rows, timedelta(), early)
@@ -216,9 +213,10 @@ def _edges(trial: Trial, hit: Hit) -> dict[str, timedelta]:
 def _in_two_parts(trial: Trial) -> Iterator[Verdict]:
     """Hunted in two parts it finds what it finds in one."""
     interval = trial.example.interval
-    hits = bench.found(trial, trial.rows, files=None)
-    early = bench.first_day(trial.rows, interval.start) - trial.detection.reach
-    events = bench.events_of(trial)
+    hits, events = trial.untouched.hits, trial.untouched.events
+    first = bench.first_day(trial.rows, interval.start)
+    early = first - trial.detection.reach
+    bench.lay(trial, trial.rows, Interval(min(first, interval.start), interval.end), None)
     whole = bench.identities(trial, bench.hunt(trial, interval, early), timedelta(), events)
     cuts = {"in the middle": interval.start + interval.length / 2}
     for hit in hits[:1]:
@@ -235,8 +233,7 @@ def _in_two_parts(trial: Trial) -> Iterator[Verdict]:
 
 def _around_durations(trial: Trial) -> Iterator[Verdict]:
     """What came before, moved to a duration before the finding: only its own length decides."""
-    hits = bench.found(trial, trial.rows, files=None)
-    events = bench.events_of(trial)
+    hits, events = trial.untouched.hits, trial.untouched.events
     near = moved_rows.nearness(trial.rows)
     for name, length in _durations(trial.detection):
         hit = hits[0]
@@ -289,8 +286,7 @@ def _as_pairs(trial: Trial) -> Iterator[Verdict]:
     within = trial.detection.params.get("within")
     if not isinstance(within, timedelta) or trial.detection.optional:
         return
-    hits = bench.found(trial, trial.rows, files=None)
-    events = bench.events_of(trial)
+    hits, events = trial.untouched.hits, trial.untouched.events
     for number, hit in enumerate(hits):
         sides = _sides(trial, hit, events)
         if not sides or _count(trial, *sides) != 1:
