@@ -18,7 +18,7 @@ from tests import kit
 from tests.hostile import unseen
 from tests.watch import Watch
 
-RANGE = ("--from", "2026-03-02", "--to", "2026-03-04")
+RANGE = ("--from", "2026-03-02", "--to", "2026-03-03")
 _COLUMNS = {
     "open_id": "event_id",
     "start_time": "event_time",

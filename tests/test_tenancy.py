@@ -232,10 +232,11 @@ def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Pat
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seed", "stems", "tenants"), [(14, (), TENANTS), (21, EXPECTED, TENANTS[1:])]
+    ("seed", "stems", "tenants", "nights"),
+    [(14, (), TENANTS, (1, 3)), (21, EXPECTED, TENANTS[1:], range(NIGHTS))],
 )  # wrong notes, once
 def test_law_of_two_tenants_holds_for_many_lakes(
-    seed: int, stems: tuple[str, ...], tenants: tuple[str, ...], tmp_path: Path
+    seed: int, stems: tuple[str, ...], tenants: tuple[str, ...], nights: Nights, tmp_path: Path
 ) -> None:
     """The same over more worlds, in each layout by turns, once for everything that ships."""
-    check(tmp_path, LAYOUTS[seed % len(LAYOUTS)], seed, stems, tenants)
+    check(tmp_path, LAYOUTS[seed % len(LAYOUTS)], seed, stems, tenants, nights)
