@@ -97,16 +97,15 @@ def test_container_file_copies_what_is_there_and_hunts_without_root() -> None:
 # ---- under a server of the tests' own ----
 
 
-@pytest.fixture(scope="session")
-def prefect_api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A Prefect server in a temporary folder, for all tests of this module."""
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in QUIET.items():
-            patch.setenv(key, value)
-        patch.setenv("PREFECT_HOME", str(tmp_path_factory.mktemp("prefect")))
-        from prefect.testing.utilities import prefect_test_harness
+@pytest.fixture(scope="module")
+def prefect_api(served: Served) -> Iterator[None]:
+    """Flows that run in this process tell the served server of it."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
 
-        with prefect_test_harness(server_startup_timeout=180):
+    with pytest.MonkeyPatch.context() as patch:
+        for key, value in (QUIET | {"PREFECT_HOME": str(served.home / "client")}).items():
+            patch.setenv(key, value)
+        with temporary_settings({PREFECT_API_URL: served.url}):
             yield
 
 
@@ -588,8 +587,10 @@ def test_killed_flow_process_is_crashed_and_the_next_run_goes_on(
     served: Served, project: Path
 ) -> None:
     """kill -9 in the middle of a backfill: what was stored stays, the next run does the rest."""
-    slow = "where (select sum(i % 7) from range(300000000) as t(i)) > 0 and end_time >= $start"
-    kit.write_text(project / "sql/pair.sql", kit.PAIR.replace("where end_time >= $start", slow))
+    # One night is long enough to be killed in, in either run.
+    long = "where (select sum(i % 7) from range(if($start = timestamptz '2026-03-05', 3, 0)"
+    long += " * 300000000 + 1) as t(i)) >= 0 and end_time >= $start"
+    kit.write_text(project / "sql/pair.sql", kit.PAIR.replace("where end_time >= $start", long))
     days = {"start": "2026-03-01", "end": "2026-03-09", "project": str(project)}
     killed = served.create("backfill", days)
 
