@@ -31,7 +31,7 @@ TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_point
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
 law = draws.law(
-    6,
+    3,
     quick=0,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

@@ -472,7 +472,7 @@ EXCEPTED = (
 
 @pytest.mark.slow
 @draws.law(
-    5,
+    4,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )
