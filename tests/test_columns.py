@@ -83,7 +83,7 @@ def meant(names: Sequence[str], aliases: dict[str, str]) -> int | str | None:
     return None
 
 
-@draws.law(30, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(20, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, alias=st.sampled_from([None, "AuditData", "auditdata", "RawEventData"]))
 @example(names=["raweventdata", "RawEventData"], alias=None)
 @example(names=["RAWEVENTDATA", "raweventdata"], alias=None)

@@ -588,7 +588,7 @@ def test_killed_flow_process_is_crashed_and_the_next_run_goes_on(
 ) -> None:
     """kill -9 in the middle of a backfill: what was stored stays, the next run does the rest."""
     # One night is long enough to be killed in, in either run.
-    long = "where (select sum(i % 7) from range(if($start = timestamptz '2026-03-05', 3, 0)"
+    long = "where (select sum(i % 7) from range(if($start = timestamptz '2026-03-05', 2, 0)"
     long += " * 300000000 + 1) as t(i)) >= 0 and end_time >= $start"
     kit.write_text(project / "sql/pair.sql", kit.PAIR.replace("where end_time >= $start", long))
     days = {"start": "2026-03-01", "end": "2026-03-09", "project": str(project)}

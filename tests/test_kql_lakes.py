@@ -16,7 +16,7 @@ from tests import kql_lakes
 from tests.test_kql_import import EXPORTS, READS
 
 # `make test` compares the first hunt over the examples of the published one (test_kql_import).
-ALL = 4
+ALL = 3
 
 
 @pytest.mark.slow

@@ -235,7 +235,7 @@ def test_a_kill_at_any_object_shows_the_old_run_or_the_new_one(
     server.bucket("killed")
     store = file_store.opened(LakePath("s3://killed/t"), server.environ)
 
-    assert kill_everywhere(store, tmp_path, monkeypatch, 3) > 3
+    assert kill_everywhere(store, tmp_path, monkeypatch, 5) > 3
 
 
 def kill_everywhere(

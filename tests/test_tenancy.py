@@ -171,7 +171,7 @@ def told_apart(
 
 
 def cases() -> Iterator[Any]:
-    """Each hunt with all of its examples hunted alone too, and quickly with every sixth of them.
+    """Each hunt with every other of its examples hunted alone too, and quickly with every sixth.
 
     A series is dear: `make check` alone has those, here and in test_context_laws.
     """
@@ -179,7 +179,7 @@ def cases() -> Iterator[Any]:
         stem = one.detection.stem
         if not one.detection.series:
             yield pytest.param(one, 6, id=stem)
-        yield pytest.param(one, 1, id=f"{stem}, all", marks=pytest.mark.slow)
+        yield pytest.param(one, 2, id=f"{stem}, more", marks=pytest.mark.slow)
 
 
 @pytest.mark.parametrize(("hunt", "every"), list(cases()))
@@ -233,7 +233,7 @@ def test_tenant_whose_file_only_the_sql_of_before_read_is_left_out(tmp_path: Pat
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "stems", "tenants", "nights"),
-    [(14, (), TENANTS, (1, 3)), (21, EXPECTED, TENANTS[1:], range(NIGHTS))],
+    [(14, (), TENANTS[:1], (1, 3)), (21, EXPECTED, TENANTS[1:], range(NIGHTS))],
 )  # wrong notes, once
 def test_law_of_two_tenants_holds_for_many_lakes(
     seed: int, stems: tuple[str, ...], tenants: tuple[str, ...], nights: Nights, tmp_path: Path
