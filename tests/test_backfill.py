@@ -198,6 +198,7 @@ def test_ctrl_c_stops_after_the_day(project: Path) -> None:
     assert hunt(project, WEEK).hunted == 9 - done
 
 
+@pytest.mark.slow
 def test_second_ctrl_c_stops_at_once(project: Path) -> None:
     """Wherever it falls, in a query that never ends too, and it fails no detection."""
     sql = project / "sql/pair.sql"

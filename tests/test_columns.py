@@ -83,7 +83,7 @@ def meant(names: Sequence[str], aliases: dict[str, str]) -> int | str | None:
     return None
 
 
-@draws.law(20, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(30, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(names=NAMES, alias=st.sampled_from([None, "AuditData", "auditdata", "RawEventData"]))
 @example(names=["raweventdata", "RawEventData"], alias=None)
 @example(names=["RAWEVENTDATA", "raweventdata"], alias=None)
@@ -155,6 +155,7 @@ def test_column_with_a_name_of_duckdbs_own_changes_no_file(lab: Lab) -> None:
 ODD = ['a"b', "a\nb", "a\x00b", "", " ", "x" * 100_000, "İ", "\u212aind", "rowid", "a.b", "'"]
 
 
+@pytest.mark.slow
 def test_odd_names_beside_are_only_extra(lab: Lab) -> None:
     """And an alias reaches them."""
     for place, name in enumerate(ODD):

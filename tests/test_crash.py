@@ -162,6 +162,7 @@ def test_reader_is_undisturbed_by_publishes(project: Path, tmp_path: Path) -> No
     ]
 
 
+@pytest.mark.slow
 def test_leftovers_of_a_killed_run_are_cleared(project: Path) -> None:
     """Copies, spills and half-built files of a run that died do not stay for ever."""
     hunt(project, WEEK[:1] * 2)

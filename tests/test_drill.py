@@ -187,6 +187,7 @@ def test_pairs_are_found_in_every_spelling(root: Path) -> None:
     assert all(share == {(1, 1)} for share in shares(result).values())
 
 
+@pytest.mark.slow
 def test_an_export_in_a_known_shell_says_nothing_until_it_is_removed(root: Path) -> None:
     """On hosts that export every day, what decides is the web server and the removal."""
     assert shares(drilled(root, "mailbox_export_cmdlet")) == {

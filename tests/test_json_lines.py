@@ -526,6 +526,7 @@ def findings_of(root: Path) -> list[tuple[Any, ...]]:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_findings_equal_those_of_parquet(tmp_path: Path) -> None:
     """A whole run over enveloped lines, packed and plain, read in a process of its own."""
     days = {

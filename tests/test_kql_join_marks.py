@@ -11,6 +11,7 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 
 from gundog.kql_import import join_marks, preparing, probing, translator, weaving
 from gundog.kql_import.weaving import MARK
+from tests import draws
 
 COLUMNS = {"k": "VARCHAR", "s": "VARCHAR", "n": "BIGINT"}
 TABLES = ("A", "B", "C")
@@ -71,7 +72,7 @@ def _fill(con: duckdb.DuckDBPyConnection, seed: int) -> None:
             con.execute(f"insert into {name} values (?, ?, ?, ?)", [*row, f"{name}{number}/0"])
 
 
-@pytest.mark.parametrize("kql", GROUPED)
+@pytest.mark.parametrize("kql", draws.spread(GROUPED, every=3))
 def test_grouped_rows_have_the_events_that_texts_of_pairs_give(
     kql: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -327,6 +327,7 @@ def test_keys_that_change_on_a_store_fetch_the_whole_file(
     assert rows == [(7, 1), (None, 3000)]
 
 
+@pytest.mark.slow
 def test_reading_that_ends_while_it_is_stored_leaves_nothing_half_done(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -41,6 +41,7 @@ def failures(root: Path, helper: Child) -> dict[str, list[list[str]]]:
 
 
 @pytest.mark.usefixtures("hasty")
+@pytest.mark.slow
 def test_a_third_example_is_not_tried(tmp_path: Path, helper: Child) -> None:
     """Two that are late are enough, as in a run."""
     kit.make_project(tmp_path)
