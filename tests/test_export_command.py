@@ -76,7 +76,7 @@ def test_every_published_table_and_view_says_what_since_means() -> None:
     assert {table.name for table in warehouse_tables.TABLES if table.published} < set(tables.NAMES)
 
 
-@pytest.mark.parametrize("form", draws.spread(reversed(files.FORMATS), 2))
+@pytest.mark.parametrize("form", draws.spread(reversed(files.FORMATS), 3))
 def test_a_folder_gets_each_table_with_all_its_rows(
     root: Path, call: Call, tmp_path: Path, form: str
 ) -> None:

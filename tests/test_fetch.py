@@ -310,7 +310,8 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize("name", draws.spread(reversed(FAULTS), 4))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FAULTS)
 def test_one_request_in_ten_may_fail(
     lab: Lab, s3: Server, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:

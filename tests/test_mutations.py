@@ -12,7 +12,7 @@ from gundog.cli import main
 from gundog.detections import content
 from gundog.detections.hunt import Content, Hunt
 from gundog.testing import mutations
-from tests import kit
+from tests import draws, kit
 
 ROOT = Path(__file__).parents[1]
 # How many firing examples of a detection beside its first are mutated at most; `make torture`
@@ -200,7 +200,7 @@ def test_a_mistake_is_reported(
 
 @pytest.mark.parametrize(
     ("part", "stem", "name", "file", "old", "new", "reported"),
-    [
+    draws.spread([
         ("around_durations", "throttled_mailbox", "a day later it is a new one",
          "throttled_mailbox.sql", "last_throttled + $silence <= event_time",
          "date_diff('minute', last_throttled, event_time) >= 1440",
@@ -209,7 +209,7 @@ def test_a_mistake_is_reported(
          "nullif(nullif(lower(trim(split_part(DeviceName, '.', 1))), ''), '-')",
          "nullif(nullif(trim(split_part(DeviceName, '.', 1)), ''), '-')",
          "names in capitals in every other event"),
-    ],
+    ], every=2),
 )  # fmt: skip
 def test_a_mistake_in_a_shipped_hunt_is_reported(
     only: Callable[[str], None],

@@ -73,6 +73,7 @@ def test_new_files_are_for_the_account_and_published_ones_for_its_group(
     assert os.umask(mask) == mask  # a run leaves the umask as it was
 
 
+@pytest.mark.slow
 def test_modes_of_what_exists_are_not_changed(hunted: Path) -> None:
     """By runs, purges, triage and exceptions."""
     key = str(table(hunted, "select finding_id::varchar from findings")[0][0])

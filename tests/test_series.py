@@ -774,10 +774,8 @@ LATE = {
 }
 
 
-@pytest.mark.parametrize(
-    ("day", "row", "scored"),
-    draws.spread((pytest.param(*case, id=name) for name, case in LATE.items()), every=5),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("day", "row", "scored"), LATE.values(), ids=LATE)
 def test_night_is_scored_again_only_where_counts_or_hours_changed(
     lake: Path,
     tmp_path: Path,
