@@ -103,6 +103,32 @@ def test_silent_examples_have_no_mutations() -> None:
     assert mutations.check(kit.shipped(), hunt, silent) == []
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "where end_time >= $start",
+            "where false and end_time >= $start",
+            "finds nothing: correct",
+        ),
+        ("o.event_time as start_time", "(o.who || 'x')::timestamptz as start_time", "failed: "),
+    ],
+)
+def test_an_example_that_fails_as_it_is_is_named_and_not_mutated(
+    root: Path, old: str, new: str, said: str
+) -> None:
+    """Nothing could be compared with what it finds."""
+    text = (root / PAIR).read_text()
+    assert old in text
+    kit.write_text(root / PAIR, text.replace(old, new))
+    loaded = content.load([root])
+
+    [verdict] = verdicts(loaded, loaded.hunt("pair"), "fires")
+
+    assert verdict.name == "unchanged"
+    assert said in verdict.problem
+
+
 PAIR, STAGE = "sql/pair.sql", "sql/stage/happenings.sql"
 
 

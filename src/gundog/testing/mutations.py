@@ -50,21 +50,33 @@ class Verdict:
 
 
 Part = Callable[[Trial], Iterator[Verdict]]
+_FINDS_NOTHING = "finds nothing: correct the example or the SQL until gundog test passes"
 
 
 def check(loaded: Content, hunt: Hunt, example: Example) -> list[Verdict]:
     """The verdicts on every mutation that makes sense for a firing example; none for others."""
     if not example.findings:
         return []
-    verdicts: list[Verdict] = []
     with examples.bench(loaded, hunt) as con:
         trial = Trial(con, loaded, hunt, example, examples.expand(example))
-        for part in _parts(hunt):
-            try:
-                verdicts += part(trial)
-            except (GundogError, duckdb.Error) as error:
-                verdicts.append(Verdict(part.__name__.strip("_"), str(error)))
+        unchanged = _judged(_unchanged, trial)
+        if unchanged[0].problem:  # nothing to compare with
+            return unchanged
+        return [verdict for part in _parts(hunt) for verdict in _judged(part, trial)]
+
+
+def _judged(part: Part, trial: Trial) -> list[Verdict]:
+    verdicts: list[Verdict] = []
+    try:
+        verdicts += part(trial)
+    except (GundogError, duckdb.Error) as error:
+        verdicts.append(Verdict(part.__name__.strip("_"), str(error)))
     return verdicts
+
+
+def _unchanged(trial: Trial) -> Iterator[Verdict]:
+    """The example itself, which all others are compared with."""
+    yield Verdict("unchanged", "" if trial.untouched.hits else _FINDS_NOTHING)
 
 
 def _parts(hunt: Hunt) -> Sequence[Part]:
