@@ -9,7 +9,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import pytest
 
 from gundog.core.times import parse_time
 from tests import kit
@@ -42,7 +41,6 @@ def write(root: Path, day: datetime, rows: list[dict[str, Any]]) -> None:
     pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 
-@pytest.mark.slow
 def test_a_hunt_goes_on_where_the_past_of_an_optional_table_is_gone(tmp_path: Path) -> None:
     """The grants of weeks ago cannot be read any more; its findings come all the same."""
     assert [stage.name for stage in kit.shipped().hunt("other_users_mailboxes").needed] == [
