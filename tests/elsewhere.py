@@ -68,6 +68,12 @@ def gundog(_: Connection, *words: str) -> None:
     sys.exit(main(words))
 
 
+def gundog_in(connection: Connection, here: Path, *words: str) -> None:
+    """The same, typed in a folder."""
+    os.chdir(here)
+    gundog(connection, *words)
+
+
 def command(connection: Connection, arguments: tuple[str, ...], size: int) -> None:
     """A command that may write files of so many bytes at most, as on a disk that is full.
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 import duckdb
 import pytest
@@ -25,7 +26,8 @@ from gundog.project import settings
 from gundog.staging import json_lines
 from gundog.staging.batch import Batch, Limits, Task
 from gundog.warehouse import query
-from tests import draws, generated_docs, kit
+from tests import draws, elsewhere, generated_docs, kit
+from tests.forks import Fork
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")])
@@ -340,13 +342,37 @@ def test_writing_a_detection_works_as_written(tmp_path: Path) -> None:
 
 
 def _run(commands: str, here: Path) -> tuple[str, Path]:
-    """Runs a block's lines as a shell does that stops at the first failure; where it ends up."""
-    script = f'set -e; PATH="{Path(sys.executable).parent}:$PATH"\n{commands}\npwd'
+    """Runs a block's lines as a shell does that stops at the first failure; where it ends up.
+
+    A line that is a command of gundog's own works in a fork, which need not import it again.
+    """
+    said = ""
+    for line in commands.replace("\\\n", " ").splitlines():
+        program, *words = shlex.split(line, comments=True) or [""]
+        if program == "gundog":
+            said += _gundog(words, here)
+        elif program:
+            more, here = _shell(line, here)
+            said += more
+    return said, here
+
+
+def _gundog(words: list[str], here: Path) -> str:
+    """What a command that is typed in a folder says; it must succeed."""
+    with NamedTemporaryFile() as log:
+        status = Fork(elsewhere.gundog_in, here, *words, log=Path(log.name)).wait(kit.HUNG_S)
+        said = Path(log.name).read_text(encoding="utf-8")
+    assert status == 0, f"gundog {shlex.join(words)}\n{said}"
+    return said
+
+
+def _shell(line: str, here: Path) -> tuple[str, Path]:
+    """What a line says to bash, and the folder in which it leaves it; it must succeed."""
+    script = f'set -e; PATH="{Path(sys.executable).parent}:$PATH"\n{line}\npwd'
     done = subprocess.run(
         ["/bin/bash", "-c", script], cwd=here, capture_output=True, text=True, check=False
     )
-
-    assert done.returncode == 0, f"{commands}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, f"{line}\n{done.stdout}\n{done.stderr}"
     said, _, place = done.stdout.rstrip("\n").rpartition("\n")
     return said, Path(place)
 
