@@ -25,6 +25,8 @@ from tests.test_single_hunt import children as pids
 LIMIT = 500_000_000
 # What docs/operations.md promises of the process that reads, above the limit.
 ABOVE = 1_500_000_000
+# A file that a process which holds all of it cannot hide: it takes about 550 MB to read one.
+FILE_MB = 800
 _BLOCK_BYTES = 8_000_000
 _ZSTD = pa.Codec("zstd")
 
@@ -108,13 +110,13 @@ def stage(root: Path, kind: str, megabytes: int) -> tuple[Read | Failed, int, in
 
 
 @pytest.mark.parametrize("kind", ["plain", "gz", "zst", "lines of 50 MB"])
-def test_file_of_several_limits_is_read_within_the_promise(tmp_path: Path, kind: str) -> None:
+def test_a_file_beyond_the_limit_is_read_in_less_memory_than_it_is_long(tmp_path: Path, kind: str) -> None:
     """Every row of it, however it is packed and however long its lines are."""
-    outcome, there, peak = stage(tmp_path, kind, 1500)
+    outcome, there, peak = stage(tmp_path, kind, FILE_MB)
 
     assert isinstance(outcome, Read), outcome
     assert outcome.rows["mail"].open().read_all().num_rows == there
-    assert peak <= LIMIT + ABOVE
+    assert peak < FILE_MB * 1_000_000 < LIMIT + ABOVE
 
 
 def test_more_long_lines_than_memory_holds_are_named(tmp_path: Path) -> None:
