@@ -6,11 +6,11 @@ READY := .venv/.ready
 export PYTHONDONTWRITEBYTECODE :=
 # Both cores to the end: a worker without tests takes half of what the other has left.
 BOTH := -n 2 --dist worksteal
-# Tests that kill wait for processes that start, so that two workers leave a sixth of the cores idle.
-THREE := -n 3 --dist worksteal
+# Slow tests wait for processes that start, so that two workers leave a sixth of the cores idle.
+THOROUGH := --hypothesis-profile thorough -n 3 --dist worksteal
 EXTRA := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[bench]'
 
-.PHONY: hunt test check style types serve bench torture bench-scoring samples docs format clean
+.PHONY: hunt test check stress style types serve bench torture bench-scoring samples docs format clean
 
 hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 	@$(BIN)/python -m gundog.cli.tour
@@ -18,9 +18,12 @@ hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 test: $(READY)  ## the quick tests, or those of T='tests/test_stage.py -k late'
 	$(BIN)/pytest -q -m "not slow" $(or $(T),$(BOTH))
 
-check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, all laws
+check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, laws at length
 	@$(MAKE) --no-print-directory -j2 style types
-	$(BIN)/pytest -q -m "slow or hypothesis" --hypothesis-profile thorough $(THREE) tests
+	$(BIN)/pytest -q -m "(slow or hypothesis) and not stress" $(THOROUGH) tests
+
+stress: $(READY)  ## nights of whole lakes, killed runs, files and SQL beyond memory
+	$(BIN)/pytest -q -m "(slow or hypothesis) and stress" $(THOROUGH) tests
 
 # What `check` begins with, both at a time: neither uses more than a core.
 style: $(READY)

@@ -1,8 +1,7 @@
 """SQL that never ends or outgrows memory, in a hunt, a stage, an example, and while it is loaded.
 
-`python -m tests.bombs` tries all of them everywhere, `python -m tests.bombs repeat lpad
---places hunt load` some of them in some places. Each must end, be named where it fails, and leave
-everything else done, in a process that stays within its memory.
+`python -m tests.bombs` tries all of them, `python -m tests.bombs repeat lpad` some. Each must end,
+be named where it fails, and leave everything else done, in a process that stays within its memory.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -150,17 +149,17 @@ PLACES: dict[str, Callable[[Path, str], str]] = {
 }  # fmt: skip
 
 
-def explode(name: str, seconds: int, places: Iterable[str] = PLACES) -> Iterator[str]:
-    """Tries a bomb in places, each time for so many seconds at most; a line for each place.
+def explode(name: str, seconds: int) -> Iterator[str]:
+    """Tries a bomb everywhere, each time for so many seconds at most; a line for each place.
 
     Raises:
         AssertionError: when anything else suffers, or a process had too much memory.
     """
-    for place in places:
+    for place, work in PLACES.items():
         with tempfile.TemporaryDirectory(prefix="bomb-") as folder, watched() as peak:
             root = make(Path(folder), seconds)
             began = time.perf_counter()
-            said = PLACES[place](root, BOMBS[name])
+            said = work(root, BOMBS[name])
             took = time.perf_counter() - began
         assert peak.bytes <= MEMORY + child.SLACK_BYTES + _BESIDE, (name, place, peak.bytes)
         shown = " ".join(said.replace(folder, "").split())[:90]
@@ -172,12 +171,11 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=int, default=LIMIT_S)
-    parser.add_argument("--places", nargs="+", choices=PLACES, default=list(PLACES))
     asked = parser.parse_args()
     apart.LEAST = trying.EXAMPLE = timedelta(seconds=asked.seconds)
     loading._SECONDS = float(asked.seconds)
     for name in asked.names or BOMBS:
-        for line in explode(name, asked.seconds, asked.places):
+        for line in explode(name, asked.seconds):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 

@@ -56,7 +56,7 @@ def wide_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 def one_thread() -> Iterator[None]:
     """Runs use one thread of DuckDB's: small lakes leave a second one nothing but CPU to spend.
 
-    In `make check` they use those that they use outside of the tests.
+    In a thorough run they use those that they use outside of the tests.
     """
     with pytest.MonkeyPatch.context() as patch:
         if not draws.is_thorough():

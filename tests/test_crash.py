@@ -20,6 +20,8 @@ from tests.forks import Fork
 from tests.kit import DAY, hunt, table
 from tests.test_laws import content
 
+pytestmark = pytest.mark.stress
+
 HERE = Path(__file__).parents[1]
 WEEK = ("2026-03-01", "2026-03-09")
 RANGE = ["--from", WEEK[0], "--to", WEEK[1]]

@@ -197,7 +197,7 @@ _ROWS = st.lists(
 
 
 @given(rows=_ROWS, shape=st.sampled_from(sorted(SHAPES)), packing=st.sampled_from(sorted(PACKINGS)))
-@draws.law(20, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(30, quick=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_equal_those_of_parquet(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], shape: str, packing: str
 ) -> None:

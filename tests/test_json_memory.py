@@ -32,6 +32,7 @@ _ZSTD = pa.Codec("zstd")
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.stress,
     pytest.mark.usefixtures("new_children"),  # the peak of a process is that of all its work
     pytest.mark.skipif(sys.platform != "linux", reason="peaks are read from /proc"),
 ]
@@ -110,7 +111,9 @@ def stage(root: Path, kind: str, megabytes: int) -> tuple[Read | Failed, int, in
 
 
 @pytest.mark.parametrize("kind", ["plain", "gz", "zst", "lines of 50 MB"])
-def test_a_file_beyond_the_limit_is_read_in_less_memory_than_it_is_long(tmp_path: Path, kind: str) -> None:
+def test_a_file_beyond_the_limit_is_read_in_less_memory_than_it_is_long(
+    tmp_path: Path, kind: str
+) -> None:
     """Every row of it, however it is packed and however long its lines are."""
     outcome, there, peak = stage(tmp_path, kind, FILE_MB)
 

@@ -133,7 +133,7 @@ def content_of(usual: Sequence[Any], rare: Sequence[tuple[int, str]]) -> bytes:
     sizes=st.tuples(st.integers(1, 2000), st.integers(500, 20_000)),
     aliases=st.sampled_from([{}, {"Flag": "TheFlag"}, {"Score": "Id"}]),
 )
-@draws.law(60)
+@draws.law(120)
 def test_sample_gives_what_all_lines_give(
     kept: Lab,
     usual: str,

@@ -15,8 +15,9 @@ pytest.importorskip("duckdb_kql", reason="the extra kql is not installed")
 from tests import kql_lakes
 from tests.test_kql_import import EXPORTS, READS
 
+pytestmark = pytest.mark.stress
 # `make test` compares the first hunt over the examples of the published one (test_kql_import).
-ALL = 3
+ALL = 4
 
 
 @pytest.mark.slow

@@ -25,7 +25,7 @@ from tests.draws import law
 from tests.lab import NOON, STAGE, Lab
 from tests.test_json_lines import _SCHEMA, PACKINGS, enveloped, plain, row, text
 
-pytestmark = pytest.mark.usefixtures("all_cores")
+pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("all_cores")]
 
 deltalake = pytest.importorskip("deltalake")
 
@@ -177,7 +177,7 @@ def run(root: Path, kind: str, steps: Sequence[Step]) -> list[tuple[Any, ...]]:
 @pytest.mark.slow
 @given(steps=_STEPS, kinds=st.sampled_from([("plain", "gz"), ("enveloped", "zst"), ("mixed",)]))
 @example(steps=PLANTED, kinds=_PLANTED_KINDS)
-@law(6, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_rows_are_the_same_in_every_format(
     tmp_path_factory: pytest.TempPathFactory, steps: Sequence[Step], kinds: Sequence[str]
 ) -> None:

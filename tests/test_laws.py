@@ -20,7 +20,7 @@ from gundog.staging import stage
 from tests import draws, kit
 from tests.kit import DAY, hunt, table, write_file
 
-pytestmark = pytest.mark.usefixtures("all_cores")
+pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("all_cores")]
 
 FIRST = parse_time("2026-03-02")
 DAYS = 4 if draws.is_thorough() else 3
@@ -31,7 +31,7 @@ TABLES = ("findings", "evidence", "run_intervals", "source_files", "series_point
 
 # A failure takes seconds to run, so it is shown as found rather than shrunk for minutes.
 law = draws.law(
-    3,
+    6,
     quick=0,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),

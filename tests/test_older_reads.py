@@ -105,7 +105,7 @@ _STEPS = st.lists(
 
 @given(steps=_STEPS)
 @example(steps=[("same", (0, 1)), ("grow", (0,)), ("grow", (1,)), ("change", (0,))])
-@law(8, quick=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@law(16, quick=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_read_for_some_a_run_for_all_gives_what_one_reading_gives(
     tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, tuple[int, ...]]]
 ) -> None:

@@ -18,7 +18,7 @@ from tests import kit
 from tests.hostile import unseen
 from tests.watch import Watch
 
-RANGE = ("--from", "2026-03-02", "--to", "2026-03-03")
+RANGE = ("--from", "2026-03-02", "--to", "2026-03-04")
 _COLUMNS = {
     "open_id": "event_id",
     "start_time": "event_time",
@@ -185,6 +185,7 @@ def _write(root: Path, number: int, files: dict[str, str]) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_a_hostile_pack_touches_and_stops_nothing_but_itself(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

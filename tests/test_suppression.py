@@ -471,8 +471,9 @@ EXCEPTED = (
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 @draws.law(
-    4,
+    5,
     suppress_health_check=list(HealthCheck),
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
 )

@@ -93,7 +93,7 @@ _LINES = st.lists(
 
 
 @given(lines=_LINES, cuts=st.lists(st.integers(0, 4000), min_size=1, max_size=4))
-@draws.law(8, quick=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@draws.law(15, quick=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_file_read_as_it_grows_equals_one_read_whole(
     tmp_path_factory: pytest.TempPathFactory, lines: Sequence[bytes], cuts: Sequence[int]
 ) -> None:

@@ -64,6 +64,7 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_sigkill_leaves_a_folder_with_one_whole_run(files: list[Path], tmp_path: Path) -> None:
     """Readers of the manifest lose no row and see none twice; nothing is left over in the end."""
     target = PublishTo(str(tmp_path / "shared"), "folder")
@@ -80,6 +81,7 @@ def test_sigkill_leaves_a_folder_with_one_whole_run(files: list[Path], tmp_path:
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_sigkill_leaves_postgres_with_one_whole_run(files: list[Path], server: str) -> None:
     """The server ends what the killed process had begun."""
     target = PublishTo(server, "db", "killed")

@@ -207,6 +207,7 @@ def killed_at(number: int, after: bool, patch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_a_kill_at_any_file_shows_the_old_run_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_kill_at_any_file_shows_the_old_run_or_the_new_one(
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_a_kill_at_every_file_shows_the_old_run_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -227,6 +229,7 @@ def test_a_kill_at_every_file_shows_the_old_run_or_the_new_one(
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_a_kill_at_any_object_shows_the_old_run_or_the_new_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,7 +238,7 @@ def test_a_kill_at_any_object_shows_the_old_run_or_the_new_one(
     server.bucket("killed")
     store = file_store.opened(LakePath("s3://killed/t"), server.environ)
 
-    assert kill_everywhere(store, tmp_path, monkeypatch, 5) > 3
+    assert kill_everywhere(store, tmp_path, monkeypatch, 3) > 3
 
 
 def kill_everywhere(

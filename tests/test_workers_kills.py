@@ -23,7 +23,7 @@ from tests.lab import STAGE, Lab, good
 from tests.test_apart import NEVER
 from tests.test_workers import assert_same, fill, readers, twin
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.stress]
 # Files of two rows each, one a batch: enough for a kill to fall between them.
 FILES = 24
 
