@@ -11,6 +11,7 @@ from gundog.cli import main
 from gundog.core.times import parse_range
 from gundog.health import acknowledged
 from gundog.health.acknowledged import FILE
+from gundog.project import scaffold, schemas
 from tests import kit
 
 HOLE = ("Things", "--from", "2026-02-25", "--to", "2026-02-28")
@@ -51,6 +52,23 @@ def test_it_takes_a_hole_off_the_list(root: Path, capsys: pytest.CaptureFixture[
     assert entry.span == parse_range("2026-02-25", "2026-02-28")
     assert gundog(root, "status") == 0
     assert gundog(root, "check") == 0
+
+
+@pytest.mark.parametrize("has_schemas", [True, False])
+def test_a_new_file_names_its_schema_where_there_is_one(tmp_path: Path, has_schemas: bool) -> None:
+    """For editors; an older file stays as it is, comments and all."""
+    kit.make_project(tmp_path)
+    if has_schemas:
+        scaffold.write_schemas(tmp_path / schemas.FOLDER)
+
+    assert gundog(tmp_path, "acknowledge", *HOLE, "--reason", "x") == 0
+    first = (tmp_path / FILE).read_text()
+    named = "# yaml-language-server: $schema=schemas/acknowledged.json\n"
+    assert first.startswith(f"{named}# Known problems" if has_schemas else "# Known problems")
+
+    assert gundog(tmp_path, "acknowledge", *HOLE, "--kind", "drift", "--reason", "x") == 0
+    assert (tmp_path / FILE).read_text().startswith(first)
+    assert (tmp_path / FILE).read_text().count("yaml-language-server") == has_schemas
 
 
 def test_what_covers_nothing_is_said(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

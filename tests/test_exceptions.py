@@ -17,6 +17,7 @@ from gundog.core.errors import InputError
 from gundog.core.times import parse_time
 from gundog.findings import exceptions, suppression
 from gundog.findings.exceptions import FILE, Entry, File, attention, literal, matcher
+from gundog.project import scaffold, schemas
 from tests import draws, engines, kit
 from tests.hostile import HOSTILE
 from tests.kit import hunt, table
@@ -577,6 +578,20 @@ def test_except_adds_an_entry_and_shows_what_it_hides(
     }
     hunt(root, RANGE)
     assert hidden(root) == [("a", False), ("a", True), ("b", False)]
+
+
+def test_a_new_file_names_its_schema_where_there_is_one(root: Path) -> None:
+    """For editors; where there is none they would complain of every line."""
+    words = ("--on", "account_name", "--days", "5", "--reason", "x")
+    assert gundog(root, "except", newest(root, "b"), *words) == 0
+    assert (root / FILE).read_text().startswith("# What is known to be harmless")
+
+    (root / FILE).unlink()
+    scaffold.write_schemas(root / schemas.FOLDER)
+    assert gundog(root, "except", newest(root, "b"), *words) == 0
+    first, second, *_ = (root / FILE).read_text().splitlines()
+    assert first == "# yaml-language-server: $schema=schemas/exceptions.json"
+    assert second.startswith("# What is known to be harmless")
 
 
 def test_except_holds_for_the_findings_own_tenant(

@@ -180,15 +180,11 @@ def test_each_key_that_is_read_is_in_a_sample(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_schema_and_reader_agree(name: str) -> None:
+@given(data=st.data())
+@draws.law(500, quick=60)
+def test_schema_and_reader_agree(name: str, data: st.DataObject) -> None:
     """For random files, right and wrong ones."""
-
-    @given(changed(name))
-    @draws.law(1500, quick=60)
-    def law(data: Any) -> None:
-        agree(name, data)
-
-    law()
+    agree(name, data.draw(changed(name)))
 
 
 def test_a_variable_fits_where_text_has_a_form() -> None:

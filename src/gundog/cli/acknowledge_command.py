@@ -15,6 +15,7 @@ from gundog.core.wording import count
 from gundog.findings import reader, triage
 from gundog.health import acknowledged
 from gundog.health.acknowledged import Entry
+from gundog.project import schemas
 from gundog.project.project import Project
 from gundog.run import status
 
@@ -56,8 +57,12 @@ def run(
     if problems and not content.problems:
         raise ContentError(problems)
     findings = project.settings.findings
+    root = project.settings.root
     added = acknowledged.append(
-        project.settings.root, entry, findings.with_name("acknowledged.lock")
+        root,
+        entry,
+        findings.with_name("acknowledged.lock"),
+        schemas.first_line(root, "acknowledged"),
     )
     console.print(Text(f"{acknowledged.FILE}:", style="bold"))
     for line in added.splitlines():

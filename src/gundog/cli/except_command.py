@@ -15,6 +15,7 @@ from gundog.core.times import DAY, floor, format_time
 from gundog.core.wording import count
 from gundog.findings import exceptions, reader, suppression, triage
 from gundog.findings.exceptions import Entry
+from gundog.project import schemas
 from gundog.project.settings import Settings
 from gundog.warehouse import database
 
@@ -60,7 +61,12 @@ def run(
     )
     if entry.start >= entry.end:
         raise InputError(f"the finding starts after {format_time(entry.end)}: give more --days")
-    added = exceptions.append(settings.root, entry, settings.findings.with_name("exceptions.lock"))
+    added = exceptions.append(
+        settings.root,
+        entry,
+        settings.findings.with_name("exceptions.lock"),
+        schemas.first_line(settings.root, "exceptions"),
+    )
     _tell(console, entry, added, stem, rows)
 
 

@@ -365,7 +365,7 @@ def _day(moment: datetime) -> date | str:
     )
 
 
-def append(root: Path, entry: Entry, lock: Path) -> str:
+def append(root: Path, entry: Entry, lock: Path, first_line: str = "") -> str:
     """Adds an entry to exceptions.yaml; returns the lines that were added.
 
     The file as it was stays to the byte, comments too.
@@ -374,6 +374,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         root: the project folder.
         entry: what to add.
         lock: a file that keeps two additions apart.
+        first_line: a comment at the top of a file that is new.
 
     Raises:
         ContentError: when the file has problems already.
@@ -393,8 +394,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
 
         def holds(path: Path) -> bool:
             problems: list[Problem] = []
-            items = read_list(path, FILE, problems)
-            read = _read(items)
+            read = _read(read_list(path, FILE, problems))
             return not problems and not read.problems and read.entries == (*file.entries, entry)
 
-        return appending.append(root / FILE, _HEAD, as_yaml(entry), holds)
+        return appending.append(root / FILE, first_line + _HEAD, as_yaml(entry), holds)

@@ -201,7 +201,7 @@ def as_yaml(entry: Entry) -> str:
     return yaml.safe_dump([data], sort_keys=False, allow_unicode=False, width=10**6)
 
 
-def append(root: Path, entry: Entry, lock: Path) -> str:
+def append(root: Path, entry: Entry, lock: Path, first_line: str = "") -> str:
     """Adds an entry to acknowledged.yaml; returns the lines that were added.
 
     The file as it was stays to the byte, comments too.
@@ -210,6 +210,7 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
         root: the project folder.
         entry: what to add.
         lock: a file that keeps two additions apart.
+        first_line: a comment at the top of a file that is new.
 
     Raises:
         ContentError: when the file has problems already.
@@ -228,4 +229,4 @@ def append(root: Path, entry: Entry, lock: Path) -> str:
             wrong: list[Problem] = []
             return _read(read_list(path, FILE, wrong), wrong) == (*entries, entry) and not wrong
 
-        return appending.append(root / FILE, _HEAD, as_yaml(entry), holds)
+        return appending.append(root / FILE, first_line + _HEAD, as_yaml(entry), holds)

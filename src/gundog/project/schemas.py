@@ -142,6 +142,14 @@ def pointer(name: str, above: str = "") -> str:
     return f"# yaml-language-server: $schema={above}{FOLDER}/{name}.json"
 
 
+def first_line(root: Path, name: str) -> str:
+    """The same with its end of line, for a file in a project folder that has the schema.
+
+    Empty where it has none: an editor would complain of every line.
+    """
+    return f"{pointer(name)}\n" if (root / FOLDER / f"{name}.json").is_file() else ""
+
+
 def _titled(schema: dict[str, Any], title: str) -> dict[str, Any]:
     return {"$schema": _DIALECT, "title": title, **schema}
 
