@@ -167,7 +167,7 @@ def test_hashes_stay() -> None:
     assert hashes == HASHES
 
 
-@pytest.mark.parametrize("stem", draws.spread(STEMS, 2))
+@pytest.mark.parametrize("stem", draws.spread(STEMS, 3))
 def test_examples_hold(stem: str) -> None:
     """Source events in, exactly the promised findings out; no title lacks a column."""
     hunt = loaded().hunt(stem)

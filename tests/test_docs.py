@@ -298,6 +298,7 @@ def test_prose_is_plain(path: Path) -> None:
     assert [line for line in prose.splitlines() if len(line) > 100 and "http" not in line] == []
 
 
+@pytest.mark.slow
 def test_stale_page_is_named_and_a_fresh_one_is_not(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,6 +19,7 @@ from gundog.hunting import kusto_series
 from gundog.kql_import import preparing, probing, rewriting, translating, translator, weaving
 from gundog.kql_import.refusing import RefusalError
 from gundog.warehouse import series_function
+from tests import draws
 
 NOW = datetime(2026, 2, 3)
 Columns = dict[str, dict[str, str]]
@@ -429,14 +430,20 @@ def shown(
     return value
 
 
-@pytest.mark.parametrize(("kql", "value"), VALUES, ids=[kql for kql, _ in VALUES])
+@pytest.mark.parametrize(
+    ("kql", "value"),
+    draws.spread((pytest.param(kql, value, id=kql) for kql, value in VALUES), every=2),
+)
 def test_value_is_as_documented(shown: Callable[[str], Any], kql: str, value: Any) -> None:
     """A function or an operator on values."""
     assert shown(kql) == value
     assert isinstance(shown(kql), bool) == isinstance(value, bool)
 
 
-@pytest.mark.parametrize(("kql", "wanted"), STEPS, ids=[kql for kql, _ in STEPS])
+@pytest.mark.parametrize(
+    ("kql", "wanted"),
+    draws.spread((pytest.param(kql, wanted, id=kql) for kql, wanted in STEPS), every=2),
+)
 def test_rows_are_as_documented(
     con: duckdb.DuckDBPyConnection,
     columns: Columns,

@@ -674,6 +674,7 @@ def test_shipped_hashes_do_not_hang_on_sources(tmp_path: Path) -> None:
     assert {h.detection.stem: h.hash for h in now.hunts if h.detection.stem != "one"} == before
 
 
+@pytest.mark.slow
 def test_stage_drops_no_row_that_the_query_would_keep(loaded: Content, tmp_path: Path) -> None:
     """Each query over its own stage gives what it gives over all rows, hostile values included."""
     names = ("exports", "plain", "counted", "unions", "lets", "listed", "json", "join_leftouter")

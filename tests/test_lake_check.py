@@ -581,7 +581,7 @@ def answering() -> Iterator[Any]:
 
 @pytest.mark.parametrize(
     ("status", "code", "message", "todo"),
-    [
+    draws.spread([
         (301, "PermanentRedirect", "Use the right endpoint", "set region: in gundog.yaml"),
         (
             400,
@@ -600,8 +600,8 @@ def answering() -> Iterator[Any]:
         (403, "RequestTimeTooSkewed", "Too far apart", "set this machine's clock"),
         (409, "OperationAborted", "Conflict", "Conflict"),
         (503, "SlowDown", "Slow down", "the store is busy or failing: try again later"),
-    ],
-)
+    ], every=3),
+)  # fmt: skip
 def test_each_refusal_says_what_to_do_after_two_tries(
     root: Path, s3: Server, capsys: pytest.CaptureFixture[str], answering: Any,
     status: int, code: str, message: str, todo: str,
@@ -622,12 +622,12 @@ def test_each_refusal_says_what_to_do_after_two_tries(
 
 @pytest.mark.parametrize(
     ("endpoint", "todo"),
-    [
+    draws.spread([
         ("http://127.0.0.1:9", "check endpoint: and the network"),
         ("https://{host}", "begin the endpoint with http:// where the store has no TLS"),
         ("{host}", "begin the endpoint with http:// where the store has no TLS"),
-    ],
-)
+    ]),
+)  # fmt: skip
 def test_wrong_endpoint_is_one_line_after_two_tries(
     root: Path, s3: Server, capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch, endpoint: str, todo: str,

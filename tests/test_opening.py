@@ -113,6 +113,7 @@ def opened(path: Path) -> Iterator[None]:
         holder.wait(kit.HUNG_S)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_open_elsewhere_is_named(
     root: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

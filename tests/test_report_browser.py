@@ -11,14 +11,16 @@ from gundog.findings import reader
 from gundog.report import page, palette
 from gundog.report.asked import Asked
 from gundog.report.night import Night
-from tests import draws
 from tests.browser import CHROMIUM, Browser, browser
 from tests.report_kit import NOW, Parsed, finding, gathered, published
 from tests.test_report_page import hostile_night, hostile_rows
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium here: apt-get install chromium (.ci/run does)"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no Chromium here: apt-get install chromium (.ci/run does)"
+    ),
+]
 
 
 @pytest.fixture(scope="module")
@@ -81,8 +83,8 @@ def test_a_message_leads_to_its_finding_and_unfolds_it(opened: Browser, hostile:
     assert opened.value(f"Math.abs({place}.getBoundingClientRect().top) < innerHeight") is True
 
 
-@pytest.mark.parametrize("scheme", draws.spread(["light", "dark"]))
-@pytest.mark.parametrize("width", draws.spread([360, 900, 1440]))
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 900, 1440])
 def test_the_page_fits_the_window(opened: Browser, hostile: Path, width: int, scheme: str) -> None:
     """No sideways scroll, all parts unfolded, however long a name is."""
     opened.size(width, 740, scheme)
@@ -153,7 +155,6 @@ def test_counts_of_the_grid_can_be_read_on_a_phone(opened: Browser, tmp_path: Pa
     assert opened.value(text) >= 7
 
 
-@pytest.mark.slow
 def test_a_page_of_ten_thousand_findings_opens(opened: Browser, tmp_path: Path) -> None:
     """On a phone too; it says how many it does not show."""
     from benchmarks import report as benchmark

@@ -717,6 +717,7 @@ def test_only_days_whose_rows_changed_are_counted_again(scored: Path) -> None:
     assert {day: after[day] for day in untouched} == {day: before[day] for day in untouched}
 
 
+@pytest.mark.slow
 def test_late_rows_reach_the_kept_counts(scored: Path) -> None:
     """What arrives late is in the history of the next night and in the points of its own day."""
     write_file(scored, "2026-03-09", [event("2026-03-09T05:00", "count", "a", 999, n=3)], "late")

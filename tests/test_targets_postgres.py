@@ -165,6 +165,7 @@ def _rich() -> bytes:
         ).read_bytes()  # fmt: skip
 
 
+@pytest.mark.slow
 def test_every_table_and_view_has_the_same_rows_of_the_same_names(
     target: PublishTo, tmp_path: Path
 ) -> None:
@@ -200,6 +201,7 @@ def assert_types_and_comments(target: PublishTo) -> None:
     assert said == sections.named("findings").comment
 
 
+@pytest.mark.slow
 def test_no_row_is_lost_for_its_text(target: PublishTo, tmp_path: Path) -> None:
     """U+0000 becomes U+FFFD, in text, lists and JSON; all else is as it came."""
     texts = [
@@ -235,6 +237,7 @@ def test_no_row_is_lost_for_its_text(target: PublishTo, tmp_path: Path) -> None:
     assert json.loads(postgres_rows.for_jsonb('["\\ud800"]') or "") == ["\ufffd"]
 
 
+@pytest.mark.slow
 def test_only_changed_days_are_written_and_what_is_gone_goes(
     target: PublishTo, tmp_path: Path
 ) -> None:
@@ -312,6 +315,7 @@ def test_a_kill_at_any_statement_shows_the_old_run_or_the_new_one(
     assert kills > 2
 
 
+@pytest.mark.slow
 def test_a_table_that_is_not_ours_stays(target: PublishTo, tmp_path: Path) -> None:
     """As does what another project published."""
     path = world(tmp_path / "f.duckdb", 1)
@@ -356,6 +360,7 @@ def test_a_new_column_comes_and_changed_ones_are_made_again(
         assert there(target, view) == here(path, view), view
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("address", "problem"),
     [
@@ -379,6 +384,7 @@ def test_a_server_that_refuses_is_named_without_the_password(
     assert str(told.value).startswith("postgresql://")
 
 
+@pytest.mark.slow
 def test_a_run_and_a_purge_reach_postgres(
     hunted: Path, server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -426,6 +432,7 @@ def test_sections_of_postgres_are_those_of_duckdb(tmp_path: Path) -> None:
     assert postgres_rows.for_jsonb("not json \\u0000") == '"not json \\\\u0000"'
 
 
+@pytest.mark.slow
 def test_days_are_cut_alike(target: PublishTo, tmp_path: Path) -> None:
     """A row without a time, and one at the edge of a day."""
     rows = [finding(n, interval_start=at) for n, at in

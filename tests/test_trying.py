@@ -69,6 +69,7 @@ def test_example_that_outgrows_memory_says_so(tmp_path: Path, helper: Child) -> 
     assert any("build smaller values" in line for lines in found["boom"] for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hasty")
 def test_the_command_tries_all_and_exits_2(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
