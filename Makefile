@@ -18,12 +18,12 @@ hunt: $(READY)  ## hunt the last eight days of parquet_samples/
 test: $(READY)  ## the quick tests, or those of T='tests/test_stage.py -k late'
 	$(BIN)/pytest -q -m "not slow" $(or $(T),$(BOTH))
 
-check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, laws at length
+check: $(READY)  ## format, lint, types, SQL, import rules, generated docs, slow tests, all laws at length
 	@$(MAKE) --no-print-directory -j2 style types
-	$(BIN)/pytest -q -m "(slow or hypothesis) and not stress" $(THOROUGH) tests
+	$(BIN)/pytest -q -m "hypothesis or (slow and not stress)" $(THOROUGH) tests
 
-stress: $(READY)  ## nights of whole lakes, killed runs, files and SQL beyond memory
-	$(BIN)/pytest -q -m "(slow or hypothesis) and stress" $(THOROUGH) tests
+stress: $(READY)  ## killed runs and workers, full disks, files and SQL beyond memory, whole lakes
+	$(BIN)/pytest -q -m "slow and stress" $(THOROUGH) tests
 
 # What `check` begins with, both at a time: neither uses more than a core.
 style: $(READY)

@@ -1,10 +1,9 @@
 """How many examples and cases run: a few of each kind in `make test`, all of them in `make check`.
 
 Laws (hypothesis): `make test` draws few examples and always the same; `make check` runs every law
-again with many (`--hypothesis-profile thorough`), `make stress` those of whole lakes. A law that
-takes milliseconds an example needs no settings of its own; a dearer one writes with `law` how many
-examples are thorough. Where a law is about a rare case, the case is planted (`@example`, or in what
-is drawn): a quick run has it too.
+again with many (`--hypothesis-profile thorough`). A law that takes milliseconds an example needs no
+settings of its own; a dearer one writes with `law` how many examples are thorough. Where a law is
+about a rare case, the case is planted (`@example`, or in what is drawn): a quick run has it too.
 
 Cases: of hundreds that are nearly equal, `spread` leaves most to `make check`.
 """
@@ -35,7 +34,7 @@ def law(thorough: int, quick: int | None = None, **options: Any) -> settings:
     """Settings of a law: so many examples in a thorough run.
 
     Args:
-        thorough: examples in `make check` and `make stress`.
+        thorough: examples in `make check`.
         quick: examples in `make test`; a tenth of the thorough ones by default, and 3 at least;
             0 for those that are planted and no other. The first that is drawn is the simplest.
         options: other settings of hypothesis.

@@ -19,7 +19,7 @@ import pytest
 from gundog.core.times import parse_time
 from tests.kit import DAY, hunt, table, write_text
 
-pytestmark = [pytest.mark.slow, pytest.mark.stress]
+pytestmark = pytest.mark.slow
 
 FIRST = parse_time("2026-03-02")
 HISTORY, NIGHTS = 4, 4

@@ -25,7 +25,7 @@ from tests.draws import law
 from tests.lab import NOON, STAGE, Lab
 from tests.test_json_lines import _SCHEMA, PACKINGS, enveloped, plain, row, text
 
-pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("all_cores")]
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 deltalake = pytest.importorskip("deltalake")
 

@@ -20,7 +20,7 @@ from gundog.staging import stage
 from tests import draws, kit
 from tests.kit import DAY, hunt, table, write_file
 
-pytestmark = [pytest.mark.stress, pytest.mark.usefixtures("all_cores")]
+pytestmark = pytest.mark.usefixtures("all_cores")
 
 FIRST = parse_time("2026-03-02")
 DAYS = 4 if draws.is_thorough() else 3

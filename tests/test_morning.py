@@ -130,6 +130,7 @@ KILLS = 15
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 def test_kills_lose_nothing_and_repeat_only_the_same_key(tmp_path: Path, sink: Sink) -> None:
     """A finding more before each; killed at each point in turn; all told, under one key each."""
     root = project(tmp_path, sink, "each")

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +82,20 @@ def test_package_says_what_to_use_of_it(package: Path) -> None:
     assert len(named) >= 3
     assert [name for name in named if name not in there] == []
     assert not [node for node in ast.walk(tree) if isinstance(node, (ast.Import, ast.ImportFrom))]
+
+
+def test_contributors_are_told_of_every_package() -> None:
+    """CONTRIBUTING.md has a row for each line of the import rules, in their order."""
+    root = SOURCE.parents[1]
+    contracts = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    lines = contracts["tool"]["importlinter"]["contracts"][0]["layers"]
+    told = re.findall(
+        r"^\| (`[^|]+) \|", (root / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+
+    rows = [set(re.findall(r"`(\w+)`", row)) for row in told]
+
+    assert rows == [set(line.split(" | ")) for line in lines if line != "__main__"]
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:

@@ -430,6 +430,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]
 
 
 @pytest.mark.slow
+@pytest.mark.stress
 @pytest.mark.parametrize(
     ("step", "module", "function"),
     [

@@ -471,7 +471,6 @@ EXCEPTED = (
 
 
 @pytest.mark.slow
-@pytest.mark.stress
 @draws.law(
     5,
     suppress_health_check=list(HealthCheck),
